@@ -1,0 +1,13 @@
+"""Backbones: feature extractors made of ordered stages."""
+
+from transfer_lab.registry import Entry, Registry
+
+BACKBONES = Registry(
+    "backbone",
+    __name__,
+    {
+        "mlp": Entry("mlp:MLP"),
+        "cnn": Entry("cnn:CNN"),
+        "vgg16": Entry("vgg16:VGG16"),
+    },
+)

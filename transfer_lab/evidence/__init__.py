@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: rules and intervals. No torch."""

@@ -1,0 +1,32 @@
+"""Intervals over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """A mean over n seeds and the half-width of its confidence interval (None when n < 2)."""
+
+    mean: float
+    half: float | None
+    n: int
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's t interval for the mean; raises ValueError without values or with a NaN.
+
+    With few seeds a percentile bootstrap covers far less than its nominal level; t does not.
+    """
+    from scipy import stats
+
+    n = len(values)
+    if n == 0 or any(math.isnan(v) for v in values):
+        raise ValueError("an interval needs at least one value, and no NaN")
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Interval(mean, None, 1)
+    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    return Interval(mean, float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n), n)

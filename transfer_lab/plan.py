@@ -1,0 +1,77 @@
+"""Experiment -> cells. Pure and deterministic: what would run, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+from transfer_lab.regimes import REGIMES
+from transfer_lab.spec import Cell, Choice, Experiment, Run
+
+
+def plan(experiment: Experiment) -> tuple[Cell, ...]:
+    """Every cell of the grid, in the order scenario, backbone, regime, seed."""
+    return tuple(
+        _cell(experiment, *place)
+        for place in product(
+            experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds
+        )
+    )
+
+
+def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
+    """The distinct runs behind the cells by id, every parent before its children."""
+    runs: dict[str, Run] = {}
+    for cell in cells:
+        for run in _lineage(cell.run):
+            runs.setdefault(run.id, run)
+    return runs
+
+
+def parents_of(runs: Iterable[Run]) -> frozenset[str]:
+    """Ids of the runs whose weights another run starts from."""
+    return frozenset(run.init.id for run in runs if run.init)
+
+
+def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, seed: int) -> Cell:
+    place = experiment.scenarios[scenario]
+    choice = experiment.regimes[regime]
+    init = None
+    if REGIMES[choice.kind].from_source:
+        init = _source_run(experiment, place.source, backbone, seed)
+    run = Run(
+        domain=experiment.domains[place.target],
+        image_size=experiment.image_size,
+        per_class=place.per_class,
+        backbone=experiment.backbones[backbone],
+        regime=choice,
+        fit=experiment.fit,
+        seed=seed,
+        init=init,
+    )
+    return Cell(
+        experiment=experiment.name,
+        scenario=scenario,
+        backbone=experiment.backbones[backbone].label,
+        regime=regime,
+        seed=seed,
+        run=run,
+        **{name: getattr(place, name) for name in ("size", "similarity", "source", "target")},
+    )
+
+
+def _source_run(experiment: Experiment, source: str, backbone: str, seed: int) -> Run:
+    pretrain = experiment.pretrain
+    return Run(
+        domain=experiment.domains[source],
+        image_size=experiment.image_size,
+        per_class=pretrain.per_class,
+        backbone=experiment.backbones[backbone],
+        regime=Choice(kind="from_scratch", options=pretrain.options),
+        fit=pretrain.fit,
+        seed=seed if pretrain.per_seed else pretrain.seed,
+    )
+
+
+def _lineage(run: Run) -> list[Run]:
+    return [*(_lineage(run.init) if run.init else []), run]

@@ -1,0 +1,243 @@
+"""What a run left behind: one flat, immutable record, and the store that never loses one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from transfer_lab.spec import PROTOCOL, Cell, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FailureKind = Literal["data", "nan", "oom", "io", "crash", "error"]
+
+
+class Record(BaseModel):
+    """One run's outcome: a flat row. A failure is one of its values, never a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    init_id: str | None = None
+    protocol: int = PROTOCOL
+    status: Literal["done", "failed"]
+    error_kind: FailureKind | None = None
+    error: str | None = None
+
+    num_classes: int | None = None
+    n_train: int | None = None
+    n_val: int | None = None
+    n_test: int | None = None
+
+    test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_macro_recall: float | None = None
+    test_log_loss: float | None = None
+    val_accuracy: float | None = None
+    train_accuracy: float | None = None
+    majority_accuracy: float | None = None
+
+    decode_seconds: float | None = None
+    feature_seconds: float | None = None
+    fit_seconds: float | None = None
+    eval_seconds: float | None = None
+    pretrain_seconds: float | None = None
+
+    epochs: int | None = None
+    steps: int | None = None
+    trainable_params: int | None = None
+    total_params: int | None = None
+    macs_per_image: int | None = None
+    peak_rss_mb: float | None = None
+    weights_sha256: str | None = None
+
+    precision: str | None = None
+    device: str | None = None
+    host: str | None = None
+    threads: int | None = None
+    concurrency: int | None = None
+    torch: str | None = None
+    lightning: str | None = None
+    transfer_lab: str | None = None
+    commit: str | None = None
+    started_at: str | None = None
+
+    @classmethod
+    def failure(cls, run: Run, kind: FailureKind, message: str, **known: object) -> Record:
+        """The record of a run that raised, crashed or diverged."""
+        return cls(
+            run_id=run.id,
+            init_id=run.init.id if run.init else None,
+            status="failed",
+            error_kind=kind,
+            error=message[:500],
+            **known,
+        )
+
+
+COLUMNS = (
+    "experiment scenario size similarity source target per_class n_train n_val n_test num_classes "
+    "backbone regime regime_kind options seed status error_kind error run_id init_id test_accuracy "
+    "test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss val_accuracy "
+    "train_accuracy majority_accuracy decode_seconds feature_seconds fit_seconds eval_seconds "
+    "pretrain_seconds epochs steps trainable_params total_params macs_per_image peak_rss_mb "
+    "precision device host threads concurrency torch lightning transfer_lab commit started_at"
+).split()
+"""The columns of records.csv, one row a cell."""
+
+
+class RecordStore:
+    """A folder of runs, `<root>/<run id>/`: the record and the files that belong to it.
+
+    `record.json` is written last, to a temporary file that is flushed to disk and renamed, so
+    that its existence means the run is complete.
+    """
+
+    def __init__(self, root: Path | str, warn: Callable[[str], None] = lambda _: None):
+        self.root, self.warn = Path(root), warn
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of one run."""
+        return self.root / run_id
+
+    def file(self, run_id: str, name: str) -> Path:
+        """One file of a run: `metrics.csv`, `predictions.npz`, `backbone.safetensors`, ..."""
+        return self.folder(run_id) / name
+
+    def get(self, run_id: str) -> Record | None:
+        """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
+        path = self.file(run_id, "record.json")
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return _decode(content, run_id)
+        except (ValueError, ValidationError) as problem:
+            aside = _set_aside(path)
+            reason = str(problem).splitlines()[0]
+            self.warn(f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed")
+            return None
+
+    def put(self, record: Record) -> None:
+        """Store a record durably. A failure never replaces a finished run."""
+        if record.status == "failed":
+            stored = self.get(record.run_id)
+            if stored and stored.status == "done":
+                return
+        content = _encode(record)
+        write_atomically(
+            self.file(record.run_id, "record.json"), lambda handle: handle.write(content)
+        )
+
+    def is_done(self, run: Run, *, with_weights: bool) -> bool:
+        """Whether the run needs no training: a finished record, and its weights if others start
+        from them."""
+        record = self.get(run.id)
+        if record is None or record.status != "done":
+            return False
+        return not with_weights or (
+            record.weights_sha256 is not None
+            and self.file(run.id, "backbone.safetensors").is_file()
+        )
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Temporary file in the same folder, flush, fsync, rename, fsync of the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            write(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
+    """One row a cell in the columns of records.csv: its place, and its record where there is one.
+
+    `status` is done, failed, blocked (the source run failed) or missing.
+    """
+    import pandas as pd
+
+    known: dict[str, Record | None] = {}
+
+    def record(run_id: str) -> Record | None:
+        if run_id not in known:
+            known[run_id] = store.get(run_id)
+        return known[run_id]
+
+    rows = []
+    for cell in cells:
+        found = record(cell.run.id)
+        parent = record(cell.run.init.id) if cell.run.init else None
+        rows.append(_place(cell) | _outcome(found, parent))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _place(cell: Cell) -> dict[str, object]:
+    run = cell.run
+    return cell.model_dump(exclude={"run"}) | {
+        "per_class": run.per_class,
+        "regime_kind": run.regime.kind,
+        "options": json.dumps(run.regime.options, sort_keys=True),
+        "run_id": run.id,
+        "init_id": run.init.id if run.init else None,
+    }
+
+
+def _outcome(record: Record | None, parent: Record | None) -> dict[str, object]:
+    if record is not None:
+        return record.model_dump(exclude={"run_id", "init_id", "protocol", "weights_sha256"})
+    if parent is not None and parent.status == "failed":
+        return {"status": "blocked", "error": f"source run {parent.run_id} failed: {parent.error}"}
+    return {"status": "missing"}
+
+
+def _encode(record: Record) -> bytes:
+    body = record.model_dump(mode="json")
+    return json.dumps({"sha256": _checksum(body), "record": body}, indent=1).encode()
+
+
+def _decode(content: bytes, run_id: str) -> Record:
+    data = json.loads(content)
+    if not isinstance(data, dict) or set(data) != {"sha256", "record"}:
+        raise ValueError("not a record")
+    if data["sha256"] != _checksum(data["record"]):
+        raise ValueError("checksum does not match")
+    record = Record(**data["record"])
+    if record.run_id != run_id:
+        raise ValueError(f"it belongs to run {record.run_id}")
+    return record
+
+
+def _checksum(body: object) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _set_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    return aside

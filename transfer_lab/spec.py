@@ -1,0 +1,171 @@
+"""The vocabulary as data: experiment, scenario, run, cell. Frozen, no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+PROTOCOL = 1
+"""Raised whenever a change of code changes results, so that old records are not reused."""
+
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+PerClass = Annotated[int, Field(ge=1)] | Literal["all"]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Size = Literal["small", "large"]
+Similarity = Literal["similar", "dissimilar"]
+
+
+class Spec(BaseModel):
+    """Base of all specifications: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(Spec):
+    """One registered kind and the options that go to its constructor, and nowhere else."""
+
+    kind: str
+    options: dict[str, JsonValue] = {}
+
+    @property
+    def label(self) -> str:
+        """The kind and every option that was set, so that no variant hides behind a plain name."""
+        if not self.options:
+            return self.kind
+        inner = ", ".join(f"{key}={_plain(value)}" for key, value in self.options.items())
+        return f"{self.kind}({inner})"
+
+
+class Fit(Spec):
+    """The training budget, the same for every regime.
+
+    Epochs are `max(epochs, ceil(min_steps / steps per epoch))`, a rule of n alone: a handful of
+    images gets enough steps to converge, and no regime gets more than another.
+    """
+
+    epochs: int = Field(10, ge=1)
+    min_steps: int = Field(0, ge=0)
+    batch_size: int = Field(64, ge=2)
+    val_fraction: float = Field(0.2, ge=0, lt=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class Pretrain(Fit):
+    """The source run: a `from_scratch` run on the source domain."""
+
+    per_class: PerClass = "all"
+    seed: Seed = 0
+    per_seed: bool = False
+    options: dict[str, JsonValue] = {}
+
+    @property
+    def fit(self) -> Fit:
+        """The budget part alone."""
+        return Fit(**{name: getattr(self, name) for name in Fit.model_fields})
+
+
+class Scenario(Spec):
+    """A source, a target and the labelled images per class (validation images included)."""
+
+    source: str
+    target: str
+    per_class: PerClass
+    size: Size
+    similarity: Similarity
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_domains(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("source") is not None:
+            if data["source"] == data.get("target"):
+                raise ValueError("source and target are the same domain; nothing is transferred")
+        return data
+
+
+class Tracking(Spec):
+    """Where copies of the results go; never part of a run's identity."""
+
+    mode: Literal["disabled", "offline", "online"] = "disabled"
+    project: str = "transfer_lab"
+    entity: str | None = None
+
+
+class Experiment(Spec):
+    """One YAML file: scenarios x backbones x regimes x seeds under one shared budget."""
+
+    name: Slug
+    title: str = ""
+    image_size: int = Field(ge=8, le=1024)
+    domains: dict[Slug, Choice]
+    scenarios: dict[Slug, Scenario] = Field(min_length=1)
+    backbones: dict[Slug, Choice] = Field(min_length=1)
+    regimes: dict[Slug, Choice] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    fit: Fit = Fit()
+    pretrain: Pretrain = Pretrain()
+    wandb: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> Experiment:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: the same seed twice would count one result as two")
+        return self
+
+
+class Run(Spec):
+    """All that determines one trained model."""
+
+    domain: Choice
+    image_size: int
+    per_class: PerClass
+    backbone: Choice
+    regime: Choice
+    fit: Fit
+    seed: Seed
+    init: Run | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the content, the parent's included, and of the protocol number."""
+        content = json.dumps([PROTOCOL, self.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """A short line for people: progress bars and error lists."""
+        return (
+            f"{self.domain.kind}/{self.per_class} {self.backbone.kind} "
+            f"{self.regime.kind} seed {self.seed}"
+        )
+
+
+class Cell(Spec):
+    """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run."""
+
+    experiment: str
+    scenario: str
+    size: Size
+    similarity: Similarity
+    source: str
+    target: str
+    backbone: str
+    regime: str
+    seed: Seed
+    run: Run
+
+
+class Runtime(Spec):
+    """What does not change a result: engine, workers, folders, tracker."""
+
+    jobs: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1)
+    runs: str = "runs"
+    reports: str = "reports"
+
+
+def _plain(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

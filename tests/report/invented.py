@@ -1,0 +1,168 @@
+"""Experiments and records that nobody measured, for tests of the report."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from transfer_lab.plan import plan
+from transfer_lab.records import Record, frame
+from transfer_lab.report import write
+from transfer_lab.spec import Cell, Experiment, Run
+
+REGIMES = ("from_scratch", "linear_probe", "partial_finetune", "full_finetune", "lp_ft")
+CONTROLS = ("majority", "random_features")
+SOURCES = {"similar": "latin", "dissimilar": "textures"}
+PER_CLASS = {"small": 5, "large": 200}
+CORNERS = [
+    ("small", "similar"),
+    ("small", "dissimilar"),
+    ("large", "dissimilar"),
+    ("large", "similar"),
+]
+SKILL = {
+    "from_scratch": (0.08, 0.61),
+    "linear_probe": (0.34, 0.55),
+    "partial_finetune": (0.29, 0.66),
+    "full_finetune": (0.20, 0.64),
+    "lp_ft": (0.33, 0.665),
+    "majority": (0.03, 0.03),
+    "random_features": (0.06, 0.2),
+}
+TIME = {"from_scratch": 30.0, "full_finetune": 31.0, "lp_ft": 24.0, "partial_finetune": 17.0}
+
+PACE = {"from_scratch": 0.4, "full_finetune": 0.7, "partial_finetune": 0.85, "lp_ft": 1.3}
+
+
+def experiment(
+    *,
+    corners: Iterable[tuple[str, str]] = CORNERS,
+    backbones: dict[str, dict] | None = None,
+    regimes: Iterable[str] = (*REGIMES, *CONTROLS),
+    seeds: int = 5,
+    **more: object,
+) -> Experiment:
+    """A grid of letters with as many corners, backbones and seeds as a test needs."""
+    return Experiment(
+        name="letters",
+        title="Cyrillic letters from two sources",
+        image_size=32,
+        domains={name: {"kind": name} for name in ("cyrillic", "latin", "textures")},
+        scenarios={
+            f"{size}_{similarity}": {
+                "source": SOURCES[similarity],
+                "target": "cyrillic",
+                "per_class": PER_CLASS[size],
+                "size": size,
+                "similarity": similarity,
+            }
+            for size, similarity in corners
+        },
+        backbones=backbones or {"cnn": {"kind": "cnn"}},
+        regimes={name: {"kind": name} for name in regimes},
+        seeds=tuple(range(seeds)),
+        **more,
+    )
+
+
+def record(cell: Cell, **changes: object) -> Record:
+    """A finished record that is plausible for the cell, and the same every time."""
+    kind, run = cell.run.regime.kind, cell.run
+    chance = random.Random(run.id)
+    small = cell.size == "small"
+    skill = SKILL[kind][0 if small else 1]
+    if run.init is not None and cell.similarity == "dissimilar":
+        skill *= 0.45 if small else 0.8
+    if kind != "majority":
+        skill += chance.gauss(0, 0.02 if small else 0.01)
+    values = {
+        "run_id": run.id,
+        "init_id": run.init.id if run.init else None,
+        "status": "done",
+        "num_classes": 37,
+        "n_train": 37 * run.per_class * 4 // 5,
+        "n_val": 37 * run.per_class // 5,
+        "n_test": 2220,
+        "test_accuracy": min(max(skill, 0.0), 1.0),
+        "val_accuracy": min(max(skill + 0.01, 0.0), 1.0),
+        "majority_accuracy": 1 / 37,
+        "decode_seconds": 0.4,
+        "feature_seconds": 1.5 if kind in ("linear_probe", "random_features") else 0.0,
+        "fit_seconds": TIME.get(kind, 1.0) * (0.2 if small else 1) * chance.uniform(0.9, 1.1),
+        "eval_seconds": 0.8,
+        "pretrain_seconds": 40.0 + len(cell.source) if run.init else None,
+        "epochs": 20,
+        "steps": 600,
+        "trainable_params": 60_000,
+        "total_params": 1_234_567,
+        "macs_per_image": 4_500_000,
+        "precision": "fp32",
+        "device": "cpu",
+        "host": "laptop",
+        "threads": 1,
+        "concurrency": 2,
+        "torch": "2.15.0",
+        "lightning": "2.6.6",
+        "transfer_lab": "0.1.0",
+        "commit": "0123abc",
+        "started_at": f"2026-01-0{1 + run.seed % 9}T10:00:00+00:00",
+    }
+    return Record(**(values | changes))
+
+
+def curve(cell: Cell, *, epochs: int = 20, rate: float = 0.35) -> pd.DataFrame:
+    """The metrics.csv of a run whose loss falls exponentially."""
+    chance = random.Random(cell.run.id)
+    rate *= chance.uniform(0.95, 1.05) * PACE.get(cell.run.regime.kind, 1.0)
+    loss = [0.4 + 3.2 * (1 - rate) ** epoch for epoch in range(epochs)]
+    accuracy = [0.02 + 0.6 * (1 - (1 - rate) ** epoch) for epoch in range(epochs)]
+    return pd.DataFrame(
+        {
+            "phase": "fit",
+            "epoch": range(1, epochs + 1),
+            "steps": 30,
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "val_loss": [value + 0.1 for value in loss],
+            "val_accuracy": [a if n % 4 == 3 else None for n, a in enumerate(accuracy)],
+            "fit_seconds": 1.0,
+        }
+    )
+
+
+@dataclass
+class Grid:
+    """An experiment, the records there are of it, and their curves."""
+
+    experiment: Experiment
+    records: dict[str, Record] = field(default_factory=dict)
+    curves: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return plan(self.experiment)
+
+    def finish(self, wanted: Callable[[Cell], bool] = lambda _: True, **changes: object) -> Grid:
+        """Finish the wanted cells."""
+        for cell in filter(wanted, self.cells):
+            self.records[cell.run.id] = record(cell, **changes)
+            if cell.run.regime.kind != "majority":
+                self.curves[cell.run.id] = curve(cell)
+        return self
+
+    def fail(self, run: Run, message: str) -> Grid:
+        """Fail one run."""
+        self.records[run.id] = Record.failure(run, "error", message)
+        self.curves.pop(run.id, None)
+        return self
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return frame(self.cells, self.records)
+
+    def write(self, out: Path, command: str = "transfer-lab report letters.yaml") -> Path:
+        return write(self.experiment, self.frame, self.curves, out, command=command)

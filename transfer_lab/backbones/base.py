@@ -1,0 +1,51 @@
+"""What every backbone shares: ordered stages, one input transform, features at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+
+class Backbone(nn.Module):
+    """A feature extractor made of `stages`, from input to output.
+
+    `stages` hold all parameters and buffers; the last one gives (batch, num_features). Images are
+    (batch, 3, image_size, image_size), uint8. Keyword-only constructor arguments are the options
+    in YAML.
+    """
+
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+
+    def __init__(self, stages: Iterable[nn.Module], num_features: int):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.num_features = num_features
+        self.apply(_he_init)
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 images to normalised floats: the one input transform of every regime."""
+        mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
+        scaled = (images.float() / 255 - mean) / std
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, inputs: torch.Tensor, *, start: int = 0, stop: int | None = None):
+        """Run stages[start:stop]. Inputs are images if start is 0, else the output of the stage
+        before `start`."""
+        outputs = self.prepare(inputs) if start == 0 else inputs
+        for stage in self.stages[start:stop]:
+            outputs = stage(outputs)
+        return outputs
+
+
+def _he_init(module: nn.Module) -> None:
+    """He et al. 2015, as torchvision's VGG; PyTorch's default would starve deep ReLU stacks."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,25 @@
+"""The multilayer perceptron of the articles' scene study."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from transfer_lab.backbones.base import Backbone
+
+
+class MLP(Backbone):
+    """Three hidden layers of 500 units with ReLU on the flattened image; a stage is a layer.
+
+    Options: `width`: units of a hidden layer; `depth`: number of hidden layers.
+    """
+
+    def __init__(self, image_size: int, *, width: int = 500, depth: int = 3):
+        if width < 1 or depth < 1:
+            raise ValueError("width and depth must be at least 1")
+        sizes = [3 * image_size**2, *[width] * depth]
+        layers = [
+            nn.Sequential(nn.Linear(before, after), nn.ReLU())
+            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+        ]
+        layers[0].insert(0, nn.Flatten())
+        super().__init__(layers, num_features=width)

@@ -1,0 +1,141 @@
+"""What every domain shares: the fixed test set, the seeded subset, the loaders."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Literal
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from transfer_lab.domains.arrays import stored_array
+from transfer_lab.domains.batches import batches
+from transfer_lab.domains.splits import Split, nested_subset
+from transfer_lab.seeding import derive
+
+Part = Literal["train", "test"]
+Section = Literal["train", "val", "test"]
+
+
+_EVAL_BATCH = 256
+
+
+class ImageDomain(L.LightningDataModule):
+    """A dataset of uint8 RGB images with a training pool and one fixed test set.
+
+    A subclass says its `classes`, the `labels` of each part (cheap: the plan is checked with them)
+    and how to `make_images`. Its keyword-only constructor arguments are its options in YAML.
+    `classes` are in label order. Images are (n, 3, image_size, image_size), uint8.
+    """
+
+    classes: tuple[str, ...]
+    version: int = 1
+    """Raised when `make_images` changes what it makes."""
+
+    def __init__(self, image_size: int):
+        super().__init__()
+        self.image_size = image_size
+        self.cache: Path | None = None
+        self.split: Split | None = None
+        self.batch_size, self.order_seed = 64, 0
+        self._images: dict[Part, tuple[np.ndarray, float]] = {}
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, object]:
+        """All that determines the images, for the key of the stored array."""
+
+    @abstractmethod
+    def labels(self, part: Part) -> np.ndarray:
+        """Class indices of a part, int64, in image order."""
+
+    @abstractmethod
+    def make_images(self, part: Part) -> np.ndarray:
+        """All images of a part, in the order of `labels`."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def draw(
+        self, *, per_class: int | Literal["all"], val_fraction: float, batch_size: int, seed: int
+    ) -> Split:
+        """Choose this seed's subset and batch order; neither depends on regime or backbone.
+
+        Raises SubsetError where a class has too few images.
+        """
+        self.split = nested_subset(self.labels("train"), per_class, val_fraction, seed)
+        self.batch_size, self.order_seed = batch_size, derive(seed, "batches")
+        return self.split
+
+    @property
+    def largest(self) -> int:
+        """Images of the largest section."""
+        return max(len(self._place(section)[1]) for section in ("train", "val", "test"))
+
+    def section_labels(self, section: Section) -> torch.Tensor:
+        """Labels of the drawn training or validation images, or of the test set."""
+        part, index = self._place(section)
+        return torch.from_numpy(self.labels(part)[index])
+
+    def decode_seconds(self, section: Section) -> float:
+        """Seconds that making this section's images costs when nothing is stored yet."""
+        part, index = self._place(section)
+        images, seconds = self._stored(part)
+        return seconds * len(index) / len(images)
+
+    def train_dataloader(self) -> DataLoader:
+        """The drawn training images in this seed's shuffled order."""
+        return self.loader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        """The drawn validation images."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """The fixed test set."""
+        return self.loader("test")
+
+    def loader(self, section: Section, activations: torch.Tensor | None = None) -> DataLoader:
+        """Batches of (images, labels), or of the section's (activations, labels) if given.
+
+        Shuffled for training, in order otherwise.
+        """
+        seed = self.order_seed if section == "train" else None
+        labels = self.section_labels(section)
+        how = {"batch_size": self.batch_size if section == "train" else _EVAL_BATCH, "shuffle_seed": seed}
+        if activations is not None:
+            return batches(activations, labels, **how)
+        return self._image_loader(section, labels, **how)
+
+    def in_order(self, section: Section) -> DataLoader:
+        """Batches of the section's (images, labels), never shuffled."""
+        return self._image_loader(section, self.section_labels(section), batch_size=_EVAL_BATCH)
+
+    def _image_loader(self, section: Section, labels: torch.Tensor, **how: int | None) -> DataLoader:
+        part, index = self._place(section)
+        images, _ = self._stored(part)
+        return batches(images, labels, index=index, **how)
+
+    def _place(self, section: Section) -> tuple[Part, np.ndarray]:
+        if section == "test":
+            return "test", np.arange(len(self.labels("test")))
+        if self.split is None:
+            raise RuntimeError("draw() chooses the training images; call it first")
+        return "train", getattr(self.split, section)
+
+    def _stored(self, part: Part) -> tuple[np.ndarray, float]:
+        if part not in self._images:
+            key = {
+                "domain": type(self).__name__,
+                "version": self.version,
+                "part": part,
+                "image_size": self.image_size,
+                **self.identity,
+            }
+            self._images[part] = stored_array(self.cache, key, lambda: self.make_images(part))
+        return self._images[part]

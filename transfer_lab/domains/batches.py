@@ -1,0 +1,63 @@
+"""Batches cut from tensors in memory: one indexing operation a batch, no worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class EvenBatches(Sampler[torch.Tensor]):
+    """Index batches that differ in size by one at most.
+
+    A last batch of one image would break batch normalisation and weigh that image far more than
+    the others. With a seed the order is reshuffled at every pass, the same for every regime.
+    """
+
+    def __init__(self, n: int, batch_size: int, shuffle_seed: int | None = None):
+        self.n, self.count = n, -(-n // batch_size)
+        self.generator = None
+        if shuffle_seed is not None:
+            self.generator = torch.Generator().manual_seed(shuffle_seed)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        if self.generator is None:
+            order = torch.arange(self.n)
+        else:
+            order = torch.randperm(self.n, generator=self.generator)
+        return iter(order.tensor_split(self.count) if self.n else ())
+
+
+class _Indexed(Dataset):
+    def __init__(self, inputs: np.ndarray | torch.Tensor, index: np.ndarray, labels: torch.Tensor):
+        self.inputs, self.index, self.labels = inputs, index, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = self.inputs[self.index[batch.numpy()]]
+        return torch.as_tensor(chosen), self.labels[batch]
+
+
+def batches(
+    inputs: np.ndarray | torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    batch_size: int,
+    index: np.ndarray | None = None,
+    shuffle_seed: int | None = None,
+) -> DataLoader:
+    """A loader of (inputs, labels) batches; shuffled anew every epoch if a seed is given.
+
+    Example i is `inputs[index[i]]` with `labels[i]`; a memory-mapped `inputs` is read a batch at a
+    time and never copied whole.
+    """
+    index = np.arange(len(labels)) if index is None else index
+    sampler = EvenBatches(len(labels), batch_size, shuffle_seed)
+    return DataLoader(_Indexed(inputs, index, labels), sampler=sampler, batch_size=None)

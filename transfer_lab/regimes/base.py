@@ -1,0 +1,163 @@
+"""What every regime shares: freezing, head, loss, optimiser, the budget's phases."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import lightning as L
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from transfer_lab.backbones.base import Backbone
+
+_WARMUP = 0.05
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one set of frozen stages.
+
+    `frozen`: indices of the frozen stages. `lr`, `backbone_lr`: peak learning rates of the head
+    and of the stages that learn. `share`: the part of the run's epochs.
+    """
+
+    frozen: tuple[int, ...]
+    lr: float
+    backbone_lr: float
+    share: float = 1.0
+
+    @property
+    def prefix(self) -> int:
+        """How many leading stages are frozen: their output can be computed once."""
+        count = 0
+        while count in self.frozen:
+            count += 1
+        return count
+
+
+class TransferModule(L.LightningModule):
+    """A backbone and a linear head, learnt by AdamW under a warm-up and cosine schedule.
+
+    A regime overrides `phases` (what is frozen, how fast the rest learns) and, if it does not take
+    all stages from the source, `transferred`. Freezing is static within a phase: parameters get
+    `requires_grad = False`, modules stay in eval mode, and the optimiser holds exactly the rest.
+
+    Keyword-only constructor arguments are the regime's options in YAML.
+    """
+
+    def __init__(
+        self, backbone: Backbone, num_classes: int, *, lr: float = 1e-3, weight_decay: float = 1e-4
+    ):
+        super().__init__()
+        check_positive(lr=lr)
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay must not be negative, but is {weight_decay}")
+        self.lr, self.weight_decay = lr, weight_decay
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.num_features, num_classes)
+        self.phase: Phase | None = None
+        self.entry = 0
+        self.train_sums: torch.Tensor | None = None
+        self.val_sums: torch.Tensor | None = None
+        self.test_outputs: list[torch.Tensor] = []
+
+    @property
+    def transferred(self) -> int:
+        """How many leading stages start from the source's weights."""
+        return len(self.backbone.stages)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of a fit, in order; their shares add up to 1."""
+        raise NotImplementedError
+
+    def observe(self, labels: torch.Tensor) -> None:
+        """See the training labels once, before the first phase."""
+
+    def begin(self, phase: Phase, *, entry: int = 0) -> None:
+        """Freeze as the phase says; inputs will be images, or the output of stage `entry - 1`.
+
+        Raises ValueError if inputs would skip a stage that learns.
+        """
+        if entry > phase.prefix:
+            raise ValueError(f"inputs enter at stage {entry}, but only {phase.prefix} are frozen")
+        self.phase, self.entry = phase, entry
+        for index, stage in enumerate(self.backbone.stages):
+            stage.requires_grad_(index not in phase.frozen)
+        self.train()
+
+    def train(self, mode: bool = True) -> TransferModule:
+        """As usual, except that frozen stages stay in eval mode."""
+        super().train(mode)
+        if self.phase:
+            for index in self.phase.frozen:
+                self.backbone.stages[index].eval()
+        return self
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits (batch, num_classes)."""
+        return self.head(self.backbone(inputs, start=self.entry))
+
+    def on_train_epoch_start(self) -> None:
+        self.train_sums = torch.zeros(3, device=self.device)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+        inputs, labels = batch
+        logits = self(inputs)
+        loss = F.cross_entropy(logits, labels)
+        self.train_sums += _sums(loss, logits, labels)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_sums = torch.zeros(3, device=self.device)
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        inputs, labels = batch
+        logits = self(inputs)
+        self.val_sums += _sums(F.cross_entropy(logits, labels), logits, labels)
+
+    def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        self.test_outputs.append(self(batch[0]).float().cpu())
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """AdamW on what learns; the head and the backbone each at their own peak rate."""
+        groups = [
+            {"params": list(module.parameters()), "lr": lr}
+            for module, lr in [(self.head, self.phase.lr), *self._learning_stages()]
+        ]
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay, fused=True)
+        steps = max(1, self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _cosine(s, steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _learning_stages(self) -> list[tuple[nn.Module, float]]:
+        return [
+            (stage, self.phase.backbone_lr)
+            for index, stage in enumerate(self.backbone.stages)
+            if index not in self.phase.frozen
+        ]
+
+
+def check_positive(**values: float) -> None:
+    """Raise ValueError naming the option that is not a positive, finite number."""
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a positive number, but is {value}")
+
+
+def _sums(loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Summed loss, number of right answers, number of examples; no synchronisation."""
+    right = (logits.argmax(1) == labels).sum()
+    count = torch.full_like(right, len(labels))
+    return torch.stack([loss.detach().float() * count, right.float(), count.float()])
+
+
+def _cosine(step: int, steps: int) -> float:
+    warmup = max(1, math.ceil(_WARMUP * steps))
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

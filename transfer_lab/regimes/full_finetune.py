@@ -1,0 +1,29 @@
+"""Continue training everything from the source's weights."""
+
+from __future__ import annotations
+
+from transfer_lab.backbones.base import Backbone
+from transfer_lab.regimes.base import Phase, TransferModule, check_positive
+
+
+class FullFinetune(TransferModule):
+    """All stages come from the source and learn, at a lower rate than the new head.
+
+    Options: `lr`: peak rate of the head; `backbone_lr`: peak rate of the stages.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        lr: float = 1e-3,
+        backbone_lr: float = 3e-4,
+        weight_decay: float = 1e-4,
+    ):
+        super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay)
+        check_positive(backbone_lr=backbone_lr)
+        self.backbone_lr = backbone_lr
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase(frozen=(), lr=self.lr, backbone_lr=self.backbone_lr),)

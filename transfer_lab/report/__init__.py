@@ -1,0 +1,51 @@
+"""The report: records in, Markdown and one self-contained page out. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfer_lab.records import write_atomically
+from transfer_lab.report.blocks import pictures
+from transfer_lab.report.html import to_html
+from transfer_lab.report.markdown import to_markdown
+from transfer_lab.report.sections import SECTIONS
+from transfer_lab.report.spreadsheet import to_csv
+from transfer_lab.report.study import Study
+from transfer_lab.spec import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write(
+    experiment: Experiment,
+    frame: pd.DataFrame,
+    curves: Mapping[str, pd.DataFrame],
+    out: Path,
+    *,
+    command: str,
+) -> Path:
+    """Write report.md, index.html, records.csv and figures/ into `out`; returns the page's path."""
+    from transfer_lab.report.style import png
+
+    study = Study.of(experiment, frame, curves, command)
+    sections = tuple(section(study) for section in SECTIONS)
+    images = {picture.name: png(picture.draw) for picture in pictures(sections)}
+    for name, image in images.items():
+        _store(out / "figures" / name, image)
+    _store(out / "records.csv", to_csv(frame))
+    _store(out / "report.md", _encoded(to_markdown(sections)))
+    # The page comes last: where it is new, all that it stands for is there.
+    _store(out / "index.html", _encoded(to_html(sections, images)))
+    return out / "index.html"
+
+
+def _store(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda handle: handle.write(content))
+
+
+def _encoded(text: str) -> bytes:
+    # An error that quotes a file name may hold half a surrogate pair, which UTF-8 cannot.
+    return text.encode("utf-8", errors="replace")

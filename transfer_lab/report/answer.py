@@ -1,0 +1,135 @@
+"""The head of the report and its answer: which regime, in which scenario."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from transfer_lab.report.blocks import (
+    Block,
+    Bullets,
+    Cell,
+    Line,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
+from transfer_lab.report.standing import Standing, standing
+from transfer_lab.report.study import Study
+from transfer_lab.report.wording import RULE_MARK, count, percent
+
+SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
+
+
+def head(study: Study) -> Section:
+    """Name, question, and how much of the grid is done."""
+    experiment = study.experiment
+    states = study.frame["status"].value_counts()
+    total, done = len(study.frame), int(states.get("done", 0))
+    rest = ", ".join(
+        f"{states[state]} {state}" for state in ("failed", "blocked", "missing") if state in states
+    )
+    progress = f"{done} of {total} cells done" + (f" ({rest})" if rest else "") + "."
+    question = (
+        "I have N labelled images that look this much like the data my network was pretrained on: "
+        "which transfer regime should I use, what accuracy will I get, and what will it cost?"
+    )
+    lead = f"Experiment {experiment.name}: {progress}"
+    blocks = (Paragraph(question), Paragraph(lead, warning=done < total))
+    return Section(experiment.title or experiment.name, blocks)
+
+
+def answer(study: Study) -> Section:
+    """The best trained regime of every scenario, and what the rule of thumb said."""
+    if study.done.empty:
+        return Section("The answer", (Paragraph("Nothing has been measured yet."),))
+    legend = (
+        "Best by mean test accuracy in percent, ± 95 % t-interval over n seeds. "
+        "Not separated: the intervals of best and runner-up overlap. No claim of significance is "
+        "made here. The rule is rule_av, the articles' rule of thumb; where several regimes are "
+        "of the kind it prescribes, it is given the best of them."
+    )
+    blocks: list[Block] = [_matrix(study, backbone) for backbone in study.backbones]
+    sentences = Bullets(tuple(_sentence(study, scenario) for scenario in study.scenarios))
+    return Section("The answer", (sentences, *blocks, Paragraph(legend), _picture(study)))
+
+
+def _matrix(study: Study, backbone: str) -> Table:
+    rows = tuple(
+        ((Line(size),), *(_corner(study, backbone, size, s) for s in SIMILARITIES))
+        for size in SIZES
+    )
+    return Table(
+        caption=f"Best trained regime by scenario, {backbone}",
+        head=("labelled images", *(f"{similarity} source" for similarity in SIMILARITIES)),
+        rows=rows,
+        texts=3,
+    )
+
+
+def _corner(study: Study, backbone: str, size: str, similarity: str) -> Cell:
+    names = [
+        name
+        for name, place in study.experiment.scenarios.items()
+        if (place.size, place.similarity) == (size, similarity)
+    ]
+    if not names:
+        return (Line("–", "(not in this experiment)"),)
+    lines: list[Line] = []
+    for name in names:
+        if len(names) > 1:
+            lines.append(Line(f"{name}:"))
+        lines += _lead(study, name, backbone, standing(study, name, backbone))
+    return tuple(lines)
+
+
+def _lead(study: Study, scenario: str, backbone: str, found: Standing) -> list[Line]:
+    if found.best is None:
+        return [Line("–", "(no trained regime measured)"), Line("", f"rule: {found.prescribed}")]
+    summary = study.summary(scenario, backbone, found.best)
+    accuracy = summary.accuracy
+    so_far = ", so far" if found.provisional else ""
+    return [
+        Line(found.best, weight="strong"),
+        Line(f"{percent(accuracy)} %", count(accuracy.n, summary.planned) + so_far),
+        Line("", found.contest),
+        Line("", f"rule: {found.rule}"),
+    ]
+
+
+def _sentence(study: Study, scenario: str) -> str:
+    leads, prescribed = [], ""
+    for backbone in study.backbones:
+        found = standing(study, scenario, backbone)
+        prescribed = found.prescribed
+        accuracy = found.best and study.accuracy(scenario, backbone, found.best)
+        if accuracy is None:
+            leads.append(f"nothing measured ({backbone})")
+            continue
+        doubt = f"; not separated from {found.runner_up}" if found.separated is False else ""
+        leads.append(f"{found.best}, {percent(accuracy)} % ({backbone}{doubt})")
+    return f"{situation(study, scenario)}: {'; '.join(leads)}; the rule says {prescribed}."
+
+
+def situation(study: Study, scenario: str) -> str:
+    """'With 5 images per class (185 in all) of a similar domain (latin → cyrillic)'."""
+    place = study.experiment.scenarios[scenario]
+    amount = f"{place.per_class} images per class"
+    if place.per_class == 1:
+        amount = "1 image per class"
+    rows = study.done[study.done["scenario"] == scenario]
+    images = (rows["n_train"] + rows["n_val"].fillna(0)).dropna()
+    if not images.empty:
+        amount += f" ({int(images.iloc[0]):,} in all)"
+    return f"With {amount} of a {place.similarity} domain ({place.source} → {place.target})"
+
+
+def _picture(study: Study) -> Picture:
+    from transfer_lab.report.dots import draw
+
+    caption = (
+        "Test accuracy of every regime with its 95 % t-interval over seeds. "
+        f"{RULE_MARK} marks what the rule prescribes; controls are grey."
+    )
+    alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
+    return Picture("accuracy.png", caption, alt, partial(draw, study))

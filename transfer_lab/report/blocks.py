@@ -1,0 +1,107 @@
+"""What a report is made of, before it is Markdown or HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table cell: a value, and a note beside it that matters less."""
+
+    text: str
+    note: str = ""
+    weight: Literal["plain", "strong", "emphasis"] = "plain"
+
+
+Cell = tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Running text; a warning is set apart."""
+
+    kind: ClassVar[str] = "paragraph"
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command, verbatim."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table: the first column names the rows, the first `texts` columns hold words."""
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    texts: int = 1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, drawn when the report is written."""
+
+    kind: ClassVar[str] = "picture"
+    name: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Detail that is there for those who open it."""
+
+    kind: ClassVar[str] = "fold"
+    title: str
+    blocks: tuple[Block, ...]
+
+
+Block = Paragraph | Bullets | Code | Table | Picture | Fold
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what stands under it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def cell(text: object, note: str = "", *, strong: bool = False) -> Cell:
+    """A table cell of one line."""
+    return (Line(str(text), note, "strong" if strong else "plain"),)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters and marks that reorder what is read."""
+    return re.sub(
+        r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text
+    ).strip()
+
+
+def pictures(sections: tuple[Section, ...]) -> tuple[Picture, ...]:
+    """Every picture of the sections, in order; they stand at the top level only."""
+    return tuple(b for section in sections for b in section.blocks if isinstance(b, Picture))

@@ -1,0 +1,56 @@
+"""Cells without a number: each is named, with its error."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from transfer_lab.report.blocks import Block, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.report.study import Place, Study
+
+
+def failures(study: Study) -> Section:
+    """Failed, blocked and missing cells, equal errors together."""
+    absent = _grouped(study)
+    if not absent:
+        return Section("Failed and missing cells", (Paragraph("None: every cell is done."),))
+    broken = {key: places for key, places in absent.items() if key[0] != "missing"}
+    unrun = {key: places for key, places in absent.items() if key[0] == "missing"}
+    blocks: list[Block] = []
+    if broken:
+        blocks.append(_table("Failed and blocked cells by error", broken))
+    if unrun:
+        blocks.append(Fold("Missing cells", (_table("Cells that have not been run", unrun),)))
+    return Section("Failed and missing cells", tuple(blocks))
+
+
+Groups = dict[tuple[str, str, str], dict[Place, list[int]]]
+
+
+def _grouped(study: Study) -> Groups:
+    rest = study.frame[study.frame["status"] != "done"]
+    columns = ("status", "error_kind", "error", "scenario", "backbone", "regime", "seed")
+    groups: Groups = defaultdict(lambda: defaultdict(list))
+    for status, kind, error, *names, seed in zip(*(rest[c] for c in columns), strict=True):
+        groups[status, _text(kind), _text(error)][Place(*names)].append(int(seed))
+    return groups
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _table(caption: str, groups: Groups) -> Table:
+    rows = tuple(
+        (
+            cell(status, f"({kind})" if kind else ""),
+            cell(error or "–"),
+            tuple(Line(_named(place, seeds)) for place, seeds in places.items()),
+        )
+        for (status, kind, error), places in groups.items()
+    )
+    return Table(caption, ("status", "error", "cells"), rows, texts=3)
+
+
+def _named(place: Place, seeds: list[int]) -> str:
+    word = "seed" if len(seeds) == 1 else "seeds"
+    return f"{' / '.join(place)}, {word} {', '.join(map(str, seeds))}"

@@ -1,0 +1,111 @@
+"""How the numbers were obtained, in words."""
+
+from __future__ import annotations
+
+import math
+
+from transfer_lab.report.blocks import Bullets, Cell, Section, Table, cell
+from transfer_lab.report.study import Study
+from transfer_lab.report.wording import whole
+from transfer_lab.spec import Fit, PerClass
+
+
+def protocol(study: Study) -> Section:
+    """The rules that every cell obeys, the scenarios and the options."""
+    experiment = study.experiment
+    seeds = len(experiment.seeds)
+    rules = (
+        "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
+        "seeds. It is read once, after training, and nothing is selected on it.",
+        "Each seed draws its own stratified subset of the target; the small ones lie within the "
+        "large ones, and validation images count towards n.",
+        f"Every regime has the same budget: {_budget(experiment.fit)}. The last epoch is the "
+        "result; there is no early stopping.",
+        "Learning rates and other options are those written in the experiment file, listed below. "
+        "They are untuned.",
+        _source_runs(study),
+        f"Intervals are Student's t over {seeds} seed{'s' if seeds > 1 else ''}: the spread of "
+        "subsets, initialisation and order of training. They do not include the test set's own "
+        f"sampling error{_sampling_error(study)}",
+    )
+    return Section("Protocol", (Bullets(rules), _scenarios(study), _options(study)))
+
+
+def _budget(fit: Fit) -> str:
+    epochs = f"{fit.epochs} epochs"
+    if fit.min_steps:
+        epochs += f", or as many more as {fit.min_steps} steps take"
+    return (
+        f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
+        f"images for validation, {fit.precision}"
+    )
+
+
+def _source_runs(study: Study) -> str:
+    pretrain = study.experiment.pretrain
+    whose = (
+        "each seed has its own source run"
+        if pretrain.per_seed
+        else f"one source run, with seed {pretrain.seed}, is shared by all seeds, so that the "
+        "intervals hold for that source run"
+    )
+    return (
+        "Pretraining is training from scratch on the source domain "
+        f"({_per_class(pretrain.per_class)}; {_budget(pretrain.fit)}); for every backbone and source, {whose}."
+    )
+
+
+def _per_class(per_class: PerClass) -> str:
+    return "all its images" if per_class == "all" else f"{per_class} images per class"
+
+
+def _sampling_error(study: Study) -> str:
+    """The widest binomial interval of one test accuracy, for each target."""
+    done = study.done.dropna(subset=["n_test", "test_accuracy"])
+    share = done["test_accuracy"]
+    half = 1.959964 * (share * (1 - share) / done["n_test"]) ** 0.5
+    widest = done.assign(half=half).groupby("target", sort=False)[["half", "n_test"]].max()
+    if widest.empty:
+        return "."
+    parts = (
+        f"up to ± {100 * row.half:.1f} points for the {whole(row.n_test)} test images of {target}"
+        for target, row in widest.iterrows()
+        if not math.isnan(row.half)
+    )
+    return f", whose 95 % half-width (binomial) is {'; '.join(parts)}."
+
+
+def _scenarios(study: Study) -> Table:
+    domains = study.experiment.domains
+    first = study.done.drop_duplicates("scenario").set_index("scenario").to_dict("index")
+    rows = []
+    for name, place in study.experiment.scenarios.items():
+        known = first.get(name, {})
+        rows.append(
+            (
+                cell(name),
+                _domain(place.source, domains),
+                _domain(place.target, domains),
+                cell(place.per_class),
+                _whole(known.get("n_train"), known.get("n_val")),
+                _whole(known.get("n_test")),
+                _whole(known.get("num_classes")),
+            )
+        )
+    head = ("scenario", "source", "target", "per class", "labelled", "test", "classes")
+    return Table("Scenarios", head, tuple(rows), texts=3)
+
+
+def _domain(name: str, domains: dict) -> Cell:
+    label = domains[name].label if name in domains else ""
+    return cell(name, "" if label in ("", name) else f"({label})")
+
+
+def _whole(*values: float | None) -> Cell:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return cell(whole(sum(known)) if known else "–")
+
+
+def _options(study: Study) -> Table:
+    rows = tuple((cell(r), cell(study.experiment.regimes[r].label)) for r in study.regimes)
+    return Table("Regimes and their options", ("regime", "as configured"), rows, texts=2)

@@ -1,0 +1,29 @@
+"""Where the numbers come from."""
+
+from __future__ import annotations
+
+from transfer_lab.report.blocks import Code, Paragraph, Section, Table, cell
+from transfer_lab.report.study import Study
+
+FACTS = (
+    *("transfer_lab", "torch", "lightning"),
+    *("host", "device", "precision", "threads", "concurrency", "commit"),
+)
+
+
+def provenance(study: Study) -> Section:
+    """Versions, machines, dates and the command."""
+    done = study.done
+    rows = [(cell(name), cell(_values(done[name]))) for name in FACTS]
+    dates = done["started_at"].dropna()
+    started = f"{dates.min()} to {dates.max()}" if len(dates) else "–"
+    records = f"{done['run_id'].nunique():,} finished runs fill {len(done):,} cells"
+    rows += [(cell("started"), cell(started)), (cell("records"), cell(records))]
+    table = Table("Versions, machines and dates", ("what", "value"), tuple(rows), texts=2)
+    text = "Every number above, the learning curves apart, can be recomputed from records.csv."
+    return Section("Provenance", (table, Paragraph(text), Code(study.command)))
+
+
+def _values(column: object) -> str:
+    known = column.dropna().unique()
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in known) or "–"

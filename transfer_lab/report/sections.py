@@ -1,0 +1,28 @@
+"""The report's sections, in the order in which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transfer_lab.report.accuracy import accuracy
+from transfer_lab.report.answer import answer, head
+from transfer_lab.report.architectures import architectures
+from transfer_lab.report.blocks import Section
+from transfer_lab.report.failures import failures
+from transfer_lab.report.learning import learning
+from transfer_lab.report.protocol import protocol
+from transfer_lab.report.provenance import provenance
+from transfer_lab.report.study import Study
+from transfer_lab.report.training_time import training_time
+
+SECTIONS: tuple[Callable[[Study], Section], ...] = (
+    head,
+    answer,
+    accuracy,
+    training_time,
+    architectures,
+    learning,
+    failures,
+    protocol,
+    provenance,
+)

@@ -1,0 +1,29 @@
+"""records.csv: one row a cell, safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transfer_lab.report.study import INTEGERS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """The frame as CSV: floats in full precision, counts as integers, text that is no formula."""
+    columns = {}
+    for name, column in frame.items():
+        if name in INTEGERS:
+            columns[name] = column.astype("Int64")
+        elif column.dtype.kind not in "iufb":
+            columns[name] = column.map(_harmless)
+    text = frame.assign(**columns).to_csv(index=False, lineterminator="\n")
+    return text.encode("utf-8", errors="replace")
+
+
+def _harmless(value: object) -> object:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

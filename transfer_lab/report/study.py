@@ -1,0 +1,173 @@
+"""The experiment and its records, grouped once for all sections."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from transfer_lab.evidence.intervals import Interval, t_interval
+from transfer_lab.records import Record
+from transfer_lab.spec import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTROLS = frozenset({"majority", "random_features"})
+"""Regime kinds that show what no transfer gives; they are reported and never recommended."""
+
+INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
+NUMBERS = INTEGERS + tuple(
+    n for n, f in Record.model_fields.items() if f.annotation == (float | None)
+)
+
+
+class Place(NamedTuple):
+    """Where a group of cells that differ in the seed alone stands in the matrix."""
+
+    scenario: str
+    backbone: str
+    regime: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The cells of one place: how they ended, and what was measured over the finished ones."""
+
+    states: Mapping[str, int]
+    accuracy: Interval | None = None
+    seconds: Interval | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many seeds the experiment asks for here."""
+        return sum(self.states.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned seed has its accuracy."""
+        return self.accuracy is not None and self.accuracy.n == self.planned
+
+    @property
+    def gap(self) -> str:
+        """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
+        absent = {state: count for state, count in self.states.items() if state != "done"}
+        if not absent:
+            return "not measured" if self.states else "missing"
+        if len(absent) == 1:
+            return next(iter(absent))
+        return ", ".join(f"{count} {state}" for state, count in absent.items())
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that a section may draw on."""
+
+    experiment: Experiment
+    frame: pd.DataFrame
+    curves: Mapping[str, pd.DataFrame]
+    command: str
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        frame: pd.DataFrame,
+        curves: Mapping[str, pd.DataFrame],
+        command: str,
+    ) -> Study:
+        """The study with every measured column as numbers, absent values as NaN."""
+        import pandas as pd
+
+        numbers = {
+            name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame
+        }
+        return cls(experiment, frame.assign(**numbers), curves, command)
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The finished cells."""
+        return self.frame[self.frame["status"] == "done"]
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Scenario names in the experiment's order."""
+        return tuple(self.experiment.scenarios)
+
+    @cached_property
+    def corners(self) -> tuple[str, ...]:
+        """Scenario names as in the 2 x 2 matrix: small before large, similar before dissimilar."""
+        places = self.experiment.scenarios
+        order = {
+            name: (p.size == "large", p.similarity == "dissimilar") for name, p in places.items()
+        }
+        return tuple(sorted(places, key=order.__getitem__))
+
+    @cached_property
+    def backbones(self) -> tuple[str, ...]:
+        """Backbone labels, with their options, in the experiment's order."""
+        return tuple(dict.fromkeys(b.label for b in self.experiment.backbones.values()))
+
+    @cached_property
+    def regimes(self) -> tuple[str, ...]:
+        """Regime names in the experiment's order, the controls last."""
+        return tuple(sorted(self.experiment.regimes, key=self.is_control))
+
+    @cached_property
+    def trained(self) -> tuple[str, ...]:
+        """The regimes that may win."""
+        return tuple(regime for regime in self.regimes if not self.is_control(regime))
+
+    def is_control(self, regime: str) -> bool:
+        """Whether the regime is there for comparison only."""
+        return self.experiment.regimes[regime].kind in CONTROLS
+
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """The names of the regimes of one kind."""
+        return tuple(r for r, choice in self.experiment.regimes.items() if choice.kind == kind)
+
+    def summary(self, scenario: str, backbone: str, regime: str) -> Summary:
+        """The cells of one place, empty if the frame has none."""
+        return self._summaries.get(Place(scenario, backbone, regime), Summary({}))
+
+    def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
+        """Test accuracy over seeds, or None where no seed is done."""
+        return self.summary(scenario, backbone, regime).accuracy
+
+    def best(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
+        """The regime of highest mean accuracy among those measured; the first of equals."""
+        found = {r: self.accuracy(scenario, backbone, r) for r in among}
+        means = {regime: interval.mean for regime, interval in found.items() if interval}
+        return max(means, key=means.__getitem__) if means else None
+
+    def with_curves(self) -> Iterator[tuple[Place, str]]:
+        """Every finished cell that has a learning curve: its place and its run."""
+        columns = ("scenario", "backbone", "regime", "run_id")
+        for *names, run_id in zip(*(self.done[c] for c in columns), strict=True):
+            if run_id in self.curves:
+                yield Place(*names), run_id
+
+    @cached_property
+    def _summaries(self) -> dict[Place, Summary]:
+        columns = ("scenario", "backbone", "regime", "status", "test_accuracy", "fit_seconds")
+        states: dict[Place, Counter[str]] = defaultdict(Counter)
+        accuracy: dict[Place, list[float]] = defaultdict(list)
+        seconds: dict[Place, list[float]] = defaultdict(list)
+        for *names, status, score, time in zip(*(self.frame[c] for c in columns), strict=True):
+            place = Place(*names)
+            states[place][status] += 1
+            if status == "done":
+                accuracy[place].append(score)
+                seconds[place].append(time)
+        return {
+            place: Summary(count, interval(accuracy[place]), interval(seconds[place]))
+            for place, count in states.items()
+        }
+
+
+def interval(values: list[float]) -> Interval | None:
+    """Student's t interval over the values that were measured (a NaN was not), None without any."""
+    measured = [value for value in values if value == value]
+    return t_interval(measured) if measured else None

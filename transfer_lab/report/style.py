@@ -1,0 +1,93 @@
+"""The look that all figures share, and how they become PNG files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from transfer_lab.report.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart with every common form of colour blindness.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREYS = ("#6B7280", "#A3A9B2")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+LOOK = {
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#4B5563",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E7EB",
+    "grid.linewidth": 0.7,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 9,
+    "xtick.color": "#374151",
+    "ytick.color": "#374151",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.constrained_layout.use": True,
+    # Labels come from experiment files; a dollar sign in one must not start a formula.
+    "text.parse_math": False,
+}
+
+WIDTH, DPI = 6.6, 150
+
+
+class Pen(NamedTuple):
+    """How one regime is drawn, in every figure."""
+
+    colour: str
+    dash: str
+
+
+def pens(study: Study) -> dict[str, Pen]:
+    """A pen for every regime: colours for the trained ones, greys for the controls."""
+    found = {}
+    for number, regime in enumerate(study.trained):
+        turn, place = divmod(number, len(PALETTE))
+        found[regime] = Pen(PALETTE[place], DASHES[turn % len(DASHES)])
+    controls = (regime for regime in study.regimes if study.is_control(regime))
+    for number, regime in enumerate(controls):
+        found[regime] = Pen(GREYS[number % len(GREYS)], "--")
+    return found
+
+
+def panels(
+    study: Study, row_height: float, extra: float, **options: object
+) -> tuple[Figure, list[Axes]]:
+    """A figure with one titled panel for each scenario, at most two in a row."""
+    from matplotlib.figure import Figure
+
+    count = len(study.corners)
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, rows * row_height + extra))
+    grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for panel in grid[count:]:
+        panel.remove()
+    for panel, scenario in zip(grid, study.corners, strict=False):
+        per_class = study.experiment.scenarios[scenario].per_class
+        panel.set_title(f"{scenario} ({per_class} per class)")
+    return figure, list(grid[:count])
+
+
+def png(draw: Callable[[], Figure]) -> bytes:
+    """Draw with the shared look, whatever the user's own matplotlib settings are."""
+    from matplotlib import style
+
+    with style.context(["default", LOOK]):
+        buffer = io.BytesIO()
+        draw().savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()

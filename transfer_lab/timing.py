@@ -1,0 +1,106 @@
+"""What "training time" means, and the curve of a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import lightning as L
+import torch
+
+from transfer_lab.regimes.base import TransferModule
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The training loss became NaN or infinite."""
+
+
+class FitClock(L.Callback):
+    """Seconds of fitting: batches and optimiser steps, without validation, set-up and imports.
+
+    The clock is monotonic; a GPU is waited for before it is read. One clock adds up all phases of
+    a run.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter):
+        self.now, self.seconds = now, 0.0
+        self._since: float | None = None
+
+    def read(self) -> float:
+        """Seconds so far, the running stretch included."""
+        running = 0.0 if self._since is None else self._now() - self._since
+        return self.seconds + running
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since = self._now()
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._pause()
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since = self._now()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._pause()
+
+    def _pause(self) -> None:
+        self.seconds, self._since = self.read(), None
+
+    def _now(self) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return self.now()
+
+
+class Curve(L.Callback):
+    """One row an epoch: losses and accuracies; epochs and steps count on over the phases.
+
+    Raises NonFiniteLossError at the end of the first epoch whose loss is not finite.
+    """
+
+    def __init__(self, clock: FitClock):
+        self.clock = clock
+        self.rows: list[dict[str, float | int | None]] = []
+        self._phase = self._steps = 0
+
+    @property
+    def last(self) -> dict[str, float | int | None]:
+        """The last epoch's row; empty if nothing was fitted."""
+        return self.rows[-1] if self.rows else {}
+
+    def add_validation(self, module: TransferModule) -> None:
+        """Put the validation that has just run into the last epoch's row."""
+        self.last["val_loss"], self.last["val_accuracy"] = _means(module.val_sums)
+        module.val_sums = None
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._phase += 1
+        self._steps = self.last.get("steps", 0)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
+        loss, accuracy = _means(module.train_sums)
+        val_loss, val_accuracy = _means(module.val_sums)
+        module.val_sums = None
+        epoch = len(self.rows) + 1
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(f"the training loss is {loss} in epoch {epoch}")
+        self.rows.append(
+            {
+                "phase": self._phase,
+                "epoch": epoch,
+                "steps": self._steps + trainer.global_step,
+                "train_loss": loss,
+                "train_accuracy": accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "fit_seconds": self.clock.read(),
+            }
+        )
+
+
+def _means(sums: torch.Tensor | None) -> tuple[float | None, float | None]:
+    if sums is None:
+        return None, None
+    loss, right, count = sums.tolist()
+    return loss / count, right / count

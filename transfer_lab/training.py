@@ -1,0 +1,162 @@
+"""Run -> Record: the one place that joins domain, backbone, regime and budget."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transfer_lab import host
+from transfer_lab.backbones import BACKBONES
+from transfer_lab.counting import macs_per_image, parameter_count
+from transfer_lab.domains import DOMAINS
+from transfer_lab.domains.base import ImageDomain
+from transfer_lab.fitting import Ledger, fit_and_test
+from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
+from transfer_lab.records import Record, RecordStore, write_atomically
+from transfer_lab.regimes import REGIMES
+from transfer_lab.regimes.base import TransferModule
+from transfer_lab.seeding import derive
+from transfer_lab.spec import Run
+from transfer_lab.timing import NonFiniteLossError
+from transfer_lab.weights import WeightsError, load_stages, save_backbone
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances of a run that do not change its result but belong in its record."""
+
+    threads: int = 1
+    concurrency: int = 1
+    commit: str | None = None
+
+
+def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool = False) -> Record:
+    """Train and test one run; store its files, then its record; return the record.
+
+    Raises what goes wrong: WeightsError, SubsetError, NonFiniteLossError, OSError, ...
+    """
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    host.reset_peak_memory()
+    domain = build_domain(run, store.root / "images")
+    regime = build_regime(run, domain, store)
+    ledger = fit_and_test(regime, domain, run.fit)
+    logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
+    metrics = test_metrics(logits, labels)
+    if not math.isfinite(metrics["test_log_loss"]):
+        raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
+    write_curve(ledger.curve.rows, store.file(run.id, "metrics.csv"))
+    _write_predictions(logits, labels, store.file(run.id, "predictions.npz"))
+    sha256 = None
+    if keep_weights:
+        sha256 = save_backbone(regime.backbone, store.file(run.id, "backbone.safetensors"))
+    record = Record(
+        run_id=run.id,
+        init_id=run.init.id if run.init else None,
+        status="done",
+        **metrics,
+        **_outcome(regime, domain, ledger),
+        majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
+        pretrain_seconds=store.get(run.init.id).fit_seconds if run.init else 0.0,
+        weights_sha256=sha256,
+        precision=run.fit.precision,
+        device=ledger.device,
+        started_at=started_at,
+        **provenance(setting),
+    )
+    store.put(record)
+    return record
+
+
+def build_domain(run: Run, cache: Path | None) -> ImageDomain:
+    """The run's domain with this seed's subset drawn."""
+    domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.options)
+    domain.cache = cache
+    domain.draw(
+        per_class=run.per_class,
+        val_fraction=run.fit.val_fraction,
+        batch_size=run.fit.batch_size,
+        seed=run.seed,
+    )
+    return domain
+
+
+def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferModule:
+    """The run's regime at step 0: stages and head random from the seed, then the source's stages.
+
+    Raises WeightsError if the source run has left no weights that fit.
+    """
+    torch.manual_seed(derive(run.seed, "backbone"))
+    backbone = BACKBONES.load(run.backbone.kind)(run.image_size, **run.backbone.options)
+    backbone.to(memory_format=torch.channels_last)
+    torch.manual_seed(derive(run.seed, "head"))
+    cls = REGIMES.load(run.regime.kind)
+    regime = cls(backbone, domain.num_classes, **run.regime.options)
+    if run.init:
+        _start_from(run.init, regime, store)
+    torch.manual_seed(derive(run.seed, "fit"))
+    return regime
+
+
+def provenance(setting: Setting) -> dict[str, object]:
+    """Host, versions and circumstances, as columns of a record."""
+    return {
+        "host": host.host(),
+        "threads": setting.threads,
+        "concurrency": setting.concurrency,
+        "commit": setting.commit,
+        **{name: host.version(name) for name in ("torch", "lightning", "transfer_lab")},
+    }
+
+
+def write_curve(rows: list[dict[str, object]], path: Path) -> None:
+    """The epochs of a run as metrics.csv; no file for a regime that fits nothing."""
+    if not rows:
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
+
+
+def _start_from(source: Run, regime: TransferModule, store: RecordStore) -> None:
+    record = store.get(source.id)
+    if record is None or record.weights_sha256 is None:
+        raise WeightsError(f"the source run {source.id} ({source.title}) has left no weights")
+    path = store.file(source.id, "backbone.safetensors")
+    load_stages(regime.backbone, regime.transferred, path, record.weights_sha256)
+
+
+def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dict[str, object]:
+    last = ledger.curve.last
+    regime.entry = 0
+    return {
+        "num_classes": domain.num_classes,
+        "n_train": len(domain.split.train),
+        "n_val": len(domain.split.val),
+        "n_test": len(domain.labels("test")),
+        "val_accuracy": last.get("val_accuracy"),
+        "train_accuracy": last.get("train_accuracy"),
+        "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),
+        "feature_seconds": ledger.feature_seconds,
+        "fit_seconds": ledger.clock.seconds,
+        "eval_seconds": ledger.eval_seconds,
+        "epochs": last.get("epoch", 0),
+        "steps": last.get("steps", 0),
+        "trainable_params": ledger.trainable_params,
+        "total_params": parameter_count(regime),
+        "macs_per_image": macs_per_image(regime, domain.image_size),
+        "peak_rss_mb": host.peak_memory_mb(),
+    }
+
+
+def _write_predictions(logits: torch.Tensor, labels: torch.Tensor, path: Path) -> None:
+    arrays = predictions(logits, labels)
+    write_atomically(path, lambda handle: np.savez_compressed(handle, **arrays))

@@ -92,9 +92,7 @@ def _begin(
 def _fit_phase(
     regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger: Ledger
 ) -> None:
-    ledger.trainable_params = max(
-        ledger.trainable_params, parameter_count(regime, trainable=True)
-    )
+    ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
     trainer.fit(regime, datamodule=data)
     if ledger.curve.last["val_accuracy"] is None and len(data.domain.split.val):
         trainer.validate(regime, datamodule=data, verbose=False)

@@ -21,7 +21,9 @@ def test_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]
     each = {"num_classes": classes}
     return {
         "test_accuracy": multiclass_accuracy(logits, labels, average="micro", **each).item(),
-        "test_balanced_accuracy": multiclass_accuracy(logits, labels, average="macro", **each).item(),
+        "test_balanced_accuracy": multiclass_accuracy(
+            logits, labels, average="macro", **each
+        ).item(),
         "test_macro_f1": multiclass_f1_score(logits, labels, average="macro", **each).item(),
         "test_macro_recall": multiclass_recall(logits, labels, average="macro", **each).item(),
         "test_log_loss": F.cross_entropy(logits, labels).item(),

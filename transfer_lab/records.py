@@ -85,14 +85,58 @@ class Record(BaseModel):
         )
 
 
-COLUMNS = (
-    "experiment scenario size similarity source target per_class n_train n_val n_test num_classes "
-    "backbone regime regime_kind options seed status error_kind error run_id init_id test_accuracy "
-    "test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss val_accuracy "
-    "train_accuracy majority_accuracy decode_seconds feature_seconds fit_seconds eval_seconds "
-    "pretrain_seconds epochs steps trainable_params total_params macs_per_image peak_rss_mb "
-    "precision device host threads concurrency torch lightning transfer_lab commit started_at"
-).split()
+COLUMNS = [
+    "experiment",
+    "scenario",
+    "size",
+    "similarity",
+    "source",
+    "target",
+    "per_class",
+    "n_train",
+    "n_val",
+    "n_test",
+    "num_classes",
+    "backbone",
+    "regime",
+    "regime_kind",
+    "options",
+    "seed",
+    "status",
+    "error_kind",
+    "error",
+    "run_id",
+    "init_id",
+    "test_accuracy",
+    "test_balanced_accuracy",
+    "test_macro_f1",
+    "test_macro_recall",
+    "test_log_loss",
+    "val_accuracy",
+    "train_accuracy",
+    "majority_accuracy",
+    "decode_seconds",
+    "feature_seconds",
+    "fit_seconds",
+    "eval_seconds",
+    "pretrain_seconds",
+    "epochs",
+    "steps",
+    "trainable_params",
+    "total_params",
+    "macs_per_image",
+    "peak_rss_mb",
+    "precision",
+    "device",
+    "host",
+    "threads",
+    "concurrency",
+    "torch",
+    "lightning",
+    "transfer_lab",
+    "commit",
+    "started_at",
+]
 """The columns of records.csv, one row a cell."""
 
 
@@ -126,7 +170,9 @@ class RecordStore:
         except (ValueError, ValidationError) as problem:
             aside = _set_aside(path)
             reason = str(problem).splitlines()[0]
-            self.warn(f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed")
+            self.warn(
+                f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed"
+            )
             return None
 
     def put(self, record: Record) -> None:

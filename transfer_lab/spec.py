@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 PROTOCOL = 1
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -80,9 +80,9 @@ class Scenario(Spec):
     @model_validator(mode="before")
     @classmethod
     def _two_domains(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("source") is not None:
-            if data["source"] == data.get("target"):
-                raise ValueError("source and target are the same domain; nothing is transferred")
+        names = (data.get("source"), data.get("target")) if isinstance(data, dict) else (0, 1)
+        if names[0] == names[1] is not None:
+            raise ValueError("source and target are the same domain; nothing is transferred")
         return data
 
 
@@ -109,11 +109,12 @@ class Experiment(Spec):
     pretrain: Pretrain = Pretrain()
     wandb: Tracking = Tracking()
 
-    @model_validator(mode="after")
-    def _distinct_seeds(self) -> Experiment:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: the same seed twice would count one result as two")
-        return self
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("the same seed twice would count one result as two")
+        return seeds
 
 
 class Run(Spec):
@@ -156,15 +157,6 @@ class Cell(Spec):
     regime: str
     seed: Seed
     run: Run
-
-
-class Runtime(Spec):
-    """What does not change a result: engine, workers, folders, tracker."""
-
-    jobs: int = Field(1, ge=1)
-    threads: int = Field(1, ge=1)
-    runs: str = "runs"
-    reports: str = "reports"
 
 
 def _plain(value: JsonValue) -> str:

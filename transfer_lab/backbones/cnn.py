@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
@@ -27,7 +29,7 @@ class CNN(Backbone):
             nn.Sequential(
                 nn.Conv2d(before, after, kernel_size=5, padding=2), nn.ReLU(), nn.MaxPool2d(pool)
             )
-            for before, after in zip(channels[:-1], channels[1:], strict=True)
+            for before, after in pairwise(channels)
         ]
         blocks[-1].append(nn.Flatten())
         side = image_size // pool**_BLOCKS

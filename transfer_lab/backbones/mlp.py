@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
@@ -18,8 +20,7 @@ class MLP(Backbone):
             raise ValueError("width and depth must be at least 1")
         sizes = [3 * image_size**2, *[width] * depth]
         layers = [
-            nn.Sequential(nn.Linear(before, after), nn.ReLU())
-            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+            nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in pairwise(sizes)
         ]
         layers[0].insert(0, nn.Flatten())
         super().__init__(layers, num_features=width)

@@ -107,7 +107,10 @@ class ImageDomain(L.LightningDataModule):
         """
         seed = self.order_seed if section == "train" else None
         labels = self.section_labels(section)
-        how = {"batch_size": self.batch_size if section == "train" else _EVAL_BATCH, "shuffle_seed": seed}
+        how = {
+            "batch_size": self.batch_size if section == "train" else _EVAL_BATCH,
+            "shuffle_seed": seed,
+        }
         if activations is not None:
             return batches(activations, labels, **how)
         return self._image_loader(section, labels, **how)
@@ -116,7 +119,9 @@ class ImageDomain(L.LightningDataModule):
         """Batches of the section's (images, labels), never shuffled."""
         return self._image_loader(section, self.section_labels(section), batch_size=_EVAL_BATCH)
 
-    def _image_loader(self, section: Section, labels: torch.Tensor, **how: int | None) -> DataLoader:
+    def _image_loader(
+        self, section: Section, labels: torch.Tensor, **how: int | None
+    ) -> DataLoader:
         part, index = self._place(section)
         images, _ = self._stored(part)
         return batches(images, labels, index=index, **how)

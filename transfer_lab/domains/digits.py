@@ -32,7 +32,9 @@ class Digits(ImageDomain):
     def make_images(self, part: Part) -> np.ndarray:
         size = (self.image_size, self.image_size)
         grey = np.round(load_digits().images[_parts()[part]] * (255 / 16)).astype(np.uint8)
-        large = [np.asarray(Image.fromarray(g).resize(size, Image.Resampling.BILINEAR)) for g in grey]
+        large = [
+            np.asarray(Image.fromarray(g).resize(size, Image.Resampling.BILINEAR)) for g in grey
+        ]
         return np.repeat(np.stack(large)[:, None], 3, axis=1)
 
 

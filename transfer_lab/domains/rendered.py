@@ -30,7 +30,10 @@ class RenderedDomain(ImageDomain):
         render_seed: int = 0,
     ):
         super().__init__(image_size)
-        for name, value in (("train_per_class", train_per_class), ("test_per_class", test_per_class)):
+        for name, value in (
+            ("train_per_class", train_per_class),
+            ("test_per_class", test_per_class),
+        ):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         self.per_class = {"train": train_per_class, "test": test_per_class}

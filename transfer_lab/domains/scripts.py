@@ -106,7 +106,9 @@ def _atlas(letters: str) -> np.ndarray:
 
 def _glyph(font: ImageFont.FreeTypeFont, letter: str) -> np.ndarray:
     canvas = Image.new("L", (_CANVAS, _CANVAS))
-    ImageDraw.Draw(canvas).text((_CANVAS / 2, _CANVAS / 2), letter, fill=255, font=font, anchor="mm")
+    ImageDraw.Draw(canvas).text(
+        (_CANVAS / 2, _CANVAS / 2), letter, fill=255, font=font, anchor="mm"
+    )
     return np.asarray(canvas, np.float32) / 255
 
 
@@ -116,7 +118,9 @@ def _random_warp(rng: np.random.Generator) -> np.ndarray:
     size, stretch = rng.uniform(0.8, 1.15), rng.uniform(0.88, 1.14)
     shift = rng.uniform(-0.12, 0.12, 2)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    matrix = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([stretch, 1 / stretch]) / size * 0.8
+    matrix = (
+        rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([stretch, 1 / stretch]) / size * 0.8
+    )
     return np.column_stack([matrix, shift]).astype(np.float32)
 
 

@@ -33,8 +33,11 @@ def _waves(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 def _clouds(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     angles, phases = rng.uniform(0, 2 * np.pi, (2, 12))
-    waves = np.cos(np.multiply.outer(np.cos(angles), u) + np.multiply.outer(np.sin(angles), v)
-                   + phases[:, None, None])
+    waves = np.cos(
+        np.multiply.outer(np.cos(angles), u)
+        + np.multiply.outer(np.sin(angles), v)
+        + phases[:, None, None]
+    )
     return waves.sum(0) / 2
 
 

@@ -1,0 +1,51 @@
+SHELL := /bin/bash
+PYTHON ?= python3
+EXPERIMENT ?= experiments/four_scenarios.yaml
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install grid plan status report test lint format lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  EXPERIMENT=path/to/file.yaml chooses the experiment (default: $(EXPERIMENT))"
+	@echo "  ARGS='--jobs 1 --set seeds=[0]' passes options on"
+
+install: .venv/installed  ## create the environment (.venv) and install the locked versions
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+grid: install  ## run EXPERIMENT and write its report under reports/
+	$(BIN)/transfer-lab run $(EXPERIMENT) $(ARGS)
+
+plan: install  ## say what the grid would train
+	$(BIN)/transfer-lab plan $(EXPERIMENT) $(ARGS)
+
+status: install  ## say how far the grid is
+	$(BIN)/transfer-lab status $(EXPERIMENT) $(ARGS)
+
+report: install  ## write the report on what is stored
+	$(BIN)/transfer-lab report $(EXPERIMENT) $(ARGS)
+
+test: install  ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install  ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install  ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install  ## write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
+
+clean:  ## remove the environment and caches; runs/ and reports/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find transfer_lab tests -name __pycache__ -type d -prune -exec rm -rf {} +

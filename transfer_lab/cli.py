@@ -1,0 +1,170 @@
+"""The `transfer-lab` command. Starts, refuses and reports without importing torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transfer_lab import __version__
+
+app = typer.Typer(
+    name="transfer-lab",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="""Which transfer-learning regime fits your data?
+
+    An experiment is one YAML file: scenarios x backbones x regimes x seeds under one budget.
+    A first look, from a checkout:
+
+    - `transfer-lab plan experiments/four_scenarios.yaml` says what would run
+
+    - `transfer-lab run experiments/four_scenarios.yaml` trains what is missing, then reports
+
+    - `transfer-lab report experiments/four_scenarios.yaml` reports on what is there so far
+
+    Finished runs are stored by content: stop at any time and call `run` again to go on.
+    Exit codes: 0 all done, 1 some runs failed, 2 refused before training, 130 interrupted.""",
+)
+
+ExperimentPath = Annotated[
+    Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment to work on.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="a.b=VALUE",
+        help="Override one value of the file, e.g. `--set fit.epochs=20` or `--set seeds=[0,1]`. "
+        "May be repeated.",
+    ),
+]
+RunsFolder = Annotated[
+    Path,
+    typer.Option("--runs", metavar="DIR", help="Store of finished runs."),
+]
+ReportsFolder = Annotated[
+    Path, typer.Option("--reports", metavar="DIR", help="Where `DIR/<experiment>/` is written.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Worker processes, one run each at a time.", show_default="one per core"
+    ),
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Threads of a worker. Another number may change the last digits of results.",
+    ),
+]
+Wandb = Annotated[
+    str | None,
+    typer.Option(
+        metavar="offline|online|disabled",
+        help="Copy finished runs to Weights & Biases; overrides the experiment's `wandb.mode`.",
+        show_default="as the experiment says",
+    ),
+]
+
+RUNS, REPORTS = Path("runs"), Path("reports")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"transfer-lab {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def plan(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    runs: RunsFolder = RUNS,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every cell.")] = False,
+) -> None:
+    """Check an experiment fully and say what would run, without running it."""
+    from transfer_lab import commands
+
+    commands.plan(experiment, overrides or [], runs, verbose=verbose)
+
+
+@app.command()
+def run(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+    wandb: Wandb = None,
+) -> None:
+    """Train what is not stored yet, then write the report.
+
+    Ctrl-C stops at once; no finished run is lost, and the same command goes on from there. Failed
+    runs are tried again by the next call.
+    """
+    from transfer_lab import commands
+
+    if wandb:
+        overrides = [*(overrides or []), f"wandb.mode={wandb}"]
+    raise typer.Exit(
+        commands.run(experiment, overrides or [], runs, reports, jobs=jobs, threads=threads)
+    )
+
+
+@app.command()
+def report(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+) -> None:
+    """Write report.md, index.html and records.csv from what is stored, finished or not."""
+    from transfer_lab import commands
+
+    commands.report(experiment, overrides or [], runs, reports)
+
+
+@app.command()
+def status(
+    experiment: ExperimentPath, overrides: Overrides = None, runs: RunsFolder = RUNS
+) -> None:
+    """Say how many cells are done, failed, blocked or missing, and why."""
+    from transfer_lab import commands
+
+    commands.status(experiment, overrides or [], runs)
+
+
+@app.command()
+def doctor(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="[EXPERIMENT.yaml]", help="Check this file as well.")
+    ] = None,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+) -> None:
+    """Check the installation, the folders and the store; clear what a killed run left behind."""
+    from transfer_lab import doctor
+
+    raise typer.Exit(doctor.examine(experiment, runs, reports))
+
+
+def main() -> None:
+    """Entry point: a refused experiment is a readable list and exit code 2."""
+    from transfer_lab.yaml_source import ConfigError
+
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,249 @@
+"""What each command does, step by step. Imports nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from tabulate import tabulate
+
+from transfer_lab import host
+from transfer_lab import plan as planning
+from transfer_lab.config import ExperimentFile, load_experiment
+from transfer_lab.progress import GridProgress
+from transfer_lab.records import Record, RecordStore, frame
+from transfer_lab.runner import Summary, Todo, run_grid, todo
+from transfer_lab.spec import Cell, Experiment, Run
+from transfer_lab.yaml_source import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
+INTERRUPTED = 130
+
+
+def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None:
+    """Print the grid: cells, distinct runs, what is stored; refuses what a run would refuse."""
+    file = load_experiment(path, overrides)
+    from transfer_lab.preflight import preflight
+
+    file.refuse(preflight(file.experiment))
+    cells = planning.plan(file.experiment)
+    work = todo(cells, _store(runs))
+    if verbose:
+        for cell in cells:
+            state = "to train" if cell.run.id in work.runs else "stored"
+            _say(f"{cell.run.id}  {state:8}  {cell.scenario:17} {cell.run.title}", markup=False)
+    _say(_grid_text(file.experiment))
+    _say(
+        f"{len(cells)} cells, {work.total} distinct runs; {len(work.runs)} to train, "
+        f"{work.total - len(work.runs)} stored or not needed"
+    )
+
+
+def run(
+    path: Path, overrides: list[str], runs: Path, reports: Path, *, jobs: int | None, threads: int
+) -> int:
+    """Train what is missing and write the report; returns the exit code."""
+    file = load_experiment(path, overrides)
+    _check_writable(runs, reports)
+    store, cells = _store(runs), planning.plan(file.experiment)
+    work = todo(cells, store)
+    command = _command("run", path, overrides)
+    summary, interrupted = Summary(), False
+    if work.runs:
+        summary, interrupted = _train(file, cells, work, store, jobs or host.cores(), threads)
+    else:
+        _say(f"all {len(cells)} cells are stored; nothing to train")
+        _track_only(file, cells, store)
+    if interrupted:
+        _warn(f"\nstopped; finished runs are stored. To go on: {command}")
+        return INTERRUPTED
+    _write_report(file, cells, store, reports, command)
+    if summary.failed:
+        _warn(
+            f"{len(summary.failed)} runs failed and {len(summary.blocked)} could not start; the "
+            f"report names them. To try them again: {command}",
+        )
+    return 1 if summary.failed else 0
+
+
+def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
+    """Write the report on what is stored."""
+    file = load_experiment(path, overrides)
+    _check_writable(reports)
+    cells = planning.plan(file.experiment)
+    _write_report(file, cells, _store(runs), reports, _command("run", path, overrides))
+
+
+def status(path: Path, overrides: list[str], runs: Path) -> None:
+    """Print counts by scenario and regime, and every failure with its reason."""
+    file = load_experiment(path, overrides)
+    table = frame(planning.plan(file.experiment), _store(runs))
+    counts = Counter(table["status"])
+    _say(f"{counts['done']} of {len(table)} cells done " + _others(counts))
+    _say(_status_text(table))
+    failed = table[table["status"] == "failed"].drop_duplicates("run_id")
+    for row in failed.itertuples():
+        _say(
+            f"failed {row.run_id}: {row.scenario} {row.backbone} {row.regime} seed {row.seed}: "
+            f"{row.error}",
+        )
+
+
+def _train(
+    file: ExperimentFile,
+    cells: tuple[Cell, ...],
+    work: Todo,
+    store: RecordStore,
+    jobs: int,
+    threads: int,
+) -> tuple[Summary, bool]:
+    """Preflight in a worker, since it needs torch and the parent does not; then the grid."""
+    from transfer_lab.engines.local import LocalEngine
+    from transfer_lab.tracking import Tracker
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    engine = LocalEngine(min(jobs, len(work.runs)), threads)
+    try:
+        _say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
+        file.refuse(engine.submit(_preflight, file.experiment).result())
+        with GridProgress(OUT, len(work.runs)) as progress:
+            store.warn = progress.say
+            tracker = Tracker(file.experiment.wandb, cells, store, progress.say)
+            train = partial(_execute, str(store.root), threads, engine.slots, host.commit())
+            summary = run_grid(work, store, engine, train, _Both(progress, tracker))
+            tracker.close()
+    except KeyboardInterrupt:
+        engine.kill()
+        return Summary(), True
+    except BaseException:
+        engine.kill()
+        raise
+    engine.close()
+    return summary, False
+
+
+class _Both:
+    """The progress bar and the tracker, as one watch."""
+
+    def __init__(self, progress: GridProgress, tracker: object):
+        self.progress, self.tracker = progress, tracker
+
+    def started(self, run: Run) -> None:
+        self.progress.started(run)
+
+    def ended(self, run: Run, record: Record) -> None:
+        self.progress.ended(run, record)
+        self.tracker.offer(run.id)
+
+
+def _preflight(experiment: object) -> list[tuple[tuple[str, ...], str]]:
+    """Runs in a worker."""
+    from transfer_lab.preflight import preflight
+
+    return preflight(experiment)
+
+
+def _execute(
+    root: str, threads: int, concurrency: int, commit: str | None, run: Run, keep_weights: bool
+) -> Record:
+    """Runs in a worker."""
+    from transfer_lab.execution import execute
+    from transfer_lab.training import Setting
+
+    return execute(run, Path(root), Setting(threads, concurrency, commit), keep_weights)
+
+
+def _track_only(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore) -> None:
+    from transfer_lab.tracking import Tracker
+
+    Tracker(file.experiment.wandb, cells, store, _warn).close()
+
+
+def _write_report(
+    file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, reports: Path, command: str
+) -> None:
+    import pandas as pd
+
+    from transfer_lab.report import write
+
+    table = frame(cells, store)
+    curves = {}
+    for run_id in table.loc[table["status"] == "done", "run_id"].unique():
+        path = store.file(run_id, "metrics.csv")
+        if path.exists():
+            curves[run_id] = pd.read_csv(path)
+    out = reports / file.experiment.name
+    page = write(file.experiment, table, curves, out, command=command)
+    _say(f"report: {page} and {page.with_name('report.md')}")
+
+
+def _check_writable(*folders: Path) -> None:
+    problems = []
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            problems.append(f"{folder}: cannot write there ({error.strerror}); choose another")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _store(runs: Path) -> RecordStore:
+    return RecordStore(runs, warn=_warn)
+
+
+def _say(text: str) -> None:
+    OUT.print(text, markup=False, soft_wrap=True)
+
+
+def _warn(text: str) -> None:
+    ERR.print(text, markup=False, soft_wrap=True)
+
+
+def _command(verb: str, path: Path, overrides: list[str]) -> str:
+    import shlex
+
+    words = ["transfer-lab", verb, str(path)]
+    for assignment in overrides:
+        words += ["--set", assignment]
+    return shlex.join(words)
+
+
+def _others(counts: Counter) -> str:
+    parts = [f"{counts[s]} {s}" for s in ("failed", "blocked", "missing") if counts[s]]
+    return f"({', '.join(parts)})" if parts else ""
+
+
+def _grid_text(experiment: Experiment) -> str:
+    rows = [
+        (name, place.source, place.target, place.per_class)
+        for name, place in experiment.scenarios.items()
+    ]
+    axes = {
+        "backbones": [choice.label for choice in experiment.backbones.values()],
+        "regimes": experiment.regimes,
+        "seeds": experiment.seeds,
+    }
+    return "\n".join(
+        [
+            tabulate(rows, headers=("scenario", "source", "target", "images per class")),
+            *(f"x {name}: {', '.join(map(str, values))}" for name, values in axes.items()),
+        ]
+    )
+
+
+def _status_text(table: pd.DataFrame) -> str:
+    done = table.assign(done=table["status"] == "done")
+    counts = done.groupby(["regime", "scenario"], sort=False)["done"].agg(["sum", "size"])
+    text = counts["sum"].astype(str) + "/" + counts["size"].astype(str)
+    return tabulate(text.unstack(sort=False), headers="keys")

@@ -1,0 +1,179 @@
+"""YAML + `--set a.b=v` -> Experiment, or all errors at once. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from transfer_lab.backbones import BACKBONES
+from transfer_lab.domains import DOMAINS
+from transfer_lab.regimes import REGIMES
+from transfer_lab.registry import Registry, suggest
+from transfer_lab.spec import Experiment, Fit, Pretrain, Scenario, Tracking
+from transfer_lab.yaml_source import ConfigError, KeyPath, Source, read_yaml
+
+_CHOICES: dict[str, Registry] = {
+    "domains": DOMAINS,
+    "backbones": BACKBONES,
+    "regimes": REGIMES,
+}
+_MODELS: dict[KeyPath, type[BaseModel]] = {
+    (): Experiment,
+    ("fit",): Fit,
+    ("pretrain",): Pretrain,
+    ("wandb",): Tracking,
+}
+
+
+@dataclass(frozen=True)
+class ExperimentFile:
+    """A valid experiment and the file it came from, for messages that name a line."""
+
+    experiment: Experiment
+    source: Source
+
+    def refuse(self, problems: Iterable[tuple[KeyPath, str]]) -> None:
+        """Raise ConfigError with every problem at its place; nothing if there is none."""
+        lines = [self.source.problem(path, message) for path, message in problems]
+        if lines:
+            raise ConfigError(lines)
+
+
+def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> ExperimentFile:
+    """Read and check one experiment; raises ConfigError with every problem found.
+
+    Options of domains, backbones and regimes are checked later, against their constructors
+    (`preflight`), since that needs torch.
+    """
+    source = read_yaml(Path(path))
+    for assignment in overrides:
+        source.override(assignment)
+    data, problems = _normalise(source.data)
+    experiment = None
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as error:
+        problems += _explanations(error)
+    lines = source.duplicate_keys() + [source.problem(*problem) for problem in problems]
+    if lines:
+        raise ConfigError(sorted(lines, key=_line_number))
+    return ExperimentFile(experiment, source)
+
+
+def _normalise(raw: Mapping) -> tuple[dict, list[tuple[KeyPath, str]]]:
+    """The short forms people write -> the full form of `spec`, and unknown names."""
+    data, problems = dict(raw), []
+    scenarios = data.get("scenarios")
+    if isinstance(scenarios, dict):
+        data["scenarios"] = {name: _scenario(name, value) for name, value in scenarios.items()}
+        data["domains"] = _with_used_domains(data.get("domains"), data["scenarios"])
+    for group, registry in _CHOICES.items():
+        value = data.get(group)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            value = dict.fromkeys(value)
+        if isinstance(value, dict):
+            data[group] = {name: _choice(name, options) for name, options in value.items()}
+            problems += _unknown(group, data[group], registry, raw)
+    return data, problems
+
+
+def _scenario(name: object, value: object) -> object:
+    """`small_similar` and the like say size and similarity by their name."""
+    if not isinstance(value, dict):
+        return value
+    size, _, similarity = str(name).partition("_")
+    implied = {}
+    if size in ("small", "large") and similarity in ("similar", "dissimilar"):
+        implied = {"size": size, "similarity": similarity}
+    return implied | value
+
+
+def _with_used_domains(declared: object, scenarios: Mapping) -> object:
+    """Declared domains, and those that scenarios name without options."""
+    if declared is not None and not isinstance(declared, dict):
+        return declared
+    used = [
+        scenario[role]
+        for scenario in scenarios.values()
+        if isinstance(scenario, dict)
+        for role in ("source", "target")
+        if isinstance(scenario.get(role), str)
+    ]
+    return {name: {} for name in used} | (declared or {})
+
+
+def _choice(name: object, options: object) -> object:
+    if options is None:
+        return {"kind": name}
+    if not isinstance(options, dict):
+        return options
+    rest = {key: value for key, value in options.items() if key != "kind"}
+    return {"kind": options.get("kind", name), "options": rest}
+
+
+def _unknown(
+    group: str, choices: Mapping, registry: Registry, raw: Mapping
+) -> list[tuple[KeyPath, str]]:
+    problems = []
+    for position, (name, choice) in enumerate(choices.items()):
+        kind = choice.get("kind") if isinstance(choice, dict) else None
+        if not isinstance(kind, str) or kind in registry:
+            continue
+        message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry)}"
+        if group == "domains" and name not in (raw.get("domains") or {}):
+            problems += [(place, message) for place in _uses(name, raw["scenarios"])]
+        else:
+            key = position if isinstance(raw[group], list) else name
+            problems.append(((group, key), message))
+    return problems
+
+
+def _uses(domain: object, scenarios: Mapping) -> list[KeyPath]:
+    return [
+        ("scenarios", name, role)
+        for name, scenario in scenarios.items()
+        if isinstance(scenario, dict)
+        for role in ("source", "target")
+        if scenario.get(role) == domain
+    ]
+
+
+def _explanations(error: ValidationError) -> list[tuple[KeyPath, str]]:
+    """One problem a place: what the branches of a union say is joined."""
+    messages: dict[KeyPath, list[str]] = {}
+    for item in error.errors():
+        path, message = _explain(item)
+        messages.setdefault(_written(path), []).append(message)
+    return [(path, "; or: ".join(texts)) for path, texts in messages.items()]
+
+
+def _line_number(line: str) -> int:
+    number = line.partition(":")[2].partition(":")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _explain(error: Mapping) -> tuple[KeyPath, str]:
+    path, message = tuple(error["loc"]), error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return path, f"unknown key; {suggest(str(path[-1]), _fields(path[:-1]))}"
+    if error["type"] == "missing":
+        return path, "is missing"
+    value = error.get("input")
+    shown = "" if isinstance(value, dict | list) else f" (it is {value!r})"
+    return path, message + shown
+
+
+def _fields(path: KeyPath) -> list[str]:
+    model = Scenario if path[:1] == ("scenarios",) else _MODELS.get(path, Experiment)
+    return list(model.model_fields)
+
+
+def _written(path: KeyPath) -> KeyPath:
+    """The path as people write it: options stand beside `kind`, a union's branch has no name."""
+    skip = ("options", "constrained-int", "literal['all']", "[key]", "int")
+    return tuple(
+        key for key in path if key not in skip or (path[0] == "pretrain" and key == "options")
+    )

@@ -1,0 +1,99 @@
+"""Worker processes on this machine, reused from run to run."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+
+class WorkerCrashError(RuntimeError):
+    """A worker process died while it was running something."""
+
+
+class LocalEngine:
+    """`jobs` worker processes with `threads` threads each, started once.
+
+    Every worker is a pool of one process, so that a crash is blamed on the run that was in it and
+    costs no other run anything; the worker is then replaced.
+    """
+
+    def __init__(self, jobs: int, threads: int = 1):
+        self.slots, self._threads = jobs, threads
+        self._workers: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+        self._pids: set[int] = set()
+        self._dispatch = ThreadPoolExecutor(jobs, thread_name_prefix="dispatch")
+        with _interrupts_ignored():
+            for _ in range(jobs):
+                self._workers.put(self._start())
+
+    def submit(self, call: Callable[..., object], *args: object) -> Future:
+        """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies."""
+        return self._dispatch.submit(self._run, call, *args)
+
+    def close(self) -> None:
+        """Wait for what runs, then end the workers."""
+        self._dispatch.shutdown(wait=True, cancel_futures=True)
+        while not self._workers.empty():
+            self._workers.get().shutdown()
+
+    def kill(self) -> None:
+        """End the workers now; what they were running is abandoned."""
+        self._dispatch.shutdown(wait=False, cancel_futures=True)
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _run(self, call: Callable[..., object], *args: object) -> object:
+        worker = self._workers.get()
+        try:
+            return worker.submit(call, *args).result()
+        except BrokenProcessPool as error:
+            worker = self._start()
+            raise WorkerCrashError("the worker process died (killed or crashed)") from error
+        finally:
+            self._workers.put(worker)
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(1, context, _begin_worker, (self._threads,))
+        pid = pool.submit(os.getpid)
+        pid.add_done_callback(lambda future: future.exception() or self._pids.add(future.result()))
+        return pool
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Children inherit it: Ctrl-C reaches the parent alone, which then decides."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin_worker(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    import torch
+
+    from transfer_lab.fitting import quiet
+
+    torch.set_num_threads(threads)
+    quiet()
+
+
+def _die_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -1,0 +1,42 @@
+"""Run one run to a record, whatever happens to it: an exception becomes a failed record."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import torch
+
+from transfer_lab.domains.splits import SubsetError
+from transfer_lab.records import FailureKind, Record, RecordStore, write_atomically
+from transfer_lab.spec import Run
+from transfer_lab.timing import NonFiniteLossError
+from transfer_lab.training import Setting, provenance, train
+from transfer_lab.weights import WeightsError
+
+
+def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Record:
+    """Train and store one run; a failure is stored too, with its traceback beside the record."""
+    store = RecordStore(root)
+    try:
+        return train(run, store, setting, keep_weights=keep_weights)
+    except Exception as error:  # a failure in one run never takes another with it
+        text = traceback.format_exc()
+        write_atomically(
+            store.file(run.id, "traceback.txt"), lambda handle: handle.write(text.encode())
+        )
+        message = f"{type(error).__name__}: {error}"
+        record = Record.failure(run, failure_kind(error), message, **provenance(setting))
+        store.put(record)
+        return record
+
+
+def failure_kind(error: Exception) -> FailureKind:
+    """The kind of failure that an exception stands for."""
+    if isinstance(error, NonFiniteLossError):
+        return "nan"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        return "oom"
+    if isinstance(error, WeightsError | SubsetError):
+        return "data"
+    return "io" if isinstance(error, OSError) else "error"

@@ -1,0 +1,124 @@
+"""Before any training: options against constructors, k against stages, subsets against pools."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+from pydantic import ConfigDict, ValidationError, create_model
+
+from transfer_lab.backbones import BACKBONES
+from transfer_lab.domains import DOMAINS
+from transfer_lab.domains.splits import SubsetError, check_per_class
+from transfer_lab.regimes import REGIMES
+from transfer_lab.registry import suggest
+from transfer_lab.spec import Choice, Experiment
+
+Problem = tuple[tuple[str, ...], str]
+
+
+def preflight(experiment: Experiment) -> list[Problem]:
+    """Everything that would fail in a run for a reason that is known now: (field path, message).
+
+    Constructs every domain (without its images) and every regime on every backbone (without its
+    memory), so that what a constructor refuses is refused here.
+    """
+    counts, problems = _check_domains(experiment)
+    problems += _check_sizes(experiment, counts)
+    with torch.device("meta"):
+        problems += _check_models(experiment)
+    return list(dict.fromkeys(problems))
+
+
+def option_problems(cls: type, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """(option, message) for each option that the constructor's keyword-only arguments refuse."""
+    schema = _schema(cls)
+    try:
+        schema.model_validate(dict(options), strict=True)
+    except ValidationError as error:
+        for item in error.errors():
+            name = str(item["loc"][0])
+            if item["type"] == "extra_forbidden":
+                yield name, f"unknown option; {suggest(name, schema.model_fields)}"
+            elif item["type"] == "missing":
+                yield "", f"option '{name}' is missing"
+            else:
+                yield name, f"{item['msg']} (it is {item['input']!r})"
+
+
+def _schema(cls: type) -> Any:
+    hints = get_type_hints(cls.__init__)
+    fields = {
+        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
+        for name, p in inspect.signature(cls.__init__).parameters.items()
+        if p.kind is p.KEYWORD_ONLY
+    }
+    return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _build(
+    cls: type, choice: Choice, place: tuple[str, ...], *context: object
+) -> tuple[Any, list[Problem]]:
+    """The object, or None and why not."""
+    wrong = [
+        ((*place, name) if name else place, text)
+        for name, text in option_problems(cls, choice.options)
+    ]
+    if wrong:
+        return None, wrong
+    try:
+        return cls(*context, **choice.options), []
+    except (ValueError, OSError) as error:
+        return None, [(place, str(error))]
+
+
+def _check_domains(experiment: Experiment) -> tuple[dict[str, np.ndarray], list[Problem]]:
+    """Images per class of each domain's pool, and what is wrong with the others."""
+    counts, problems = {}, []
+    for name, choice in experiment.domains.items():
+        cls = DOMAINS.load(choice.kind)
+        domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
+        problems += wrong
+        if domain is not None:
+            counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
+    return counts, problems
+
+
+def _check_sizes(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> list[Problem]:
+    wanted = []
+    for name, scenario in experiment.scenarios.items():
+        wanted.append((scenario.target, scenario.per_class, ("scenarios", name, "per_class")))
+        place = ("pretrain", "per_class")
+        wanted.append((scenario.source, experiment.pretrain.per_class, place))
+    problems = []
+    for domain, per_class, place in wanted:
+        if domain in counts:
+            try:
+                check_per_class(counts[domain], per_class)
+            except SubsetError as error:
+                problems.append((place, f"{domain}: {error}"))
+    return problems
+
+
+def _check_models(experiment: Experiment) -> list[Problem]:
+    problems = []
+    pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
+    regimes = [(("regimes", name), choice) for name, choice in experiment.regimes.items()]
+    regimes.append((("pretrain", "options"), pretraining))
+    for name, choice in experiment.backbones.items():
+        cls, place = BACKBONES.load(choice.kind), ("backbones", name)
+        backbone, wrong = _build(cls, choice, place, experiment.image_size)
+        problems += wrong
+        if backbone is None:
+            continue
+        for where, regime in regimes:
+            _, wrong = _build(REGIMES.load(regime.kind), regime, where, backbone, 2)
+            problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
+    return problems
+
+
+def _on_backbone(text: str, backbone: Choice) -> str:
+    return text.replace("this backbone", f"backbone {backbone.label}")

@@ -25,6 +25,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@cache
 def version(package: str) -> str:
     """Installed version of a package, or 'absent'."""
     try:

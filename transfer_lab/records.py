@@ -198,6 +198,15 @@ class RecordStore:
         )
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()  # read once: reading it sets it, which is not safe among threads
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Temporary file in the same folder, flush, fsync, rename, fsync of the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,6 +214,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     try:
         with os.fdopen(descriptor, "wb") as handle:
             write(handle)
+            os.fchmod(handle.fileno(), 0o666 & ~_UMASK)
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(name, path)

@@ -109,6 +109,14 @@ class Experiment(Spec):
     pretrain: Pretrain = Pretrain()
     wandb: Tracking = Tracking()
 
+    @field_validator("backbones")
+    @classmethod
+    def _distinct_labels(cls, backbones: dict[str, Choice]) -> dict[str, Choice]:
+        labels = [choice.label for choice in backbones.values()]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two entries are the same backbone with the same options")
+        return backbones
+
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,6 +12,9 @@ import pandas as pd
 from transfer_lab.plan import plan
 from transfer_lab.records import Record, frame
 from transfer_lab.report import write
+from transfer_lab.report.markdown import to_markdown
+from transfer_lab.report.sections import SECTIONS
+from transfer_lab.report.study import Study
 from transfer_lab.spec import Cell, Experiment, Run
 
 REGIMES = ("from_scratch", "linear_probe", "partial_finetune", "full_finetune", "lp_ft")
@@ -154,15 +157,20 @@ class Grid:
                 self.curves[cell.run.id] = curve(cell)
         return self
 
-    def fail(self, run: Run, message: str) -> Grid:
-        """Fail one run."""
-        self.records[run.id] = Record.failure(run, "error", message)
+    def fail(self, run: Run, message: str, **known: object) -> Grid:
+        """Fail one run, after it had measured what is known."""
+        self.records[run.id] = Record.failure(run, "error", message, **known)
         self.curves.pop(run.id, None)
         return self
 
     @property
     def frame(self) -> pd.DataFrame:
         return frame(self.cells, self.records)
+
+    def markdown(self, command: str = "transfer-lab report letters.yaml") -> str:
+        """report.md without its figures, which take most of the time."""
+        study = Study.of(self.experiment, self.frame, self.curves, command)
+        return to_markdown(tuple(section(study) for section in SECTIONS))
 
     def write(self, out: Path, command: str = "transfer-lab report letters.yaml") -> Path:
         return write(self.experiment, self.frame, self.curves, out, command=command)

@@ -7,9 +7,14 @@ from transfer_lab.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class RegimeEntry(Entry):
-    """A regime's class, and whether it starts from source weights (the plan must know)."""
+    """A regime's class, and what the plan and the report must know without importing it.
+
+    `from_source`: whether it starts from source weights. `control`: whether it is there for
+    comparison and is never recommended.
+    """
 
     from_source: bool = True
+    control: bool = False
 
 
 REGIMES = Registry(
@@ -21,7 +26,9 @@ REGIMES = Registry(
         "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
         "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
         "lp_ft": RegimeEntry("lp_ft:LPFT"),
-        "majority": RegimeEntry("majority:Majority", from_source=False),
-        "random_features": RegimeEntry("random_features:RandomFeatures", from_source=False),
+        "majority": RegimeEntry("majority:Majority", from_source=False, control=True),
+        "random_features": RegimeEntry(
+            "random_features:RandomFeatures", from_source=False, control=True
+        ),
     },
 )

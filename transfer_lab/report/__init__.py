@@ -33,6 +33,9 @@ def write(
     study = Study.of(experiment, frame, curves, command)
     sections = tuple(section(study) for section in SECTIONS)
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
+    for stale in out.glob("figures/*.png"):
+        if stale.name not in images:
+            stale.unlink()
     for name, image in images.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(frame))

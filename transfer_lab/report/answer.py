@@ -16,7 +16,7 @@ from transfer_lab.report.blocks import (
 )
 from transfer_lab.report.standing import Standing, standing
 from transfer_lab.report.study import Study
-from transfer_lab.report.wording import RULE_MARK, count, percent
+from transfer_lab.report.wording import count, percent
 
 SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
 
@@ -129,7 +129,7 @@ def _picture(study: Study) -> Picture:
 
     caption = (
         "Test accuracy of every regime with its 95 % t-interval over seeds. "
-        f"{RULE_MARK} marks what the rule prescribes; controls are grey."
+        "The shaded row is what the rule prescribes; controls are grey."
     )
     alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
     return Picture("accuracy.png", caption, alt, partial(draw, study))

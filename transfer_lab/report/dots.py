@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transfer_lab.report.standing import rule_regime
+from transfer_lab.report.standing import prescribed
 from transfer_lab.report.study import Study
 from transfer_lab.report.style import MARKERS, panels, pens
-from transfer_lab.report.wording import RULE_MARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +35,11 @@ def _panel(panel: Axes, study: Study, scenario: str) -> None:
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
     panel.tick_params(axis="x", labelbottom=True)
+    for regime in study.of_kind(prescribed(study, scenario)):
+        row = study.regimes.index(regime)
+        panel.axhspan(row - 0.48, row + 0.48, color="#EEF1F4", linewidth=0)
     step = 0.7 / len(study.backbones)
     for number, backbone in enumerate(study.backbones):
-        ruled = rule_regime(study, scenario, backbone)
         for row, regime in enumerate(study.regimes):
             found = study.accuracy(scenario, backbone, regime)
             if found is None:
@@ -49,11 +50,6 @@ def _panel(panel: Axes, study: Study, scenario: str) -> None:
                 x, y, xerr=half or None, fmt=MARKERS[number % len(MARKERS)], markersize=4.5,
                 color=look[regime].colour, elinewidth=1.4, markeredgewidth=0,
             )  # fmt: skip
-            if regime == ruled:
-                panel.annotate(
-                    RULE_MARK, (x + half, y), xytext=(4, 0), textcoords="offset points",
-                    va="center", fontsize=9,
-                )  # fmt: skip
 
 
 def _legend(figure: Figure, study: Study) -> None:

@@ -41,7 +41,7 @@ def shape(losses: list[float]) -> Shape:
 def _verdict(study: Study) -> list[Block]:
     shapes: dict[Place, Counter[Shape]] = defaultdict(Counter)
     for place, run_id in study.with_curves():
-        shapes[place][shape(study.curves[run_id]["train_loss"].dropna().tolist())] += 1
+        shapes[place][shape(_losses(study, run_id))] += 1
     rows = tuple(
         (
             cell(regime),
@@ -63,6 +63,10 @@ def _verdict(study: Study) -> list[Block]:
     if short:
         blocks.append(Paragraph(f"Too short to judge (fewer than two epochs): {short} runs."))
     return blocks
+
+
+def _losses(study: Study, run_id: str) -> list[float]:
+    return [v for v in study.curves[run_id]["train_loss"].tolist() if v == v]
 
 
 def _pictures(study: Study) -> Iterator[Picture]:

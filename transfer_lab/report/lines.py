@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from transfer_lab.report.study import Place, Study
 from transfer_lab.report.style import panels, pens
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
-def mean_curves(study: Study, column: str) -> dict[Place, pd.Series]:
+class Curve(NamedTuple):
+    """A mean over seeds by epoch."""
+
+    epochs: np.ndarray
+    values: np.ndarray
+
+
+def mean_curves(study: Study, column: str) -> dict[Place, Curve]:
     """The mean over seeds at each epoch, where the column was evaluated."""
-    import pandas as pd
-
-    runs: dict[Place, list[pd.Series]] = defaultdict(list)
+    runs: dict[Place, list[np.ndarray]] = defaultdict(list)
     for place, run_id in study.with_curves():
-        curve = study.curves[run_id].set_index("epoch")[column].dropna()
-        if len(curve):
-            runs[place].append(curve)
-    return {place: pd.concat(found).groupby(level=0).mean() for place, found in runs.items()}
+        curve = study.curves[run_id]
+        points = np.column_stack([curve["epoch"].to_numpy(), curve[column].to_numpy(dtype=float)])
+        runs[place].append(points[~np.isnan(points[:, 1])])
+    means = {place: _mean(np.concatenate(found)) for place, found in runs.items()}
+    return {place: curve for place, curve in means.items() if len(curve.epochs)}
 
 
-def draw(study: Study, backbone: str, column: str, means: dict[Place, pd.Series]) -> Figure:
+def _mean(points: np.ndarray) -> Curve:
+    epochs, index = np.unique(points[:, 0], return_inverse=True)
+    return Curve(epochs, np.bincount(index, weights=points[:, 1]) / np.bincount(index))
+
+
+def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) -> Figure:
     """Panels are scenarios; the horizontal axis is the share of the common budget, in epochs."""
     scale = 100 if column == "val_accuracy" else 1
     label = "validation accuracy (%)" if column == "val_accuracy" else "training loss"
@@ -37,8 +49,9 @@ def draw(study: Study, backbone: str, column: str, means: dict[Place, pd.Series]
             if curve is None:
                 continue
             (drawn[regime],) = panel.plot(
-                curve.index, scale * curve, pen.dash, color=pen.colour, linewidth=1.5,
-                marker="o" if len(curve) == 1 else None, markersize=4, label=regime,
+                curve.epochs,
+                scale * curve.values, pen.dash, color=pen.colour, linewidth=1.5,
+                marker="o" if len(curve.epochs) == 1 else None, markersize=4, label=regime,
             )  # fmt: skip
         panel.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set_ylim(bottom=0)

@@ -51,7 +51,8 @@ def _source_runs(study: Study) -> str:
     )
     return (
         "Pretraining is training from scratch on the source domain "
-        f"({_per_class(pretrain.per_class)}; {_budget(pretrain.fit)}); for every backbone and source, {whose}."
+        f"({_per_class(pretrain.per_class)}; {_budget(pretrain.fit)}); for every backbone and "
+        f"source, {whose}."
     )
 
 

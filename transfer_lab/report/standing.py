@@ -64,7 +64,7 @@ def standing(study: Study, scenario: str, backbone: str) -> Standing:
         runner_up=runner_up,
         margin=top.mean - second.mean if top and second else None,
         separated=_apart(top, second) if top and second else None,
-        prescribed=_prescribed(study, scenario),
+        prescribed=prescribed(study, scenario),
         rule_regime=ruled,
         behind=top.mean - told.mean if top and told else None,
         provisional=not all(
@@ -73,15 +73,16 @@ def standing(study: Study, scenario: str, backbone: str) -> Standing:
     )
 
 
-def rule_regime(study: Study, scenario: str, backbone: str) -> str | None:
-    """The regime of the kind that the rule prescribes; of several, the best measured one."""
-    kinds = study.of_kind(_prescribed(study, scenario))
-    return study.best(scenario, backbone, kinds) or next(iter(kinds), None)
-
-
-def _prescribed(study: Study, scenario: str) -> str:
+def prescribed(study: Study, scenario: str) -> str:
+    """The kind of regime that the rule prescribes in the scenario."""
     place = study.experiment.scenarios[scenario]
     return RULE_AV[place.size, place.similarity]
+
+
+def rule_regime(study: Study, scenario: str, backbone: str) -> str | None:
+    """The regime of the kind that the rule prescribes; of several, the best measured one."""
+    kinds = study.of_kind(prescribed(study, scenario))
+    return study.best(scenario, backbone, kinds) or next(iter(kinds), None)
 
 
 def _apart(top: Interval, second: Interval) -> bool | None:

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.evidence.intervals import Interval, t_interval
 from transfer_lab.records import Record
+from transfer_lab.regimes import REGIMES
 from transfer_lab.spec import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CONTROLS = frozenset({"majority", "random_features"})
-"""Regime kinds that show what no transfer gives; they are reported and never recommended."""
 
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(
@@ -122,7 +120,7 @@ class Study:
 
     def is_control(self, regime: str) -> bool:
         """Whether the regime is there for comparison only."""
-        return self.experiment.regimes[regime].kind in CONTROLS
+        return REGIMES[self.experiment.regimes[regime].kind].control
 
     def of_kind(self, kind: str) -> tuple[str, ...]:
         """The names of the regimes of one kind."""

@@ -20,8 +20,8 @@ CONDITIONS = ("host", "device", "precision", "threads", "concurrency", "commit")
 MEANING = (
     "Seconds on a monotonic clock. Fit is the training loop alone: validation, set-up and imports "
     "are excluded. Decode is reading and preparing the images. Features is the cold computation "
-    "of the frozen prefix's output, even where it came from the cache. Evaluation is validation "
-    "and test. Pretraining is the source run's fit, paid once and shared by every run that "
+    "of the frozen prefix's output, even where it came from the cache. Evaluation is the pass over "
+    "the test set. Pretraining is the source run's fit, paid once and shared by every run that "
     "starts from it; it is in no other column."
 )
 

@@ -7,8 +7,8 @@ import copy
 import lightning as L
 import pytest
 import torch
-from tests.toys import Blocks, Leaky, drawn
 
+from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.fitting import Ledger, fit_and_test, phase_epochs
@@ -79,7 +79,9 @@ def test_after_a_fit_frozen_state_is_bit_identical_and_everything_else_has_chang
 
     regime.begin = noted
     fit_and_test(regime, drawn(), BUDGET, reuse_prefix=reuse_prefix)
-    after = [(s, h) for _, s, h in phases[1:]] + [(state(regime.backbone.stages), state(regime.head))]
+    after = [(s, h) for _, s, h in phases[1:]] + [
+        (state(regime.backbone.stages), state(regime.head))
+    ]
     assert phases
     for (phase, stages, head), (stages_after, head_after) in zip(phases, after, strict=True):
         for key, value in stages.items():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.domains.base import ImageDomain
+
+torch.set_num_threads(1)  # tiny batches: a second thread costs more than it gives
 
 
 class Blocks(ImageDomain):

@@ -20,6 +20,7 @@ _CHOICES: dict[str, Registry] = {
     "backbones": BACKBONES,
     "regimes": REGIMES,
 }
+_IMPLIED = ("size", "similarity")
 _MODELS: dict[KeyPath, type[BaseModel]] = {
     (): Experiment,
     ("fit",): Fit,
@@ -160,7 +161,8 @@ def _explain(error: Mapping) -> tuple[KeyPath, str]:
     if error["type"] == "extra_forbidden":
         return path, f"unknown key; {suggest(str(path[-1]), _fields(path[:-1]))}"
     if error["type"] == "missing":
-        return path, "is missing"
+        hint = "; a scenario named like small_similar needs none" if path[-1] in _IMPLIED else ""
+        return path, f"is missing{hint}"
     value = error.get("input")
     shown = "" if isinstance(value, dict | list) else f" (it is {value!r})"
     return path, message + shown

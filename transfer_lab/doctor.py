@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from transfer_lab.yaml_source import ConfigError
 _OUT = Console(highlight=False)
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "pandas", "wandb")
 _LOW_DISK = 2 * 2**30
+_DAY = 86_400
 
 
 def examine(experiment: Path | None, runs: Path, reports: Path) -> int:
@@ -72,7 +74,8 @@ def _records(runs: Path) -> Iterator[tuple[bool, str]]:
     yield not failed, f"{runs}: {len(known) - failed} finished runs, {failed} failed"
     for warning in warnings:
         yield False, warning
-    leftovers = [*runs.glob(".tmp-*"), *runs.glob("*/.tmp-*")]
+    yesterday = time.time() - _DAY  # a younger one may belong to a run that is writing it
+    leftovers = [path for path in runs.glob("*/.tmp-*") if path.stat().st_mtime < yesterday]
     for path in leftovers:
         path.unlink(missing_ok=True)
     if leftovers:

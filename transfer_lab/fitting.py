@@ -18,7 +18,6 @@ from transfer_lab.spec import Fit
 from transfer_lab.timing import Curve, FitClock
 
 _VALIDATIONS = 10
-_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclass
@@ -49,8 +48,8 @@ def fit_and_test(
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, reuse_prefix)
-        _fit_phase(regime, data, _trainer(fit, share, ledger), ledger)
-    _test(regime, data, _trainer(fit, 1, ledger), ledger)
+        _fit_phase(regime, data, _trainer(share, ledger), ledger)
+    _test(regime, data, _trainer(1, ledger), ledger)
     return ledger
 
 
@@ -110,12 +109,11 @@ def _test(regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger
     ledger.eval_seconds = time.perf_counter() - start
 
 
-def _trainer(fit: Fit, epochs: int, ledger: Ledger) -> L.Trainer:
+def _trainer(epochs: int, ledger: Ledger) -> L.Trainer:
     """A plain Trainer; last epoch, no checkpoints (their writes would count as training)."""
     return L.Trainer(
         max_epochs=epochs,
         devices=1,
-        precision=_PRECISION[fit.precision],
         callbacks=[ledger.clock, ledger.curve],
         check_val_every_n_epoch=-(-epochs // _VALIDATIONS),
         num_sanity_val_steps=0,

@@ -85,58 +85,17 @@ class Record(BaseModel):
         )
 
 
-COLUMNS = [
-    "experiment",
-    "scenario",
-    "size",
-    "similarity",
-    "source",
-    "target",
-    "per_class",
-    "n_train",
-    "n_val",
-    "n_test",
-    "num_classes",
-    "backbone",
-    "regime",
-    "regime_kind",
-    "options",
-    "seed",
-    "status",
-    "error_kind",
-    "error",
-    "run_id",
-    "init_id",
-    "test_accuracy",
-    "test_balanced_accuracy",
-    "test_macro_f1",
-    "test_macro_recall",
-    "test_log_loss",
-    "val_accuracy",
-    "train_accuracy",
-    "majority_accuracy",
-    "decode_seconds",
-    "feature_seconds",
-    "fit_seconds",
-    "eval_seconds",
-    "pretrain_seconds",
-    "epochs",
-    "steps",
-    "trainable_params",
-    "total_params",
-    "macs_per_image",
-    "peak_rss_mb",
-    "precision",
-    "device",
-    "host",
-    "threads",
-    "concurrency",
-    "torch",
-    "lightning",
-    "transfer_lab",
-    "commit",
-    "started_at",
-]
+COLUMNS = tuple(
+    """
+    experiment scenario size similarity source target per_class n_train n_val n_test num_classes
+    backbone regime regime_kind options seed status error_kind error run_id init_id
+    test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
+    val_accuracy train_accuracy majority_accuracy
+    decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
+    epochs steps trainable_params total_params macs_per_image peak_rss_mb
+    precision device host threads concurrency torch lightning transfer_lab commit started_at
+    """.split()  # noqa: SIM905
+)
 """The columns of records.csv, one row a cell."""
 
 
@@ -248,7 +207,7 @@ def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
         found = record(cell.run.id)
         parent = record(cell.run.init.id) if cell.run.init else None
         rows.append(_place(cell) | _outcome(found, parent))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _place(cell: Cell) -> dict[str, object]:

@@ -51,7 +51,6 @@ class Fit(Spec):
     min_steps: int = Field(0, ge=0)
     batch_size: int = Field(64, ge=2)
     val_fraction: float = Field(0.2, ge=0, lt=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 class Pretrain(Fit):
@@ -99,7 +98,7 @@ class Experiment(Spec):
 
     name: Slug
     title: str = ""
-    image_size: int = Field(ge=8, le=1024)
+    image_size: int = Field(32, ge=8, le=1024)
     domains: dict[Slug, Choice]
     scenarios: dict[Slug, Scenario] = Field(min_length=1)
     backbones: dict[Slug, Choice] = Field(min_length=1)

@@ -65,7 +65,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
         pretrain_seconds=store.get(run.init.id).fit_seconds if run.init else 0.0,
         weights_sha256=sha256,
-        precision=run.fit.precision,
+        precision="fp32",
         device=ledger.device,
         started_at=started_at,
         **provenance(setting),

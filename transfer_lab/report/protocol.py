@@ -37,7 +37,7 @@ def _budget(fit: Fit) -> str:
         epochs += f", or as many more as {fit.min_steps} steps take"
     return (
         f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
-        f"images for validation, {fit.precision}"
+        "images for validation"
     )
 
 

@@ -1,0 +1,219 @@
+"""Imports go down only, what must start fast is free of torch, and files stay small."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "transfer_lab"
+PACKAGE = ROOT.name
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+MODULES[""] = MODULES.pop("__init__")
+
+REGISTRIES = {"domains", "backbones", "regimes"}
+
+MAY_IMPORT = {
+    # vocabulary
+    "": set(),
+    "spec": set(),
+    "registry": set(),
+    "seeding": set(),
+    "host": set(),
+    "yaml_source": set(),
+    "domains": {"registry"},
+    "backbones": {"registry"},
+    "regimes": {"registry"},
+    # what is built from it without torch
+    "plan": {"spec", "regimes"},
+    "config": {"spec", "registry", "yaml_source"} | REGISTRIES,
+    "records": {"spec"},
+    "runner": {"plan", "records", "spec"},
+    "tracking": {"records", "spec"},
+    "progress": {"records", "spec"},
+    "evidence.*": {"evidence.*", "evidence"},
+    "evidence": {"evidence.*"},
+    "report": {"report.*", "records", "spec"},
+    "report.*": {"report.*", "evidence.*", "records", "spec"} | REGISTRIES,
+    # what learns
+    "domains.*": {"domains.*", "seeding", "records"},
+    "backbones.*": {"backbones.base"},
+    "regimes.*": {"regimes.*", "backbones.base"},
+    "counting": set(),
+    "metrics": set(),
+    "weights": {"backbones.base", "records"},
+    "activations": {"backbones.base", "domains.base"},
+    "timing": {"regimes.base"},
+    "fitting": {"activations", "counting", "domains.base", "regimes.base", "spec", "timing"},
+    "preflight": {"domains.splits", "registry", "spec"} | REGISTRIES,
+    "training": {
+        *REGISTRIES,
+        *("counting", "domains.base", "fitting", "host", "metrics", "records", "regimes.base"),
+        *("seeding", "spec", "timing", "weights"),
+    },
+    "execution": {"domains.splits", "records", "spec", "timing", "training", "weights"},
+    "engines": set(),
+    "engines.*": {"fitting"},
+    # what people call
+    "doctor": {"host", "config", "records", "yaml_source", "preflight"},
+    "commands": {
+        *("host", "plan", "config", "progress", "records", "runner", "spec", "yaml_source"),
+        *("engines.*", "tracking", "preflight", "execution", "training", "report"),
+    },
+    "cli": {"", "commands", "doctor", "yaml_source"},
+    "__main__": {"cli"},
+}
+"""Module -> the modules of the package that it may import, now or later in a function."""
+
+HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
+STARTS_WITHOUT_TORCH = {
+    *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
+    *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
+    *REGISTRIES,
+}
+FUNCTION_LINES, FILE_LINES = 60, 300
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "core"}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(), str(MODULES[module]))
+
+
+def named(node: ast.stmt) -> set[str]:
+    """Full dotted names that one import statement may stand for."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "relative imports hide what a module depends on"
+        return {f"{node.module}.{alias.name}" for alias in node.names}
+    return set()
+
+
+def in_package(name: str) -> str | None:
+    """`transfer_lab.a.b.C` -> `a.b`: the module of the package that a name stands in."""
+    head, _, rest = name.partition(".")
+    if head != PACKAGE:
+        return None
+    while rest and rest not in MODULES:
+        rest = rest.rpartition(".")[0]
+    return rest
+
+
+def imports(module: str) -> set[str]:
+    """Modules of the package that are imported anywhere in the module."""
+    names = {name for node in ast.walk(tree(module)) for name in named(node)}
+    return {found for name in names if (found := in_package(name)) is not None} - {module}
+
+
+def imports_at_start(module: str) -> set[str]:
+    """Full names imported when the module is: not in functions, not for type checkers alone."""
+    found, left = set(), list(tree(module).body)
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            left += node.orelse
+            continue
+        found |= named(node)
+        left += ast.iter_child_nodes(node)
+    return found
+
+
+def loaded_with(module: str) -> set[str]:
+    """Every module of the package that importing this one loads, itself included."""
+    found, left = set(), [module]
+    while left:
+        here = left.pop()
+        if here in found:
+            continue
+        found.add(here)
+        left += [".".join(here.split(".")[:n]) for n in range(here.count(".") + 1)]
+        left += [m for name in imports_at_start(here) if (m := in_package(name)) is not None]
+    return found
+
+
+def row(module: str) -> str:
+    return module if module in MAY_IMPORT else module.partition(".")[0] + ".*"
+
+
+def functions() -> list[tuple[str, ast.FunctionDef]]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [(m, node) for m in MODULES for node in ast.walk(tree(m)) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_module_stands_in_the_table_and_imports_only_what_it_may(module):
+    assert row(module) in MAY_IMPORT, "a new module needs a row: say what it may import"
+    allowed = MAY_IMPORT[row(module)]
+    wrong = {m for m in imports(module) if m not in allowed and row(m) not in allowed}
+    assert not wrong
+
+
+def test_the_table_names_no_module_that_is_gone():
+    rows = {row(module) for module in MODULES}
+    assert set(MAY_IMPORT) <= rows
+    allowed = {name for names in MAY_IMPORT.values() for name in names}
+    assert allowed <= rows | set(MODULES)
+
+
+@pytest.mark.parametrize("kind", sorted(REGISTRIES))
+def test_domains_backbones_and_regimes_do_not_know_one_anothers_implementations(kind):
+    for module in MODULES:
+        if module.startswith(f"{kind}."):
+            foreign = {m for m in imports(module) if m.partition(".")[0] in REGISTRIES - {kind}}
+            assert foreign <= ({"backbones.base"} if kind == "regimes" else set())
+
+
+def test_only_the_command_line_knows_the_command_line():
+    knowing = {m for m in MODULES if imports(m) & {"cli", "commands", "__main__"}}
+    assert knowing == {"__main__", "cli"}
+
+
+@pytest.mark.parametrize("module", sorted(STARTS_WITHOUT_TORCH))
+def test_what_must_start_fast_loads_nothing_heavy(module):
+    for loaded in loaded_with(module):
+        heavy = {name.partition(".")[0] for name in imports_at_start(loaded)} & HEAVY
+        assert not heavy, f"{module} loads {loaded}"
+
+
+@pytest.mark.parametrize("package", ["report", "evidence"])
+def test_report_and_evidence_never_load_anything_heavy(package):
+    for module in MODULES:
+        if module.partition(".")[0] == package:
+            reached = {n.partition(".")[0] for node in ast.walk(tree(module)) for n in named(node)}
+            assert not reached & HEAVY
+            for loaded in loaded_with(module):
+                roots = {name.partition(".")[0] for name in imports_at_start(loaded)}
+                assert not roots & HEAVY, f"{module} loads {loaded}"
+
+
+def test_the_check_for_heavy_imports_finds_them_where_they_are():
+    roots = {n.partition(".")[0] for m in loaded_with("execution") for n in imports_at_start(m)}
+    assert {"torch", "lightning", "torchmetrics"} <= roots
+
+
+def test_no_function_is_longer_than_its_budget():
+    lengths = {
+        f"{module}.{node.name}": node.end_lineno - node.lineno + 1 for module, node in functions()
+    }
+    assert {name: n for name, n in lengths.items() if n > FUNCTION_LINES} == {}
+
+
+def test_no_file_is_longer_than_its_budget():
+    lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    assert {module: n for module, n in lengths.items() if n > FILE_LINES} == {}
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    for module in MODULES:
+        words = set(module.replace(".", "_").split("_"))
+        assert not words & NAMES_THAT_SAY_NOTHING
+
+
+def test_every_module_says_what_it_is_for():
+    assert [module for module in MODULES if not ast.get_docstring(tree(module))] == []

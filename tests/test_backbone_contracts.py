@@ -1,0 +1,155 @@
+"""What must hold for every registered backbone, present and future."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+
+from tests.toys import drawn
+from transfer_lab.activations import MEMORY_LIMIT, PrefixDomain, fits_in_memory, prefix_output
+from transfer_lab.backbones import BACKBONES
+from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.cnn import pooling_for
+from transfer_lab.backbones.vgg16 import VGG16
+from transfer_lab.counting import macs_per_image, parameter_count
+
+SMALL = {"mlp": {"width": 16}, "cnn": {"filters": 4}, "vgg16": {"width": 0.05, "batch_norm": True}}
+NAMES = list(BACKBONES)
+
+
+def build(name: str, image_size: int = 16, **options) -> Backbone:
+    torch.manual_seed(0)
+    return BACKBONES.load(name)(image_size, **SMALL.get(name, {}) | options)
+
+
+def images(count: int, size: int = 16) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("size", [8, 16, 20, 33, 64])
+@pytest.mark.parametrize("name", NAMES)
+def test_features_are_flat_finite_and_as_many_as_announced(name, size):
+    backbone = build(name, size).eval()
+    features = backbone(images(3, size))
+    assert features.shape == (3, backbone.num_features)
+    assert features.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stages_hold_every_parameter_and_buffer_once(name):
+    backbone = build(name)
+    owned = [id(t) for s in backbone.stages for t in (*s.parameters(), *s.buffers())]
+    assert len(owned) == len(set(owned))
+    assert set(owned) == {id(t) for t in (*backbone.parameters(), *backbone.buffers())}
+    assert all(any(True for _ in stage.parameters()) for stage in backbone.stages)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prefix_and_the_rest_compose_to_the_whole_at_every_stage(name):
+    backbone = build(name).eval()
+    whole = backbone(images(5))
+    for stage in range(1, len(backbone.stages) + 1):
+        halfway = backbone(images(5), stop=stage)
+        assert torch.equal(backbone(halfway, start=stage), whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_output_computed_once_equals_the_live_one_at_every_stage(name):
+    """In other batches, too: a frozen prefix must not look at an image's companions."""
+    backbone = build(name, 12)
+    backbone(images(8, 12))  # moves running statistics, so that eval differs from train
+    backbone.eval()
+    domain = drawn()
+    for stage in range(1, len(backbone.stages) + 1):
+        data = PrefixDomain(domain, backbone, stage)
+        data.setup("fit")
+        data.setup("test")
+        for section in ("train", "val", "test"):
+            stored, live = getattr(data, f"{section}_dataloader")(), domain.loader(section)
+            for (outputs, labels), (inputs, expected) in zip(stored, live, strict=True):
+                torch.testing.assert_close(
+                    outputs, backbone(inputs, stop=stage), rtol=1e-5, atol=1e-5
+                )
+                assert torch.equal(labels, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prefix_in_training_mode_is_refused(name):
+    backbone = build(name, 12)
+    with pytest.raises(RuntimeError, match="eval mode"):
+        prefix_output(backbone, 1, drawn().in_order("train"))
+
+
+def test_activations_beyond_the_limit_are_not_kept():
+    backbone = build("mlp", 12)
+    per_image = 4 * 16
+    assert fits_in_memory(backbone, 1, 12, MEMORY_LIMIT // per_image)
+    assert not fits_in_memory(backbone, 1, 12, MEMORY_LIMIT // per_image + 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_input_transform_centres_bytes_the_same_way_for_every_image(name):
+    backbone = build(name)
+    prepared = backbone.prepare(images(4))
+    assert prepared.dtype == torch.float32
+    assert torch.equal(prepared[1:2], backbone.prepare(images(4)[1:2]))
+    means = torch.tensor(backbone.mean).view(3, 1, 1)
+    stds = torch.tensor(backbone.std).view(3, 1, 1)
+    torch.testing.assert_close(prepared, (images(4) / 255 - means) / stds)
+
+
+def test_the_mlp_of_the_articles_has_their_parameters():
+    with torch.device("meta"):
+        mlp = BACKBONES.load("mlp")(224)
+    assert parameter_count(mlp) == 224 * 224 * 3 * 500 + 500 + 2 * (500 * 500 + 500)
+
+
+def test_the_cnn_of_the_articles_pools_by_four_and_has_their_convolutions():
+    with torch.device("meta"):
+        cnn = BACKBONES.load("cnn")(224)
+    assert parameter_count(cnn) == (3 * 25 + 1) * 32 + 2 * (32 * 25 + 1) * 32
+    assert cnn.num_features == 3 * 3 * 32
+    assert macs_per_image(cnn, 224) == 224**2 * 75 * 32 + (56**2 + 14**2) * 800 * 32
+
+
+@pytest.mark.parametrize(("size", "pool"), [(224, 4), (128, 4), (64, 3), (54, 3), (32, 2), (8, 1)])
+def test_pooling_leaves_at_least_two_pixels(size, pool):
+    assert pooling_for(size) == pool
+    assert size // pool**3 >= 2
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_vgg16_is_torchvisions_without_the_last_layer(batch_norm):
+    """Shapes and order of every tensor, on the meta device: no memory is needed."""
+    with torch.device("meta"):
+        ours = VGG16(224, batch_norm=batch_norm)
+        theirs = (torchvision.models.vgg16_bn if batch_norm else torchvision.models.vgg16)()
+    expected = [tuple(t.shape) for t in theirs.state_dict().values()][:-2]
+    assert [tuple(t.shape) for t in ours.state_dict().values()] == expected
+
+
+def test_vgg16_computes_what_torchvisions_convolutions_compute():
+    torch.manual_seed(0)
+    ours = VGG16(64, dense=False, batch_norm=True).eval()
+    features = torchvision.models.vgg16_bn(weights=None, num_classes=2).features.eval()
+    weights = dict(zip(features.state_dict(), ours.state_dict().values(), strict=True))
+    features.load_state_dict(weights)
+    inputs = images(2, 64)
+    expected = features(ours.prepare(inputs)).mean((2, 3))
+    torch.testing.assert_close(ours(inputs), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_narrower_vgg16_has_fewer_channels_in_every_layer():
+    with torch.device("meta"):
+        full, narrow = VGG16(32), VGG16(32, width=0.25)
+    assert len(narrow.state_dict()) == len(full.state_dict())
+    assert narrow.num_features == full.num_features // 4
+    assert parameter_count(narrow) < parameter_count(full) / 10
+
+
+@pytest.mark.parametrize("width", [0, -1, 5])
+def test_a_width_that_makes_no_network_is_refused(width):
+    with pytest.raises(ValueError, match="width"):
+        VGG16(32, width=width)

@@ -1,0 +1,220 @@
+"""What a run would refuse is refused before any run, at its place in the file."""
+
+import pytest
+
+from tests.builders import TINY_YAML, choice, experiment, write_tiny
+from transfer_lab.config import load_experiment
+from transfer_lab.preflight import preflight
+from transfer_lab.yaml_source import ConfigError
+
+MLP, CNN = choice("mlp"), choice("cnn")
+FIVE_STAGES = choice("vgg16", width=0.05, dense=False)
+
+
+def found(**changes) -> dict[str, str]:
+    """Field -> message, for problems in fields that differ."""
+    problems = preflight(experiment(**changes))
+    fields = {".".join(path): message for path, message in problems}
+    assert len(fields) == len(problems)
+    return fields
+
+
+def test_the_built_experiment_has_no_problems():
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "wrong", "right"),
+    [
+        ("regimes", "linear_probe", "wieght_decay", "weight_decay"),
+        ("regimes", "lp_ft", "probe_rate", "probe_lr"),
+        ("backbones", "vgg16", "batchnorm", "batch_norm"),
+        ("backbones", "mlp", "widht", "width"),
+        ("domains", "latin", "leters", "letters"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(group, kind, wrong, right):
+    entries = {"x": choice(kind, **{wrong: 1})}
+    if group == "domains":
+        entries = {"textures": choice("textures"), "cyrillic": choice("cyrillic")} | entries
+    told = found(**{group: entries})
+    assert list(told) == [f"{group}.x.{wrong}"]
+    assert told[f"{group}.x.{wrong}"].startswith("unknown option; did you mean ")
+    assert f"'{right}'" in told[f"{group}.x.{wrong}"]
+
+
+@pytest.mark.parametrize(
+    ("regime", "option", "value"),
+    [
+        ("linear_probe", "lr", "fast"),
+        ("linear_probe", "lr", "0.1"),
+        ("linear_probe", "lr", True),
+        ("linear_probe", "lr", None),
+        ("linear_probe", "lr", [0.1]),
+        ("partial_finetune", "k", 1.5),
+        ("partial_finetune", "reinit", "yes"),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_named_with_its_value(regime, option, value):
+    options = {"k": 1} if regime == "partial_finetune" else {}
+    told = found(regimes={"x": choice(regime, **(options | {option: value}))})
+    assert list(told) == [f"regimes.x.{option}"]
+    assert repr(value) in told[f"regimes.x.{option}"]
+
+
+def test_a_whole_number_is_a_learning_rate_too():
+    assert found(regimes={"x": choice("linear_probe", lr=1)}) == {}
+
+
+def test_a_missing_option_is_named():
+    assert found(regimes={"x": choice("partial_finetune")}) == {
+        "regimes.x": "option 'k' is missing"
+    }
+
+
+@pytest.mark.parametrize("k", [4, 5])
+def test_k_is_compared_with_the_stages_of_each_backbone(k):
+    regimes = {"x": choice("partial_finetune", k=k)}
+    told = preflight(
+        experiment(regimes=regimes, backbones={"mlp": MLP, "deep": FIVE_STAGES, "cnn": CNN})
+    )
+    assert [path for path, _ in told] == [("regimes", "x")] * 2
+    assert "backbone mlp has 3 stages" in told[0][1]
+    assert "backbone cnn has 3 stages" in told[1][1]
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_k_may_be_zero_or_every_stage(k):
+    assert found(regimes={"x": choice("partial_finetune", k=k)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("regime", "option", "value"),
+    [
+        ("linear_probe", "lr", -0.1),
+        ("linear_probe", "lr", 0),
+        ("from_scratch", "lr", float("nan")),
+        ("full_finetune", "backbone_lr", float("inf")),
+        ("lp_ft", "probe_lr", -1),
+        ("lp_ft", "probe_share", 0),
+        ("lp_ft", "probe_share", 1.0),
+        ("lp_ft", "probe_share", 1.5),
+        ("linear_probe", "weight_decay", -1e-4),
+        ("linear_probe", "weight_decay", float("nan")),
+        ("linear_probe", "weight_decay", float("inf")),
+    ],
+)
+def test_a_rate_or_share_out_of_range_is_named(regime, option, value):
+    told = found(regimes={"x": choice(regime, **{option: value})})
+    assert list(told) == ["regimes.x"]
+    assert option in told["regimes.x"]
+
+
+def test_a_negative_k_is_refused():
+    told = found(regimes={"x": choice("partial_finetune", k=-1)}, backbones={"mlp": MLP})
+    assert list(told) == ["regimes.x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("mlp", {"width": 0}),
+        ("mlp", {"depth": -1}),
+        ("mlp", {"width": 10**13}),
+        ("cnn", {"filters": 0}),
+        ("vgg16", {"width": 0.0}),
+        ("vgg16", {"width": 4.5}),
+        ("vgg16", {"width": float("nan")}),
+    ],
+)
+def test_a_backbone_that_cannot_be_built_is_named(kind, options):
+    assert list(found(backbones={"x": choice(kind, **options)})) == ["backbones.x"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"letters": ""},
+        {"letters": "A"},
+        {"letters": "ABA"},
+        {"letters": "A\u6c49"},
+        {"train_per_class": 0},
+        {"test_per_class": -1},
+        {"train_per_class": 10**13},
+    ],
+)
+def test_a_domain_that_cannot_be_built_is_named(options):
+    domains = {kind: choice(kind) for kind in ("latin", "textures", "cyrillic")}
+    told = found(domains=domains | {"cyrillic": choice("cyrillic", **options)})
+    assert list(told) == ["domains.cyrillic"]
+
+
+def test_a_scenario_that_asks_for_more_images_than_there_are_is_named():
+    domains = {kind: choice(kind) for kind in ("latin", "textures")}
+    told = found(domains={**domains, "cyrillic": choice("cyrillic", train_per_class=3)})
+    assert set(told) == {
+        "scenarios.large_similar.per_class",
+        "scenarios.large_dissimilar.per_class",
+    }
+    for message in told.values():
+        assert "4 images per class" in message
+        assert "the smallest class has 3" in message
+
+
+def test_pretraining_that_asks_for_more_images_than_there_are_names_the_source():
+    domains = {
+        "latin": choice("latin", train_per_class=5),
+        "textures": choice("textures", train_per_class=6),
+        "cyrillic": choice("cyrillic"),
+    }
+    told = preflight(experiment(domains=domains, pretrain={"per_class": 6}))
+    assert told == [
+        (
+            ("pretrain", "per_class"),
+            "latin: 6 images per class asked for, but the smallest class has 5",
+        )
+    ]
+
+
+def test_options_of_pretraining_are_those_of_from_scratch():
+    assert found(pretrain={"options": {"lr": 0.1}}) == {}
+    assert list(found(pretrain={"options": {"k": 1}})) == ["pretrain.options.k"]
+    assert list(found(pretrain={"options": {"lr": -1}})) == ["pretrain.options"]
+
+
+def test_all_problems_come_at_once():
+    told = found(
+        domains={
+            "latin": choice("latin", letters="A"),
+            "textures": choice("textures", size=3),
+            "cyrillic": choice("cyrillic", train_per_class=3),
+        },
+        backbones={"mlp": choice("mlp", width=0), "cnn": CNN},
+        regimes={
+            "a": choice("linear_probe", lr=-1),
+            "b": choice("lp_ft", share=1, probe="x"),
+        },
+        pretrain={"options": {"k": 1}},
+    )
+    assert set(told) == {
+        "domains.latin",
+        "domains.textures.size",
+        "scenarios.large_similar.per_class",
+        "scenarios.large_dissimilar.per_class",
+        "backbones.mlp",
+        "regimes.a",
+        "regimes.b.share",
+        "regimes.b.probe",
+        "pretrain.options.k",
+    }
+
+
+def test_problems_are_shown_at_the_line_and_column_of_the_option(tmp_path):
+    text = TINY_YAML.replace("linear_probe: {}", "linear_probe: {weight_decay: 0.1, lrr: 1}")
+    file = load_experiment(write_tiny(tmp_path, text))
+    with pytest.raises(ConfigError) as caught:
+        file.refuse(preflight(file.experiment))
+    (told,) = caught.value.problems
+    line = next(n for n, written in enumerate(text.splitlines(), 1) if "lrr" in written)
+    column = text.splitlines()[line - 1].index("lrr") + 1
+    assert told.startswith(f"{file.source.path}:{line}:{column}: regimes.linear_probe.lrr: ")

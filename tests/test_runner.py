@@ -1,0 +1,314 @@
+"""A grid: parents first, each run once, a failure costs nothing but itself and its children."""
+
+import os
+import tempfile
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import choice, done, experiment, failed, leave_weights, records_in
+from transfer_lab.plan import parents_of, plan, runs_of
+from transfer_lab.records import RecordStore
+from transfer_lab.runner import run_grid, todo
+from transfer_lab.spec import Run
+
+CELLS = plan(
+    experiment(
+        seeds=[0, 1],
+        backbones={"mlp": choice("mlp")},
+        regimes={name: choice(name) for name in ("from_scratch", "linear_probe", "lp_ft")},
+        pretrain={"per_seed": True},
+    )
+)
+RUNS = runs_of(CELLS)
+PARENTS = parents_of(RUNS.values())
+CHILDREN = {run.id for run in RUNS.values() if run.init}
+
+
+class DeadWorkerError(RuntimeError):
+    """What an engine reports when a worker died."""
+
+
+DEAD = DeadWorkerError("it died")
+
+
+class Now:
+    """An engine that runs each call at once, here."""
+
+    def __init__(self, slots: int = 1):
+        self.slots = slots
+
+    def submit(self, call, *args) -> Future:
+        future = Future()
+        try:
+            future.set_result(call(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Trainer:
+    """Stands in for training: stores what a run would store, or fails as it is told."""
+
+    def __init__(self, store: RecordStore, *, failing=(), crashing=(), error=DEAD):
+        self.store, self.failing, self.crashing, self.error = store, failing, crashing, error
+        self.calls: list[tuple[str, bool]] = []
+
+    def __call__(self, run: Run, keep_weights: bool):
+        self.calls.append((run.id, keep_weights))
+        if run.id in self.crashing:
+            raise self.error
+        if run.id in self.failing:
+            record = failed(run)
+        else:
+            sha256 = leave_weights(run, self.store) if keep_weights else None
+            record = done(run, weights_sha256=sha256)
+        self.store.put(record)
+        return record
+
+    @property
+    def trained(self) -> list[str]:
+        return [run_id for run_id, _ in self.calls]
+
+
+class Watch:
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.events: list[tuple[str, str]] = []
+
+    def started(self, run):
+        self.events.append(("started", run.id))
+
+    def ended(self, run, record):
+        assert record.run_id == run.id
+        self.events.append((record.status, run.id))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting_for_the_disk():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RecordStore(tmp_path)
+
+
+def grid(store, *, cells=CELLS, engine=None, **faults):
+    """One call of the grid: the trainer, what the watch saw, the summary."""
+    trainer, watch = Trainer(store, **faults), Watch()
+    summary = run_grid(todo(cells, store), store, engine or Now(), trainer, watch)
+    return trainer, watch, summary
+
+
+def outcomes(store) -> dict[str, tuple]:
+    """What counts of every record."""
+    return {i: (r.status, r.test_accuracy) for i, r in records_in(store).items()}
+
+
+def a_parent() -> Run:
+    return next(RUNS[run_id] for run_id in RUNS if run_id in PARENTS)
+
+
+def children_of(run: Run) -> set[str]:
+    return {child.id for child in RUNS.values() if child.init and child.init.id == run.id}
+
+
+def test_the_grid_of_these_tests_has_parents_children_and_others():
+    assert len(PARENTS) == 4
+    assert len(CHILDREN) == 16
+    assert len(RUNS) == 24
+
+
+@pytest.mark.parametrize("slots", [1, 3, 100])
+def test_each_distinct_run_is_trained_once_after_its_parent(store, slots):
+    trainer, watch, summary = grid(store, engine=Now(slots))
+    assert sorted(trainer.trained) == sorted(RUNS)
+    for run_id in CHILDREN:
+        parent = RUNS[run_id].init.id
+        assert watch.events.index(("done", parent)) < watch.events.index(("started", run_id))
+    assert sorted(summary.done) == sorted(RUNS)
+    assert (summary.failed, summary.blocked) == ([], [])
+
+
+def test_parents_are_trained_before_anything_that_does_not_wait(store):
+    trainer, _, _ = grid(store)
+    assert set(trainer.trained[: len(PARENTS)]) == PARENTS
+
+
+def test_among_runs_that_do_not_wait_the_largest_are_trained_first(store):
+    trainer, _, _ = grid(store)
+    sizes = [RUNS[run_id].per_class for run_id in trainer.trained[len(PARENTS) :]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_only_parents_are_asked_to_leave_weights(store):
+    trainer, _, _ = grid(store)
+    assert {run_id for run_id, keep in trainer.calls if keep} == PARENTS
+
+
+def test_a_second_call_trains_nothing(store):
+    grid(store)
+    before = outcomes(store)
+    assert todo(CELLS, store).runs == {}
+    trainer, watch, _ = grid(store)
+    assert (trainer.calls, watch.events) == ([], [])
+    assert outcomes(store) == before
+
+
+def test_a_larger_grid_trains_only_what_is_new(store):
+    grid(store, cells=[c for c in CELLS if c.seed == 0])
+    known = set(outcomes(store))
+    trainer, _, _ = grid(store)
+    assert set(trainer.trained) == set(RUNS) - known
+
+
+def test_the_total_counts_every_run_of_the_grid(store):
+    grid(store, cells=[c for c in CELLS if c.seed == 0])
+    assert todo(CELLS, store).total == len(RUNS)
+
+
+def test_a_failure_stops_no_other_run(store):
+    bad = next(iter(CHILDREN))
+    _, watch, summary = grid(store, failing={bad})
+    assert summary.failed == [bad]
+    assert set(summary.done) == set(RUNS) - {bad}
+    assert summary.blocked == []
+    assert ("failed", bad) in watch.events
+
+
+def test_children_of_a_failed_parent_are_blocked_and_never_started(store):
+    parent = a_parent()
+    trainer, _, summary = grid(store, failing={parent.id})
+    assert set(summary.blocked) == children_of(parent)
+    assert not set(trainer.trained) & children_of(parent)
+    assert set(summary.done) == set(RUNS) - children_of(parent) - {parent.id}
+    assert not set(outcomes(store)) & children_of(parent)
+
+
+def test_failed_runs_and_blocked_children_are_tried_again_by_the_next_call(store):
+    parent = a_parent()
+    grid(store, failing={parent.id})
+    trainer, _, summary = grid(store)
+    assert trainer.trained[0] == parent.id
+    assert set(trainer.trained) == children_of(parent) | {parent.id}
+    assert set(summary.done) == set(trainer.trained)
+    assert {status for status, _ in outcomes(store).values()} == {"done"}
+
+
+@pytest.mark.parametrize(("error", "kind"), [(DEAD, "crash"), (OSError("full"), "io")])
+def test_a_crash_in_the_engine_is_a_failed_record_of_its_run(store, error, kind):
+    bad = next(iter(CHILDREN))
+    _, _, summary = grid(store, crashing={bad}, error=error)
+    assert summary.failed == [bad]
+    record = store.get(bad)
+    assert (record.status, record.error_kind) == ("failed", kind)
+    assert str(error) in record.error
+    assert set(summary.done) == set(RUNS) - {bad}
+
+
+def test_a_crash_of_a_run_that_had_stored_its_record_loses_nothing(store):
+    bad = next(iter(CHILDREN))
+
+    def train(run, keep_weights):
+        record = Trainer(store)(run, keep_weights)
+        if run.id == bad:
+            raise DEAD
+        return record
+
+    run_grid(todo(CELLS, store), store, Now(), train, Watch())
+    assert store.get(bad).status == "done"
+
+
+def test_a_parent_is_trained_again_only_if_a_pending_child_needs_its_weights(store):
+    grid(store)
+    parent = a_parent()
+    store.file(parent.id, "backbone.safetensors").unlink()
+    assert todo(CELLS, store).runs == {}
+
+    child = sorted(children_of(parent))[0]
+    store.file(child, "record.json").unlink()
+    trainer, _, _ = grid(store)
+    assert trainer.calls == [(parent.id, True), (child, False)]
+
+
+def test_a_pending_child_starts_from_the_weights_that_are_there(store):
+    grid(store)
+    child = next(iter(CHILDREN))
+    store.file(child, "record.json").unlink()
+    trainer, _, _ = grid(store)
+    assert trainer.calls == [(child, False)]
+
+
+def test_a_parent_whose_record_is_gone_is_not_needed_by_finished_children(store):
+    grid(store)
+    store.file(a_parent().id, "record.json").unlink()
+    assert todo(CELLS, store).runs == {}
+
+
+def test_a_run_that_is_both_a_cell_and_a_parent_is_trained_once_and_leaves_weights(store):
+    latin = {"size": "large", "similarity": "similar", "per_class": "all"}
+    asked = experiment(
+        seeds=[0],
+        backbones={"mlp": choice("mlp")},
+        regimes={name: choice(name) for name in ("from_scratch", "linear_probe")},
+        scenarios={
+            "there": {"source": "latin", "target": "cyrillic", **latin},
+            "back": {"source": "cyrillic", "target": "latin", **latin},
+        },
+    )
+    cells = plan(asked)
+    assert len(runs_of(cells)) == 4
+    trainer, _, _ = grid(store, cells=cells)
+    assert len(trainer.calls) == 4
+    assert sum(keep for _, keep in trainer.calls) == 2
+    assert todo(cells, store).runs == {}
+
+
+def test_no_more_runs_are_handed_out_than_the_engine_has_slots(store):
+    lock, busy, most = threading.Lock(), 0, 0
+
+    def train(run, keep_weights):
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        record = Trainer(store)(run, keep_weights)
+        with lock:
+            busy -= 1
+        return record
+
+    with ThreadPoolExecutor(8) as pool:
+        pool.slots = 2
+        summary = run_grid(todo(CELLS, store), store, pool, train, Watch())
+    assert most <= 2
+    assert set(summary.done) == set(RUNS)
+
+
+UNDISTURBED = {run.id: ("done", done(run).test_accuracy) for run in RUNS.values()}
+SOME_RUNS = st.sets(st.sampled_from(sorted(RUNS)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(SOME_RUNS, SOME_RUNS, st.integers(1, 5))
+def test_whatever_fails_first_a_clean_call_ends_as_an_undisturbed_grid(failing, crashing, slots):
+    with tempfile.TemporaryDirectory() as folder:
+        store = RecordStore(folder)
+        faults = {"failing": failing, "crashing": crashing}
+        first, _, summary = grid(store, engine=Now(slots), **faults)
+        bad = failing | crashing
+        blocked = {child for child in CHILDREN if RUNS[child].init.id in bad}
+        assert set(summary.blocked) == blocked
+        assert set(summary.failed) == bad - blocked
+        assert set(summary.done) == set(RUNS) - bad - blocked
+        assert sorted(first.trained) == sorted(set(RUNS) - blocked)
+
+        second, _, _ = grid(store, engine=Now(slots))
+        assert set(second.trained) == bad | blocked
+        assert outcomes(store) == UNDISTURBED

@@ -305,7 +305,7 @@ def test_a_failing_regime_is_exit_code_1_and_costs_no_other_cell(whole, tmp_path
     table = lab.table()
     bad = table["regime"] == "linear_probe"
     assert set(table[bad]["status"]) == {"failed"}
-    assert set(table[bad]["error_kind"]) == {"nan"}
+    assert set(table[bad]["error_kind"]) == {"diverged"}
     assert table[bad]["test_accuracy"].isna().all()
     assert set(table[~bad]["status"]) == {"done"}
     assert {i: r for i, r in lab.records().items() if i in before} == before

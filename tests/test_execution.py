@@ -115,7 +115,7 @@ def raising(error: BaseException):
     ("error", "kind"),
     [
         (ValueError("a label is missing"), "error"),
-        (NonFiniteLossError("the loss is nan"), "nan"),
+        (NonFiniteLossError("the loss is nan"), "diverged"),
         (MemoryError(), "oom"),
         (torch.OutOfMemoryError("CUDA out of memory"), "oom"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."), "oom"),
@@ -172,7 +172,7 @@ def test_an_interrupt_is_not_a_failure_of_the_run(tmp_path, monkeypatch, interru
 def test_a_learning_rate_that_explodes_is_a_failure_of_kind_nan(tmp_path):
     run = tiny_run(lr=1e30)
     record = execute(run, tmp_path, SETTING, True)
-    assert (record.status, record.error_kind) == ("failed", "nan")
+    assert (record.status, record.error_kind) == ("failed", "diverged")
     assert "nan" in record.error or "inf" in record.error
     assert record.test_accuracy is None
     left = {p.name for p in RecordStore(tmp_path).folder(run.id).iterdir()}

@@ -68,6 +68,7 @@ def _normalise(raw: Mapping) -> tuple[dict, list[tuple[KeyPath, str]]]:
     """The short forms people write -> the full form of `spec`, and unknown names."""
     data, problems = dict(raw), []
     scenarios = data.get("scenarios")
+    data.setdefault("domains", {})
     if isinstance(scenarios, dict):
         data["scenarios"] = {name: _scenario(name, value) for name, value in scenarios.items()}
         data["domains"] = _with_used_domains(data.get("domains"), data["scenarios"])
@@ -94,6 +95,8 @@ def _scenario(name: object, value: object) -> object:
 
 def _with_used_domains(declared: object, scenarios: Mapping) -> object:
     """Declared domains, and those that scenarios name without options."""
+    if isinstance(declared, list) and all(isinstance(name, str) for name in declared):
+        declared = dict.fromkeys(declared)
     if declared is not None and not isinstance(declared, dict):
         return declared
     used = [
@@ -103,7 +106,7 @@ def _with_used_domains(declared: object, scenarios: Mapping) -> object:
         for role in ("source", "target")
         if isinstance(scenario.get(role), str)
     ]
-    return {name: {} for name in used} | (declared or {})
+    return dict.fromkeys(used) | (declared or {})
 
 
 def _choice(name: object, options: object) -> object:

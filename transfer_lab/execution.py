@@ -21,10 +21,8 @@ def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Recor
     try:
         return train(run, store, setting, keep_weights=keep_weights)
     except Exception as error:  # a failure in one run never takes another with it
-        text = traceback.format_exc()
-        write_atomically(
-            store.file(run.id, "traceback.txt"), lambda handle: handle.write(text.encode())
-        )
+        text = traceback.format_exc().encode(errors="backslashreplace")
+        write_atomically(store.file(run.id, "traceback.txt"), lambda handle: handle.write(text))
         message = f"{type(error).__name__}: {error}"
         record = Record.failure(run, failure_kind(error), message, **provenance(setting))
         store.put(record)
@@ -34,7 +32,7 @@ def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Recor
 def failure_kind(error: Exception) -> FailureKind:
     """The kind of failure that an exception stands for."""
     if isinstance(error, NonFiniteLossError):
-        return "nan"
+        return "diverged"
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
         return "oom"
     if isinstance(error, WeightsError | SubsetError):

@@ -17,6 +17,8 @@ from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.spec import Choice, Experiment
 
+_REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
+
 Problem = tuple[tuple[str, ...], str]
 
 
@@ -71,8 +73,8 @@ def _build(
         return None, wrong
     try:
         return cls(*context, **choice.options), []
-    except (ValueError, OSError) as error:
-        return None, [(place, str(error))]
+    except _REFUSALS as error:
+        return None, [(place, str(error) or type(error).__name__)]
 
 
 def _check_domains(experiment: Experiment) -> tuple[dict[str, np.ndarray], list[Problem]]:
@@ -82,8 +84,11 @@ def _check_domains(experiment: Experiment) -> tuple[dict[str, np.ndarray], list[
         cls = DOMAINS.load(choice.kind)
         domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
         problems += wrong
-        if domain is not None:
-            counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
+        try:
+            if domain is not None:
+                counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
+        except _REFUSALS as error:
+            problems.append((("domains", name), str(error)))
     return counts, problems
 
 

@@ -18,7 +18,7 @@ from transfer_lab.spec import PROTOCOL, Cell, Run
 if TYPE_CHECKING:
     import pandas as pd
 
-FailureKind = Literal["data", "nan", "oom", "io", "crash", "error"]
+FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
 
 
 class Record(BaseModel):
@@ -80,7 +80,8 @@ class Record(BaseModel):
             init_id=run.init.id if run.init else None,
             status="failed",
             error_kind=kind,
-            error=message[:500],
+            # A file name that is no text would keep the record from being written.
+            error=message[:500].encode(errors="backslashreplace").decode(),
             **known,
         )
 
@@ -146,15 +147,19 @@ class RecordStore:
         )
 
     def is_done(self, run: Run, *, with_weights: bool) -> bool:
-        """Whether the run needs no training: a finished record, and its weights if others start
-        from them."""
+        """Whether the run needs no training: a finished record, and its weights, undamaged, if
+        others start from them."""
         record = self.get(run.id)
         if record is None or record.status != "done":
             return False
-        return not with_weights or (
-            record.weights_sha256 is not None
-            and self.file(run.id, "backbone.safetensors").is_file()
-        )
+        if not with_weights:
+            return True
+        try:
+            with self.file(run.id, "backbone.safetensors").open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError:
+            return False
+        return digest == record.weights_sha256
 
 
 def _umask() -> int:
@@ -238,6 +243,8 @@ def _decode(content: bytes, run_id: str) -> Record:
     data = json.loads(content)
     if not isinstance(data, dict) or set(data) != {"sha256", "record"}:
         raise ValueError("not a record")
+    if not isinstance(data["record"], dict):
+        raise ValueError("the record is no mapping of columns to values")
     if data["sha256"] != _checksum(data["record"]):
         raise ValueError("checksum does not match")
     record = Record(**data["record"])

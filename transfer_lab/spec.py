@@ -12,9 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 PROTOCOL = 1
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
+Int = Annotated[int, Field(strict=True)]
+Float = Annotated[float, Field(strict=True)]
+"""YAML says what is a number; `true` and `"3"` are none."""
+
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-PerClass = Annotated[int, Field(ge=1)] | Literal["all"]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
+Seed = Annotated[Int, Field(ge=0, lt=2**31)]
 Size = Literal["small", "large"]
 Similarity = Literal["similar", "dissimilar"]
 
@@ -47,10 +51,10 @@ class Fit(Spec):
     images gets enough steps to converge, and no regime gets more than another.
     """
 
-    epochs: int = Field(10, ge=1)
-    min_steps: int = Field(0, ge=0)
-    batch_size: int = Field(64, ge=2)
-    val_fraction: float = Field(0.2, ge=0, lt=1)
+    epochs: Int = Field(10, ge=1)
+    min_steps: Int = Field(0, ge=0)
+    batch_size: Int = Field(64, ge=2)
+    val_fraction: Float = Field(0.2, ge=0, lt=1)
 
 
 class Pretrain(Fit):
@@ -58,7 +62,7 @@ class Pretrain(Fit):
 
     per_class: PerClass = "all"
     seed: Seed = 0
-    per_seed: bool = False
+    per_seed: Annotated[bool, Field(strict=True)] = False
     options: dict[str, JsonValue] = {}
 
     @property
@@ -98,7 +102,7 @@ class Experiment(Spec):
 
     name: Slug
     title: str = ""
-    image_size: int = Field(32, ge=8, le=1024)
+    image_size: Int = Field(32, ge=8, le=1024)
     domains: dict[Slug, Choice]
     scenarios: dict[Slug, Scenario] = Field(min_length=1)
     backbones: dict[Slug, Choice] = Field(min_length=1)

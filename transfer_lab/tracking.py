@@ -36,6 +36,7 @@ class Tracker:
         for cell in cells:
             self._cells.setdefault(cell.run.id, []).append(cell)
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._off = threading.Event()
         self._thread: threading.Thread | None = None
         if tracking.mode != "disabled":
             self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
@@ -45,7 +46,7 @@ class Tracker:
 
     def offer(self, run_id: str) -> None:
         """Copy this run if it is finished, belongs to a cell, and was not copied before."""
-        if self._thread and run_id in self._cells:
+        if self._thread and not self._off.is_set() and run_id in self._cells:
             self._queue.put(run_id)
 
     def close(self) -> None:
@@ -66,7 +67,7 @@ class Tracker:
                     f"W&B: {type(error).__name__}: {''.join(first_line)}; "
                     "tracking is off, results are stored"
                 )
-                self._thread = None
+                self._off.set()
                 return
 
     def _copy(self, run_id: str) -> None:

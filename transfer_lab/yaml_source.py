@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Key = str | int
 KeyPath = tuple[Key, ...]
 _MAX_BYTES = 1_000_000
+_MAX_NODES = 20_000
+_MAX_DEPTH = 40
 
 
 class ConfigError(Exception):
@@ -35,9 +38,10 @@ class Source:
 
     def where(self, path: KeyPath) -> str:
         """`file:line:col` of the key, or of the nearest one around it; `--set ...` if so set."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.overrides:
-                return f"--set {self.overrides[path[:end]]}"
+        for end in range(len(path), 0, -1):
+            for keys, assignment in self.overrides.items():
+                if keys == path[:end] or (keys[:end] == path and path not in self.places):
+                    return f"--set {assignment}"
             if path[:end] in self.places:
                 line, column = self.places[path[:end]]
                 return f"{self.path}:{line}:{column}"
@@ -62,15 +66,12 @@ class Source:
         keys = tuple(name.split("."))
         if not equals or not all(keys):
             raise ConfigError([f"--set {assignment}: write it as key=value or outer.inner=value"])
+        value = _parse(text, f"--set {assignment}", None)
         target = self.data
         for key in keys[:-1]:
-            if not isinstance(target.get(key), dict):
-                target[key] = {}
+            target[key] = _as_mapping(target.get(key))
             target = target[key]
-        try:
-            target[keys[-1]] = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
-            raise ConfigError([f"--set {assignment}: {_reason(error)}"]) from error
+        target[keys[-1]] = value
         self.overrides[keys] = assignment
 
 
@@ -78,49 +79,97 @@ def read_yaml(path: Path) -> Source:
     """Parse one file safely; raises ConfigError naming the file and, where known, the place."""
     try:
         content = path.read_bytes()
-        if len(content) > _MAX_BYTES:
-            raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes; is it an experiment?"])
         text = content.decode()
     except OSError as error:
         raise ConfigError([f"{path}: cannot read the experiment ({error.strerror})"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not a text file ({error.reason})"]) from error
-    try:
-        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
-        source = Source(path, {})
-        if root is not None:
-            _walk(root, (), source)
-        loader = YAML(typ="safe", pure=True)
-        loader.allow_duplicate_keys = True
-        data = loader.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ConfigError([f"{path}{place}: not valid YAML: {_reason(error)}"]) from error
-    except YAMLError as error:
-        raise ConfigError([f"{path}: not valid YAML: {_reason(error)}"]) from error
+    if len(content) > _MAX_BYTES:
+        raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes; is it an experiment?"])
+    source = Source(path, {})
+    data = _parse(text, str(path), source)
     if not isinstance(data, dict):
         raise ConfigError([f"{path}:1:1: an experiment is a mapping of keys to values"])
     source.data = data
     return source
 
 
-def _walk(node: Node, path: KeyPath, source: Source) -> None:
-    source.places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value)
-            place = (key.start_mark.line + 1, key.start_mark.column + 1)
-            if here in source.places:
-                source.duplicates.append((here, place))
-                continue
-            source.places[here] = place
-            _walk(value, here, source)
-    elif isinstance(node, SequenceNode):
-        for index, value in enumerate(node.value):
-            _walk(value, (*path, index), source)
+def _parse(text: str, origin: str, source: Source | None) -> Any:
+    """The data of a YAML text, no object in it twice; fills in the places of `source`.
+
+    ruamel.yaml lets some values that no type can hold, and some nesting that no stack can hold,
+    end in plain Python errors; they say as little as a ConfigError should.
+    """
+    try:
+        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        if root is not None:
+            _Walk(source).visit(root, ())
+        loader = YAML(typ="safe", pure=True)
+        loader.allow_duplicate_keys = True
+        return _unshared(loader.load(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark and source else ""
+        raise ConfigError([f"{origin}{place}: not valid YAML: {_reason(error)}"]) from error
+    except (YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ConfigError([f"{origin}: not valid YAML: {_reason(error)}"]) from error
 
 
-def _reason(error: YAMLError) -> str:
+class _Walk:
+    """Visits every node of a document, as often as it is used, within bounds."""
+
+    def __init__(self, source: Source | None):
+        self.source, self.nodes = source, 0
+
+    def visit(self, node: Node, path: KeyPath) -> None:
+        self.nodes += 1
+        if self.nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
+            raise ValueError(f"more than {_MAX_NODES} values, or deeper than {_MAX_DEPTH} levels")
+        if self.source:
+            self.source.places.setdefault(path, _place(node))
+        if isinstance(node, MappingNode):
+            for key, value in node.value:
+                self._visit_key(key, value, path)
+        elif isinstance(node, SequenceNode):
+            for index, value in enumerate(node.value):
+                self.visit(value, (*path, index))
+
+    def _visit_key(self, key: Node, value: Node, path: KeyPath) -> None:
+        if not isinstance(key, ScalarNode):
+            raise ValueError("a list or a mapping cannot be a key")
+        here = (*path, key.value)
+        if self.source and here in self.source.places and key.value != "<<":
+            self.source.duplicates.append((here, _place(key)))
+            return
+        if self.source:
+            self.source.places[here] = _place(key)
+        self.visit(value, here)
+
+
+def _place(node: Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _unshared(data: Any) -> Any:
+    """A copy in which every use of an anchor is an object of its own."""
+    if isinstance(data, dict):
+        return {key: _unshared(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_unshared(value) for value in data]
+    return data
+
+
+def _as_mapping(value: object) -> dict[Key, object]:
+    """What an override may reach into: a mapping, or its short form, a list of names."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return dict.fromkeys(value)
+    return {}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     reason = getattr(error, "problem", None) or str(error)
-    return " ".join(str(reason).split())
+    return " ".join(str(reason).split())[:300]

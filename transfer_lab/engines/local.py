@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 
 
 class WorkerCrashError(RuntimeError):
@@ -27,7 +28,8 @@ class LocalEngine:
     def __init__(self, jobs: int, threads: int = 1):
         self.slots, self._threads = jobs, threads
         self._workers: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
-        self._pids: set[int] = set()
+        self._processes: set[BaseProcess] = set()
+        self._starting, self._killed = threading.Lock(), False
         self._dispatch = ThreadPoolExecutor(jobs, thread_name_prefix="dispatch")
         with _interrupts_ignored():
             for _ in range(jobs):
@@ -45,10 +47,11 @@ class LocalEngine:
 
     def kill(self) -> None:
         """End the workers now; what they were running is abandoned."""
-        self._dispatch.shutdown(wait=False, cancel_futures=True)
-        for pid in self._pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        with self._starting:
+            self._killed = True
+            self._dispatch.shutdown(wait=False, cancel_futures=True)
+            for process in self._processes:
+                process.kill()
 
     def _run(self, call: Callable[..., object], *args: object) -> object:
         worker = self._workers.get()
@@ -63,8 +66,11 @@ class LocalEngine:
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(1, context, _begin_worker, (self._threads,))
-        pid = pool.submit(os.getpid)
-        pid.add_done_callback(lambda future: future.exception() or self._pids.add(future.result()))
+        with self._starting:
+            if not self._killed:
+                before = set(multiprocessing.active_children())
+                pool.submit(os.getpid)  # a pool starts its process with its first call
+                self._processes |= set(multiprocessing.active_children()) - before
         return pool
 
 

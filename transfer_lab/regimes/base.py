@@ -52,8 +52,8 @@ class TransferModule(L.LightningModule):
     ):
         super().__init__()
         check_positive(lr=lr)
-        if weight_decay < 0:
-            raise ValueError(f"weight_decay must not be negative, but is {weight_decay}")
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, and finite; it is {weight_decay}")
         self.lr, self.weight_decay = lr, weight_decay
         self.backbone = backbone
         self.head = nn.Linear(backbone.num_features, num_classes)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
 from transfer_lab.engines.local import LocalEngine
 from transfer_lab.records import Record, RecordStore
 from transfer_lab.spec import Choice, Experiment, Fit, Run
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+"""For other processes: the package that is tested, wherever they start."""
 
 TINY_YAML = """\
 name: tiny

@@ -12,12 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.builders import TINY_YAML, workers, write_tiny
+from tests.builders import ENVIRONMENT, TINY_YAML, workers, write_tiny
 from transfer_lab import __version__, cli
 from transfer_lab.engines import local
 from transfer_lab.records import COLUMNS, RecordStore
 
-ROOT = Path(__file__).parents[1]
 CELLS, RUNS = 12, 10
 METRICS = [
     name
@@ -49,7 +48,7 @@ class Lab:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
         )
 
     def records(self) -> dict[str, tuple[int, bytes]]:

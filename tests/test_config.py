@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import TINY_YAML, write_tiny
+from tests.builders import ENVIRONMENT, TINY_YAML, write_tiny
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.plan import plan
 from transfer_lab.spec import Choice, Experiment, Fit, Pretrain
@@ -385,12 +385,14 @@ def test_a_scenarios_name_says_its_size_and_similarity_unless_it_says_so_itself(
     text = tiny(
         "scenarios:\n",
         "scenarios:\n"
-        "  far: {source: greek, target: latin, per_class: 2, size: large, similarity: similar}\n",
+        "  far: {source: greek, target: latin, per_class: 2, size: large, similarity: similar}\n"
+        "  large_similar: {source: greek, target: latin, per_class: 2, size: small}\n",
     )
     found = loaded(text).scenarios
     sides = {name: (place.size, place.similarity) for name, place in found.items()}
     assert sides == {
         "far": ("large", "similar"),
+        "large_similar": ("small", "similar"),
         "small_similar": ("small", "similar"),
         "small_dissimilar": ("small", "dissimilar"),
     }
@@ -481,7 +483,7 @@ for words in (["--help"], ["run", "bad.yaml"], ["plan", "bad.yaml"], ["status", 
     print("told", words[0], code, sorted(heavy))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT
     )
     told = [line for line in done.stdout.splitlines() if line.startswith("told ")]
     assert told == [

@@ -16,7 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import done, experiment, failed, leave_weights, records_in, tiny_run
+from tests.builders import (
+    ENVIRONMENT,
+    done,
+    experiment,
+    failed,
+    leave_weights,
+    records_in,
+    tiny_run,
+)
 from transfer_lab.plan import plan
 from transfer_lab.records import COLUMNS, FailureKind, Record, RecordStore, frame, write_atomically
 
@@ -292,6 +300,7 @@ for n in range(40):
         [sys.executable, "-c", code, str(tmp_path / "record.json")],
         capture_output=True,
         text=True,
+        env=ENVIRONMENT,
         timeout=60,
     )
     assert told.returncode == 0, told.stderr

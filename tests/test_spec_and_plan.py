@@ -1,6 +1,5 @@
 """What identifies a run, and which runs an experiment needs."""
 
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import choice, experiment, tiny_run
+from tests.builders import ENVIRONMENT, choice, experiment, tiny_run
 from transfer_lab import spec
 from transfer_lab.plan import parents_of, plan, runs_of
 from transfer_lab.regimes import REGIMES
@@ -47,7 +46,7 @@ def test_the_id_is_the_same_in_another_process():
             capture_output=True,
             text=True,
             check=True,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            env={**ENVIRONMENT, "PYTHONHASHSEED": hash_seed},
         )
         assert told.stdout.strip() == run.id
 

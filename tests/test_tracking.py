@@ -1,7 +1,6 @@
 """Weights & Biases gets copies, and whatever happens there is one warning at most."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -9,7 +8,7 @@ import types
 
 import pytest
 
-from tests.builders import done, experiment, failed
+from tests.builders import ENVIRONMENT, done, experiment, failed
 from transfer_lab.plan import plan
 from transfer_lab.records import RecordStore
 from transfer_lab.spec import Tracking
@@ -88,7 +87,12 @@ def test_an_offline_run_is_written_below_the_store_once(store, tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, **settings, "WANDB_API_KEY": "", "WANDB_BASE_URL": "http://127.0.0.1:9"},
+        env={
+            **ENVIRONMENT,
+            **settings,
+            "WANDB_API_KEY": "",
+            "WANDB_BASE_URL": "http://127.0.0.1:9",
+        },
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == ""

@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from transfer_lab.report.study import Study
 
 if TYPE_CHECKING:
@@ -86,12 +88,17 @@ def panels(
 def png(draw: Callable[[], Figure]) -> bytes:
     """Draw with the shared look, whatever the user's own matplotlib settings are."""
     from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     with style.context(["default", LOOK]):
-        drawn = io.BytesIO()
-        draw().savefig(drawn, format="png", dpi=DPI)
+        figure = draw()
+        figure.set_dpi(DPI)
+        # savefig would lay the figure out and draw it twice.
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     # A palette makes the file a third as large, and these figures have few colours.
     small = io.BytesIO()
-    Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
+    image.quantize(COLOURS).save(small, format="png", optimize=True)
     return small.getvalue()

@@ -87,7 +87,26 @@ def test_every_scenario_gets_one_plain_sentence():
     (bullets,) = (block for block in section.blocks if isinstance(block, Bullets))
     assert bullets.items == (
         "With 5 images per class (185 in all) of a similar domain (latin → cyrillic): "
-        "linear_probe, 32.0 ± 5.0 % (cnn); the rule says linear_probe.",
+        "linear_probe on cnn, 32.0 ± 5.0 %. The rule: linear_probe, the best.",
+    )
+
+
+def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
+    backbones = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp", "options": {"width": 64}}}
+    grid = Grid(experiment(corners=SMALL, backbones=backbones, seeds=2))
+    for backbone, regime, value in (
+        ("cnn", "linear_probe", 0.3),
+        ("cnn", "lp_ft", 0.2),
+        ("mlp(width=64)", "linear_probe", 0.4),
+        ("mlp(width=64)", "lp_ft", 0.45),
+    ):
+        grid.finish(
+            lambda c, b=backbone, r=regime: (c.backbone, c.regime) == (b, r), test_accuracy=value
+        )
+    section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
+    (sentence,) = section.blocks[0].items
+    assert sentence.endswith(
+        "lp_ft on mlp(width=64), 45.0 ± 0.0 %. The rule: linear_probe, 5.0 points behind."
     )
 
 

@@ -62,8 +62,8 @@ def test_hostile_texts_read_equal_in_both_formats(out):
     pages = html_tables((out / "index.html").read_text())
     assert markdown_tables((out / "report.md").read_text()) == pages
     error = pages["Failed and blocked cells by error"][1][1]
-    assert (
-        error == "=<img src=x onerror=alert(1)> | `rm` **bold** [a](http://b.c) # head $x$ ? & &lt;"
+    assert error == (
+        "=<img src=x onerror=alert(1)> | `rm` **bold** [a](http://b.c) # head $x$ \\udcff & &lt;"
     )
 
 

@@ -98,17 +98,22 @@ def _lead(study: Study, scenario: str, backbone: str, found: Standing) -> list[L
 
 
 def _sentence(study: Study, scenario: str) -> str:
-    leads, prescribed = [], ""
-    for backbone in study.backbones:
-        found = standing(study, scenario, backbone)
-        prescribed = found.prescribed
-        accuracy = found.best and study.accuracy(scenario, backbone, found.best)
-        if accuracy is None:
-            leads.append(f"nothing measured ({backbone})")
-            continue
-        doubt = f"; not separated from {found.runner_up}" if found.separated is False else ""
-        leads.append(f"{found.best}, {percent(accuracy)} % ({backbone}{doubt})")
-    return f"{situation(study, scenario)}: {'; '.join(leads)}; the rule says {prescribed}."
+    """The best of all regimes and backbones, and how the rule's regime does on that backbone."""
+    where = situation(study, scenario)
+    found = {backbone: standing(study, scenario, backbone) for backbone in study.backbones}
+    means = {
+        backbone: study.accuracy(scenario, backbone, place.best).mean
+        for backbone, place in found.items()
+        if place.best
+    }
+    if not means:
+        prescribed = next(iter(found.values())).prescribed
+        return f"{where}: nothing measured yet. The rule says {prescribed}."
+    backbone = max(means, key=means.__getitem__)
+    place = found[backbone]
+    accuracy = percent(study.accuracy(scenario, backbone, place.best))
+    doubt = f", not separated from {place.runner_up}" if place.separated is False else ""
+    return f"{where}: {place.best} on {backbone}, {accuracy} %{doubt}. The rule: {place.rule}."
 
 
 def situation(study: Study, scenario: str) -> str:

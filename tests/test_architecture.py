@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "registry": set(),
     "seeding": set(),
     "host": set(),
+    "folders": set(),
     "yaml_source": set(),
     "domains": {"registry"},
     "backbones": {"registry"},
@@ -58,12 +59,12 @@ MAY_IMPORT = {
     "engines": set(),
     "engines.*": {"fitting"},
     # what people call
-    "doctor": {"host", "config", "records", "yaml_source", "preflight"},
+    "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
-        *("host", "plan", "config", "progress", "records", "runner", "spec", "yaml_source"),
-        *("engines.*", "tracking", "preflight", "execution", "training", "report"),
+        *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
+        *("yaml_source", "engines.*", "tracking", "preflight", "execution", "training", "report"),
     },
-    "cli": {"", "commands", "doctor", "yaml_source"},
+    "cli": {"", "commands", "doctor", "folders", "yaml_source"},
     "__main__": {"cli"},
 }
 """Module -> the modules of the package that it may import, now or later in a function."""

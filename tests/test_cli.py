@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -340,34 +343,61 @@ def test_a_damaged_record_is_named_set_aside_and_computed_again(whole, tmp_path,
         assert (record == before[run_id]) == (run_id not in (first.parent.name, second.parent.name))
 
 
+def stop(lab: Lab, jobs: int, send: Callable[[int], None]) -> SimpleNamespace:
+    """Start the grid, stop it once three runs are stored, and note how it ended."""
+    process = lab.start("--jobs", str(jobs))
+    try:
+        assert until(lambda: len(lab.records()) >= 3, 120)
+        children, at = children_of(process.pid), time.monotonic()
+        send(process.pid)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return SimpleNamespace(
+        lab=lab,
+        children=children,
+        code=process.returncode,
+        err=err,
+        seconds=time.monotonic() - at,
+        records=lab.records(),
+    )
+
+
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory):
-    """A grid of one job, stopped by Ctrl-C: the lab, what it said, its records, the seconds."""
-    lab = Lab(tmp_path_factory.mktemp("interrupted"))
-    process = lab.start("--jobs", "1")
-    assert until(lambda: len(lab.records()) >= 3, 60)
-    at = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    seconds = time.monotonic() - at
-    return lab, process.returncode, out, err, lab.records(), seconds
+def stopped(tmp_path_factory):
+    """A grid of one job stopped by Ctrl-C and a grid of two jobs killed, side by side: most of
+    their time is the start."""
+    labs = [Lab(tmp_path_factory.mktemp(name)) for name in ("interrupted", "killed")]
+    with ThreadPoolExecutor(2) as pool:
+        interrupted = pool.submit(stop, labs[0], 1, lambda pid: os.killpg(pid, signal.SIGINT))
+        killed = pool.submit(stop, labs[1], 2, lambda pid: os.kill(pid, signal.SIGKILL))
+        return interrupted.result(), killed.result()
+
+
+@pytest.fixture
+def interrupted(stopped):
+    return stopped[0]
+
+
+@pytest.fixture
+def killed(stopped):
+    return stopped[1]
 
 
 def test_an_interrupt_is_exit_code_130_and_no_traceback(interrupted):
-    _, code, _, err, records, _ = interrupted
-    assert code == 130
-    assert "Traceback" not in err
-    assert 3 <= len(records) < RUNS
+    assert interrupted.code == 130
+    assert "Traceback" not in interrupted.err
+    assert 3 <= len(interrupted.records) < RUNS
 
 
-def test_an_interrupt_stops_at_once(interrupted):
-    *_, seconds = interrupted
-    assert seconds < 5
+def test_an_interrupt_stops_at_once_and_leaves_no_worker(interrupted):
+    assert interrupted.seconds < 5
+    assert not any(map(alive, interrupted.children))
 
 
 def test_an_interrupt_says_how_to_go_on_with_the_same_folders(interrupted):
-    lab, _, _, err, *_ = interrupted
-    command = next(line for line in err.splitlines() if "To go on: " in line)
+    lab = interrupted.lab
+    command = next(line for line in interrupted.err.splitlines() if "To go on: " in line)
     words = shlex.split(command.partition("To go on: ")[2])
     assert words[:3] == ["transfer-lab", "run", str(lab.experiment)]
     for option, folder in (("--runs", lab.runs), ("--reports", lab.reports)):
@@ -375,27 +405,26 @@ def test_an_interrupt_says_how_to_go_on_with_the_same_folders(interrupted):
 
 
 def test_one_job_interrupted_and_resumed_ends_as_two_jobs_undisturbed(interrupted, whole):
-    lab, *_, records, _ = interrupted
+    lab = interrupted.lab
     assert call(*lab.words("run", "--jobs", "1")) == 0
     assert same_metrics(lab, whole)
     after = lab.records()
-    assert {run_id: after[run_id] for run_id in records} == records
+    assert {run_id: after[run_id] for run_id in interrupted.records} == interrupted.records
+    assert len(after) == RUNS
 
 
-def test_a_killed_grid_leaves_no_worker_and_is_resumed_where_it_was(lab, whole):
-    process = lab.start("--jobs", "2")
-    assert until(lambda: len(lab.records()) >= 3, 60)
-    children = children_of(process.pid)
-    assert len(children) >= 2
-    process.kill()
-    process.communicate(timeout=10)
-    assert until(lambda: not any(map(alive, children)), 10)
-    before = lab.records()
-    assert 3 <= len(before) < RUNS
-    assert all(RecordStore(lab.runs).get(run_id).status == "done" for run_id in before)
+def test_a_killed_grid_leaves_no_worker_and_no_half_record(killed):
+    assert len(killed.children) >= 2
+    assert until(lambda: not any(map(alive, killed.children)), 10)
+    assert 3 <= len(killed.records) < RUNS
+    store = RecordStore(killed.lab.runs)
+    assert all(store.get(run_id).status == "done" for run_id in killed.records)
 
+
+def test_a_killed_grid_is_resumed_where_it_was_and_ends_as_one_undisturbed(killed, whole):
+    lab = killed.lab
     assert call(*lab.words("run")) == 0
     assert same_metrics(lab, whole)
     after = lab.records()
-    assert {run_id: after[run_id] for run_id in before} == before
+    assert {run_id: after[run_id] for run_id in killed.records} == killed.records
     assert len(after) == RUNS

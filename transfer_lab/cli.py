@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from transfer_lab import __version__
+from transfer_lab.folders import REPORTS, RUNS
 
 app = typer.Typer(
     name="transfer-lab",
@@ -71,8 +72,6 @@ Wandb = Annotated[
         show_default="as the experiment says",
     ),
 ]
-
-RUNS, REPORTS = Path("runs"), Path("reports")
 
 
 @app.callback(invoke_without_command=True)

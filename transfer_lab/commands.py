@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
-import tempfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from tabulate import tabulate
 from transfer_lab import host
 from transfer_lab import plan as planning
 from transfer_lab.config import ExperimentFile, load_experiment
+from transfer_lab.folders import REPORTS, RUNS, unwritable
 from transfer_lab.progress import GridProgress
 from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, Todo, run_grid, todo
@@ -39,7 +40,7 @@ def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None
     if verbose:
         for cell in cells:
             state = "to train" if cell.run.id in work.runs else "stored"
-            _say(f"{cell.run.id}  {state:8}  {cell.scenario:17} {cell.run.title}", markup=False)
+            _say(f"{cell.run.id}  {state:8}  {cell.scenario:17} {cell.run.title}")
     _say(_grid_text(file.experiment))
     _say(
         f"{len(cells)} cells, {work.total} distinct runs; {len(work.runs)} to train, "
@@ -55,7 +56,7 @@ def run(
     _check_writable(runs, reports)
     store, cells = _store(runs), planning.plan(file.experiment)
     work = todo(cells, store)
-    command = _command("run", path, overrides)
+    command = _command(path, overrides, runs, reports)
     summary, interrupted = Summary(), False
     if work.runs:
         summary, interrupted = _train(file, cells, work, store, jobs or host.cores(), threads)
@@ -79,7 +80,7 @@ def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     file = load_experiment(path, overrides)
     _check_writable(reports)
     cells = planning.plan(file.experiment)
-    _write_report(file, cells, _store(runs), reports, _command("run", path, overrides))
+    _write_report(file, cells, _store(runs), reports, _command(path, overrides, runs, reports))
 
 
 def status(path: Path, overrides: list[str], runs: Path) -> None:
@@ -186,15 +187,7 @@ def _write_report(
 
 
 def _check_writable(*folders: Path) -> None:
-    problems = []
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            problems.append(f"{folder}: cannot write there ({error.strerror}); choose another")
-    if problems:
+    if problems := unwritable(folders):
         raise ConfigError(problems)
 
 
@@ -210,12 +203,13 @@ def _warn(text: str) -> None:
     ERR.print(text, markup=False, soft_wrap=True)
 
 
-def _command(verb: str, path: Path, overrides: list[str]) -> str:
-    import shlex
-
-    words = ["transfer-lab", verb, str(path)]
+def _command(path: Path, overrides: list[str], runs: Path, reports: Path) -> str:
+    """The command that goes on with this experiment in these folders."""
+    words = ["transfer-lab", "run", str(path)]
     for assignment in overrides:
         words += ["--set", assignment]
+    for option, folder, default in (("--runs", runs, RUNS), ("--reports", reports, REPORTS)):
+        words += [option, str(folder)] if folder != default else []
     return shlex.join(words)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from transfer_lab import host
 from transfer_lab.config import load_experiment
+from transfer_lab.folders import unwritable
 from transfer_lab.records import RecordStore
 from transfer_lab.yaml_source import ConfigError
 
@@ -32,7 +33,8 @@ def examine(experiment: Path | None, runs: Path, reports: Path) -> int:
     )
     for check in checks:
         for well, line in check:
-            _OUT.print(("ok       " if well else "PROBLEM  ") + line, markup=False)
+            mark = "ok       " if well else "PROBLEM  "
+            _OUT.print(mark + line, markup=False, soft_wrap=True)
             problems += not well
     return 1 if problems else 0
 
@@ -57,6 +59,8 @@ def _device() -> Iterator[tuple[bool, str]]:
 
 
 def _folders(*folders: Path) -> Iterator[tuple[bool, str]]:
+    for problem in unwritable(folders):
+        yield False, problem
     for folder in folders:
         nearest = folder
         while not nearest.exists():

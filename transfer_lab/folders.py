@@ -1,0 +1,22 @@
+"""Folders that results are written to, and whether they can be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+RUNS, REPORTS = Path("runs"), Path("reports")
+
+
+def unwritable(folders: Iterable[Path]) -> list[str]:
+    """One line for each folder that cannot be made or written to."""
+    problems = []
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            problems.append(f"{folder}: cannot write there ({error.strerror}); choose another")
+    return problems

@@ -1,0 +1,50 @@
+"""What joins domain, backbone and regime keeps them apart where they must not touch."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import torch
+
+from transfer_lab.records import RecordStore
+from transfer_lab.spec import Choice, Fit, Run
+from transfer_lab.training import build_domain, build_regime
+
+SMALL = {"letters": "ABCD", "train_per_class": 10, "test_per_class": 4}
+REGIMES = (Choice(kind="from_scratch"), Choice(kind="random_features"), Choice(kind="majority"))
+BACKBONES = (Choice(kind="mlp", options={"width": 8}), Choice(kind="cnn", options={"filters": 4}))
+
+
+def run(**changes) -> Run:
+    content = {
+        "domain": Choice(kind="latin", options=SMALL),
+        "image_size": 12,
+        "per_class": 6,
+        "backbone": BACKBONES[0],
+        "regime": REGIMES[0],
+        "fit": Fit(epochs=1, batch_size=8),
+        "seed": 3,
+    }
+    return Run(**content | changes)
+
+
+def test_split_and_batch_order_depend_on_neither_regime_nor_backbone():
+    seen = []
+    for regime, backbone in product(REGIMES, BACKBONES):
+        domain = build_domain(run(regime=regime, backbone=backbone), None)
+        order = torch.cat([labels for _, labels in domain.train_dataloader()])
+        seen.append((*domain.split, order.numpy()))
+    for other in seen[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(seen[0], other, strict=True))
+
+
+def test_a_regime_starts_from_the_random_weights_of_its_seed_alone(tmp_path):
+    """Regimes that share a seed share what is random: their difference is the regime's."""
+    store, weights = RecordStore(tmp_path), []
+    for regime, per_class, seed in ((0, 6, 3), (1, 4, 3), (0, 6, 4)):
+        made = run(regime=REGIMES[regime], per_class=per_class, seed=seed)
+        module = build_regime(made, build_domain(made, None), store)
+        weights.append(torch.cat([p.flatten() for p in module.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -128,3 +131,30 @@ def records_in(store: RecordStore) -> dict[str, Record]:
 def workers() -> LocalEngine:
     """Two worker processes for all tests that need not start their own: a start takes seconds."""
     return LocalEngine(2)
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for the condition; whether it came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not collected yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children_of(pid: int) -> set[int]:
+    """Living child processes, whichever thread started them."""
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found |= {int(child) for child in path.read_text().split()}
+    return {child for child in found if alive(child)}

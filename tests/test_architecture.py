@@ -24,13 +24,15 @@ MAY_IMPORT = {
     "seeding": set(),
     "host": set(),
     "folders": set(),
+    "listing": set(),
+    "decoding": {"host"},
     "yaml_source": set(),
     "domains": {"registry"},
     "backbones": {"registry"},
     "regimes": {"registry"},
     # what is built from it without torch
     "plan": {"spec", "regimes"},
-    "config": {"spec", "registry", "yaml_source"} | REGISTRIES,
+    "config": {"spec", "registry", "yaml_source", "listing"} | REGISTRIES,
     "records": {"spec"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "spec"},
@@ -40,7 +42,7 @@ MAY_IMPORT = {
     "report": {"report.*", "records", "spec"},
     "report.*": {"report.*", "evidence.*", "records", "spec"} | REGISTRIES,
     # what learns
-    "domains.*": {"domains.*", "seeding", "records"},
+    "domains.*": {"domains.*", "seeding", "records", "listing", "decoding"},
     "backbones.*": {"backbones.base"},
     "regimes.*": {"regimes.*", "backbones.base"},
     "counting": set(),
@@ -52,19 +54,29 @@ MAY_IMPORT = {
     "preflight": {"domains.splits", "registry", "spec"} | REGISTRIES,
     "training": {
         *REGISTRIES,
-        *("counting", "domains.base", "fitting", "host", "metrics", "records", "regimes.base"),
+        *(
+            "counting",
+            "domains.base",
+            "fitting",
+            "folders",
+            "host",
+            "metrics",
+            "records",
+            "regimes.base",
+        ),
         *("seeding", "spec", "timing", "weights"),
     },
-    "execution": {"domains.splits", "records", "spec", "timing", "training", "weights"},
+    "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": set(),
     "engines.*": {"fitting"},
     # what people call
+    "inspection": {"decoding", "listing", "yaml_source"},
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
         *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
         *("yaml_source", "engines.*", "tracking", "preflight", "execution", "training", "report"),
     },
-    "cli": {"", "commands", "doctor", "folders", "yaml_source"},
+    "cli": {"", "commands", "doctor", "inspection", "folders", "yaml_source"},
     "__main__": {"cli"},
 }
 """Module -> the modules of the package that it may import, now or later in a function."""

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tests.builders import ENVIRONMENT, TINY_YAML, workers, write_tiny
+from tests.builders import ENVIRONMENT, TINY_YAML, alive, children_of, until, workers, write_tiny
 from transfer_lab import __version__, cli
 from transfer_lab.engines import local
 from transfer_lab.records import COLUMNS, RecordStore
@@ -115,27 +115,6 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def lab(tmp_path):
     return Lab(tmp_path)
-
-
-def until(condition, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def children_of(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in listed for child in path.read_text().split()]
 
 
 def same_metrics(first: Lab, second: Lab) -> bool:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.photos import photos
 from tests.toys import Blocks, drawn
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
 
 SMALL = {"train_per_class": 6, "test_per_class": 4}
-OPTIONS = {"latin": SMALL, "greek": SMALL, "cyrillic": SMALL, "textures": SMALL}
+RENDERED = ("latin", "greek", "cyrillic", "textures")
+OPTIONS = dict.fromkeys(RENDERED, SMALL) | {"folder": {"root": photos()}}
 NAMES = list(DOMAINS)
 
 
@@ -82,14 +84,14 @@ def test_loaders_give_the_drawn_images_with_their_own_labels(name):
         assert all(expected[digests([x.numpy()])[0]] == int(y) for x, y in seen)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n in OPTIONS])
+@pytest.mark.parametrize("name", RENDERED)
 def test_a_larger_rendered_pool_contains_the_smaller_one_image_for_image(name):
     small = build(name).make_images("train")
     large = build(name, train_per_class=9).make_images("train")
     assert np.array_equal(small, large[: len(small)])
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n in OPTIONS])
+@pytest.mark.parametrize("name", RENDERED)
 def test_another_render_seed_is_another_dataset(name):
     first, second = build(name), build(name, render_seed=1)
     assert not set(digests(first.make_images("train"))) & set(digests(second.make_images("train")))

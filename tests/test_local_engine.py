@@ -3,11 +3,10 @@
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.builders import workers
+from tests.builders import children_of, until, workers
 from transfer_lab.engines.local import LocalEngine, WorkerCrashError
 
 
@@ -38,30 +37,11 @@ def handles_interrupts():
     return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and was not collected yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def children() -> set[int]:
     """Living child processes of this one but multiprocessing's own resource tracker."""
     from multiprocessing.resource_tracker import _resource_tracker
 
-    listed = Path("/proc/self/task").glob("*/children")
-    pids = {int(pid) for path in listed for pid in path.read_text().split()}
-    return {pid for pid in pids - {_resource_tracker._pid} if alive(pid)}
-
-
-def until(condition, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
+    return children_of(os.getpid()) - {_resource_tracker._pid}
 
 
 @pytest.fixture

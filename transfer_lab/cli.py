@@ -144,6 +144,29 @@ def status(
 
 
 @app.command()
+def data(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="`FOLDER/<class>/*` or `FOLDER/{train,test}/<class>/*`."
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also count images that this folder holds as well."),
+    ] = None,
+    test_fraction: Annotated[
+        float,
+        typer.Option(min=0.01, max=0.99, help="Test part of every class, if there is no test/."),
+    ] = 0.3,
+) -> None:
+    """Look through a folder of images: classes, sizes, duplicates, and files that are left out."""
+    from transfer_lab import inspection
+
+    raise typer.Exit(inspection.inspect(folder, source, test_fraction))
+
+
+@app.command()
 def doctor(
     experiment: Annotated[
         Path | None, typer.Argument(metavar="[EXPERIMENT.yaml]", help="Check this file as well.")

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from transfer_lab import host
 from transfer_lab import plan as planning
 from transfer_lab.config import ExperimentFile, load_experiment
-from transfer_lab.folders import REPORTS, RUNS, unwritable
+from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.progress import GridProgress
 from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, Todo, run_grid, todo
@@ -34,7 +34,7 @@ def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None
     file = load_experiment(path, overrides)
     from transfer_lab.preflight import preflight
 
-    file.refuse(preflight(file.experiment))
+    file.refuse(preflight(file.experiment, runs / IMAGES))
     cells = planning.plan(file.experiment)
     work = todo(cells, _store(runs))
     if verbose:
@@ -114,7 +114,7 @@ def _train(
     engine = LocalEngine(min(jobs, len(work.runs)), threads)
     try:
         _say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
-        file.refuse(engine.submit(_preflight, file.experiment).result())
+        file.refuse(engine.submit(_preflight, file.experiment, store.root / IMAGES).result())
         with GridProgress(OUT, len(work.runs)) as progress:
             store.warn = progress.say
             tracker = Tracker(file.experiment.wandb, cells, store, progress.say)
@@ -145,11 +145,11 @@ class _Both:
         self.tracker.offer(run.id)
 
 
-def _preflight(experiment: object) -> list[tuple[tuple[str, ...], str]]:
+def _preflight(experiment: Experiment, cache: Path) -> list[tuple[tuple[str, ...], str]]:
     """Runs in a worker."""
     from transfer_lab.preflight import preflight
 
-    return preflight(experiment)
+    return preflight(experiment, cache)
 
 
 def _execute(

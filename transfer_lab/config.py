@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.domains import DOMAINS
+from transfer_lab.listing import DataUnavailable, list_images
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import Registry, suggest
 from transfer_lab.spec import Experiment, Fit, Pretrain, Scenario, Tracking
@@ -53,6 +54,7 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     for assignment in overrides:
         source.override(assignment)
     data, problems = _normalise(source.data)
+    problems += _pin_contents(data.get("domains"))
     experiment = None
     try:
         experiment = Experiment.model_validate(data)
@@ -111,7 +113,7 @@ def _with_used_domains(declared: object, scenarios: Mapping) -> object:
 
 def _choice(name: object, options: object) -> object:
     if options is None:
-        return {"kind": name}
+        return {"kind": name, "options": {}}
     if not isinstance(options, dict):
         return options
     rest = {key: value for key, value in options.items() if key != "kind"}
@@ -132,6 +134,26 @@ def _unknown(
         else:
             key = position if isinstance(raw[group], list) else name
             problems.append(((group, key), message))
+    return problems
+
+
+def _pin_contents(domains: object) -> list[tuple[KeyPath, str]]:
+    """Put the hash of what a folder holds in the place of its name: results belong to contents."""
+    problems = []
+    for name, choice in domains.items() if isinstance(domains, dict) else ():
+        options = choice.get("options") if isinstance(choice, dict) else None
+        kind = choice.get("kind") if isinstance(choice, dict) else None
+        if not (isinstance(options, dict) and kind in DOMAINS and DOMAINS[kind].in_folder):
+            continue
+        root = options.pop("root", None)
+        if not isinstance(root, str):
+            problems.append((("domains", name), "'root' is missing: the folder of the images"))
+            continue
+        try:
+            options["content"] = list_images(root).fingerprint
+        except DataUnavailable as error:
+            problems.append((("domains", name, "root"), str(error)))
+        choice["root"] = root
     return problems
 
 

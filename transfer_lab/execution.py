@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from transfer_lab.domains.splits import SubsetError
+from transfer_lab.listing import DataUnavailable
 from transfer_lab.records import FailureKind, Record, RecordStore, write_atomically
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
@@ -35,6 +36,6 @@ def failure_kind(error: Exception) -> FailureKind:
         return "diverged"
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
         return "oom"
-    if isinstance(error, WeightsError | SubsetError):
+    if isinstance(error, WeightsError | SubsetError | DataUnavailable):
         return "data"
     return "io" if isinstance(error, OSError) else "error"

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 RUNS, REPORTS = Path("runs"), Path("reports")
+IMAGES = "images"
+"""Where, below the runs, decoded and rendered images are stored once for all."""
 
 
 def unwritable(folders: Iterable[Path]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -22,13 +23,13 @@ _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
 Problem = tuple[tuple[str, ...], str]
 
 
-def preflight(experiment: Experiment) -> list[Problem]:
+def preflight(experiment: Experiment, cache: Path | None = None) -> list[Problem]:
     """Everything that would fail in a run for a reason that is known now: (field path, message).
 
-    Constructs every domain (without its images) and every regime on every backbone (without its
-    memory), so that what a constructor refuses is refused here.
+    Constructs every domain, reads files of images once into `cache`, and constructs every regime
+    on every backbone (without its memory), so that what they refuse is refused here.
     """
-    counts, problems = _check_domains(experiment)
+    counts, problems = _check_domains(experiment, cache)
     problems += _check_sizes(experiment, counts)
     with torch.device("meta"):
         problems += _check_models(experiment)
@@ -67,17 +68,19 @@ def _build(
     """The object, or None and why not."""
     wrong = [
         ((*place, name) if name else place, text)
-        for name, text in option_problems(cls, choice.options)
+        for name, text in option_problems(cls, choice.arguments)
     ]
     if wrong:
         return None, wrong
     try:
-        return cls(*context, **choice.options), []
+        return cls(*context, **choice.arguments), []
     except _REFUSALS as error:
         return None, [(place, str(error) or type(error).__name__)]
 
 
-def _check_domains(experiment: Experiment) -> tuple[dict[str, np.ndarray], list[Problem]]:
+def _check_domains(
+    experiment: Experiment, cache: Path | None
+) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
     for name, choice in experiment.domains.items():
@@ -86,6 +89,8 @@ def _check_domains(experiment: Experiment) -> tuple[dict[str, np.ndarray], list[
         problems += wrong
         try:
             if domain is not None:
+                domain.cache = cache
+                domain.prepare_data()
                 counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
         except _REFUSALS as error:
             problems.append((("domains", name), str(error)))

@@ -34,6 +34,13 @@ class Choice(Spec):
 
     kind: str
     options: dict[str, JsonValue] = {}
+    root: str | None = Field(None, exclude=True)
+    """Where the data lie on this machine; what they hold is in `options`, and that alone counts."""
+
+    @property
+    def arguments(self) -> dict[str, JsonValue]:
+        """All keyword arguments of the constructor."""
+        return self.options | ({} if self.root is None else {"root": self.root})
 
     @property
     def label(self) -> str:

@@ -18,6 +18,7 @@ from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.fitting import Ledger, fit_and_test
+from transfer_lab.folders import IMAGES
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
 from transfer_lab.records import Record, RecordStore, write_atomically
 from transfer_lab.regimes import REGIMES
@@ -44,7 +45,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
     """
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     host.reset_peak_memory()
-    domain = build_domain(run, store.root / "images")
+    domain = build_domain(run, store.root / IMAGES)
     regime = build_regime(run, domain, store)
     ledger = fit_and_test(regime, domain, run.fit)
     logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
@@ -76,7 +77,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
 
 def build_domain(run: Run, cache: Path | None) -> ImageDomain:
     """The run's domain with this seed's subset drawn."""
-    domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.options)
+    domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.arguments)
     domain.cache = cache
     domain.draw(
         per_class=run.per_class,
@@ -93,11 +94,11 @@ def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferM
     Raises WeightsError if the source run has left no weights that fit.
     """
     torch.manual_seed(derive(run.seed, "backbone"))
-    backbone = BACKBONES.load(run.backbone.kind)(run.image_size, **run.backbone.options)
+    backbone = BACKBONES.load(run.backbone.kind)(run.image_size, **run.backbone.arguments)
     backbone.to(memory_format=torch.channels_last)
     torch.manual_seed(derive(run.seed, "head"))
     cls = REGIMES.load(run.regime.kind)
-    regime = cls(backbone, domain.num_classes, **run.regime.options)
+    regime = cls(backbone, domain.num_classes, **run.regime.arguments)
     if run.init:
         _start_from(run.init, regime, store)
     torch.manual_seed(derive(run.seed, "fit"))

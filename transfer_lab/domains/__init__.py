@@ -1,15 +1,26 @@
 """Domains: datasets with fixed test sets and seeded, nested training subsets."""
 
+from dataclasses import dataclass
+
 from transfer_lab.registry import Entry, Registry
+
+
+@dataclass(frozen=True)
+class DomainEntry(Entry):
+    """A domain's class, and whether its images lie in a folder (its `root`) on this machine."""
+
+    in_folder: bool = False
+
 
 DOMAINS = Registry(
     "domain",
     __name__,
     {
-        "latin": Entry("scripts:Latin"),
-        "greek": Entry("scripts:Greek"),
-        "cyrillic": Entry("scripts:Cyrillic"),
-        "textures": Entry("textures:Textures"),
-        "digits": Entry("digits:Digits"),
+        "latin": DomainEntry("scripts:Latin"),
+        "greek": DomainEntry("scripts:Greek"),
+        "cyrillic": DomainEntry("scripts:Cyrillic"),
+        "textures": DomainEntry("textures:Textures"),
+        "digits": DomainEntry("digits:Digits"),
+        "folder": DomainEntry("folder:Folder", in_folder=True),
     },
 )

@@ -1,0 +1,37 @@
+"""A small folder of photographs, as people have them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ("bay", "city", "wood")
+
+
+def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
+    """A smooth random image: survives JPEG."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def fill(root: Path, per_class: int = 10, classes: tuple[str, ...] = CLASSES) -> Path:
+    """`<root>/<class>/<n>.jpg`."""
+    for number, name in enumerate(classes):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for index in range(per_class):
+            picture(1000 * number + index).save(root / name / f"{index}.jpg")
+    return root
+
+
+@cache
+def photos() -> str:
+    """One such folder for all tests that only read it."""
+    root = Path(tempfile.mkdtemp(prefix="photos-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return str(fill(root))

@@ -1,0 +1,326 @@
+"""Folders of images as people have them: odd files, odd names, copies, links, holes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.photos import CLASSES, fill, photos, picture
+from transfer_lab import decoding
+from transfer_lab.config import load_experiment
+from transfer_lab.decoding import BrokenImageError, decode
+from transfer_lab.domains.folder import Folder
+from transfer_lab.inspection import inspect
+from transfer_lab.listing import DataUnavailable, list_images
+from transfer_lab.plan import plan
+from transfer_lab.preflight import preflight
+from transfer_lab.yaml_source import ConfigError
+
+RED = (200, 30, 20)
+
+
+def saved(folder: Path, name: str, image: Image.Image, **how) -> Path:
+    image.save(folder / name, **how)
+    return folder / name
+
+
+def colour(path: Path, size: int = 8) -> np.ndarray:
+    pixels = decode(path, size)
+    assert pixels.shape == (3, size, size)
+    assert pixels.dtype == np.uint8
+    return pixels.reshape(3, -1).mean(1).round()
+
+
+@pytest.fixture()
+def red(tmp_path) -> dict[str, Path]:
+    """The same red in every mode that image files come in."""
+    plain = Image.new("RGB", (20, 12), RED)
+    clear = Image.new("RGBA", (20, 12), (*RED, 255))
+    return {
+        "rgb.png": saved(tmp_path, "rgb.png", plain),
+        "photo.jpg": saved(tmp_path, "photo.jpg", plain, quality=95),
+        "palette.gif": saved(tmp_path, "palette.gif", plain.convert("P")),
+        "palette.png": saved(tmp_path, "palette.png", plain.quantize(4)),
+        "alpha.png": saved(tmp_path, "alpha.png", clear),
+        "print.jpg": saved(tmp_path, "print.jpg", plain.convert("CMYK"), quality=95),
+        "print.tiff": saved(tmp_path, "print.tiff", plain.convert("CMYK")),
+        "web.webp": saved(tmp_path, "web.webp", plain, lossless=True),
+        "animated.gif": saved(
+            tmp_path,
+            "animated.gif",
+            plain,
+            save_all=True,
+            append_images=[Image.new("RGB", (20, 12), "blue")],
+        ),
+    }
+
+
+def test_every_colour_mode_becomes_the_same_rgb(red):
+    for name, path in red.items():
+        assert np.abs(colour(path) - RED).max() <= 6, name
+
+
+def test_transparent_pixels_are_white(tmp_path):
+    clear = Image.new("RGBA", (9, 9), (*RED, 0))
+    assert colour(saved(tmp_path, "a.png", clear)).tolist() == [255] * 3
+    palette = Image.new("P", (9, 9), 0)
+    palette.putpalette([*RED, 0, 0, 0])
+    assert colour(saved(tmp_path, "b.png", palette, transparency=0)).tolist() == [255] * 3
+
+
+@pytest.mark.parametrize(("value", "grey"), [(0, 0), (32768, 128), (65535, 255)])
+def test_sixteen_bit_grey_keeps_its_brightness(tmp_path, value, grey):
+    deep = Image.fromarray(np.full((9, 9), value, np.uint16))
+    bright = np.full((9, 9), value, np.uint16)
+    bright[0, 0] = 65535
+    assert colour(saved(tmp_path, "a.png", deep)).tolist() == pytest.approx([grey] * 3, abs=1)
+    path = saved(tmp_path, "b.tiff", Image.fromarray(bright))
+    assert np.median(decode(path, 9)) == pytest.approx(grey, abs=1)
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    left_red = Image.new("RGB", (8, 8), "blue")
+    left_red.paste(RED, (0, 0, 4, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a quarter turn clockwise: left becomes top
+    pixels = decode(saved(tmp_path, "a.png", left_red, exif=exif), 8)
+    assert pixels[0, :3].min() > 150
+    assert pixels[2, 5:].min() > 150
+
+
+def test_the_middle_square_is_kept(tmp_path):
+    wide = Image.new("RGB", (30, 10), "blue")
+    wide.paste(RED, (10, 0, 20, 10))
+    assert np.abs(colour(saved(tmp_path, "a.png", wide)) - RED).max() <= 6
+
+
+@pytest.mark.parametrize("name", ["empty", "truncated", "text", "bomb", "absent"])
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, monkeypatch):
+    path = tmp_path / f"{name}.jpg"
+    whole = saved(tmp_path, "whole.jpg", picture(1, (200, 150))).read_bytes()
+    if name == "bomb":
+        monkeypatch.setattr(decoding, "MAX_PIXELS", 1000)
+    content = {"empty": b"", "truncated": whole[:-400], "text": b"not an image", "bomb": whole}
+    if name in content:
+        path.write_bytes(content[name])
+    with pytest.raises(BrokenImageError, match=name):
+        decode(path, 8)
+
+
+def test_two_layouts_give_classes_and_parts(tmp_path):
+    flat = list_images(fill(tmp_path / "flat"))
+    assert flat.classes == CLASSES
+    assert {file.part for file in flat.files} == {None}
+    for part in ("train", "test"):
+        fill(tmp_path / "split" / part, per_class=3)
+    own = list_images(tmp_path / "split").divided(0.5)
+    assert {name: len(files) for name, files in own.items()} == {"train": 9, "test": 9}
+
+
+def test_the_split_is_stratified_and_depends_on_contents_alone(tmp_path):
+    first = fill(tmp_path / "first")
+    second = tmp_path / "renamed" / "root"
+    names = list(range(10))
+    random.Random(1).shuffle(names)
+    for path in sorted(first.rglob("*.jpg")):
+        (second / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, second / path.parent.name / f"img{names[int(path.stem)]}.jpg")
+    one, other = list_images(first), list_images(second)
+    assert one.fingerprint == other.fingerprint
+    parts, others = one.divided(0.3), other.divided(0.3)
+    for part, count in (("train", 7), ("test", 3)):
+        assert [file.sha256 for file in parts[part]] == [file.sha256 for file in others[part]]
+        for name in CLASSES:
+            assert sum(file.label == name for file in parts[part]) == count
+
+
+def test_copies_of_an_image_fall_on_the_same_side_of_the_split(tmp_path):
+    root = fill(tmp_path)
+    for index in range(10):
+        shutil.copy(root / "bay" / f"{index}.jpg", root / "bay" / f"copy{index}.jpg")
+    parts = list_images(root).divided(0.3)
+    hashes = {part: {file.sha256 for file in files} for part, files in parts.items()}
+    assert not hashes["train"] & hashes["test"]
+    assert sum(file.label == "bay" for file in parts["test"]) == 6
+
+
+def test_another_content_is_another_fingerprint(tmp_path):
+    before = list_images(fill(tmp_path)).fingerprint
+    (tmp_path / "bay" / "0.jpg").rename(tmp_path / "city" / "moved.jpg")
+    moved = list_images(tmp_path).fingerprint
+    (tmp_path / "city" / "moved.jpg").unlink()
+    assert len({before, moved, list_images(tmp_path).fingerprint}) == 3
+
+
+def test_hidden_files_and_files_that_are_no_images_are_counted_and_passed_over(tmp_path):
+    root = fill(tmp_path)
+    for name in (".hidden.jpg", "notes.txt", "Thumbs.db", "README"):
+        (root / "bay" / name).write_bytes(b"x")
+    (root / ".git").mkdir()
+    (root / "bay" / "PHOTO.JPG").write_bytes((root / "bay" / "0.jpg").read_bytes() + b"\0")
+    found = list_images(root)
+    assert found.ignored == 4
+    assert found.classes == CLASSES
+    assert any(file.path.name == "PHOTO.JPG" for file in found.files)
+
+
+def test_a_link_out_of_the_root_is_left_out_and_one_within_is_followed(tmp_path):
+    root = fill(tmp_path / "root")
+    outside = saved(tmp_path, "outside.jpg", picture(5))
+    (root / "bay" / "out.jpg").symlink_to(outside)
+    (root / "bay" / "in.jpg").symlink_to(root / "city" / "0.jpg")
+    (root / "bay" / "loop").symlink_to(root, target_is_directory=True)
+    (root / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
+    found = list_images(root)
+    assert [path.name for path, _ in found.set_aside] == ["out.jpg"]
+    assert len(found.files) == 31
+    assert found.classes == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "absent: cannot read the folder"),
+        (lambda root: root.mkdir(), "0 class folders"),
+        (lambda root: fill(root, classes=("one",)), "1 class folders"),
+        (lambda root: (fill(root) / "empty").mkdir(), r"absent/empty \(0 different images"),
+        (lambda root: fill(fill(root), 1, ("lone",)), r"absent/lone \(1 different images"),
+        (lambda root: root.write_text("a file"), "absent: cannot read the folder"),
+    ],
+    ids=["missing", "no class", "one class", "an empty class", "a class of one", "a file"],
+)
+def test_a_folder_that_cannot_be_learnt_from_is_refused_by_name(tmp_path, make, message):
+    make(tmp_path / "absent")
+    with pytest.raises(DataUnavailable, match=message):
+        list_images(tmp_path / "absent")
+
+
+def test_a_class_of_copies_of_one_image_cannot_be_split(tmp_path):
+    root = fill(tmp_path)
+    fill(root, 1, ("twins",))
+    shutil.copy(root / "twins" / "0.jpg", root / "twins" / "1.jpg")
+    with pytest.raises(DataUnavailable, match="twins"):
+        list_images(root)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_class_that_only_one_part_has_is_refused(tmp_path, part):
+    fill(tmp_path / "train", 3)
+    fill(tmp_path / "test", 3)
+    shutil.rmtree(tmp_path / part / "bay")
+    with pytest.raises(DataUnavailable, match=f"{part}/bay"):
+        list_images(tmp_path)
+
+
+EXPERIMENT = """
+name: mine
+image_size: 16
+domains:
+  photos: {{kind: folder, root: {root}}}
+  latin: {{letters: ABCD, train_per_class: 8, test_per_class: 4}}
+scenarios:
+  small_similar: {{source: latin, target: photos, per_class: 5}}
+backbones: [cnn]
+regimes: [from_scratch, linear_probe]
+seeds: [1]
+"""
+
+
+def experiment(folder: Path, root: Path | str):
+    path = folder / "mine.yaml"
+    path.write_text(EXPERIMENT.format(root=root))
+    return load_experiment(path).experiment
+
+
+def ids(found) -> list[str]:
+    return [cell.run.id for cell in plan(found)]
+
+
+def test_a_run_belongs_to_the_contents_of_the_folder_and_not_to_its_place(tmp_path):
+    root = fill(tmp_path / "a")
+    shutil.copytree(root, tmp_path / "b")
+    first = ids(experiment(tmp_path, root))
+    assert ids(experiment(tmp_path, tmp_path / "b")) == first
+    (root / "bay" / "0.jpg").unlink()
+    assert not set(ids(experiment(tmp_path, root))) & set(first)
+
+
+def test_a_missing_folder_is_refused_at_its_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"mine\.yaml:5:26: domains\.photos\.root: .*nowhere"):
+        experiment(tmp_path, tmp_path / "nowhere")
+
+
+def test_preflight_reads_every_image_once_and_names_those_it_cannot_read(tmp_path):
+    root = fill(tmp_path / "root")
+    assert preflight(experiment(tmp_path, root), tmp_path / "images") == []
+    assert len(list((tmp_path / "images").glob("*.npy"))) == 2
+    (root / "wood" / "3.jpg").write_bytes(b"")
+    broken = fill(tmp_path / "broken")
+    (broken / "wood" / "3.jpg").write_bytes(b"")
+    ((place, message),) = preflight(experiment(tmp_path, broken))
+    assert place == ("domains", "photos")
+    assert "1 files cannot be read" in message
+    assert str(broken / "wood" / "3.jpg") in message
+
+
+def test_too_many_images_per_class_are_counted_after_the_test_set_is_taken(tmp_path):
+    root = fill(tmp_path / "root", per_class=6)
+    asked = experiment(tmp_path, root)
+    scenario = asked.scenarios["small_similar"]
+    assert preflight(asked, None) == [
+        (
+            ("scenarios", "small_similar", "per_class"),
+            "photos: 5 images per class asked for, but the smallest class has 4",
+        )
+    ]
+    assert scenario.per_class == 5
+
+
+def test_a_folder_that_changes_under_a_run_is_noticed(tmp_path):
+    root = fill(tmp_path)
+    with pytest.raises(DataUnavailable, match="has changed"):
+        Folder(16, root=str(root), content="0" * 16)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5])
+def test_a_test_fraction_that_leaves_a_part_empty_is_refused(fraction):
+    with pytest.raises(ValueError, match="test_fraction"):
+        Folder(16, root=photos(), test_fraction=fraction)
+
+
+def test_inspection_of_a_clean_folder_finds_nothing_to_mend(capsys):
+    assert inspect(Path(photos()), None, 0.3) == 0
+    told = capsys.readouterr().out
+    assert "3 classes, 30 images: 21 to learn from, 9 to test on" in told
+    assert "at most 7 images per class" in told
+    assert "40 x 30" in told
+
+
+def test_inspection_names_copies_broken_files_and_links(tmp_path, capsys):
+    for part in ("train", "test"):
+        fill(tmp_path / "root" / part, 4)
+    root = tmp_path / "root"
+    (root / "train" / "bay" / "bad.png").write_bytes(b"\x89PNG")
+    os.symlink(saved(tmp_path, "out.jpg", picture(9)), root / "train" / "bay" / "out.jpg")
+    source = fill(tmp_path / "source", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert inspect(root, source, 0.3) == 1
+    told = capsys.readouterr().out
+    assert "12 in both training pool and test set" in told
+    assert "1 cannot be read" in told
+    assert str(root / "train" / "bay" / "bad.png") in told
+    assert "a link that leads out of the folder" in told
+    assert f"12 in {source} as well" in told
+
+
+def test_inspection_of_no_folder_is_a_readable_refusal(tmp_path):
+    with pytest.raises(ConfigError, match="nowhere"):
+        inspect(tmp_path / "nowhere", None, 0.3)

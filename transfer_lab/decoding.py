@@ -1,0 +1,80 @@
+"""Image files of every kind to RGB bytes of one size. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from transfer_lab import host
+
+MAX_PIXELS = 80_000_000
+
+
+class BrokenImageError(ValueError):
+    """A file that cannot be read as an image; the message names it and says why."""
+
+
+def decode(path: Path, size: int) -> np.ndarray:
+    """(3, size, size) uint8: the first frame, upright, on white where transparent.
+
+    The middle square is kept and resized with antialiasing. Raises BrokenImageError for a file
+    that is empty, truncated, no image, or larger than MAX_PIXELS.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, a decompression bomb?")
+            image.draft(None, (2 * size, 2 * size))  # lets JPEG skip detail that is averaged away
+            upright = ImageOps.exif_transpose(_first_frame(image))
+            square = ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = "the file is empty" if _is_empty(path) else str(error) or type(error).__name__
+        raise BrokenImageError(f"{path}: {reason}") from error
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def decode_all(paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
+    """Each file's image or what is wrong with it, in order, decoded on all cores."""
+
+    def one(path: Path) -> np.ndarray | BrokenImageError:
+        try:
+            return decode(path, size)
+        except BrokenImageError as error:
+            return error
+
+    with ThreadPoolExecutor(host.cores()) as threads:
+        yield from threads.map(one, paths)
+
+
+def _first_frame(image: Image.Image) -> Image.Image:
+    image.seek(0)
+    image.load()
+    return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep_grey(np.asarray(image, np.float64)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep_grey(values: np.ndarray) -> Image.Image:
+    """16-bit (or wider) grey to 8 bits by its range: full scale is 255, 65535 or the maximum."""
+    top = values.max(initial=1)
+    full = 255 if top <= 255 else max(65535, top)
+    return Image.fromarray(np.clip(values * (255 / full), 0, 255).round().astype(np.uint8))
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False

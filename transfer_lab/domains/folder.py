@@ -1,0 +1,72 @@
+"""A folder of photographs, one folder a class."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from transfer_lab.decoding import BrokenImageError, decode_all
+from transfer_lab.domains.base import ImageDomain, Part
+from transfer_lab.listing import DataUnavailable, Listing, list_images
+
+_NAMED = 10
+
+
+class Folder(ImageDomain):
+    """`<root>/{train,test}/<class>/*`, or `<root>/<class>/*` with a split by content hash.
+
+    Options: `root`: the folder; `test_fraction`: the part of every class that is the test set
+    where the folder has none of its own. `content` is filled in when the experiment is read: the
+    hash of what the folder holds, so that results of other contents are not taken for these.
+    """
+
+    def __init__(
+        self, image_size: int, *, root: str, content: str | None = None, test_fraction: float = 0.3
+    ):
+        super().__init__(image_size)
+        if not 0 < test_fraction < 1:
+            raise ValueError(f"test_fraction must lie between 0 and 1, not {test_fraction}")
+        self.listing = _listed(root)
+        if content not in (None, self.listing.fingerprint):
+            raise DataUnavailable(f"{root}: the folder has changed since the experiment was read")
+        self.files = self.listing.divided(test_fraction)
+        self.classes = self.listing.classes
+
+    @property
+    def identity(self) -> dict[str, object]:
+        return {part: [file.sha256 for file in files] for part, files in self.files.items()}
+
+    def prepare_data(self) -> None:
+        """Decode everything once, into the stored arrays that every run maps.
+
+        Raises DataUnavailable naming every file that cannot be read.
+        """
+        for part in self.files:
+            self._stored(part)
+
+    def labels(self, part: Part) -> np.ndarray:
+        index = {name: number for number, name in enumerate(self.classes)}
+        return np.array([index[file.label] for file in self.files[part]], dtype=np.int64)
+
+    def make_images(self, part: Part) -> np.ndarray:
+        paths = [file.path for file in self.files[part]]
+        images = np.empty((len(paths), 3, self.image_size, self.image_size), np.uint8)
+        broken = []
+        for position, found in enumerate(decode_all(paths, self.image_size)):
+            if isinstance(found, BrokenImageError):
+                broken.append(str(found))
+            else:
+                images[position] = found
+        if broken:
+            more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+            raise DataUnavailable(
+                f"{len(broken)} files cannot be read: {'; '.join(broken[:_NAMED])}{more}; mend "
+                "them, or take them out of the folder"
+            )
+        return images
+
+
+@cache
+def _listed(root: str) -> Listing:
+    return list_images(root)

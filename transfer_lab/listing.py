@@ -1,0 +1,166 @@
+"""What lies in a folder of images: classes, files by content, and what was set aside. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+SUFFIXES = (
+    *(".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
+    *(".tif", ".tiff", ".webp", ".avif"),
+)
+
+
+class DataUnavailable(RuntimeError):  # noqa: N818 (the name says what to do about it)
+    """Data that is not where it was looked for, or cannot be used; the message names the path and
+    the way out."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image file: its place below the root, its class, its content."""
+
+    path: Path
+    part: Literal["train", "test"] | None
+    label: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The image files below a root, in an order of their content alone, and what else was there."""
+
+    root: Path
+    classes: tuple[str, ...]
+    files: tuple[ImageFile, ...]
+    set_aside: tuple[tuple[Path, str], ...]
+    ignored: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of classes, parts and contents: the same wherever the folder lies and however its
+        files are called."""
+        lines = [f"{file.part} {file.label!r} {file.sha256}" for file in self.files]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def divided(self, test_fraction: float) -> dict[str, tuple[ImageFile, ...]]:
+        """Training pool and test set: the folder's own, or a stratified split by content.
+
+        Each class is put in the order of its hashes and its beginning is the test set, so the
+        split changes neither with names nor with the order of the listing; copies of an image
+        fall on the same side.
+        """
+        test = _first_contents(self.files, test_fraction)
+        parts: dict[str, list[ImageFile]] = {"train": [], "test": []}
+        for file in self.files:
+            own = "test" if (file.label, file.sha256) in test else "train"
+            parts[file.part or own].append(file)
+        return {part: tuple(files) for part, files in parts.items()}
+
+
+def list_images(root: Path | str) -> Listing:
+    """List `<root>/{train,test}/<class>/*` or `<root>/<class>/*`.
+
+    Hidden files and files that are no images by their suffix are counted and passed over. Links
+    that lead out of the root are set aside and never followed. Raises DataUnavailable for a
+    missing or unreadable folder, for fewer than two classes, and for a class that the split cannot
+    serve.
+    """
+    root = Path(root)
+    top = _folders(root)
+    names = {folder.name for folder in top}
+    split = {"train", "test"} <= names
+    if split:
+        parts = [(part, _folders(root / part)) for part in ("train", "test")]
+    else:
+        parts = [(None, top)]
+    scan = _Scan(root.resolve())
+    files = [
+        file for part, folders in parts for folder in folders for file in scan.files(folder, part)
+    ]
+    files.sort(key=lambda file: (file.part or "", file.label, file.sha256, str(file.path)))
+    classes = tuple(sorted({folder.name for _, folders in parts for folder in folders}))
+    _check(root, classes, files, split)
+    return Listing(root, classes, tuple(files), tuple(scan.set_aside), scan.ignored)
+
+
+def _first_contents(files: Iterable[ImageFile], fraction: float) -> set[tuple[str, str]]:
+    contents: dict[str, set[str]] = {}
+    for file in files:
+        contents.setdefault(file.label, set()).add(file.sha256)
+    return {
+        (label, sha256)
+        for label, hashes in contents.items()
+        for sha256 in sorted(hashes)[: max(1, round(fraction * len(hashes)))]
+    }
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        with os.scandir(root) as entries:
+            found = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        raise DataUnavailable(
+            f"{root}: cannot read the folder ({error.strerror}); it should hold one folder of "
+            "images per class, or train/ and test/ with these"
+        ) from error
+    return sorted(folder for folder in found if not folder.name.startswith("."))
+
+
+class _Scan:
+    """Reads class folders; remembers what it passed over."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.set_aside: list[tuple[Path, str]] = []
+        self.ignored = 0
+
+    def files(self, folder: Path, part: Literal["train", "test"] | None) -> Iterator[ImageFile]:
+        for path in _walk(folder):
+            if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                self.ignored += 1
+                continue
+            if path.is_symlink() and not path.resolve().is_relative_to(self.root):
+                self.set_aside.append((path, "a link that leads out of the folder"))
+                continue
+            try:
+                with path.open("rb") as handle:
+                    digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            except OSError as error:
+                self.set_aside.append((path, f"cannot be read ({error.strerror})"))
+                continue
+            yield ImageFile(path, part, folder.name, digest)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names))
+
+
+def _check(root: Path, classes: tuple[str, ...], files: Iterable[ImageFile], split: bool) -> None:
+    if len(classes) < 2:
+        raise DataUnavailable(
+            f"{root}: {len(classes)} class folders; a classification needs two or more, as in "
+            f"{root}/<class>/*.jpg or {root}/train/<class>/*.jpg"
+        )
+    counts = Counter(
+        (part, label) for part, label, _ in {(f.part, f.label, f.sha256) for f in files}
+    )
+    needed = [("train", 1), ("test", 1)] if split else [(None, 2)]
+    short = [
+        f"{root / (part or '') / label} ({counts[part, label]} different images, {least} needed)"
+        for part, least in needed
+        for label in classes
+        if counts[part, label] < least
+    ]
+    if short:
+        raise DataUnavailable(
+            "too few images to train and test on: " + ", ".join(short) + "; add some, or remove "
+            "the class from the folder"
+        )

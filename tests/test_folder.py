@@ -151,6 +151,14 @@ def test_copies_of_an_image_fall_on_the_same_side_of_the_split(tmp_path):
     assert sum(file.label == "bay" for file in parts["test"]) == 6
 
 
+def test_test_images_that_the_training_pool_holds_too_are_counted(tmp_path):
+    fill(tmp_path / "train", 4)
+    fill(tmp_path / "test", 3)
+    saved(tmp_path / "test" / "bay", "new.png", picture(77))
+    assert Folder(16, root=str(tmp_path)).copies == 9
+    assert Folder(16, root=photos()).copies == 0
+
+
 def test_another_content_is_another_fingerprint(tmp_path):
     before = list_images(fill(tmp_path)).fingerprint
     (tmp_path / "bay" / "0.jpg").rename(tmp_path / "city" / "moved.jpg")

@@ -37,6 +37,7 @@ class Record(BaseModel):
     n_train: int | None = None
     n_val: int | None = None
     n_test: int | None = None
+    test_copies: int | None = None
 
     test_accuracy: float | None = None
     test_balanced_accuracy: float | None = None
@@ -88,7 +89,8 @@ class Record(BaseModel):
 
 COLUMNS = tuple(
     """
-    experiment scenario size similarity source target per_class n_train n_val n_test num_classes
+    experiment scenario size similarity source target
+    per_class n_train n_val n_test test_copies num_classes
     backbone regime regime_kind options seed status error_kind error run_id init_id
     test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
     val_accuracy train_accuracy majority_accuracy

@@ -121,6 +121,17 @@ def test_several_backbones_are_answered_separately():
     ]
 
 
+def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():
+    grid = Grid(experiment(corners=SMALL, seeds=2)).finish(test_copies=11, n_test=2985)
+    warned = [
+        b for b in head(Study.of(grid.experiment, grid.frame, {}, "report")).blocks if b.warning
+    ]
+    assert [block.text for block in warned] == [
+        "11 of the 2,985 test images of cyrillic are copies of images in its training pool: "
+        "accuracies on it are too high to that extent."
+    ]
+
+
 def test_head_bears_the_title_or_else_the_name():
     made = study({"lp_ft": [0.2]})
     assert head(made).title == "Cyrillic letters from two sources"

@@ -73,6 +73,11 @@ class ImageDomain(L.LightningDataModule):
         return self.split
 
     @property
+    def copies(self) -> int:
+        """Test images that the training pool holds as well; rendered ones have none."""
+        return 0
+
+    @property
     def largest(self) -> int:
         """Images of the largest section."""
         return max(len(self._place(section)[1]) for section in ("train", "val", "test"))

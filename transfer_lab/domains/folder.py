@@ -37,6 +37,11 @@ class Folder(ImageDomain):
     def identity(self) -> dict[str, object]:
         return {part: [file.sha256 for file in files] for part, files in self.files.items()}
 
+    @property
+    def copies(self) -> int:
+        known = {file.sha256 for file in self.files["train"]}
+        return sum(file.sha256 in known for file in self.files["test"])
+
     def prepare_data(self) -> None:
         """Decode everything once, into the stored arrays that every run maps.
 

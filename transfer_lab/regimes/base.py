@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import lightning as L
@@ -68,9 +69,9 @@ class TransferModule(L.LightningModule):
         """How many leading stages start from the source's weights."""
         return len(self.backbone.stages)
 
+    @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """The phases of a fit, in order; their shares add up to 1."""
-        raise NotImplementedError
 
     def observe(self, labels: torch.Tensor) -> None:
         """See the training labels once, before the first phase."""

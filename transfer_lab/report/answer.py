@@ -35,8 +35,21 @@ def head(study: Study) -> Section:
         "which transfer regime should I use, what accuracy will I get, and what will it cost?"
     )
     lead = f"Experiment {experiment.name}: {progress}"
-    blocks = (Paragraph(question), Paragraph(lead, warning=done < total))
+    blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *_copies(study))
     return Section(experiment.title or experiment.name, blocks)
+
+
+def _copies(study: Study) -> tuple[Paragraph, ...]:
+    """A warning for each target whose test set repeats images of its training pool."""
+    found = study.done[study.done["test_copies"] > 0].groupby("target", sort=False)
+    return tuple(
+        Paragraph(
+            f"{copies:,.0f} of the {tested:,.0f} test images of {target} are copies of images in "
+            "its training pool: accuracies on it are too high to that extent.",
+            warning=True,
+        )
+        for target, copies, tested in found[["test_copies", "n_test"]].max().itertuples()
+    )
 
 
 def answer(study: Study) -> Section:

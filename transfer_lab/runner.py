@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -81,11 +85,15 @@ def run_grid(
     `train(run, keep_weights)` is executed by the engine and stores the record itself.
     """
     summary = Summary()
-    waiting = {i: run for i, run in work.runs.items() if run.init and run.init.id in work.runs}
-    ready = [run for run_id, run in work.runs.items() if run_id not in waiting]
+    children: dict[str, list[Run]] = defaultdict(list)
+    ready = _Queue(work.parents)
+    for run in work.runs.values():
+        if run.init and run.init.id in work.runs:
+            children[run.init.id].append(run)
+        else:
+            ready.push(run)
     running: dict[Future, Run] = {}
     while ready or running:
-        ready.sort(key=lambda run: _urgency(run, work.parents))
         while ready and len(running) < engine.slots:
             run = ready.pop()
             running[engine.submit(train, run, run.id in work.parents)] = run
@@ -94,16 +102,34 @@ def run_grid(
         for future in finished:
             run = running.pop(future)
             record = _record(future, run, store)
-            (summary.done if record.status == "done" else summary.failed).append(run.id)
-            children = [child for child in waiting.values() if child.init.id == run.id]
-            for child in children:
-                del waiting[child.id]
             if record.status == "done":
-                ready += children
+                summary.done.append(run.id)
+                for child in children[run.id]:
+                    ready.push(child)
             else:
-                summary.blocked += [child.id for child in children]
+                summary.failed.append(run.id)
+                summary.blocked += [child.id for child in children[run.id]]
             watch.ended(run, record)
     return summary
+
+
+class _Queue:
+    """Parents first, since others wait for them; then the longest, so that the end is not one
+    long run; then in the order of the plan."""
+
+    def __init__(self, parents: frozenset[str]):
+        self._parents, self._heap, self._order = parents, [], itertools.count()
+
+    def push(self, run: Run) -> None:
+        images = math.inf if run.per_class == "all" else run.per_class
+        urgency = (run.id not in self._parents, -images, next(self._order))
+        heapq.heappush(self._heap, (urgency, run))
+
+    def pop(self) -> Run:
+        return heapq.heappop(self._heap)[1]
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
 
 def _record(future: Future, run: Run, store: RecordStore) -> Record:
@@ -114,10 +140,3 @@ def _record(future: Future, run: Run, store: RecordStore) -> Record:
     record = Record.failure(run, kind, f"{type(error).__name__}: {error}")
     store.put(record)
     return record
-
-
-def _urgency(run: Run, parents: frozenset[str]) -> tuple[bool, float]:
-    """Parents first, since others wait for them; then the longest, so that the end is not one
-    long run."""
-    images = float("inf") if run.per_class == "all" else run.per_class
-    return run.id in parents, images

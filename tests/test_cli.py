@@ -44,7 +44,7 @@ class Lab:
         return [verb, str(self.experiment), *folders, *options]
 
     def start(self, *options: str) -> subprocess.Popen:
-        """`run` in a process and a session of its own."""
+        """`run` in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "transfer_lab", *self.words("run", *options)],
             stdout=subprocess.PIPE,

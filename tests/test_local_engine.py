@@ -114,10 +114,10 @@ def test_kill_ends_workers_and_what_waits_for_them_and_starts_no_others():
 def test_close_waits_for_what_runs_and_leaves_no_worker(engine):
     """The last test of this file: the shared workers do not survive it."""
     pids = {f.result() for f in [engine.submit(whoami, 0.3) for _ in range(4)]}
-    last = engine.submit(whoami, 0.3)
-    assert until(last.running, 5)
+    last = [engine.submit(whoami, 0.3) for _ in pids]
+    assert until(lambda: all(future.running() for future in last), 5)
     engine.close()
     workers.cache_clear()
-    assert last.done()
-    assert last.result() in pids
+    assert all(future.done() for future in last)
+    assert {future.result() for future in last} == pids
     assert until(lambda: not pids & children(), 5)

@@ -495,3 +495,14 @@ for words in (["--help"], ["run", "bad.yaml"], ["plan", "bad.yaml"], ["status", 
     ], done.stderr
     assert "bad.yaml:1:1: name: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_name_twice_in_a_short_list_is_refused():
+    text = tiny("  mlp: {width: 8, depth: 2}\n", "  [mlp, cnn, mlp]\n")
+    (told,) = problems(text)
+    assert "backbones.2: the same name twice" in told
+
+
+def test_a_wrong_item_is_not_told_twice_as_a_list_that_is_too_short():
+    (told,) = problems(TINY_YAML, "seeds=[no]")
+    assert "seeds.0" in told

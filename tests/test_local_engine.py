@@ -95,6 +95,13 @@ def test_a_worker_that_dies_costs_only_its_own_call(engine):
     assert survivor in pids
 
 
+def test_a_worker_that_died_idle_is_replaced_before_the_next_call(engine):
+    (pid, *_) = {f.result() for f in [engine.submit(whoami, 0.3) for _ in range(4)]}
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    assert [engine.submit(double, n).result() for n in range(4)] == [0, 2, 4, 6]
+
+
 def test_kill_ends_workers_and_what_waits_for_them_and_starts_no_others():
     """While the workers are still starting: that is when impatient people press Ctrl-C."""
     others = children()

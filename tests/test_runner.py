@@ -312,3 +312,23 @@ def test_whatever_fails_first_a_clean_call_ends_as_an_undisturbed_grid(failing, 
         second, _, _ = grid(store, engine=Now(slots))
         assert set(second.trained) == bad | blocked
         assert outcomes(store) == UNDISTURBED
+
+
+def test_a_crash_that_cannot_be_stored_does_not_stop_the_grid(store, monkeypatch):
+    told = []
+    store.warn = told.append
+    victim = next(run_id for run_id in RUNS if run_id not in PARENTS)
+    trainer = Trainer(store, crashing={victim})
+    put = store.put
+
+    def full_disk(record):
+        if record.status == "failed":
+            raise OSError("No space left on device")
+        put(record)
+
+    monkeypatch.setattr(store, "put", full_disk)
+    summary = run_grid(todo(CELLS, store), store, Now(), trainer, Watch())
+    assert summary.failed == [victim]
+    assert len(summary.done) == len(RUNS) - 1
+    assert victim in told[0]
+    assert "No space left" in told[0]

@@ -77,6 +77,8 @@ def _normalise(raw: Mapping) -> tuple[dict, list[tuple[KeyPath, str]]]:
     for group, registry in _CHOICES.items():
         value = data.get(group)
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            twice = [i for i, name in enumerate(value) if name in value[:i]]
+            problems += [((group, index), "the same name twice") for index in twice]
             value = dict.fromkeys(value)
         if isinstance(value, dict):
             data[group] = {name: _choice(name, options) for name, options in value.items()}
@@ -173,7 +175,12 @@ def _explanations(error: ValidationError) -> list[tuple[KeyPath, str]]:
     for item in error.errors():
         path, message = _explain(item)
         messages.setdefault(_written(path), []).append(message)
-    return [(path, "; or: ".join(texts)) for path, texts in messages.items()]
+    # A list without its wrong items may be too short; that is no second mistake.
+    return [
+        (path, "; or: ".join(texts))
+        for path, texts in messages.items()
+        if not any(other[: len(path)] == path != other for other in messages)
+    ]
 
 
 def _line_number(line: str) -> int:

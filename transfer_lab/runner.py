@@ -138,5 +138,8 @@ def _record(future: Future, run: Run, store: RecordStore) -> Record:
         return future.result()
     kind = "io" if isinstance(error, OSError) else "crash"
     record = Record.failure(run, kind, f"{type(error).__name__}: {error}")
-    store.put(record)
+    try:
+        store.put(record)
+    except OSError as problem:  # the grid goes on; the next call tries this run again
+        store.warn(f"{store.folder(run.id)}: the failure cannot be stored ({problem})")
     return record

@@ -56,7 +56,14 @@ class LocalEngine:
     def _run(self, call: Callable[..., object], *args: object) -> object:
         worker = self._workers.get()
         try:
-            return worker.submit(call, *args).result()
+            try:
+                future = worker.submit(call, *args)
+            except BrokenProcessPool:  # it died while it was idle: not this call's doing
+                worker = self._start()
+                if self._killed:
+                    raise
+                future = worker.submit(call, *args)
+            return future.result()
         except BrokenProcessPool as error:
             worker = self._start()
             raise WorkerCrashError("the worker process died (killed or crashed)") from error

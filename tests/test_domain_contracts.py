@@ -13,6 +13,7 @@ from tests.photos import photos
 from tests.toys import Blocks, drawn
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
+from transfer_lab.domains.batches import EvenBatches
 
 SMALL = {"train_per_class": 6, "test_per_class": 4}
 RENDERED = ("latin", "greek", "cyrillic", "textures")
@@ -180,6 +181,13 @@ def test_batches_differ_in_size_by_one_at_most_and_are_reshuffled_every_epoch():
     assert not torch.equal(*epochs)
     again = drawn(Blocks(), per_class=13, val_fraction=0, batch_size=17).train_dataloader()
     assert torch.equal(torch.cat([labels for _, labels in again]), epochs[0])
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(5, 2), (3, 2), (129, 64), (2, 64), (65, 64)])
+def test_no_batch_has_a_single_image(n, batch_size):
+    sizes = [len(batch) for batch in EvenBatches(n, batch_size)]
+    assert sum(sizes) == n
+    assert min(sizes) >= 2
 
 
 def test_training_images_are_unknown_before_a_subset_is_drawn():

@@ -159,6 +159,50 @@ def test_test_images_that_the_training_pool_holds_too_are_counted(tmp_path):
     assert Folder(16, root=photos()).copies == 0
 
 
+@pytest.mark.parametrize("parts", [("train", "val"), ("Train", "Test"), ("test", "validation")])
+def test_parts_of_other_names_are_not_taken_for_classes(tmp_path, parts):
+    for part in parts:
+        fill(tmp_path / part, 3)
+    with pytest.raises(DataUnavailable, match="would be taken for classes"):
+        list_images(tmp_path)
+
+
+def test_a_third_part_is_left_out_by_name(tmp_path):
+    for part in ("train", "test", "val"):
+        fill(tmp_path / part, 3)
+    found = list_images(tmp_path)
+    assert found.classes == CLASSES
+    assert found.set_aside == ((tmp_path / "val", "neither train nor test"),)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.8, 0.99])
+def test_every_class_is_in_both_parts_whatever_the_fraction(tmp_path, fraction):
+    parts = list_images(fill(tmp_path, 2)).divided(fraction)
+    for files in parts.values():
+        assert {file.label for file in files} == set(CLASSES)
+
+
+def test_dark_and_bright_images_of_one_deep_camera_keep_their_ratio(tmp_path):
+    levels = [
+        colour(saved(tmp_path, f"{v}.png", Image.fromarray(np.full((9, 9), v, np.uint16))))[0]
+        for v in (200, 300, 30000)
+    ]
+    assert levels == pytest.approx([1, 1, 117], abs=1)
+    light = Image.fromarray(np.full((9, 9), 0.5, np.float32))
+    assert colour(saved(tmp_path, "f.tiff", light))[0] == pytest.approx(128, abs=1)
+
+
+def test_whatever_a_parser_raises_the_file_is_named(tmp_path, monkeypatch):
+    path = saved(tmp_path, "odd.jpg", picture(1))
+
+    def broken(_):
+        raise AttributeError("'IFDRational' object has no attribute 'encode'")
+
+    monkeypatch.setattr(decoding.ImageOps, "exif_transpose", broken)
+    with pytest.raises(BrokenImageError, match=r"odd\.jpg.*IFDRational"):
+        decode(path, 8)
+
+
 def test_another_content_is_another_fingerprint(tmp_path):
     before = list_images(fill(tmp_path)).fingerprint
     (tmp_path / "bay" / "0.jpg").rename(tmp_path / "city" / "moved.jpg")
@@ -187,7 +231,7 @@ def test_a_link_out_of_the_root_is_left_out_and_one_within_is_followed(tmp_path)
     (root / "bay" / "loop").symlink_to(root, target_is_directory=True)
     (root / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
     found = list_images(root)
-    assert [path.name for path, _ in found.set_aside] == ["out.jpg"]
+    assert [path.name for path, _ in found.set_aside] == ["elsewhere", "out.jpg"]
     assert len(found.files) == 31
     assert found.classes == CLASSES
 
@@ -268,11 +312,11 @@ def test_a_missing_folder_is_refused_at_its_line(tmp_path):
 def test_preflight_reads_every_image_once_and_names_those_it_cannot_read(tmp_path):
     root = fill(tmp_path / "root")
     assert preflight(experiment(tmp_path, root), tmp_path / "images") == []
-    assert len(list((tmp_path / "images").glob("*.npy"))) == 2
+    assert len(list((tmp_path / "images").glob("*.npy"))) == 4
     (root / "wood" / "3.jpg").write_bytes(b"")
     broken = fill(tmp_path / "broken")
     (broken / "wood" / "3.jpg").write_bytes(b"")
-    ((place, message),) = preflight(experiment(tmp_path, broken))
+    ((place, message),) = preflight(experiment(tmp_path, broken), tmp_path / "images")
     assert place == ("domains", "photos")
     assert "1 files cannot be read" in message
     assert str(broken / "wood" / "3.jpg") in message

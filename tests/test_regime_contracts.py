@@ -78,7 +78,10 @@ def test_after_a_fit_frozen_state_is_bit_identical_and_everything_else_has_chang
         phases.append((phase, state(regime.backbone.stages), state(regime.head)))
 
     regime.begin = noted
+    initial = state(regime.backbone.stages)
     fit_and_test(regime, drawn(), BUDGET, reuse_prefix=reuse_prefix)
+    before_any_step = phases[0][1]
+    assert all(torch.equal(value, before_any_step[key]) for key, value in initial.items())
     after = [(s, h) for _, s, h in phases[1:]] + [
         (state(regime.backbone.stages), state(regime.head))
     ]

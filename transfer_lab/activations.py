@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterable
@@ -34,10 +35,12 @@ def prefix_output(
 
 def fits_in_memory(backbone: Backbone, stop: int, image_size: int, count: int) -> bool:
     """Whether `count` images' activations at this boundary stay within MEMORY_LIMIT."""
-    device = next(backbone.parameters()).device
-    probe = torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device=device)
-    with torch.inference_mode():
-        output = backbone(probe, stop=stop)
+    # On a shadow without memory, in eval mode: a pass through the backbone itself, which may still
+    # be in training mode, would move the running statistics of stages that are about to freeze.
+    shadow = copy.deepcopy(backbone).to("meta").eval()
+    probe = torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device="meta")
+    with torch.no_grad():
+        output = shadow(probe, stop=stop)
     return 4 * math.prod(output.shape) * count <= MEMORY_LIMIT
 
 

@@ -126,7 +126,7 @@ def _unknown(
     group: str, choices: Mapping, registry: Registry, raw: Mapping
 ) -> list[tuple[KeyPath, str]]:
     problems = []
-    for position, (name, choice) in enumerate(choices.items()):
+    for name, choice in choices.items():
         kind = choice.get("kind") if isinstance(choice, dict) else None
         if not isinstance(kind, str) or kind in registry:
             continue
@@ -134,7 +134,7 @@ def _unknown(
         if group == "domains" and name not in (raw.get("domains") or {}):
             problems += [(place, message) for place in _uses(name, raw["scenarios"])]
         else:
-            key = position if isinstance(raw[group], list) else name
+            key = raw[group].index(name) if isinstance(raw[group], list) else name
             problems.append(((group, key), message))
     return problems
 
@@ -145,7 +145,12 @@ def _pin_contents(domains: object) -> list[tuple[KeyPath, str]]:
     for name, choice in domains.items() if isinstance(domains, dict) else ():
         options = choice.get("options") if isinstance(choice, dict) else None
         kind = choice.get("kind") if isinstance(choice, dict) else None
-        if not (isinstance(options, dict) and kind in DOMAINS and DOMAINS[kind].in_folder):
+        if not (
+            isinstance(options, dict)
+            and isinstance(kind, str)
+            and kind in DOMAINS
+            and DOMAINS[kind].in_folder
+        ):
             continue
         root = options.pop("root", None)
         if not isinstance(root, str):
@@ -153,7 +158,7 @@ def _pin_contents(domains: object) -> list[tuple[KeyPath, str]]:
             continue
         try:
             options["content"] = list_images(root).fingerprint
-        except DataUnavailable as error:
+        except (DataUnavailable, ValueError) as error:
             problems.append((("domains", name, "root"), str(error)))
         choice["root"] = root
     return problems

@@ -31,7 +31,7 @@ def decode(path: Path, size: int) -> np.ndarray:
             image.draft(None, (2 * size, 2 * size))  # lets JPEG skip detail that is averaged away
             upright = ImageOps.exif_transpose(_first_frame(image))
             square = ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a foreign parser on a foreign file may raise anything
         reason = "the file is empty" if _is_empty(path) else str(error) or type(error).__name__
         raise BrokenImageError(f"{path}: {reason}") from error
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
@@ -58,7 +58,7 @@ def _first_frame(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(np.asarray(image, np.float64)).convert("RGB")
+        return _from_deep_grey(np.asarray(image, np.float64), image.mode).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -66,10 +66,14 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_deep_grey(values: np.ndarray) -> Image.Image:
-    """16-bit (or wider) grey to 8 bits by its range: full scale is 255, 65535 or the maximum."""
-    top = values.max(initial=1)
-    full = 255 if top <= 255 else max(65535, top)
+def _from_deep_grey(values: np.ndarray, mode: str) -> Image.Image:
+    """Grey of more than 8 bits to 8 bits, by the range of its kind and not of the single image."""
+    full = 65535.0
+    if mode == "F" and values.max(initial=0) <= 1:
+        full = 1.0
+    elif mode in ("I", "F"):  # 32 bits: its range is not known, only what it surely exceeds
+        top = values.max(initial=0)
+        full = 255.0 if top <= 255 else max(full, top)
     return Image.fromarray(np.clip(values * (255 / full), 0, 255).round().astype(np.uint8))
 
 

@@ -16,6 +16,9 @@ SUFFIXES = (
 )
 
 
+_PART_NAMES = ("train", "training", "test", "testing", "val", "valid", "validation")
+
+
 class DataUnavailable(RuntimeError):  # noqa: N818 (the name says what to do about it)
     """Data that is not where it was looked for, or cannot be used; the message names the path and
     the way out."""
@@ -75,11 +78,20 @@ def list_images(root: Path | str) -> Listing:
     top = _folders(root)
     names = {folder.name for folder in top}
     split = {"train", "test"} <= names
+    scan = _Scan(root.resolve())
     if split:
         parts = [(part, _folders(root / part)) for part in ("train", "test")]
+        others = [folder for folder in top if folder.name not in ("train", "test")]
+        scan.set_aside += [(folder, "neither train nor test") for folder in others]
+    elif halves := sorted(name for name in names if name.lower() in _PART_NAMES):
+        raise DataUnavailable(
+            f"{root}: {', '.join(halves)} would be taken for classes; name the parts train and "
+            "test, or put the class folders directly into it"
+        )
     else:
         parts = [(None, top)]
-    scan = _Scan(root.resolve())
+    for folder in (root, *(root / part for part, _ in parts if part)):
+        scan.note_links(folder)
     files = [
         file for part, folders in parts for folder in folders for file in scan.files(folder, part)
     ]
@@ -96,7 +108,7 @@ def _first_contents(files: Iterable[ImageFile], fraction: float) -> set[tuple[st
     return {
         (label, sha256)
         for label, hashes in contents.items()
-        for sha256 in sorted(hashes)[: max(1, round(fraction * len(hashes)))]
+        for sha256 in sorted(hashes)[: min(len(hashes) - 1, max(1, round(fraction * len(hashes))))]
     }
 
 
@@ -119,6 +131,11 @@ class _Scan:
         self.root = root
         self.set_aside: list[tuple[Path, str]] = []
         self.ignored = 0
+
+    def note_links(self, folder: Path) -> None:
+        """Set aside the links to folders in it; they are not followed."""
+        links = (p for p in sorted(folder.iterdir()) if p.is_symlink() and p.is_dir())
+        self.set_aside += [(path, "a link to a folder") for path in links]
 
     def files(self, folder: Path, part: Literal["train", "test"] | None) -> Iterator[ImageFile]:
         for path in _walk(folder):

@@ -26,8 +26,9 @@ Problem = tuple[tuple[str, ...], str]
 def preflight(experiment: Experiment, cache: Path | None = None) -> list[Problem]:
     """Everything that would fail in a run for a reason that is known now: (field path, message).
 
-    Constructs every domain, reads files of images once into `cache`, and constructs every regime
-    on every backbone (without its memory), so that what they refuse is refused here.
+    Constructs every domain, makes its images once if there is a `cache` to keep them, and
+    constructs every regime on every backbone (without its memory): what they refuse is refused
+    here, and no run has to wait for images.
     """
     counts, problems = _check_domains(experiment, cache)
     problems += _check_sizes(experiment, counts)
@@ -88,9 +89,10 @@ def _check_domains(
         domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
         problems += wrong
         try:
-            if domain is not None:
+            if domain is not None and cache is not None:
                 domain.cache = cache
                 domain.prepare_data()
+            if domain is not None:
                 counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
         except _REFUSALS as error:
             problems.append((("domains", name), str(error)))

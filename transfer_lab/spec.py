@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
 Int = Annotated[int, Field(strict=True)]

@@ -93,6 +93,14 @@ class ImageDomain(L.LightningDataModule):
         images, seconds = self._stored(part)
         return seconds * len(index) / len(images)
 
+    def prepare_data(self) -> None:
+        """Make all images once, into the stored arrays that every run and process maps.
+
+        Raises DataUnavailable where they cannot be made.
+        """
+        for part in ("train", "test"):
+            self._stored(part)
+
     def train_dataloader(self) -> DataLoader:
         """The drawn training images in this seed's shuffled order."""
         return self.loader("train")

@@ -42,19 +42,12 @@ class Folder(ImageDomain):
         known = {file.sha256 for file in self.files["train"]}
         return sum(file.sha256 in known for file in self.files["test"])
 
-    def prepare_data(self) -> None:
-        """Decode everything once, into the stored arrays that every run maps.
-
-        Raises DataUnavailable naming every file that cannot be read.
-        """
-        for part in self.files:
-            self._stored(part)
-
     def labels(self, part: Part) -> np.ndarray:
         index = {name: number for number, name in enumerate(self.classes)}
         return np.array([index[file.label] for file in self.files[part]], dtype=np.int64)
 
     def make_images(self, part: Part) -> np.ndarray:
+        """Raises DataUnavailable naming every file that cannot be read."""
         paths = [file.path for file in self.files[part]]
         images = np.empty((len(paths), 3, self.image_size, self.image_size), np.uint8)
         broken = []

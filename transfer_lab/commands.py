@@ -34,7 +34,7 @@ def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None
     file = load_experiment(path, overrides)
     from transfer_lab.preflight import preflight
 
-    file.refuse(preflight(file.experiment, runs / IMAGES))
+    file.refuse(preflight(file.experiment))
     cells = planning.plan(file.experiment)
     work = todo(cells, _store(runs))
     if verbose:

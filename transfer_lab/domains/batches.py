@@ -18,7 +18,7 @@ class EvenBatches(Sampler[torch.Tensor]):
 
     def __init__(self, n: int, batch_size: int, shuffle_seed: int | None = None):
         # Two images at least, also where that makes a batch larger than asked for.
-        self.n, self.count = n, max(1, min(-(-n // batch_size), n // 2))
+        self.n, self.count = n, max(min(1, n), min(-(-n // batch_size), n // 2))
         self.generator = None
         if shuffle_seed is not None:
             self.generator = torch.Generator().manual_seed(shuffle_seed)

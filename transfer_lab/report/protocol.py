@@ -16,7 +16,7 @@ def protocol(study: Study) -> Section:
     seeds = len(experiment.seeds)
     rules = (
         "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
-        "seeds. It is read once, after training, and nothing is selected on it.",
+        "seeds. A run reads it once, after training, and selects nothing on it.",
         "Each seed draws its own stratified subset of the target; the small ones lie within the "
         "large ones, and validation images count towards n.",
         f"Every regime has the same budget: {_budget(experiment.fit)}. The last epoch is the "

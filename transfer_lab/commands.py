@@ -20,6 +20,7 @@ from transfer_lab.progress import GridProgress
 from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, Todo, run_grid, todo
 from transfer_lab.spec import Cell, Experiment, Run
+from transfer_lab.tracking import Tracker
 from transfer_lab.yaml_source import ConfigError
 
 if TYPE_CHECKING:
@@ -57,16 +58,19 @@ def run(
     store, cells = _store(runs), planning.plan(file.experiment)
     work = todo(cells, store)
     command = _command(path, overrides, runs, reports)
+    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
     summary, interrupted = Summary(), False
     if work.runs:
-        summary, interrupted = _train(file, cells, work, store, jobs or host.cores(), threads)
+        summary, interrupted = _train(
+            file, cells, work, store, tracker, jobs or host.cores(), threads
+        )
     else:
         _say(f"all {len(cells)} cells are stored; nothing to train")
-        _track_only(file, cells, store)
     if interrupted:
         _warn(f"\nstopped; finished runs are stored. To go on: {command}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
+    tracker.close()  # last, so that a W&B out of reach delays nothing
     if summary.failed:
         _warn(
             f"{len(summary.failed)} runs failed and {len(summary.blocked)} could not start; the "
@@ -103,12 +107,12 @@ def _train(
     cells: tuple[Cell, ...],
     work: Todo,
     store: RecordStore,
+    tracker: Tracker,
     jobs: int,
     threads: int,
 ) -> tuple[Summary, bool]:
     """Preflight in a worker, since it needs torch and the parent does not; then the grid."""
     from transfer_lab.engines.local import LocalEngine
-    from transfer_lab.tracking import Tracker
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = LocalEngine(min(jobs, len(work.runs)), threads)
@@ -117,10 +121,9 @@ def _train(
         file.refuse(engine.submit(_preflight, file.experiment, store.root / IMAGES).result())
         with GridProgress(OUT, len(work.runs)) as progress:
             store.warn = progress.say
-            tracker = Tracker(file.experiment.wandb, cells, store, progress.say)
+            tracker.warn = progress.say
             train = partial(_execute, str(store.root), threads, engine.slots, host.commit())
             summary = run_grid(work, store, engine, train, _Both(progress, tracker))
-            tracker.close()
     except KeyboardInterrupt:
         engine.kill()
         return Summary(), True
@@ -134,7 +137,7 @@ def _train(
 class _Both:
     """The progress bar and the tracker, as one watch."""
 
-    def __init__(self, progress: GridProgress, tracker: object):
+    def __init__(self, progress: GridProgress, tracker: Tracker):
         self.progress, self.tracker = progress, tracker
 
     def started(self, run: Run) -> None:
@@ -160,12 +163,6 @@ def _execute(
     from transfer_lab.training import Setting
 
     return execute(run, Path(root), Setting(threads, concurrency, commit), keep_weights)
-
-
-def _track_only(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore) -> None:
-    from transfer_lab.tracking import Tracker
-
-    Tracker(file.experiment.wandb, cells, store, _warn).close()
 
 
 def _write_report(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfer_lab.engines.local import LocalEngine
 from transfer_lab.records import Record, RecordStore
-from transfer_lab.spec import Choice, Experiment, Fit, Run
+from transfer_lab.spec import Architecture, Choice, Experiment, Fit, Run
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -95,7 +95,7 @@ def tiny_run(
         domain=Choice(kind="latin", options=letters),
         image_size=12,
         per_class=8,
-        backbone=Choice(kind="mlp", options={"width": 8, "depth": 2}),
+        backbone=Architecture(kind="mlp", options={"width": 8, "depth": 2}),
         regime=Choice(kind=regime, options=options),
         fit=Fit(epochs=2, batch_size=8),
         seed=seed,

@@ -7,14 +7,23 @@ import torch
 import torchvision
 
 from tests.toys import drawn
-from transfer_lab.activations import MEMORY_LIMIT, PrefixDomain, fits_in_memory, prefix_output
+from transfer_lab.activations import PrefixDomain, prefix_output
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.cnn import pooling_for
 from transfer_lab.backbones.vgg16 import VGG16
 from transfer_lab.counting import macs_per_image, parameter_count
+from transfer_lab.rows import RowStore
 
-SMALL = {"mlp": {"width": 16}, "cnn": {"filters": 4}, "vgg16": {"width": 0.05, "batch_norm": True}}
+SMALL = {
+    "mlp": {"width": 16},
+    "mlp_published": {"width": 16},
+    "cnn": {"filters": 4},
+    "cnn_published": {"filters": 4, "dense": 8, "dropout": 0.5},
+    "vgg16": {"width": 0.05, "batch_norm": True},
+    "torchvision": {"name": "mobilenet_v3_small"},
+    "timm": {"name": "test_resnet"},
+}
 NAMES = list(BACKBONES)
 
 
@@ -56,14 +65,14 @@ def test_a_prefix_and_the_rest_compose_to_the_whole_at_every_stage(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_output_computed_once_equals_the_live_one_at_every_stage(name):
+def test_the_output_computed_once_equals_the_live_one_at_every_stage(name, tmp_path):
     """In other batches, too: a frozen prefix must not look at an image's companions."""
     backbone = build(name, 12)
     backbone(images(8, 12))  # moves running statistics, so that eval differs from train
     backbone.eval()
     domain = drawn()
     for stage in range(1, len(backbone.stages) + 1):
-        data = PrefixDomain(domain, backbone, stage)
+        data = PrefixDomain(domain, backbone, stage, RowStore(tmp_path))
         data.setup("fit")
         data.setup("test")
         for section in ("train", "val", "test"):
@@ -79,14 +88,16 @@ def test_the_output_computed_once_equals_the_live_one_at_every_stage(name):
 def test_a_prefix_in_training_mode_is_refused(name):
     backbone = build(name, 12)
     with pytest.raises(RuntimeError, match="eval mode"):
-        prefix_output(backbone, 1, drawn().in_order("train"))
+        prefix_output(backbone, 1, images(2, 12))
 
 
-def test_activations_beyond_the_limit_are_not_kept():
+def test_activations_beyond_the_limit_are_not_kept(tmp_path):
     backbone = build("mlp", 12)
     per_image = 4 * 16
-    assert fits_in_memory(backbone, 1, 12, MEMORY_LIMIT // per_image)
-    assert not fits_in_memory(backbone, 1, 12, MEMORY_LIMIT // per_image + 1)
+    domain = drawn()
+    room = domain.largest * per_image
+    for limit, fits in ((room, True), (room - 1, False)):
+        assert PrefixDomain.fits(domain, backbone, 1, RowStore(tmp_path, limit)) == fits
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,7 +143,7 @@ def test_vgg16_is_torchvisions_without_the_last_layer(batch_norm):
 
 def test_vgg16_computes_what_torchvisions_convolutions_compute():
     torch.manual_seed(0)
-    ours = VGG16(64, dense=False, batch_norm=True).eval()
+    ours = VGG16(64, top="pooled", batch_norm=True).eval()
     features = torchvision.models.vgg16_bn(weights=None, num_classes=2).features.eval()
     weights = dict(zip(features.state_dict(), ours.state_dict().values(), strict=True))
     features.load_state_dict(weights)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.builders import ENVIRONMENT, TINY_YAML, write_tiny
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.plan import plan
-from transfer_lab.spec import Choice, Experiment, Fit, Pretrain
+from transfer_lab.spec import Architecture, Experiment, Fit, Pretrain, Regime
 from transfer_lab.yaml_source import ConfigError
 
 BROKEN = """\
@@ -150,7 +150,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(group, wrong, right):
 
 def test_a_name_like_no_other_is_answered_with_all_of_them():
     (told,) = problems(tiny("mlp: {width: 8, depth: 2}", "zzzzzz: {}"))
-    assert "cnn, mlp, vgg16" in told
+    assert "cnn, cnn_published, mlp, mlp_published, timm, torchvision, vgg16" in told
 
 
 def test_a_misspelt_domain_is_named_at_every_scenario_that_uses_it():
@@ -370,15 +370,15 @@ def test_lists_and_empty_options_are_short_forms_of_mappings():
     short = tiny("  mlp: {width: 8, depth: 2}\n", "  [mlp, cnn]\n")
     short = short.replace("from_scratch: {}", "from_scratch:")
     found = loaded(short)
-    assert found.backbones == {"mlp": Choice(kind="mlp"), "cnn": Choice(kind="cnn")}
-    assert found.regimes["from_scratch"] == Choice(kind="from_scratch")
+    assert found.backbones == {"mlp": Architecture(kind="mlp"), "cnn": Architecture(kind="cnn")}
+    assert found.regimes["from_scratch"] == Regime(kind="from_scratch")
 
 
 def test_kind_gives_one_class_several_names():
     text = tiny("linear_probe: {}", "slow: {kind: linear_probe, lr: 0.1}\n  fast: {kind: lp_ft}")
     found = loaded(text).regimes
-    assert found["slow"] == Choice(kind="linear_probe", options={"lr": 0.1})
-    assert found["fast"] == Choice(kind="lp_ft")
+    assert found["slow"] == Regime(kind="linear_probe", options={"lr": 0.1})
+    assert found["fast"] == Regime(kind="lp_ft")
 
 
 def test_a_scenarios_name_says_its_size_and_similarity_unless_it_says_so_itself():

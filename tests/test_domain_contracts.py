@@ -139,7 +139,7 @@ def test_stored_images_are_read_back_and_a_damaged_file_is_made_again(tmp_path):
         domain = Blocks()
         domain.cache = tmp_path
         drawn(domain)
-        return domain, torch.cat([images for images, _ in domain.in_order("train")])
+        return domain, torch.cat([images for images, _ in domain.train_dataloader()])
 
     first, images = load()
     again, same = load()

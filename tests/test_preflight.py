@@ -8,7 +8,7 @@ from transfer_lab.preflight import preflight
 from transfer_lab.yaml_source import ConfigError
 
 MLP, CNN = choice("mlp"), choice("cnn")
-FIVE_STAGES = choice("vgg16", width=0.05, dense=False)
+FIVE_STAGES = choice("vgg16", width=0.05, top="pooled")
 
 
 def found(**changes) -> dict[str, str]:

@@ -210,12 +210,22 @@ def test_the_same_seed_gives_the_same_result(name):
     assert torch.equal(*outputs)
 
 
+SMALL = {
+    "mlp": {"width": 8},
+    "mlp_published": {"width": 8},
+    "cnn": {"filters": 4},
+    "cnn_published": {"filters": 4},
+    "vgg16": {"width": 0.03, "top": "pooled"},
+    "torchvision": {"name": "mobilenet_v3_small"},
+    "timm": {"name": "test_resnet"},
+}
+
+
 @pytest.mark.parametrize("backbone", list(BACKBONES))
 @pytest.mark.parametrize("name", LEARNERS)
 def test_every_backbone_trains_in_every_regime(name, backbone):
-    small = {"mlp": {"width": 8}, "cnn": {"filters": 4}, "vgg16": {"width": 0.03, "dense": False}}
     torch.manual_seed(0)
-    network = BACKBONES.load(backbone)(12, **small.get(backbone, {}))
+    network = BACKBONES.load(backbone)(12, **SMALL.get(backbone, {}))
     regime = build(name, network)
     before = copy.deepcopy(state(regime.backbone.stages))
     fit_and_test(regime, drawn(), Fit(epochs=2, batch_size=32))

@@ -149,7 +149,8 @@ def test_a_cell_repeats_what_its_scenario_says():
         assert cell.experiment == asked.name
         assert cell.run.per_class == place.per_class
         assert cell.run.domain == asked.domains[place.target]
-        assert cell.run.regime == asked.regimes[cell.regime]
+        regime = asked.regimes[cell.regime]
+        assert (cell.run.regime.kind, cell.run.regime.options) == (regime.kind, regime.options)
         assert cell.run.fit == asked.fit
         assert cell.run.seed == cell.seed
         assert cell.run.image_size == asked.image_size

@@ -8,12 +8,15 @@ import numpy as np
 import torch
 
 from transfer_lab.records import RecordStore
-from transfer_lab.spec import Choice, Fit, Run
+from transfer_lab.spec import Architecture, Choice, Fit, Run
 from transfer_lab.training import build_domain, build_regime
 
 SMALL = {"letters": "ABCD", "train_per_class": 10, "test_per_class": 4}
 REGIMES = (Choice(kind="from_scratch"), Choice(kind="random_features"), Choice(kind="majority"))
-BACKBONES = (Choice(kind="mlp", options={"width": 8}), Choice(kind="cnn", options={"filters": 4}))
+BACKBONES = (
+    Architecture(kind="mlp", options={"width": 8}),
+    Architecture(kind="cnn", options={"filters": 4}),
+)
 
 
 def run(**changes) -> Run:

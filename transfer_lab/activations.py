@@ -1,27 +1,26 @@
-"""The output of a frozen prefix, computed once instead of at every epoch."""
+"""The output of a frozen prefix, computed once instead of at every epoch and in every run."""
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-import time
-from collections.abc import Iterable
 
 import lightning as L
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.domains.base import ImageDomain, Section
+from transfer_lab.rows import RowStore
+from transfer_lab.spec import PROTOCOL
 
-MEMORY_LIMIT = 2 * 2**30
-"""Bytes that activations of one section may take; larger ones are recomputed live, frozen."""
+_BATCH = 64
 
 
-def prefix_output(
-    backbone: Backbone, stop: int, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
-) -> torch.Tensor:
-    """Output of `stages[:stop]` in eval mode for (images, labels) batches; gradient-free.
+def prefix_output(backbone: Backbone, stop: int, images: torch.Tensor) -> torch.Tensor:
+    """Output of `stages[:stop]` in eval mode for images (n, 3, s, s), on the CPU; gradient-free.
 
     Raises RuntimeError if one of these stages is in training mode: its output would not be fixed.
     """
@@ -29,19 +28,28 @@ def prefix_output(
         raise RuntimeError("a frozen prefix must be in eval mode")
     device = next(backbone.parameters()).device
     with torch.no_grad():
-        parts = [backbone(images.to(device), stop=stop).cpu() for images, _ in batches]
-    return torch.cat(parts) if parts else torch.empty(0)
+        return backbone(images.to(device), stop=stop).float().cpu()
 
 
-def fits_in_memory(backbone: Backbone, stop: int, image_size: int, count: int) -> bool:
-    """Whether `count` images' activations at this boundary stay within MEMORY_LIMIT."""
+def output_shape(backbone: Backbone, stop: int, image_size: int) -> tuple[int, ...]:
+    """Shape of one image's output at the boundary, found without computing anything."""
     # On a shadow without memory, in eval mode: a pass through the backbone itself, which may still
     # be in training mode, would move the running statistics of stages that are about to freeze.
     shadow = copy.deepcopy(backbone).to("meta").eval()
     probe = torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device="meta")
     with torch.no_grad():
-        output = shadow(probe, stop=stop)
-    return 4 * math.prod(output.shape) * count <= MEMORY_LIMIT
+        return tuple(shadow(probe, stop=stop).shape[1:])
+
+
+def prefix_key(backbone: Backbone, stop: int) -> str:
+    """Hash of all that determines a prefix's output but the images: layers, tensors, transform."""
+    digest = hashlib.sha256()
+    prefix = backbone.stages[:stop]
+    digest.update(repr((PROTOCOL, prefix, backbone.mean, backbone.std)).encode())
+    for name, tensor in prefix.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class PrefixDomain(L.LightningDataModule):
@@ -49,25 +57,35 @@ class PrefixDomain(L.LightningDataModule):
 
     Training and validation activations are computed in set-up for fitting, those of the test set
     in set-up for testing, so that neither falls into the fit's time and the test images are not
-    read before the fit has ended. `seconds` is what computing them took. With `stop` 0 there is no
-    prefix and the loaders are the domain's own.
+    read before the fit has ended. `seconds` is what computing them costs, whether this run had to
+    or another run had done it before. With `stop` 0 there is no prefix and the loaders are the
+    domain's own.
     """
 
-    def __init__(self, domain: ImageDomain, backbone: Backbone, stop: int):
+    def __init__(
+        self, domain: ImageDomain, backbone: Backbone, stop: int, rows: RowStore | None = None
+    ):
         super().__init__()
         self.domain, self.backbone, self.stop = domain, backbone, stop
+        self.rows = rows or RowStore(None)
         self.seconds = 0.0
-        self._outputs: dict[Section, torch.Tensor] = {}
+        self._outputs: dict[Section, np.ndarray] = {}
+        self._key = ""
+
+    @classmethod
+    def fits(
+        cls, domain: ImageDomain, backbone: Backbone, stop: int, rows: RowStore | None = None
+    ) -> bool:
+        """Whether there is room for the activations of the domain's largest section."""
+        row = 4 * math.prod(output_shape(backbone, stop, domain.image_size))
+        return (rows or RowStore(None)).fits(row * domain.largest)
 
     def setup(self, stage: str) -> None:
         """Compute what the stage will read."""
         sections = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]
         for section in sections if self.stop else ():
             if section not in self._outputs:
-                start = time.perf_counter()
-                batches = self.domain.in_order(section)
-                self._outputs[section] = prefix_output(self.backbone, self.stop, batches)
-                self.seconds += time.perf_counter() - start
+                self._outputs[section] = self._computed(section)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled as the domain shuffles its images."""
@@ -80,3 +98,23 @@ class PrefixDomain(L.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """In order."""
         return self.domain.loader("test", self._outputs.get("test"))
+
+    def _computed(self, section: Section) -> np.ndarray:
+        images, index, identity = self.domain.source_of(section)
+        self._key = self._key or prefix_key(self.backbone, self.stop)
+
+        def compute(chosen: np.ndarray) -> np.ndarray:
+            # Always as many images as a batch holds: the last digits of an output depend on that.
+            padded = np.resize(chosen, _BATCH)
+            outputs = prefix_output(self.backbone, self.stop, torch.as_tensor(images[padded]))
+            return outputs[: len(chosen)].contiguous().numpy()
+
+        found = self.rows.rows(
+            key=hashlib.sha256(f"{self._key} {identity}".encode()).hexdigest()[:24],
+            shape=(len(images), *output_shape(self.backbone, self.stop, self.domain.image_size)),
+            wanted=index,
+            compute=compute,
+            batch=_BATCH,
+        )
+        self.seconds += found.seconds
+        return found.array

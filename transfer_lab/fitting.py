@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import lightning as L
 
-from transfer_lab.activations import PrefixDomain, fits_in_memory
+from transfer_lab.activations import PrefixDomain
 from transfer_lab.counting import parameter_count
+from transfer_lab.dead_units import DeadUnits
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.regimes.base import Phase, TransferModule
+from transfer_lab.rows import RowStore
 from transfer_lab.spec import Fit
 from transfer_lab.timing import Curve, FitClock
 
@@ -28,6 +30,7 @@ class Ledger:
     feature_seconds: float = 0.0
     eval_seconds: float = 0.0
     trainable_params: int = 0
+    dead_units: float | None = None
     device: str = "cpu"
 
     def __post_init__(self):
@@ -35,19 +38,25 @@ class Ledger:
 
 
 def fit_and_test(
-    regime: TransferModule, domain: ImageDomain, fit: Fit, *, reuse_prefix: bool = True
+    regime: TransferModule,
+    domain: ImageDomain,
+    fit: Fit,
+    *,
+    reuse_prefix: bool = True,
+    rows: RowStore | None = None,
 ) -> Ledger:
     """Spend the budget phase by phase, then read the test set once.
 
     The outputs stay in `regime.test_outputs`. With `reuse_prefix` the output of the frozen leading
-    stages is computed once a phase; without it they run, frozen, at every step.
+    stages is computed once, for all runs that share `rows`; without it they run, frozen, at every
+    step.
     """
     ledger = Ledger()
     regime.observe(domain.section_labels("train"))
     data = PrefixDomain(domain, regime.backbone, 0)
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
-        data = _begin(regime, phase, domain, reuse_prefix)
+        data = _begin(regime, phase, domain, reuse_prefix, rows)
         _fit_phase(regime, data, _trainer(share, ledger), ledger)
     _test(regime, data, _trainer(1, ledger), ledger)
     return ledger
@@ -79,13 +88,17 @@ def quiet() -> None:
 
 
 def _begin(
-    regime: TransferModule, phase: Phase, domain: ImageDomain, reuse_prefix: bool
+    regime: TransferModule,
+    phase: Phase,
+    domain: ImageDomain,
+    reuse_prefix: bool,
+    rows: RowStore | None,
 ) -> PrefixDomain:
     stop = phase.prefix if reuse_prefix else 0
-    if stop and not fits_in_memory(regime.backbone, stop, domain.image_size, domain.largest):
+    if stop and not PrefixDomain.fits(domain, regime.backbone, stop, rows):
         stop = 0
     regime.begin(phase, entry=stop)
-    return PrefixDomain(domain, regime.backbone, stop)
+    return PrefixDomain(domain, regime.backbone, stop, rows)
 
 
 def _fit_phase(
@@ -104,9 +117,12 @@ def _fit_phase(
 def _test(regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger: Ledger) -> None:
     data.setup("test")
     ledger.feature_seconds += data.seconds
+    watch = DeadUnits()
+    trainer.callbacks.append(watch)
     start = time.perf_counter()
     trainer.test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start
+    ledger.dead_units = watch.share
 
 
 def _trainer(epochs: int, ledger: Ledger) -> L.Trainer:

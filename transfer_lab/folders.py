@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 RUNS, REPORTS = Path("runs"), Path("reports")
-IMAGES = "images"
-"""Where, below the runs, decoded and rendered images are stored once for all."""
+IMAGES, ACTIVATIONS = "images", "activations"
+"""Where, below the runs, decoded images and the outputs of frozen stages are kept for all runs."""
 
 
 def unwritable(folders: Iterable[Path]) -> list[str]:

@@ -13,11 +13,13 @@ from torchmetrics.functional.classification import (
 
 
 def test_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro F1, macro recall and log loss.
+    """Accuracy, balanced accuracy, macro F1, macro recall and log loss; how many classes are
+    predicted at all, and the share of the commonest prediction.
 
     `logits` (n, classes), `labels` (n,). Macro means are over the classes that occur.
     """
     classes = logits.shape[1]
+    predicted = torch.bincount(logits.argmax(1), minlength=classes)
     each = {"num_classes": classes}
     return {
         "test_accuracy": multiclass_accuracy(logits, labels, average="micro", **each).item(),
@@ -27,6 +29,8 @@ def test_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]
         "test_macro_f1": multiclass_f1_score(logits, labels, average="macro", **each).item(),
         "test_macro_recall": multiclass_recall(logits, labels, average="macro", **each).item(),
         "test_log_loss": F.cross_entropy(logits, labels).item(),
+        "predicted_classes": int((predicted > 0).sum()),
+        "commonest_prediction": (predicted.max() / len(labels)).item(),
     }
 
 

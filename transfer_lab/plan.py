@@ -6,17 +6,31 @@ from collections.abc import Iterable
 from itertools import product
 
 from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Cell, Choice, Experiment, Run
+from transfer_lab.spec import Cell, Choice, Experiment, Run, Weights
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:
-    """Every cell of the grid, in the order scenario, backbone, regime, seed."""
+    """Every cell of the grid, in the order scenario, backbone, regime, seed.
+
+    A regime is planned on the backbones it is meant for, and one that starts from a source only on
+    those that have one.
+    """
     return tuple(
-        _cell(experiment, *place)
-        for place in product(
+        _cell(experiment, scenario, backbone, regime, seed)
+        for scenario, backbone, regime, seed in product(
             experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds
         )
+        if fits(experiment, backbone, regime)
     )
+
+
+def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
+    """Whether the regime is planned on the backbone."""
+    choice = experiment.regimes[regime]
+    if choice.on is not None and backbone not in choice.on:
+        return False
+    needs_source = REGIMES[choice.kind].from_source
+    return not (needs_source and experiment.backbones[backbone].pretrained == "none")
 
 
 def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
@@ -30,21 +44,22 @@ def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
 
 def parents_of(runs: Iterable[Run]) -> frozenset[str]:
     """Ids of the runs whose weights another run starts from."""
-    return frozenset(run.init.id for run in runs if run.init)
+    return frozenset(run.parent.id for run in runs if run.parent)
 
 
 def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, seed: int) -> Cell:
     place = experiment.scenarios[scenario]
-    choice = experiment.regimes[regime]
+    choice, start = experiment.regimes[regime], experiment.backbones[backbone].pretrained
     init = None
     if REGIMES[choice.kind].from_source:
-        init = _source_run(experiment, place.source, backbone, seed)
+        run = start == "run"
+        init = _source_run(experiment, place.source, backbone, seed) if run else start
     run = Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,
         per_class=place.per_class,
         backbone=experiment.backbones[backbone],
-        regime=choice,
+        regime=Choice(kind=choice.kind, options=choice.options),
         fit=experiment.fit,
         seed=seed,
         init=init,
@@ -56,7 +71,8 @@ def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, see
         regime=regime,
         seed=seed,
         run=run,
-        **{name: getattr(place, name) for name in ("size", "similarity", "source", "target")},
+        source=start.label if isinstance(start, Weights) else place.source,
+        **{name: getattr(place, name) for name in ("size", "similarity", "target")},
     )
 
 
@@ -74,4 +90,4 @@ def _source_run(experiment: Experiment, source: str, backbone: str, seed: int) -
 
 
 def _lineage(run: Run) -> list[Run]:
-    return [*(_lineage(run.init) if run.init else []), run]
+    return [*(_lineage(run.parent) if run.parent else []), run]

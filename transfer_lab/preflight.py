@@ -11,29 +11,34 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, ValidationError, create_model
 
-from transfer_lab.backbones import BACKBONES
+from transfer_lab.architectures import ModuleError, backbone_class
+from transfer_lab.backbones.base import Backbone
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.splits import SubsetError, check_per_class
+from transfer_lab.plan import fits
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
-from transfer_lab.spec import Choice, Experiment
+from transfer_lab.spec import Architecture, Choice, Experiment, Weights
+from transfer_lab.weights import WeightsError, check_published, find
 
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
 
 Problem = tuple[tuple[str, ...], str]
 
 
-def preflight(experiment: Experiment, cache: Path | None = None) -> list[Problem]:
+def preflight(
+    experiment: Experiment, cache: Path | None = None, *, download: bool = False
+) -> list[Problem]:
     """Everything that would fail in a run for a reason that is known now: (field path, message).
 
     Constructs every domain, makes its images once if there is a `cache` to keep them, and
     constructs every regime on every backbone (without its memory): what they refuse is refused
-    here, and no run has to wait for images.
+    here, and no run has to wait for images. Ready-made weights are read and compared with their
+    backbone; with `download`, what is published and absent is fetched.
     """
     counts, problems = _check_domains(experiment, cache)
     problems += _check_sizes(experiment, counts)
-    with torch.device("meta"):
-        problems += _check_models(experiment)
+    problems += _check_models(experiment, download)
     return list(dict.fromkeys(problems))
 
 
@@ -115,21 +120,50 @@ def _check_sizes(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> li
     return problems
 
 
-def _check_models(experiment: Experiment) -> list[Problem]:
+def _check_models(experiment: Experiment, download: bool) -> list[Problem]:
     problems = []
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
-    regimes = [(("regimes", name), choice) for name, choice in experiment.regimes.items()]
-    regimes.append((("pretrain", "options"), pretraining))
     for name, choice in experiment.backbones.items():
-        cls, place = BACKBONES.load(choice.kind), ("backbones", name)
-        backbone, wrong = _build(cls, choice, place, experiment.image_size)
+        backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
         problems += wrong
         if backbone is None:
             continue
-        for where, regime in regimes:
-            _, wrong = _build(REGIMES.load(regime.kind), regime, where, backbone, 2)
+        problems += _check_weights(backbone, choice, ("backbones", name, "pretrained"), download)
+        regimes = [
+            (("regimes", regime), experiment.regimes[regime])
+            for regime in experiment.regimes
+            if fits(experiment, name, regime)
+        ]
+        for where, regime in (*regimes, (("pretrain", "options"), pretraining)):
+            with torch.device("meta"):
+                _, wrong = _build(REGIMES.load(regime.kind), regime, where, backbone, 2)
             problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
+
+
+def _backbone(
+    choice: Architecture, place: tuple[str, ...], image_size: int
+) -> tuple[Backbone | None, list[Problem]]:
+    """The backbone without its memory, or None and why not."""
+    try:
+        cls = backbone_class(choice)
+    except ModuleError as error:
+        return None, [((*place, "module"), str(error))]
+    with torch.device("meta"):
+        return _build(cls, choice, place, image_size)
+
+
+def _check_weights(
+    backbone: Backbone, choice: Architecture, place: tuple[str, ...], download: bool
+) -> list[Problem]:
+    if not isinstance(choice.pretrained, Weights):
+        return []
+    try:
+        find(backbone, choice.pretrained, download=download)
+        check_published(backbone, choice.pretrained)
+    except WeightsError as error:
+        return [(place, str(error))]
+    return []
 
 
 def _on_backbone(text: str, backbone: Choice) -> str:

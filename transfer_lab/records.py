@@ -44,6 +44,9 @@ class Record(BaseModel):
     test_macro_f1: float | None = None
     test_macro_recall: float | None = None
     test_log_loss: float | None = None
+    predicted_classes: int | None = None
+    commonest_prediction: float | None = None
+    dead_units: float | None = None
     val_accuracy: float | None = None
     train_accuracy: float | None = None
     majority_accuracy: float | None = None
@@ -78,7 +81,7 @@ class Record(BaseModel):
         """The record of a run that raised, crashed or diverged."""
         return cls(
             run_id=run.id,
-            init_id=run.init.id if run.init else None,
+            init_id=run.init_id,
             status="failed",
             error_kind=kind,
             # A file name that is no text would keep the record from being written.
@@ -93,6 +96,7 @@ COLUMNS = tuple(
     per_class n_train n_val n_test test_copies num_classes
     backbone regime regime_kind options seed status error_kind error run_id init_id
     test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
+    predicted_classes commonest_prediction dead_units
     val_accuracy train_accuracy majority_accuracy
     decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
     epochs steps trainable_params total_params macs_per_image peak_rss_mb
@@ -212,7 +216,7 @@ def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
     rows = []
     for cell in cells:
         found = record(cell.run.id)
-        parent = record(cell.run.init.id) if cell.run.init else None
+        parent = record(cell.run.parent.id) if cell.run.parent else None
         rows.append(_place(cell) | _outcome(found, parent))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -224,7 +228,7 @@ def _place(cell: Cell) -> dict[str, object]:
         "regime_kind": run.regime.kind,
         "options": json.dumps(run.regime.options, sort_keys=True),
         "run_id": run.id,
-        "init_id": run.init.id if run.init else None,
+        "init_id": run.init_id,
     }
 
 

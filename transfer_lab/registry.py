@@ -11,9 +11,13 @@ from typing import Generic, TypeVar
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered name: where its class lives, as `module:Class` inside the package."""
+    """One registered name: where its class lives, as `module:Class` inside the package.
+
+    A family has members, written `family:member`; the class gets the member's as option `name`.
+    """
 
     path: str
+    family: bool = False
 
 
 E = TypeVar("E", bound=Entry)

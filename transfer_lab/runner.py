@@ -88,8 +88,8 @@ def run_grid(
     children: dict[str, list[Run]] = defaultdict(list)
     ready = _Queue(work.parents)
     for run in work.runs.values():
-        if run.init and run.init.id in work.runs:
-            children[run.init.id].append(run)
+        if run.parent and run.parent.id in work.runs:
+            children[run.parent.id].append(run)
         else:
             ready.push(run)
     running: dict[Future, Run] = {}

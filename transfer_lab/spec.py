@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -17,6 +19,8 @@ Float = Annotated[float, Field(strict=True)]
 """YAML says what is a number; `true` and `"3"` are none."""
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
+"""A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
 Seed = Annotated[Int, Field(ge=0, lt=2**31)]
 Size = Literal["small", "large"]
@@ -45,10 +49,54 @@ class Choice(Spec):
     @property
     def label(self) -> str:
         """The kind and every option that was set, so that no variant hides behind a plain name."""
-        if not self.options:
-            return self.kind
-        inner = ", ".join(f"{key}={_plain(value)}" for key, value in self.options.items())
-        return f"{self.kind}({inner})"
+        return _label(self.kind, self.options)
+
+
+class Weights(Spec):
+    """Ready-made weights that a backbone starts from: those published for ImageNet, or a file."""
+
+    origin: Literal["imagenet", "file"]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    path: str | None = Field(None, exclude=True)
+    """Where the file lies on this machine; only its content counts."""
+
+    @property
+    def id(self) -> str:
+        """What a record names as the start: the origin, or the beginning of the file's hash."""
+        return self.sha256[:16] if self.sha256 else self.origin
+
+    @property
+    def label(self) -> str:
+        """The name people know them by."""
+        return Path(self.path).stem if self.path else self.origin
+
+
+class Architecture(Choice):
+    """A backbone: a registered kind or a class of the user's own, and what it is pretrained on.
+
+    `pretrained` is `run` (a source run of the lab's own), `none` (only regimes that need no source
+    are planned) or weights. It is not part of the architecture's identity: a network trained from
+    scratch is the same whatever weights exist for it.
+    """
+
+    module: str | None = Field(None, exclude=True)
+    """Path of the user's own Python file; `code` is its hash, and that alone counts."""
+    code: str | None = None
+    pretrained: Literal["run", "none"] | Weights = Field("run", exclude=True)
+
+    @property
+    def label(self) -> str:
+        """As for every choice, and where the weights come from if that is not a source run."""
+        if self.pretrained == "run":
+            return super().label
+        start = "none" if self.pretrained == "none" else self.pretrained.label
+        return _label(self.kind, self.options | {"pretrained": start})
+
+
+class Regime(Choice):
+    """A regime and the backbones it is meant for; all of them unless `on` names some."""
+
+    on: tuple[str, ...] | None = Field(None, exclude=True)
 
 
 class Fit(Spec):
@@ -79,9 +127,12 @@ class Pretrain(Fit):
 
 
 class Scenario(Spec):
-    """A source, a target and the labelled images per class (validation images included)."""
+    """A source, a target and the labelled images per class (validation images included).
 
-    source: str
+    The source may be left out where no backbone is pretrained by a source run.
+    """
+
+    source: str | None = None
     target: str
     per_class: PerClass
     size: Size
@@ -91,7 +142,7 @@ class Scenario(Spec):
     @classmethod
     def _two_domains(cls, data: Any) -> Any:
         names = (data.get("source"), data.get("target")) if isinstance(data, dict) else (0, 1)
-        if names[0] == names[1] is not None:
+        if names[0] is not None and names[0] == names[1]:
             raise ValueError("source and target are the same domain; nothing is transferred")
         return data
 
@@ -110,10 +161,10 @@ class Experiment(Spec):
     name: Slug
     title: str = ""
     image_size: Int = Field(32, ge=8, le=1024)
-    domains: dict[Slug, Choice]
+    domains: dict[Name, Choice]
     scenarios: dict[Slug, Scenario] = Field(min_length=1)
-    backbones: dict[Slug, Choice] = Field(min_length=1)
-    regimes: dict[Slug, Choice] = Field(min_length=1)
+    backbones: dict[Name, Architecture] = Field(min_length=1)
+    regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     fit: Fit = Fit()
     pretrain: Pretrain = Pretrain()
@@ -121,7 +172,7 @@ class Experiment(Spec):
 
     @field_validator("backbones")
     @classmethod
-    def _distinct_labels(cls, backbones: dict[str, Choice]) -> dict[str, Choice]:
+    def _distinct_labels(cls, backbones: dict[str, Architecture]) -> dict[str, Architecture]:
         labels = [choice.label for choice in backbones.values()]
         if len(set(labels)) < len(labels):
             raise ValueError("two entries are the same backbone with the same options")
@@ -141,17 +192,27 @@ class Run(Spec):
     domain: Choice
     image_size: int
     per_class: PerClass
-    backbone: Choice
+    backbone: Architecture
     regime: Choice
     fit: Fit
     seed: Seed
-    init: Run | None = None
+    init: Run | Weights | None = None
 
     @cached_property
     def id(self) -> str:
         """Hash of the content, the parent's included, and of the protocol number."""
         content = json.dumps([PROTOCOL, self.model_dump(mode="json")], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def parent(self) -> Run | None:
+        """The source run that must be trained first, if this run starts from one."""
+        return self.init if isinstance(self.init, Run) else None
+
+    @property
+    def init_id(self) -> str | None:
+        """Id of what the run starts from."""
+        return self.init.id if self.init else None
 
     @property
     def title(self) -> str:
@@ -169,12 +230,20 @@ class Cell(Spec):
     scenario: str
     size: Size
     similarity: Similarity
-    source: str
+    source: str | None
     target: str
     backbone: str
     regime: str
     seed: Seed
     run: Run
+
+
+def _label(kind: str, options: Mapping[str, JsonValue]) -> str:
+    rest = dict(options)
+    if "name" in rest:
+        kind = f"{kind}:{rest.pop('name')}"
+    inner = ", ".join(f"{key}={_plain(value)}" for key, value in rest.items())
+    return f"{kind}({inner})" if inner else kind
 
 
 def _plain(value: JsonValue) -> str:

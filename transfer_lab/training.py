@@ -13,20 +13,21 @@ import numpy as np
 import torch
 
 from transfer_lab import host
-from transfer_lab.backbones import BACKBONES
+from transfer_lab.architectures import build_backbone
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.fitting import Ledger, fit_and_test
-from transfer_lab.folders import IMAGES
+from transfer_lab.folders import ACTIVATIONS, IMAGES
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
 from transfer_lab.records import Record, RecordStore, write_atomically
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.rows import RowStore
 from transfer_lab.seeding import derive
-from transfer_lab.spec import Run
+from transfer_lab.spec import Run, Weights
 from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.weights import WeightsError, load_stages, save_backbone
+from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
     host.reset_peak_memory()
     domain = build_domain(run, store.root / IMAGES)
     regime = build_regime(run, domain, store)
-    ledger = fit_and_test(regime, domain, run.fit)
+    rows = RowStore(store.root / ACTIVATIONS)
+    ledger = fit_and_test(regime, domain, run.fit, rows=rows)
     logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
     metrics = test_metrics(logits, labels)
     if not math.isfinite(metrics["test_log_loss"]):
@@ -59,12 +61,12 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         sha256 = save_backbone(regime.backbone, store.file(run.id, "backbone.safetensors"))
     record = Record(
         run_id=run.id,
-        init_id=run.init.id if run.init else None,
+        init_id=run.init_id,
         status="done",
         **metrics,
         **_outcome(regime, domain, ledger),
         majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
-        pretrain_seconds=store.get(run.init.id).fit_seconds if run.init else 0.0,
+        pretrain_seconds=_pretrain_seconds(run, store),
         weights_sha256=sha256,
         precision="fp32",
         device=ledger.device,
@@ -94,12 +96,14 @@ def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferM
     Raises WeightsError if the source run has left no weights that fit.
     """
     torch.manual_seed(derive(run.seed, "backbone"))
-    backbone = BACKBONES.load(run.backbone.kind)(run.image_size, **run.backbone.arguments)
+    backbone = build_backbone(run.backbone, run.image_size)
     backbone.to(memory_format=torch.channels_last)
     torch.manual_seed(derive(run.seed, "head"))
     cls = REGIMES.load(run.regime.kind)
     regime = cls(backbone, domain.num_classes, **run.regime.arguments)
-    if run.init:
+    if isinstance(run.init, Weights):
+        load_published(regime.backbone, regime.transferred, run.init)
+    elif run.init:
         _start_from(run.init, regime, store)
     torch.manual_seed(derive(run.seed, "fit"))
     return regime
@@ -135,6 +139,13 @@ def _start_from(source: Run, regime: TransferModule, store: RecordStore) -> None
     load_stages(regime.backbone, regime.transferred, path, record.weights_sha256)
 
 
+def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
+    """What the start cost: nothing from scratch, not known for ready-made weights."""
+    if run.parent:
+        return store.get(run.parent.id).fit_seconds
+    return None if run.init else 0.0
+
+
 def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dict[str, object]:
     last = ledger.curve.last
     regime.entry = 0
@@ -153,6 +164,7 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
         "epochs": last.get("epoch", 0),
         "steps": last.get("steps", 0),
         "trainable_params": ledger.trainable_params,
+        "dead_units": ledger.dead_units,
         "total_params": parameter_count(regime),
         "macs_per_image": macs_per_image(regime, domain.image_size),
         "peak_rss_mb": host.peak_memory_mb(),

@@ -9,5 +9,9 @@ BACKBONES = Registry(
         "mlp": Entry("mlp:MLP"),
         "cnn": Entry("cnn:CNN"),
         "vgg16": Entry("vgg16:VGG16"),
+        "mlp_published": Entry("published_study:PublishedMLP"),
+        "cnn_published": Entry("published_study:PublishedCNN"),
+        "torchvision": Entry("torchvision:Torchvision", family=True),
+        "timm": Entry("timm:Timm", family=True),
     },
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from transfer_lab.backbones.published import Published
 
 
 class Backbone(nn.Module):
@@ -23,7 +25,25 @@ class Backbone(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.num_features = num_features
+        self.initialise()
+
+    @property
+    def published(self) -> Published | None:
+        """The file of ImageNet weights that others publish for it, if there is one."""
+        return None
+
+    def initialise(self) -> None:
+        """Draw fresh weights: He initialisation unless a subclass does otherwise."""
         self.apply(_he_init)
+
+    def translate(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a weights file under the names of `stages.state_dict()`.
+
+        Names that are those already stay; a backbone with weights of another origin overrides it.
+        Tensors of no stage, as those of a classifier, may be left in. Raises KeyError or
+        ValueError where the file is of another kind.
+        """
+        return {key.removeprefix("stages."): value for key, value in state.items()}
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 images to normalised floats: the one input transform of every regime."""

@@ -14,17 +14,16 @@ from transfer_lab.records import write_atomically
 
 
 def stored_array(
-    folder: Path | None, key: object, build: Callable[[], np.ndarray]
+    folder: Path | None, name: str, build: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, float]:
     """The array that `build` makes and the seconds that making it took, then or now.
 
-    Content-addressed by `key`; a file that does not read back whole is built again. Without a
-    folder, or where it cannot be written, the array lives in memory.
+    `name` is the hash of what determines it; a file that does not read back whole is built again.
+    Without a folder, or where it cannot be written, the array lives in memory.
     """
     if folder is None:
         return _timed(build)
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-    path, note = folder / f"{digest}.npy", folder / f"{digest}.json"
+    path, note = folder / f"{name}.npy", folder / f"{name}.json"
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False), json.loads(note.read_text())
     except (OSError, ValueError):
@@ -36,6 +35,11 @@ def stored_array(
     except OSError:
         return array, seconds  # a full or read-only disk costs the cache, not the result
     return np.load(path, mmap_mode="r", allow_pickle=False), seconds
+
+
+def digest(key: object) -> str:
+    """Hash of a key, for a file name."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _timed(build: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from transfer_lab.domains.arrays import stored_array
+from transfer_lab.domains.arrays import digest, stored_array
 from transfer_lab.domains.batches import batches
 from transfer_lab.domains.splits import Split, nested_subset
 from transfer_lab.seeding import derive
@@ -113,31 +113,27 @@ class ImageDomain(L.LightningDataModule):
         """The fixed test set."""
         return self.loader("test")
 
-    def loader(self, section: Section, activations: torch.Tensor | None = None) -> DataLoader:
-        """Batches of (images, labels), or of the section's (activations, labels) if given.
+    def loader(self, section: Section, outputs: np.ndarray | None = None) -> DataLoader:
+        """Batches of (images, labels), or of (outputs, labels) if a prefix's outputs for the whole
+        part are given, in the part's order.
 
         Shuffled for training, in order otherwise.
         """
-        seed = self.order_seed if section == "train" else None
-        labels = self.section_labels(section)
-        how = {
-            "batch_size": self.batch_size if section == "train" else _EVAL_BATCH,
-            "shuffle_seed": seed,
-        }
-        if activations is not None:
-            return batches(activations, labels, **how)
-        return self._image_loader(section, labels, **how)
+        images, index, _ = self.source_of(section)
+        training = section == "train"
+        return batches(
+            images if outputs is None else outputs,
+            self.section_labels(section),
+            index=index,
+            batch_size=self.batch_size if training else _EVAL_BATCH,
+            shuffle_seed=self.order_seed if training else None,
+        )
 
-    def in_order(self, section: Section) -> DataLoader:
-        """Batches of the section's (images, labels), never shuffled."""
-        return self._image_loader(section, self.section_labels(section), batch_size=_EVAL_BATCH)
-
-    def _image_loader(
-        self, section: Section, labels: torch.Tensor, **how: int | None
-    ) -> DataLoader:
+    def source_of(self, section: Section) -> tuple[np.ndarray, np.ndarray, str]:
+        """All images of the part that a section is of, the section's places in it, and the hash
+        of what determines the images."""
         part, index = self._place(section)
-        images, _ = self._stored(part)
-        return batches(images, labels, index=index, **how)
+        return self._stored(part)[0], index, digest(self._key(part))
 
     def _place(self, section: Section) -> tuple[Part, np.ndarray]:
         if section == "test":
@@ -148,12 +144,15 @@ class ImageDomain(L.LightningDataModule):
 
     def _stored(self, part: Part) -> tuple[np.ndarray, float]:
         if part not in self._images:
-            key = {
-                "domain": type(self).__name__,
-                "version": self.version,
-                "part": part,
-                "image_size": self.image_size,
-                **self.identity,
-            }
-            self._images[part] = stored_array(self.cache, key, lambda: self.make_images(part))
+            name, build = digest(self._key(part)), lambda: self.make_images(part)
+            self._images[part] = stored_array(self.cache, name, build)
         return self._images[part]
+
+    def _key(self, part: Part) -> dict[str, object]:
+        return {
+            "domain": type(self).__name__,
+            "version": self.version,
+            "part": part,
+            "image_size": self.image_size,
+            **self.identity,
+        }

@@ -1,0 +1,103 @@
+"""Weights that others publish: where they lie on this machine, and how to fetch them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+
+_PATIENCE_S = 0.8
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of torch.hub's cache, as torchvision publishes its weights."""
+
+    url: str
+
+    @property
+    def place(self) -> Path:
+        """Where it lies, or has to be put."""
+        return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(self.url).path).name
+
+    @property
+    def sha256_prefix(self) -> str:
+        """The beginning of its SHA-256, which torchvision writes into the name."""
+        found = re.search(r"-([0-9a-f]{8,})\.", self.place.name)
+        return found[1] if found else ""
+
+    def find(self) -> Path | None:
+        """The file, if it is there."""
+        return self.place if self.place.is_file() else None
+
+    def fetch(self) -> Path:
+        """Download it, checking its hash; raises OSError or RuntimeError where that fails."""
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            self.url, str(self.place), self.sha256_prefix or None, progress=True
+        )
+        return self.place
+
+
+@dataclass(frozen=True)
+class HuggingFaceFile:
+    """A file of the Hugging Face cache, as timm publishes its weights."""
+
+    repository: str
+    name: str = "model.safetensors"
+    sha256_prefix: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where it is downloaded from."""
+        return f"https://huggingface.co/{self.repository}/resolve/main/{self.name}"
+
+    @property
+    def place(self) -> Path:
+        """The folder of the cache that it belongs to."""
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        return Path(HF_HUB_CACHE) / f"models--{self.repository.replace('/', '--')}"
+
+    def find(self) -> Path | None:
+        """The file, if it is there."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.repository, self.name)
+        return Path(found) if isinstance(found, str) else None
+
+    def fetch(self) -> Path:
+        """Download it; raises OSError where that fails."""
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(self.repository, self.name))
+
+
+Published = HubFile | HuggingFaceFile
+
+
+def reachable(url: str) -> bool:
+    """Whether the host answers within a second, name lookup included; a proxy is taken at its
+    word."""
+    if urllib.request.getproxies().get(urlparse(url).scheme):
+        return True
+    answered = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((urlparse(url).hostname, 443), timeout=_PATIENCE_S).close()
+        except OSError:
+            return
+        answered.set()
+
+    # A thread, because a name lookup cannot be given a time-out.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    return answered.is_set()

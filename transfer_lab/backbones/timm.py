@@ -1,0 +1,36 @@
+"""timm's networks, by name."""
+
+from __future__ import annotations
+
+import timm
+from timm.models import get_notrace_modules
+
+from transfer_lab.backbones.graph import GraphBackbone, checked_name
+from transfer_lab.backbones.published import HuggingFaceFile
+
+
+class Timm(GraphBackbone):
+    """A network of timm, written `timm:resnet50.a1_in1k`; the tag chooses the weights.
+
+    Options: `name`: the network's name in timm, with or without the tag of its weights.
+    """
+
+    def __init__(self, image_size: int, *, name: str):
+        checked_name(name.partition(".")[0], timm.list_models(), "timm")
+        if "." in name:
+            checked_name(name, timm.list_pretrained(), "timm")
+        settings = timm.get_pretrained_cfg(name)
+        fixed = bool(settings and settings.fixed_input_size)
+        size = {"img_size": image_size} if fixed else {}
+        model = timm.create_model(name, pretrained=False, num_classes=0, **size)
+        probe = image_size if fixed else model.pretrained_cfg["input_size"][-1]
+        super().__init__(model, probe, opaque=get_notrace_modules())
+        self.name, self.settings = name, settings
+        self.mean, self.std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+
+    @property
+    def published(self) -> HuggingFaceFile | None:
+        """The file on the Hugging Face hub, if timm publishes one under this name."""
+        if not (self.settings and self.settings.hf_hub_id):
+            return None
+        return HuggingFaceFile(self.settings.hf_hub_id)

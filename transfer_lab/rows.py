@@ -1,0 +1,222 @@
+"""Arrays on disk that several processes fill row by row, each row once, and map into memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+import numpy as np
+
+from transfer_lab.records import write_atomically
+
+LIMIT = 20 * 2**30
+"""Bytes that a store may hold on disk; what was used longest ago goes first."""
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes of a single array where there is no disk to keep it."""
+_RESERVE = 2**30
+
+Compute = Callable[[np.ndarray], np.ndarray]
+
+
+class Rows(NamedTuple):
+    """An array in which the wanted rows are filled, and what computing those costs in seconds."""
+
+    array: np.ndarray
+    seconds: float
+
+
+class RowStore:
+    """Float arrays by key, filled as rows are asked for.
+
+    Rows carry a checksum of their own: what is absent or damaged is computed, whatever else the
+    array holds. Several processes may fill one array at once; each begins at a place of its own
+    and passes over what others have filled meanwhile. Without a folder, or where the disk refuses,
+    an array lives in memory.
+    """
+
+    def __init__(self, folder: Path | None, limit: int = LIMIT):
+        self.folder, self.limit = folder, limit
+
+    def fits(self, size: int) -> bool:
+        """Whether there is room for so many bytes more, after making room."""
+        return size <= (MEMORY_LIMIT if self.folder is None else self._room())
+
+    def rows(
+        self,
+        *,
+        key: str,
+        shape: tuple[int, ...],
+        wanted: np.ndarray,
+        compute: Compute,
+        batch: int,
+    ) -> Rows:
+        """The array with the `wanted` rows filled; `compute(indices)` gives missing ones, at most
+        `batch` at a time."""
+        if self.folder is not None:
+            try:
+                self._make_room(4 * math.prod(shape[1:]) * len(wanted), keep=key)
+                return _fill(_OnDisk(self.folder, key, shape), wanted, compute, batch)
+            except OSError:
+                pass  # a full or read-only disk costs the store, not the result
+        return _fill(_InMemory(shape), wanted, compute, batch)
+
+    def _room(self) -> int:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free + self._used() - _RESERVE
+        except OSError:
+            return MEMORY_LIMIT
+        return min(self.limit, free)
+
+    def _used(self) -> int:
+        return sum(_size(path) for path in self.folder.glob("*.rows"))
+
+    def _make_room(self, size: int, keep: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        room = min(self.limit - self._used(), shutil.disk_usage(self.folder).free - _RESERVE)
+        for path in sorted(self.folder.glob("*.rows"), key=_last_use):
+            if size <= room:
+                return
+            if path.stem != keep:
+                room += _size(path)
+                for suffix in _OnDisk.suffixes:
+                    path.with_suffix(suffix).unlink(missing_ok=True)
+        if size > room:
+            raise OSError("no room")
+
+
+class _Place(Protocol):
+    """Where an array lies."""
+
+    array: np.ndarray
+    seconds_per_row: float | None
+
+    def lacking(self, rows: np.ndarray) -> np.ndarray:
+        """Those of the rows that are absent or damaged."""
+
+    def put(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """Store these rows."""
+
+
+class _InMemory:
+    """One process's own."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.array = np.zeros(shape, np.float32)  # pages that are not written take no memory
+        self.seconds_per_row = None
+        self._filled = np.zeros(len(self.array), bool)
+
+    def lacking(self, rows: np.ndarray) -> np.ndarray:
+        return rows[~self._filled[rows]]
+
+    def put(self, rows: np.ndarray, values: np.ndarray) -> None:
+        self.array[rows] = values
+        self._filled[rows] = True
+
+
+class _OnDisk:
+    """`<key>.rows`, a sparse file; `<key>.sums`, a CRC-32 for each row; `<key>.json`, its cost.
+
+    Written with pwrite and never through the map: a full disk is then an error and not a signal.
+    """
+
+    suffixes = (".sums", ".json", ".rows")
+
+    def __init__(self, folder: Path, key: str, shape: tuple[int, ...]):
+        self._note = folder / f"{key}.json"
+        self._width = 4 * math.prod(shape[1:])
+        # Held open, so that what is put goes where the maps look, also when another process has
+        # cleared the store meanwhile.
+        self._data = _sized(folder / f"{key}.rows", shape[0] * self._width)
+        self._sums = _sized(folder / f"{key}.sums", shape[0] * 4)
+        os.utime(self._data.fileno())
+        self.array = np.memmap(self._data, np.float32, "r", shape=shape)
+        self._known = np.memmap(self._sums, np.uint32, "r", shape=shape[:1])
+        self._checked = np.zeros(shape[0], bool)
+        try:
+            self.seconds_per_row = float(json.loads(self._note.read_text()))
+        except (OSError, ValueError, TypeError):
+            self.seconds_per_row = None
+
+    def lacking(self, rows: np.ndarray) -> np.ndarray:
+        self._checked[[r for r in rows if not self._checked[r] and self._sound(r)]] = True
+        return rows[~self._checked[rows]]
+
+    def put(self, rows: np.ndarray, values: np.ndarray) -> None:
+        for row, value in zip(rows.tolist(), values, strict=True):
+            content = np.ascontiguousarray(value, np.float32).tobytes()
+            _write(self._data, content, row * self._width)
+            _write(self._sums, np.uint32(_checksum(content)).tobytes(), row * 4)
+
+    def note(self, seconds_per_row: float) -> None:
+        """Remember what a row costs, for those who find it here."""
+        text = json.dumps(seconds_per_row).encode()
+        write_atomically(self._note, lambda handle: handle.write(text))
+
+    def _sound(self, row: int) -> bool:
+        known = int(self._known[row])
+        return known != 0 and known == _checksum(self.array[row].tobytes())
+
+
+def _fill(place: _OnDisk | _InMemory, wanted: np.ndarray, compute: Compute, batch: int) -> Rows:
+    missing = place.lacking(wanted)
+    if len(missing):
+        chunks = [missing[i : i + batch] for i in range(0, len(missing), batch)]
+        first = random.Random(os.getpid()).randrange(len(chunks))
+        computed, seconds = 0, 0.0
+        for chunk in chunks[first:] + chunks[:first]:
+            still = place.lacking(chunk)
+            if len(still):
+                start = time.perf_counter()
+                values = compute(still)
+                seconds += time.perf_counter() - start
+                computed += len(still)
+                place.put(still, values)
+        if computed:
+            place.seconds_per_row = seconds / computed
+            if isinstance(place, _OnDisk):
+                place.note(place.seconds_per_row)
+        if len(place.lacking(wanted)):
+            raise OSError("rows do not read back as they were written")
+    return Rows(place.array, (place.seconds_per_row or 0.0) * len(wanted))
+
+
+def _checksum(content: bytes) -> int:
+    return zlib.crc32(content) or 1  # 0 says that there is nothing
+
+
+def _sized(path: Path, size: int) -> BinaryIO:
+    """A file of this size; one of another size was cut off, and is begun anew."""
+    handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
+    if os.fstat(handle.fileno()).st_size != size:
+        os.ftruncate(handle.fileno(), 0)
+        os.ftruncate(handle.fileno(), size)
+    return handle
+
+
+def _write(handle: BinaryIO, content: bytes, offset: int) -> None:
+    if os.pwrite(handle.fileno(), content, offset) < len(content):
+        raise OSError("the disk is full")
+
+
+def _size(path: Path) -> int:
+    """Bytes on disk, holes not counted."""
+    try:
+        return path.stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _last_use(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

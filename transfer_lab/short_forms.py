@@ -1,0 +1,139 @@
+"""The short forms people write in an experiment, put into the full form of `spec`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from transfer_lab.backbones import BACKBONES
+from transfer_lab.domains import DOMAINS
+from transfer_lab.regimes import REGIMES
+from transfer_lab.registry import Registry, suggest
+from transfer_lab.yaml_source import KeyPath
+
+Problem = tuple[KeyPath, str]
+
+_REGISTRIES: dict[str, Registry] = {
+    "domains": DOMAINS,
+    "backbones": BACKBONES,
+    "regimes": REGIMES,
+}
+_BESIDE_OPTIONS = {"backbones": ("module", "pretrained"), "regimes": ("on",)}
+_STARTS = ("run", "none", "imagenet")
+
+
+def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
+    """The data of an experiment in full form, and what cannot be understood."""
+    data, problems = dict(raw), []
+    scenarios = data.get("scenarios")
+    data.setdefault("domains", {})
+    if isinstance(scenarios, dict):
+        data["scenarios"] = {name: _scenario(name, value) for name, value in scenarios.items()}
+        data["domains"] = _with_used_domains(data.get("domains"), data["scenarios"])
+    for group, registry in _REGISTRIES.items():
+        value = data.get(group)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            twice = [i for i, name in enumerate(value) if name in value[:i]]
+            problems += [((group, index), "the same name twice") for index in twice]
+            value = dict.fromkeys(value)
+        if isinstance(value, dict):
+            data[group] = {name: _choice(group, name, item) for name, item in value.items()}
+            problems += _unknown(group, data[group], registry, raw)
+    problems += _unknown_starts(data.get("backbones"))
+    return data, problems
+
+
+def choices(data: Mapping, group: str) -> Iterator[tuple[str, dict]]:
+    """The entries of a group that are choices in full form; what is malformed is left out."""
+    found = data.get(group)
+    for name, choice in found.items() if isinstance(found, dict) else ():
+        if isinstance(choice, dict) and isinstance(choice.get("options"), dict):
+            yield name, choice
+
+
+def _scenario(name: object, value: object) -> object:
+    """`small_similar` and the like say size and similarity by their name."""
+    if not isinstance(value, dict):
+        return value
+    size, _, similarity = str(name).partition("_")
+    implied = {}
+    if size in ("small", "large") and similarity in ("similar", "dissimilar"):
+        implied = {"size": size, "similarity": similarity}
+    return implied | value
+
+
+def _with_used_domains(declared: object, scenarios: Mapping) -> object:
+    """Declared domains, and those that scenarios name without options."""
+    if isinstance(declared, list) and all(isinstance(name, str) for name in declared):
+        declared = dict.fromkeys(declared)
+    if declared is not None and not isinstance(declared, dict):
+        return declared
+    used = [
+        scenario[role]
+        for scenario in scenarios.values()
+        if isinstance(scenario, dict)
+        for role in ("source", "target")
+        if isinstance(scenario.get(role), str)
+    ]
+    return dict.fromkeys(used) | (declared or {})
+
+
+def _choice(group: str, name: object, options: object) -> object:
+    """`kind`, what stands beside the options, and the options; `family:name` taken apart."""
+    if options is None:
+        options = {}
+    if not isinstance(options, dict):
+        return options
+    beside = {k: options[k] for k in _BESIDE_OPTIONS.get(group, ()) if k in options}
+    rest = {k: v for k, v in options.items() if k != "kind" and k not in beside}
+    kind = options.get("kind", name)
+    module = beside.get("module")
+    if isinstance(module, str):
+        beside["module"], _, kind = module.partition(":")
+    elif isinstance(kind, str) and ":" in kind and _is_family(group, kind):
+        kind, _, member = kind.partition(":")
+        rest = {"name": member} | rest
+    return {"kind": kind, "options": rest, **beside}
+
+
+def _is_family(group: str, kind: str) -> bool:
+    family, registry = kind.partition(":")[0], _REGISTRIES[group]
+    return family in registry and registry[family].family
+
+
+def _unknown(group: str, found: Mapping, registry: Registry, raw: Mapping) -> list[Problem]:
+    problems = []
+    for name, choice in found.items():
+        kind = choice.get("kind") if isinstance(choice, dict) else None
+        if not isinstance(kind, str) or kind in registry or "module" in choice:
+            continue
+        message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry)}"
+        if group == "domains" and name not in (raw.get("domains") or {}):
+            problems += [(place, message) for place in _uses(name, raw["scenarios"])]
+        else:
+            key = raw[group].index(name) if isinstance(raw[group], list) else name
+            problems.append(((group, key), message))
+    return problems
+
+
+def _uses(domain: object, scenarios: Mapping) -> list[KeyPath]:
+    return [
+        ("scenarios", name, role)
+        for name, scenario in scenarios.items()
+        if isinstance(scenario, dict)
+        for role in ("source", "target")
+        if scenario.get(role) == domain
+    ]
+
+
+def _unknown_starts(backbones: object) -> list[Problem]:
+    """`imagenet` in full form, and what `pretrained` cannot mean."""
+    problems = []
+    for name, choice in choices({"backbones": backbones}, "backbones"):
+        start = choice.get("pretrained", "run")
+        if start == "imagenet":
+            choice["pretrained"] = {"origin": "imagenet"}
+        elif not (start in _STARTS or (isinstance(start, dict) and "file" in start)):
+            choice["pretrained"] = "run"
+            message = f"{start!r} is none of {', '.join(_STARTS)} and {{file: PATH, sha256: ...}}"
+            problems.append((("backbones", name, "pretrained"), message))
+    return problems

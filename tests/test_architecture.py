@@ -75,6 +75,9 @@ MAY_IMPORT = {
         *("architectures", "backbones.base", "domains", "domains.splits", "plan", "regimes"),
         *("registry", "spec", "weights"),
     },
+    "frozen_map": {
+        *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
+    },
     "training": {
         *("domains", "regimes"),
         *(
@@ -99,7 +102,16 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
         *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
-        *("yaml_source", "engines.*", "tracking", "preflight", "execution", "training", "report"),
+        *(
+            "frozen_map",
+            "yaml_source",
+            "engines.*",
+            "tracking",
+            "preflight",
+            "execution",
+            "training",
+            "report",
+        ),
     },
     "cli": {"", "commands", "doctor", "inspection", "folders", "yaml_source"},
     "__main__": {"cli"},

@@ -88,7 +88,14 @@ def plan(
     experiment: ExperimentPath,
     overrides: Overrides = None,
     runs: RunsFolder = RUNS,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every cell.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Also show what every regime freezes, stage by stage, and list every cell.",
+        ),
+    ] = False,
 ) -> None:
     """Check an experiment fully and say what would run, without running it."""
     from transfer_lab import commands

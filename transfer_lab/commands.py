@@ -39,6 +39,10 @@ def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None
     cells = planning.plan(file.experiment)
     work = todo(cells, _store(runs))
     if verbose:
+        from transfer_lab.frozen_map import frozen_maps
+
+        for table in frozen_maps(file.experiment):
+            _say(table)
         for cell in cells:
             state = "to train" if cell.run.id in work.runs else "stored"
             _say(f"{cell.run.id}  {state:8}  {cell.scenario:17} {cell.run.title}")

@@ -32,6 +32,12 @@ class Backbone(nn.Module):
         """The file of ImageNet weights that others publish for it, if there is one."""
         return None
 
+    @property
+    def keras_layers(self) -> tuple[int, ...]:
+        """For each stage, the n for which `model.layers[:n]` of the Keras model of that name ends
+        where it does; empty where there is none."""
+        return ()
+
     def initialise(self) -> None:
         """Draw fresh weights: He initialisation unless a subclass does otherwise."""
         self.apply(_he_init)

@@ -23,6 +23,7 @@ REGIMES = Registry(
     {
         "from_scratch": RegimeEntry("from_scratch:FromScratch", from_source=False),
         "linear_probe": RegimeEntry("linear_probe:LinearProbe"),
+        "mlp_probe": RegimeEntry("mlp_probe:MLPProbe"),
         "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
         "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
         "lp_ft": RegimeEntry("lp_ft:LPFT"),

@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
-
-_WARMUP = 0.05
+from transfer_lab.regimes.recipes import RECIPES, RecipeName
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Phase:
 
 
 class TransferModule(L.LightningModule):
-    """A backbone and a linear head, learnt by AdamW under a warm-up and cosine schedule.
+    """A backbone and a linear head, learnt by one recipe: an optimiser and its schedule.
 
     A regime overrides `phases` (what is frozen, how fast the rest learns) and, if it does not take
     all stages from the source, `transferred`. Freezing is static within a phase: parameters get
@@ -49,13 +48,19 @@ class TransferModule(L.LightningModule):
     """
 
     def __init__(
-        self, backbone: Backbone, num_classes: int, *, lr: float = 1e-3, weight_decay: float = 1e-4
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-4,
+        recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__()
         check_positive(lr=lr)
         if not 0 <= weight_decay < math.inf:
             raise ValueError(f"weight_decay must be 0 or more, and finite; it is {weight_decay}")
-        self.lr, self.weight_decay = lr, weight_decay
+        self.lr, self.weight_decay, self.recipe = lr, weight_decay, recipe
         self.backbone = backbone
         self.head = nn.Linear(backbone.num_features, num_classes)
         self.phase: Phase | None = None
@@ -122,14 +127,13 @@ class TransferModule(L.LightningModule):
         self.test_outputs.append(self(batch[0]).float().cpu())
 
     def configure_optimizers(self) -> dict[str, object]:
-        """AdamW on what learns; the head and the backbone each at their own peak rate."""
+        """The recipe on what learns; the head and the backbone each at their own peak rate."""
         groups = [
             {"params": list(module.parameters()), "lr": lr}
             for module, lr in [(self.head, self.phase.lr), *self._learning_stages()]
         ]
-        optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay, fused=True)
         steps = max(1, self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _cosine(s, steps))
+        optimizer, schedule = RECIPES[self.recipe](groups, self.weight_decay, steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -155,10 +159,3 @@ def _sums(loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> tor
     right = (logits.argmax(1) == labels).sum()
     count = torch.full_like(right, len(labels))
     return torch.stack([loss.detach().float() * count, right.float(), count.float()])
-
-
-def _cosine(step: int, steps: int) -> float:
-    warmup = max(1, math.ceil(_WARMUP * steps))
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

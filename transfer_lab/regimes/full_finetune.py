@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive
+from transfer_lab.regimes.recipes import RecipeName
 
 
 class FullFinetune(TransferModule):
@@ -20,8 +21,9 @@ class FullFinetune(TransferModule):
         lr: float = 1e-3,
         backbone_lr: float = 3e-4,
         weight_decay: float = 1e-4,
+        recipe: RecipeName = "adamw_cosine",
     ):
-        super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay)
+        super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay, recipe=recipe)
         check_positive(backbone_lr=backbone_lr)
         self.backbone_lr = backbone_lr
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase
 from transfer_lab.regimes.full_finetune import FullFinetune
+from transfer_lab.regimes.recipes import RecipeName
 
 
 class PartialFinetune(FullFinetune):
@@ -27,9 +28,15 @@ class PartialFinetune(FullFinetune):
         lr: float = 1e-3,
         backbone_lr: float = 3e-4,
         weight_decay: float = 1e-4,
+        recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__(
-            backbone, num_classes, lr=lr, backbone_lr=backbone_lr, weight_decay=weight_decay
+            backbone,
+            num_classes,
+            lr=lr,
+            backbone_lr=backbone_lr,
+            weight_decay=weight_decay,
+            recipe=recipe,
         )
         depth = len(backbone.stages)
         if not 0 <= k <= depth:

@@ -1,0 +1,137 @@
+"""A backbone from a Python file beside the experiment: by content, and refused with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from transfer_lab.architectures import ModuleError, backbone_class, build_backbone
+from transfer_lab.config import load_experiment
+from transfer_lab.engines.local import LocalEngine
+from transfer_lab.plan import plan
+from transfer_lab.preflight import preflight
+from transfer_lab.records import RecordStore
+from transfer_lab.spec import Architecture
+from transfer_lab.yaml_source import ConfigError
+
+MODULE = """\
+from torch import nn
+from transfer_lab.backbones.base import Backbone
+
+class Tiny(Backbone):
+    \"\"\"One dense stage.\"\"\"
+
+    def __init__(self, image_size: int, *, units: int = 4):
+        layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, units), nn.ReLU())
+        super().__init__([layers], num_features=units)
+
+class Other:
+    pass
+"""
+EXPERIMENT = """\
+name: own
+image_size: 12
+scenarios:
+  small_similar: {source: latin, target: digits, per_class: 4}
+backbones:
+  tiny: {module: nets/own.py:Tiny, units: 6}
+regimes: [from_scratch, linear_probe]
+seeds: [1]
+domains:
+  latin: {letters: ABC, train_per_class: 6, test_per_class: 4}
+fit: {epochs: 1}
+pretrain: {epochs: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "own.py").write_text(MODULE)
+    (tmp_path / "own.yaml").write_text(EXPERIMENT)
+    monkeypatch.chdir("/")
+    return tmp_path
+
+
+def loaded(folder: Path, *overrides: str):
+    return load_experiment(folder / "own.yaml", overrides).experiment
+
+
+def test_it_is_found_beside_the_experiment_built_with_its_options_and_passes_preflight(folder):
+    asked = loaded(folder)
+    backbone = build_backbone(asked.backbones["tiny"], 12)
+    assert (type(backbone).__name__, backbone.num_features) == ("Tiny", 6)
+    assert backbone(torch.zeros(2, 3, 12, 12, dtype=torch.uint8)).shape == (2, 6)
+    assert preflight(asked) == []
+
+
+def test_its_runs_belong_to_its_content_and_not_to_its_place(folder):
+    before = [cell.run.id for cell in plan(loaded(folder))]
+    (folder / "nets").rename(folder / "moved")
+    moved = loaded(folder, "backbones.tiny.module=moved/own.py:Tiny")
+    assert [cell.run.id for cell in plan(moved)] == before
+    (folder / "moved" / "own.py").write_text(MODULE + "\n")
+    changed = loaded(folder, "backbones.tiny.module=moved/own.py:Tiny")
+    assert not {cell.run.id for cell in plan(changed)} & set(before)
+
+
+def test_it_trains_in_a_worker_process(folder, tmp_path):
+    from transfer_lab.execution import execute
+    from transfer_lab.training import Setting
+
+    cell = plan(loaded(folder))[0]
+    engine = LocalEngine(1, threads=1)
+    try:
+        future = engine.submit(execute, cell.run, tmp_path / "runs", Setting(), False)
+        assert future.result().status == "done"
+    finally:
+        engine.close()
+    assert RecordStore(tmp_path / "runs").get(cell.run.id).status == "done"
+
+
+def test_an_unknown_option_is_refused_at_its_line(folder):
+    (folder / "own.yaml").write_text(EXPERIMENT.replace("units: 6", "unit: 6"))
+    file = load_experiment(folder / "own.yaml")
+    with pytest.raises(ConfigError, match=r"own\.yaml:6:.*unknown option; did you mean 'units'"):
+        file.refuse(preflight(file.experiment))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("nets/gone.py:Tiny", r"gone\.py: cannot read the module"),
+        ("nets/own.py", r"write it as path/to/file\.py:ClassName"),
+        ("3", r"write it as path/to/file\.py:ClassName"),
+    ],
+)
+def test_a_module_that_cannot_be_named_so_is_refused_when_read(folder, module, message):
+    with pytest.raises(ConfigError, match=message):
+        loaded(folder, f"backbones.tiny.module={module}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("Missing", MODULE, "no class Missing that derives from"),
+        ("Other", MODULE, "no class Other that derives from"),
+        ("Tiny", "import nowhere_at_all", "cannot be imported .ModuleNotFoundError"),
+        ("Tiny", "def (", "cannot be imported .SyntaxError"),
+        ("Tiny", "raise SystemError('no')", "cannot be imported .SystemError: no"),
+    ],
+)
+def test_a_file_that_gives_no_backbone_is_refused_by_preflight(folder, name, content, message):
+    (folder / "nets" / "own.py").write_text(content)
+    asked = loaded(folder, f"backbones.tiny.module=nets/own.py:{name}")
+    (problem,) = (p for p in preflight(asked) if p[0][0] == "backbones")
+    assert problem[0] == ("backbones", "tiny", "module")
+    with pytest.raises(ModuleError, match=message):
+        backbone_class(asked.backbones["tiny"])
+
+
+def test_a_module_that_changes_after_it_was_read_is_refused(folder):
+    choice = loaded(folder).backbones["tiny"]
+    stale = Architecture(kind="Tiny", module=choice.module, code="0" * 64)
+    with pytest.raises(ModuleError, match="has changed since"):
+        backbone_class(stale)

@@ -16,8 +16,12 @@ from transfer_lab.domains.base import ImageDomain
 from transfer_lab.domains.batches import EvenBatches
 
 SMALL = {"train_per_class": 6, "test_per_class": 4}
-RENDERED = ("latin", "greek", "cyrillic", "textures")
-OPTIONS = dict.fromkeys(RENDERED, SMALL) | {"folder": {"root": photos()}}
+BALANCED = ("latin", "greek", "cyrillic", "textures", "other_scenes")
+RENDERED = (*BALANCED, "scenes")
+OPTIONS = dict.fromkeys(BALANCED, SMALL) | {
+    "scenes": {"images": 120},
+    "folder": {"root": photos()},
+}
 NAMES = list(DOMAINS)
 
 
@@ -88,7 +92,9 @@ def test_loaders_give_the_drawn_images_with_their_own_labels(name):
 @pytest.mark.parametrize("name", RENDERED)
 def test_a_larger_rendered_pool_contains_the_smaller_one_image_for_image(name):
     small = build(name).make_images("train")
-    large = build(name, train_per_class=9).make_images("train")
+    larger = {"images": 160} if name == "scenes" else {"train_per_class": 9}
+    large = build(name, **larger).make_images("train")
+    assert len(large) > len(small)
     assert np.array_equal(small, large[: len(small)])
 
 

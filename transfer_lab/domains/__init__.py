@@ -20,6 +20,8 @@ DOMAINS = Registry(
         "greek": DomainEntry("scripts:Greek"),
         "cyrillic": DomainEntry("scripts:Cyrillic"),
         "textures": DomainEntry("textures:Textures"),
+        "scenes": DomainEntry("scenes:Scenes"),
+        "other_scenes": DomainEntry("scenes:OtherScenes"),
         "digits": DomainEntry("digits:Digits"),
         "folder": DomainEntry("folder:Folder", in_folder=True),
     },

@@ -13,42 +13,18 @@ _CHUNK = 1024
 
 
 class RenderedDomain(ImageDomain):
-    """Image i of a part shows class i mod C and depends on (seed, part, i) and nothing else.
+    """Image i of a part depends on (seed, part, i) and its class and nothing else.
 
-    A larger pool therefore contains a smaller one, image for image.
-
-    Options: `train_per_class`, `test_per_class`: images per class in the pool and the test set;
-    `render_seed`: another seed gives another dataset of the same kind.
+    Option: `render_seed`: another seed gives another dataset of the same kind.
     """
 
-    def __init__(
-        self,
-        image_size: int,
-        *,
-        train_per_class: int = 500,
-        test_per_class: int = 100,
-        render_seed: int = 0,
-    ):
+    def __init__(self, image_size: int, *, render_seed: int = 0):
         super().__init__(image_size)
-        for name, value in (
-            ("train_per_class", train_per_class),
-            ("test_per_class", test_per_class),
-        ):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        self.per_class = {"train": train_per_class, "test": test_per_class}
         self.render_seed = render_seed
 
     @property
     def identity(self) -> dict[str, object]:
-        return {
-            "classes": list(self.classes),
-            "per_class": self.per_class,
-            "render_seed": self.render_seed,
-        }
-
-    def labels(self, part: Part) -> np.ndarray:
-        return np.tile(np.arange(self.num_classes, dtype=np.int64), self.per_class[part])
+        return {"classes": list(self.classes), "render_seed": self.render_seed}
 
     def make_images(self, part: Part) -> np.ndarray:
         labels = self.labels(part)
@@ -64,6 +40,40 @@ class RenderedDomain(ImageDomain):
     @abstractmethod
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
         """Images (n, 3, s, s) uint8 of these classes, each from its own generator."""
+
+
+class BalancedDomain(RenderedDomain):
+    """As many images of every class: image i shows class i mod C.
+
+    A larger pool therefore contains a smaller one, image for image.
+
+    Options: `train_per_class`, `test_per_class`: images per class in the pool and the test set;
+    that of RenderedDomain.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        *,
+        train_per_class: int = 500,
+        test_per_class: int = 100,
+        render_seed: int = 0,
+    ):
+        super().__init__(image_size, render_seed=render_seed)
+        for name, value in (
+            ("train_per_class", train_per_class),
+            ("test_per_class", test_per_class),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        self.per_class = {"train": train_per_class, "test": test_per_class}
+
+    @property
+    def identity(self) -> dict[str, object]:
+        return super().identity | {"per_class": self.per_class}
+
+    def labels(self, part: Part) -> np.ndarray:
+        return np.tile(np.arange(self.num_classes, dtype=np.int64), self.per_class[part])
 
 
 def paint(coverage: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:

@@ -12,17 +12,17 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn import functional as F
 
-from transfer_lab.domains.rendered import RenderedDomain, paint
+from transfer_lab.domains.rendered import BalancedDomain, paint
 
 _CANVAS = 64
 _GLYPH = 40
 
 
-class Script(RenderedDomain):
+class Script(BalancedDomain):
     """Letters in random font, size, affine warp, contrast and noise.
 
     Options: `letters`: the classes, by default the whole alphabet of the script; those of
-    RenderedDomain.
+    BalancedDomain.
     """
 
     alphabet: str

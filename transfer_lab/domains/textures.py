@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transfer_lab.domains.rendered import RenderedDomain, paint
+from transfer_lab.domains.rendered import BalancedDomain, paint
 
 Pattern = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
@@ -62,7 +62,7 @@ def _angles_of(kind: str) -> tuple[str, ...]:
     return ("0", "45") if kind in _TWO_ANGLES else tuple(_ANGLES)
 
 
-class Textures(RenderedDomain):
+class Textures(BalancedDomain):
     """28 textures: six patterns, coarse or fine, at the angles that tell them apart.
 
     Frequency, angle, phase, colours, contrast and noise vary from image to image.

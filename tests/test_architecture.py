@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "plan": {"spec", "regimes"},
     "short_forms": {"registry", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
-    "config": {"spec", "registry", "regimes", "yaml_source", "short_forms", "pinning"},
+    "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
     "records": {"spec"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "spec"},
@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
     "report": {"report.*", "records", "spec"},
-    "report.*": {"report.*", "evidence.*", "records", "spec"} | REGISTRIES,
+    "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding"},
     "backbones.base": {"backbones.published"},

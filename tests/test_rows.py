@@ -100,6 +100,7 @@ def test_the_cost_is_charged_whether_or_not_it_was_paid(tmp_path, monkeypatch):
     found = fetch(store, range(4), Source()).seconds
     assert paid == pytest.approx(1.0)  # one batch between two ticks
     assert found == pytest.approx(0.5)
+    assert fetch(store, range(9), Source()).seconds == pytest.approx(9 / 8)
 
 
 def test_a_full_disk_costs_the_store_and_not_the_result(tmp_path, monkeypatch):

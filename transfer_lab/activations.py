@@ -45,7 +45,9 @@ def prefix_key(backbone: Backbone, stop: int) -> str:
     """Hash of all that determines a prefix's output but the images: layers, tensors, transform."""
     digest = hashlib.sha256()
     prefix = backbone.stages[:stop]
-    digest.update(repr((PROTOCOL, prefix, backbone.mean, backbone.std)).encode())
+    # A module of the user's own is named after its content, so that its transform counts, too.
+    cls = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
+    digest.update(repr((PROTOCOL, cls, prefix, backbone.mean, backbone.std)).encode())
     for name, tensor in prefix.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

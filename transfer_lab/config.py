@@ -9,10 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from transfer_lab.pinning import pin_contents
+from transfer_lab.plan import fits
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
-from transfer_lab.spec import Experiment, Fit, Pretrain, Scenario, Tracking
+from transfer_lab.spec import Claim, Experiment, Fit, Pretrain, Scenario, Tracking
 from transfer_lab.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
@@ -22,6 +23,7 @@ _MODELS: dict[KeyPath, type[BaseModel]] = {
     ("pretrain",): Pretrain,
     ("wandb",): Tracking,
 }
+_ENTRIES: dict[KeyPath, type[BaseModel]] = {("scenarios",): Scenario, ("claims",): Claim}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     try:
         experiment = Experiment.model_validate(data)
         problems += dict.fromkeys(_contradictions(experiment))
+        if not problems:
+            problems += _unknown_arms(experiment)
     except ValidationError as error:
         problems += _explanations(error)
     lines = source.duplicate_keys() + [source.problem(*problem) for problem in problems]
@@ -97,6 +101,25 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                 )
 
 
+def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
+    """Claims about arms or scenarios that are not planned."""
+    arms = {
+        f"{backbone}/{regime}"
+        for backbone in experiment.backbones
+        for regime in experiment.regimes
+        if fits(experiment, backbone, regime)
+    }
+    for name, claim in experiment.claims.items():
+        for key, value, known in (
+            ("arm", claim.arm, arms),
+            ("than", claim.than, arms | {"majority"}),
+            ("scenario", claim.scenario, {*experiment.scenarios, None}),
+        ):
+            if value not in known and not isinstance(value, float):
+                choices = [choice for choice in known if choice]
+                yield ("claims", name, key), f"no {value!r} here; {suggest(value, choices)}"
+
+
 def _line_number(line: str) -> int:
     number = line.partition(":")[2].partition(":")[0]
     return int(number) if number.isdigit() else 0
@@ -115,7 +138,7 @@ def _explain(error: Mapping) -> tuple[KeyPath, str]:
 
 
 def _fields(path: KeyPath) -> list[str]:
-    model = Scenario if path[:1] == ("scenarios",) else _MODELS.get(path, Experiment)
+    model = _ENTRIES.get(path[:1], _MODELS.get(path, Experiment))
     return list(model.model_fields)
 
 

@@ -59,7 +59,8 @@ class RowStore:
         batch: int,
     ) -> Rows:
         """The array with the `wanted` rows filled; `compute(indices)` gives missing ones, at most
-        `batch` at a time."""
+        `batch` at a time, and is taken to cost as much as for a full batch whenever it is called:
+        what a row costs is measured when the array is begun, and charged to all who want it."""
         if self.folder is not None:
             try:
                 self._make_room(4 * math.prod(shape[1:]) * len(wanted), keep=key)
@@ -105,6 +106,9 @@ class _Place(Protocol):
     def put(self, rows: np.ndarray, values: np.ndarray) -> None:
         """Store these rows."""
 
+    def note(self, seconds_per_row: float) -> None:
+        """Remember what a row costs, for all who find it here."""
+
 
 class _InMemory:
     """One process's own."""
@@ -120,6 +124,9 @@ class _InMemory:
     def put(self, rows: np.ndarray, values: np.ndarray) -> None:
         self.array[rows] = values
         self._filled[rows] = True
+
+    def note(self, seconds_per_row: float) -> None:
+        self.seconds_per_row = seconds_per_row
 
 
 class _OnDisk:
@@ -157,7 +164,7 @@ class _OnDisk:
             _write(self._sums, np.uint32(_checksum(content)).tobytes(), row * 4)
 
     def note(self, seconds_per_row: float) -> None:
-        """Remember what a row costs, for those who find it here."""
+        self.seconds_per_row = seconds_per_row
         text = json.dumps(seconds_per_row).encode()
         write_atomically(self._note, lambda handle: handle.write(text))
 
@@ -166,24 +173,22 @@ class _OnDisk:
         return known != 0 and known == _checksum(self.array[row].tobytes())
 
 
-def _fill(place: _OnDisk | _InMemory, wanted: np.ndarray, compute: Compute, batch: int) -> Rows:
+def _fill(place: _Place, wanted: np.ndarray, compute: Compute, batch: int) -> Rows:
     missing = place.lacking(wanted)
     if len(missing):
         chunks = [missing[i : i + batch] for i in range(0, len(missing), batch)]
         first = random.Random(os.getpid()).randrange(len(chunks))
-        computed, seconds = 0, 0.0
+        calls, seconds = 0, 0.0
         for chunk in chunks[first:] + chunks[:first]:
             still = place.lacking(chunk)
             if len(still):
                 start = time.perf_counter()
                 values = compute(still)
                 seconds += time.perf_counter() - start
-                computed += len(still)
+                calls += 1
                 place.put(still, values)
-        if computed:
-            place.seconds_per_row = seconds / computed
-            if isinstance(place, _OnDisk):
-                place.note(place.seconds_per_row)
+        if calls and place.seconds_per_row is None:
+            place.note(seconds / (calls * batch))
         if len(place.lacking(wanted)):
             raise OSError("rows do not read back as they were written")
     return Rows(place.array, (place.seconds_per_row or 0.0) * len(wanted))

@@ -147,6 +147,22 @@ class Scenario(Spec):
         return data
 
 
+class Claim(Spec):
+    """A statement of an article about one arm (`backbone/regime`), to be measured.
+
+    The arm's measure is said to lie above or below that of another arm, of the `majority` class,
+    or a number. `published` is the number that the article gives.
+    """
+
+    text: str
+    arm: str
+    relation: Literal["above", "below"]
+    than: str | Float
+    measure: Literal["test_accuracy", "seconds_per_epoch", "total_seconds"] = "test_accuracy"
+    scenario: Slug | None = None
+    published: Float | None = None
+
+
 class Tracking(Spec):
     """Where copies of the results go; never part of a run's identity."""
 
@@ -168,6 +184,7 @@ class Experiment(Spec):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     fit: Fit = Fit()
     pretrain: Pretrain = Pretrain()
+    claims: dict[Slug, Claim] = {}
     wandb: Tracking = Tracking()
 
     @field_validator("backbones")

@@ -112,13 +112,22 @@ def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
 
 def test_several_backbones_are_answered_separately():
     backbones = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp", "options": {"width": 64}}}
-    grid = Grid(experiment(corners=SMALL, backbones=backbones, seeds=2)).finish()
+    grid = Grid(experiment(backbones=backbones, seeds=2)).finish()
     section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
     captions = [block.caption for block in section.blocks if hasattr(block, "head")]
     assert captions == [
         "Best trained regime by scenario, cnn",
         "Best trained regime by scenario, mlp(width=64)",
     ]
+
+
+def test_without_two_sizes_and_two_similarities_backbones_are_rows_and_scenarios_columns():
+    backbones = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp"}}
+    grid = Grid(experiment(corners=SMALL, backbones=backbones, seeds=2)).finish()
+    section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
+    (table,) = (block for block in section.blocks if hasattr(block, "head"))
+    assert table.head == ("backbone", "small_similar")
+    assert [row[0][0].text for row in table.rows] == ["cnn", "mlp"]
 
 
 def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():

@@ -112,12 +112,12 @@ def test_cells_behind_a_failed_source_run_are_blocked():
 
 
 def test_two_scenarios_leave_the_other_corners_open():
-    grid = Grid(experiment(corners=CORNERS[:2], seeds=2)).finish()
+    grid = Grid(experiment(corners=[CORNERS[0], CORNERS[2]], seeds=2)).finish()
     _, tables = written(grid)
     small, large = tables["Best trained regime by scenario, cnn"][1:]
     assert "linear_probe" in small[1]
-    assert large[1:] == ["– (not in this experiment)"] * 2
-    assert "Backbones in small_similar" in tables
+    assert (small[2], large[1]) == ("– (not in this experiment)",) * 2
+    assert "Backbones in large_dissimilar" in tables
 
 
 def test_a_regime_that_the_rule_prescribes_may_be_absent():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from transfer_lab.backbones.cnn import CNN
 from transfer_lab.backbones.mlp import MLP
 
-_RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
-"""Statistics under which the input transform leaves bytes as they are, from 0 to 255."""
 _UNIFORM = 0.05
+_ZERO, _ONE = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+"""The statistics that raw bytes amount to."""
 
 
 class PublishedMLP(MLP):
@@ -19,7 +20,11 @@ class PublishedMLP(MLP):
     and the code of the study are not public).
     """
 
-    mean, std = _RAW["mean"], _RAW["std"]
+    mean, std = _ZERO, _ONE
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Bytes as floats, and nothing else."""
+        return images.float().contiguous(memory_format=torch.channels_last)
 
     def initialise(self) -> None:
         """Uniform weights, zero biases."""
@@ -32,7 +37,11 @@ class PublishedMLP(MLP):
 class PublishedCNN(CNN):
     """The CNN on raw pixels from 0 to 255, with Keras' default initialisation (Glorot, uniform)."""
 
-    mean, std = _RAW["mean"], _RAW["std"]
+    mean, std = _ZERO, _ONE
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Bytes as floats, and nothing else."""
+        return images.float().contiguous(memory_format=torch.channels_last)
 
     def initialise(self) -> None:
         """Glorot & Bengio 2010, zero biases."""

@@ -31,7 +31,7 @@ def write(
     from transfer_lab.report.style import png
 
     study = Study.of(experiment, frame, curves, command)
-    sections = tuple(section(study) for section in SECTIONS)
+    sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
         if stale.name not in images:

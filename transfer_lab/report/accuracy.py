@@ -21,7 +21,7 @@ def accuracy(study: Study) -> Section:
 
 
 def _table(study: Study, backbone: str) -> Table:
-    best = {s: study.best(s, backbone, study.trained) for s in study.scenarios}
+    best = {s: study.best(s, backbone, study.trained_on(backbone)) for s in study.scenarios}
     ruled = {s: rule_regime(study, s, backbone) for s in study.scenarios}
     rows = tuple(
         (
@@ -31,7 +31,7 @@ def _table(study: Study, backbone: str) -> Table:
                 for s in study.scenarios
             ),
         )
-        for regime in study.regimes
+        for regime in study.regimes_on(backbone)
     )
     return Table(f"Test accuracy (%), {backbone}", ("regime", *study.scenarios), rows)
 

@@ -62,9 +62,32 @@ def answer(study: Study) -> Section:
         "made here. The rule is rule_av, the articles' rule of thumb; where several regimes are "
         "of the kind it prescribes, it is given the best of them."
     )
-    blocks: list[Block] = [_matrix(study, backbone) for backbone in study.backbones]
+    blocks: list[Block] = [_by_backbone(study)]
+    if _is_matrix(study):
+        blocks = [_matrix(study, backbone) for backbone in study.backbones]
     sentences = Bullets(tuple(_sentence(study, scenario) for scenario in study.scenarios))
     return Section("The answer", (sentences, *blocks, Paragraph(legend), _picture(study)))
+
+
+def _is_matrix(study: Study) -> bool:
+    """Whether there are both sizes and both similarities to lay out two by two."""
+    places = study.experiment.scenarios.values()
+    return len({p.size for p in places}) == len({p.similarity for p in places}) == 2
+
+
+def _by_backbone(study: Study) -> Table:
+    rows = tuple(
+        (
+            (Line(backbone),),
+            *(
+                tuple(_lead(study, s, backbone, standing(study, s, backbone)))
+                for s in study.scenarios
+            ),
+        )
+        for backbone in study.backbones
+    )
+    head = ("backbone", *study.scenarios)
+    return Table("Best trained regime by backbone and scenario", head, rows, texts=len(head))
 
 
 def _matrix(study: Study, backbone: str) -> Table:
@@ -139,7 +162,9 @@ def situation(study: Study, scenario: str) -> str:
     images = (rows["n_train"] + rows["n_val"].fillna(0)).dropna()
     if not images.empty:
         amount += f" ({int(images.iloc[0]):,} in all)"
-    return f"With {amount} of a {place.similarity} domain ({place.source} → {place.target})"
+    return (
+        f"With {amount} of a {place.similarity} domain ({study.source(scenario)} → {place.target})"
+    )
 
 
 def _picture(study: Study) -> Picture:

@@ -11,7 +11,7 @@ from transfer_lab.report.wording import absent, amount, count, percent, whole
 
 def architectures(study: Study) -> Section:
     """One row a backbone, in the largest similar scenario."""
-    scenario = _largest(study)
+    scenario = largest(study)
     text = (
         f"In scenario {scenario}. The label names every option that was set. Seconds per epoch are "
         "those of from_scratch; parameters and multiply-accumulates (MACs) count the whole network."
@@ -30,8 +30,8 @@ def architectures(study: Study) -> Section:
     return Section("Backbones side by side", (Paragraph(text), table))
 
 
-def _largest(study: Study) -> str:
-    """The large similar scenario; without one, that with most images per class."""
+def largest(study: Study) -> str:
+    """Name of the large similar scenario; without one, that with most images per class."""
 
     def rank(item: tuple[str, object]) -> tuple[bool, float]:
         place = item[1]
@@ -43,7 +43,7 @@ def _largest(study: Study) -> str:
 
 def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
     scratch = study.of_kind("from_scratch")
-    transferred = tuple(regime for regime in study.trained if regime not in scratch)
+    transferred = tuple(regime for regime in study.trained_on(backbone) if regime not in scratch)
     plain = study.best(scenario, backbone, scratch) or next(iter(scratch), None)
     best = study.best(scenario, backbone, transferred)
     done = study.done

@@ -7,7 +7,7 @@ import math
 from transfer_lab.report.blocks import Bullets, Cell, Section, Table, cell
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import whole
-from transfer_lab.spec import Fit, PerClass
+from transfer_lab.spec import Fit, PerClass, Weights
 
 
 def protocol(study: Study) -> Section:
@@ -23,7 +23,7 @@ def protocol(study: Study) -> Section:
         "result; there is no early stopping.",
         "Learning rates and other options are those written in the experiment file, listed below. "
         "They are untuned.",
-        _source_runs(study),
+        *_starts(study),
         f"Intervals are Student's t over {seeds} seed{'s' if seeds > 1 else ''}: the spread of "
         "subsets, initialisation and order of training. They do not include the test set's own "
         f"sampling error{_sampling_error(study)}",
@@ -39,6 +39,20 @@ def _budget(fit: Fit) -> str:
         f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
         "images for validation"
     )
+
+
+def _starts(study: Study) -> tuple[str, ...]:
+    """What the backbones start from: source runs, ready-made weights, nothing."""
+    choices = study.experiment.backbones.values()
+    told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices) else []
+    for choice in choices:
+        start = choice.pretrained
+        if isinstance(start, Weights):
+            what = f"SHA-256 {start.sha256}" if start.sha256 else "as published for ImageNet-1k"
+            told.append(f"{choice.label} starts from ready-made weights ({what}).")
+        elif start == "none":
+            told.append(f"{choice.label} has no source: only what needs none is run on it.")
+    return tuple(told)
 
 
 def _source_runs(study: Study) -> str:
@@ -85,7 +99,7 @@ def _scenarios(study: Study) -> Table:
         rows.append(
             (
                 cell(name),
-                _domain(place.source, domains),
+                _domain(study.source(name), domains),
                 _domain(place.target, domains),
                 cell(place.per_class),
                 _whole(known.get("n_train"), known.get("n_val")),

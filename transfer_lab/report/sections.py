@@ -8,18 +8,24 @@ from transfer_lab.report.accuracy import accuracy
 from transfer_lab.report.answer import answer, head
 from transfer_lab.report.architectures import architectures
 from transfer_lab.report.blocks import Section
+from transfer_lab.report.claims import claims
+from transfer_lab.report.degenerate import degenerate
 from transfer_lab.report.failures import failures
 from transfer_lab.report.learning import learning
+from transfer_lab.report.payoff import payoff
 from transfer_lab.report.protocol import protocol
 from transfer_lab.report.provenance import provenance
 from transfer_lab.report.study import Study
 from transfer_lab.report.training_time import training_time
 
-SECTIONS: tuple[Callable[[Study], Section], ...] = (
+SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     head,
+    claims,
     answer,
     accuracy,
+    degenerate,
     training_time,
+    payoff,
     architectures,
     learning,
     failures,

@@ -54,8 +54,9 @@ def standing(study: Study, scenario: str, backbone: str) -> Standing:
     def accuracy(regime: str | None) -> Interval | None:
         return study.accuracy(scenario, backbone, regime) if regime else None
 
-    best = study.best(scenario, backbone, study.trained)
-    others = tuple(regime for regime in study.trained if regime != best)
+    trained = study.trained_on(backbone)
+    best = study.best(scenario, backbone, trained)
+    others = tuple(regime for regime in trained if regime != best)
     runner_up = study.best(scenario, backbone, others)
     ruled = rule_regime(study, scenario, backbone)
     top, second, told = accuracy(best), accuracy(runner_up), accuracy(ruled)
@@ -68,7 +69,7 @@ def standing(study: Study, scenario: str, backbone: str) -> Standing:
         rule_regime=ruled,
         behind=top.mean - told.mean if top and told else None,
         provisional=not all(
-            study.summary(scenario, backbone, regime).complete for regime in study.trained
+            study.summary(scenario, backbone, regime).complete for regime in trained
         ),
     )
 
@@ -81,7 +82,8 @@ def prescribed(study: Study, scenario: str) -> str:
 
 def rule_regime(study: Study, scenario: str, backbone: str) -> str | None:
     """The regime of the kind that the rule prescribes; of several, the best measured one."""
-    kinds = study.of_kind(prescribed(study, scenario))
+    planned = study.regimes_on(backbone)
+    kinds = tuple(r for r in study.of_kind(prescribed(study, scenario)) if r in planned)
     return study.best(scenario, backbone, kinds) or next(iter(kinds), None)
 
 

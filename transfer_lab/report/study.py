@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.evidence.intervals import Interval, t_interval
+from transfer_lab.plan import fits
 from transfer_lab.records import Record
 from transfer_lab.regimes import REGIMES
 from transfer_lab.spec import Experiment
@@ -53,7 +54,7 @@ class Summary:
         """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
         absent = {state: count for state, count in self.states.items() if state != "done"}
         if not absent:
-            return "not measured" if self.states else "missing"
+            return "not measured" if self.states else "not planned"
         if len(absent) == 1:
             return next(iter(absent))
         return ", ".join(f"{count} {state}" for state, count in absent.items())
@@ -117,6 +118,34 @@ class Study:
     def trained(self) -> tuple[str, ...]:
         """The regimes that may win."""
         return tuple(regime for regime in self.regimes if not self.is_control(regime))
+
+    def regimes_on(self, backbone: str) -> tuple[str, ...]:
+        """The regimes that are planned on a backbone, the controls last."""
+        return tuple(r for r in self.regimes if (backbone, r) in self._planned)
+
+    def trained_on(self, backbone: str) -> tuple[str, ...]:
+        """Those of them that may win."""
+        return tuple(r for r in self.trained if (backbone, r) in self._planned)
+
+    @cached_property
+    def _planned(self) -> frozenset[tuple[str, str]]:
+        experiment = self.experiment
+        return frozenset(
+            (choice.label, regime)
+            for name, choice in experiment.backbones.items()
+            for regime in experiment.regimes
+            if fits(experiment, name, regime)
+        )
+
+    def source(self, scenario: str) -> str:
+        """Where what is transferred in a scenario comes from: a domain, weights, or both."""
+        rows = self.frame[(self.frame["scenario"] == scenario) & self.frame["init_id"].notna()]
+        return ", ".join(dict.fromkeys(rows["source"].dropna())) or "no source"
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """The regimes that are there for comparison only."""
+        return tuple(filter(self.is_control, self.experiment.regimes))
 
     def is_control(self, regime: str) -> bool:
         """Whether the regime is there for comparison only."""

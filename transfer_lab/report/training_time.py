@@ -48,7 +48,7 @@ def _matrix(study: Study, backbone: str) -> Table:
             (regime_name(study, regime),),
             *(_entry(study, s, backbone, regime) for s in study.scenarios),
         )
-        for regime in study.regimes
+        for regime in study.regimes_on(backbone)
     )
     caption = f"Fit time (s), {backbone}: mean ± 95 % t-interval over seeds"
     return Table(caption, ("regime", *study.scenarios), rows)
@@ -95,7 +95,7 @@ def _ledger(study: Study, backbone: str) -> Table:
             *(_mean(known[scenario, regime][column]) for column in LEDGER.values()),
         )
         for scenario in study.scenarios
-        for regime in study.regimes
+        for regime in study.regimes_on(backbone)
         if (scenario, regime) in known
     )
     caption = f"Time ledger (s), {backbone}: means over the finished seeds"

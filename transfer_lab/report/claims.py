@@ -1,0 +1,82 @@
+"""What an article claims, beside what was measured, with a verdict each."""
+
+from __future__ import annotations
+
+from transfer_lab.evidence.intervals import Interval
+from transfer_lab.evidence.verdicts import Verdict, verdict
+from transfer_lab.report.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.report.study import Study, interval
+from transfer_lab.report.wording import percent, seconds
+from transfer_lab.spec import Claim
+
+WORDS: dict[Verdict, str] = {
+    "supported": "holds",
+    "refuted": "does not hold",
+    "undecided": "undecided",
+    "no data": "not measured",
+}
+LEGEND = (
+    "A claim holds, or does not, where the 95 % t-interval of the paired difference over seeds "
+    "lies on one side of zero, and is undecided otherwise. Where all seeds agree exactly, that is "
+    "said by their common value. The intervals are those of single comparisons and hold for this "
+    "data and these options; seconds are those of this machine."
+)
+
+
+def claims(study: Study) -> Section | None:
+    """One row a claim; no section where the experiment names none."""
+    if not study.experiment.claims:
+        return None
+    rows = tuple(_row(study, claim) for claim in study.experiment.claims.values())
+    head = ("the claim", "published", "here", "compared with", "verdict")
+    table = Table("Claims", head, rows, texts=5)
+    return Section("The claims, one by one", (table, Paragraph(LEGEND)))
+
+
+def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
+    found, other = measured(study, claim, claim.arm), measured(study, claim, claim.than)
+    differences = [value - other[seed] for seed, value in found.items() if seed in other]
+    told = verdict(differences, claim.relation)
+    published = claim.published if claim.published is None else Interval(claim.published, None, 1)
+    return (
+        cell(claim.text),
+        _value(claim, published, ""),
+        _value(claim, interval([*found.values()]), claim.arm),
+        _value(claim, interval([*other.values()]), str(claim.than)),
+        cell(WORDS[told], f"(n={len(differences)})", strong=told in ("supported", "refuted")),
+    )
+
+
+def measured(study: Study, claim: Claim, what: str | float) -> dict[int, float]:
+    """The claim's measure by seed: of an arm `backbone/regime`, of `majority`, or a number."""
+    done = study.done
+    if claim.scenario:
+        done = done[done["scenario"] == claim.scenario]
+    if isinstance(what, float):
+        return dict.fromkeys(done["seed"], what)
+    if what == "majority":
+        return dict(zip(done["seed"], done["majority_accuracy"], strict=True))
+    backbone, _, regime = what.rpartition("/")
+    label = study.experiment.backbones[backbone].label
+    rows = done[(done["backbone"] == label) & (done["regime"] == regime)]
+    values = zip(rows["seed"], MEASURES[claim.measure](rows), strict=True)
+    return {seed: value for seed, value in values if value == value}
+
+
+MEASURES = {
+    "test_accuracy": lambda rows: rows["test_accuracy"],
+    "seconds_per_epoch": lambda rows: rows["fit_seconds"] / rows["epochs"],
+    "total_seconds": lambda rows: rows[
+        ["decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds"]
+    ].sum(axis=1),
+}
+
+
+def _value(claim: Claim, found: Interval | None, name: str) -> Cell:
+    if found is None:
+        return (Line("–", name),)
+    if found.half is not None and found.half < 1e-12:  # a number, or seeds that all agree
+        found = found._replace(half=None)
+    if claim.measure == "test_accuracy":
+        return cell(f"{percent(found)} %", name)
+    return cell(f"{seconds(found)} s", name)

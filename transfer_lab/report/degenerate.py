@@ -1,0 +1,85 @@
+"""Networks that do no better than the most frequent class, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from transfer_lab.evidence.verdicts import Verdict, verdict
+from transfer_lab.report.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.report.study import Study, interval
+from transfer_lab.report.wording import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CONSTANT = 0.99
+_DEAD = 0.5
+LEGEND = (
+    "Every trained arm that is not above the majority class by the 95 % t-interval over seeds. "
+    "The majority class is the test accuracy of always answering the training subset's most "
+    "frequent class. Dead units: rectified units (of a map: channels) that no test image makes "
+    f"positive. An answer is called constant where one class is {100 * _CONSTANT:.0f} % of all "
+    "predictions or more."
+)
+STANDS: dict[Verdict, str] = {
+    "refuted": "below",
+    "undecided": "not separated",
+}
+
+
+def degenerate(study: Study) -> Section:
+    """Which arms a constant answer would have beaten."""
+    rows = tuple(_rows(study))
+    if study.done.empty:
+        return Section("Against the majority class", (Paragraph("Nothing measured yet."),))
+    if not rows:
+        text = "Every trained arm of every scenario is above the majority class."
+        return Section("Against the majority class", (Paragraph(text),))
+    head = (
+        *("backbone", "regime", "scenario", "accuracy (%)", "majority (%)", "stands"),
+        *("classes predicted", "commonest prediction (%)", "dead units (%)", "why"),
+    )
+    table = Table("Arms not above the majority class", head, rows, texts=3)
+    return Section("Against the majority class", (Paragraph(LEGEND, warning=True), table))
+
+
+def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:
+    for (scenario, backbone, regime), rows in study.done.groupby(
+        ["scenario", "backbone", "regime"], sort=False
+    ):
+        if study.is_control(regime):
+            continue
+        gains = (rows["test_accuracy"] - rows["majority_accuracy"]).dropna().tolist()
+        stands = STANDS.get(verdict(gains, "above"))
+        if stands:
+            yield (
+                *(cell(backbone), cell(regime), cell(scenario)),
+                cell(percent(interval(rows["test_accuracy"].tolist()))),
+                cell(_share(rows["majority_accuracy"])),
+                cell(stands),
+                cell(f"{rows['predicted_classes'].mean():.1f} of {rows['num_classes'].max():.0f}"),
+                cell(_share(rows["commonest_prediction"])),
+                cell(_share(rows["dead_units"])),
+                cell(_why(rows)),
+            )
+
+
+def _share(values: pd.Series) -> str:
+    mean = values.mean()
+    return f"{100 * mean:.1f}" if mean == mean else "–"
+
+
+def _why(rows: pd.DataFrame) -> str:
+    """The plainest sign of what went wrong, for the seeds that show it."""
+    seeds = len(rows)
+    signs = (
+        ("constant answer", rows["commonest_prediction"] >= _CONSTANT),
+        ("most units dead", rows["dead_units"] >= _DEAD),
+        (
+            "training accuracy not above majority",
+            rows["train_accuracy"] <= rows["majority_accuracy"],
+        ),
+    )
+    found = [f"{name} in {int(hits.sum())} of {seeds} seeds" for name, hits in signs if hits.any()]
+    return "; ".join(found) or "learns its training images, but not what they have in common"

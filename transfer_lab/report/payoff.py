@@ -1,0 +1,77 @@
+"""What a target task costs with a pretrained network, cold and cached, and when that pays."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from transfer_lab.report.architectures import largest
+from transfer_lab.report.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.report.study import Study
+from transfer_lab.report.wording import amount
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLD = ["decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds"]
+CACHED = ["fit_seconds", "eval_seconds"]
+
+
+def payoff(study: Study) -> Section | None:
+    """Regimes that start from a source against the most accurate training from scratch."""
+    scenario = largest(study)
+    done = study.done[study.done["scenario"] == scenario]
+    scratch = _best_from_scratch(study, done)
+    transferred = done[done["init_id"].notna() & ~done["regime"].isin(study.controls)]
+    if scratch is None or transferred.empty:
+        return None
+    backbone, regime, plain = scratch
+    text = (
+        f"Seconds a target task takes in scenario {scenario}, means over seeds. Cold: decoding, "
+        "extraction of frozen features, fit and evaluation. Cached: fit and evaluation, with "
+        "images and frozen features stored before. The reference is the most accurate training "
+        f"from scratch, {regime} on {backbone}: {amount(plain)} s cold. Pays after: the number of "
+        "target tasks from which pretraining and transfer together take less time than the "
+        "reference; ready-made weights were paid for by others."
+    )
+    groups = transferred.groupby(["backbone", "regime"], sort=False)
+    rows = tuple(_row(names, group, plain) for names, group in groups)
+    head = (
+        *("backbone", "regime", "accuracy (%)", "extraction", "fit", "evaluation"),
+        *("cold", "cached", "pretraining", "pays after"),
+    )
+    table = Table("What the pretrained way costs (s)", head, rows, texts=2)
+    return Section("What the pretrained way costs", (Paragraph(text), table))
+
+
+def _best_from_scratch(study: Study, done: pd.DataFrame) -> tuple[str, str, float] | None:
+    rows = done[done["regime_kind"] == "from_scratch"].dropna(subset=["test_accuracy"])
+    if rows.empty:
+        return None
+    backbone, regime = rows.groupby(["backbone", "regime"])["test_accuracy"].mean().idxmax()
+    chosen = rows[(rows["backbone"] == backbone) & (rows["regime"] == regime)]
+    return backbone, regime, chosen[COLD].sum(axis=1).mean()
+
+
+def _row(names: tuple[str, str], rows: pd.DataFrame, plain: float) -> tuple[Cell, ...]:
+    cold, pretraining = rows[COLD].sum(axis=1).mean(), rows["pretrain_seconds"].mean()
+    parts = (rows[f"{part}_seconds"].mean() for part in ("feature", "fit", "eval"))
+    return (
+        *(cell(name) for name in names),
+        cell(f"{100 * rows['test_accuracy'].mean():.1f}"),
+        *(cell(amount(part)) for part in parts),
+        cell(amount(cold)),
+        cell(amount(rows[CACHED].sum(axis=1).mean())),
+        cell(amount(pretraining) if not math.isnan(pretraining) else "ready-made"),
+        cell(tasks_until(pretraining, plain, cold)),
+    )
+
+
+def tasks_until(pretraining: float, plain: float, transfer: float) -> str:
+    """The number of target tasks n from which pretraining + n transfer < n plain, in words."""
+    if transfer >= plain:
+        return "never: no faster"
+    if math.isnan(pretraining):
+        return "the first"
+    needed = math.floor(pretraining / (plain - transfer)) + 1
+    return f"{needed:,} task{'s' if needed > 1 else ''}"

@@ -4,7 +4,7 @@ EXPERIMENT ?= experiments/four_scenarios.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid plan status report test lint format lock clean
+.PHONY: help install grid study plan status report test lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,13 @@ install: .venv/installed  ## create the environment (.venv) and install the lock
 
 grid: install  ## run EXPERIMENT and write its report under reports/
 	$(BIN)/transfer-lab run $(EXPERIMENT) $(ARGS)
+
+study: install  ## the MLP-vs-CNN-vs-VGG16 study; DATA=photos runs it on photographs of your own
+ifdef DATA
+	$(BIN)/transfer-lab run experiments/study_photos.yaml --download --set domains.photos.root=$(DATA) $(ARGS)
+else
+	$(BIN)/transfer-lab run experiments/study.yaml $(ARGS)
+endif
 
 plan: install  ## say what the grid would train
 	$(BIN)/transfer-lab plan $(EXPERIMENT) $(ARGS)

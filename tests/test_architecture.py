@@ -45,6 +45,9 @@ MAY_IMPORT = {
     "report.*": {"report.*", "evidence.*", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding"},
+    "domains.torchvision": {
+        *("domains.base", "domains.splits", "listing", "decoding", "registry", "host"),
+    },
     "backbones.base": {"backbones.published"},
     "backbones.published": set(),
     "backbones.*": {"backbones.base", "backbones.published"},

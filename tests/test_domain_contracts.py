@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.photos import photos
+from tests.published_sets import handwriting
 from tests.toys import Blocks, drawn
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
@@ -17,7 +18,10 @@ from transfer_lab.domains.batches import EvenBatches
 
 SMALL = {"train_per_class": 6, "test_per_class": 4}
 RENDERED = ("latin", "greek", "cyrillic", "textures")
-OPTIONS = dict.fromkeys(RENDERED, SMALL) | {"folder": {"root": photos()}}
+OPTIONS = dict.fromkeys(RENDERED, SMALL) | {
+    "folder": {"root": photos()},
+    "torchvision": {"name": "MNIST", "root": handwriting()},
+}
 NAMES = list(DOMAINS)
 
 

@@ -73,8 +73,9 @@ class ImageDomain(L.LightningDataModule):
         return self.split
 
     @property
-    def copies(self) -> int:
-        """Test images that the training pool holds as well; rendered ones have none."""
+    def copies(self) -> int | None:
+        """Test images that the training pool holds as well, if that is known; rendered ones have
+        none."""
         return 0
 
     @property

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "host": set(),
     "folders": set(),
     "listing": set(),
+    "reach": set(),
     "decoding": {"host"},
     "yaml_source": set(),
     "domains": {"registry"},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding"},
     "domains.torchvision": {
-        *("domains.base", "domains.splits", "listing", "decoding", "registry", "host"),
+        *("domains.base", "domains.splits", "listing", "decoding", "registry", "host", "reach"),
     },
     "backbones.base": {"backbones.published"},
     "backbones.published": set(),
@@ -59,7 +60,7 @@ MAY_IMPORT = {
     "counting": set(),
     "dead_units": set(),
     "metrics": set(),
-    "weights": {"backbones.base", "backbones.published", "records", "spec"},
+    "weights": {"backbones.base", "reach", "records", "spec"},
     "architectures": {"backbones", "backbones.base", "spec"},
     "rows": {"records"},
     "activations": {"backbones.base", "domains.base", "rows", "spec"},

@@ -11,6 +11,7 @@ from torchvision.datasets import utils
 
 from tests.published_sets import WRITERS, grey, handwriting, solid_parts
 from transfer_lab.config import load_experiment
+from transfer_lab.domains import torchvision
 from transfer_lab.domains.torchvision import RECIPES, TorchvisionDataset
 from transfer_lab.listing import DataUnavailable
 from transfer_lab.plan import plan
@@ -64,6 +65,13 @@ def test_the_installed_torchvision_takes_what_the_recipe_asks(name):
         inspect.signature(getattr(datasets, name)).bind("data", download=False, **ask)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_host_that_is_asked_first_is_the_one_torchvision_downloads_from(name):
+    url = RECIPES[name].url
+    assert url in inspect.getsource(inspect.getmodule(getattr(datasets, name)))
+    assert bool(url) == (name != "StanfordCars")
+
+
 @pytest.mark.parametrize("name", OWN_TEST)
 def test_images_have_their_own_labels_and_fall_into_the_published_parts(name, tmp_path):
     domain = written(name, tmp_path)
@@ -102,6 +110,48 @@ def test_absent_data_are_named_with_what_torchvision_says_and_what_to_do(name, t
     assert told.endswith("; fetch it with --download, or put its files there")
     assert "Unknown value" not in told
     assert "download=True" not in told
+
+
+def test_download_is_asked_of_torchvision_only_for_what_is_absent(tmp_path, monkeypatch):
+    monkeypatch.setattr(torchvision, "reachable", lambda _: True)
+    domain = TorchvisionDataset(12, name="MNIST", root=str(tmp_path / "new"))
+    write, size = WRITERS["MNIST"]
+    calls = []
+
+    def download(dataset):
+        calls.append(dataset.root)
+        write(tmp_path / "new", solid_parts(size))
+
+    monkeypatch.setattr(datasets.MNIST, "download", download)
+    domain.fetch()
+    assert calls == [str(tmp_path / "new")] * 2
+    assert len(domain.labels("test")) == 9
+    TorchvisionDataset(12, name="MNIST", root=str(tmp_path / "new")).fetch()
+    assert len(calls) == 2
+
+
+def test_a_download_without_a_network_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(torchvision, "reachable", lambda _: False)
+    with pytest.raises(DataUnavailable) as refused:
+        TorchvisionDataset(12, name="CIFAR10", root=str(tmp_path)).fetch()
+    assert str(refused.value) == (
+        f"{tmp_path}: torchvision's CIFAR10 cannot be downloaded (https://www.cs.toronto.edu "
+        "cannot be reached); put its files there by hand"
+    )
+
+
+def test_a_download_that_torchvision_refuses_says_what_it_said(tmp_path):
+    with pytest.raises(DataUnavailable, match=r"downloaded \(The original URL is broken"):
+        TorchvisionDataset(12, name="StanfordCars", root=str(tmp_path)).fetch()
+
+
+def test_preflight_fetches_domains_when_asked_and_names_each_failure_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(torchvision, "reachable", lambda _: False)
+    asked = experiment(tmp_path, tmp_path / "no").experiment
+    assert [text for _, text in preflight(asked)] != []
+    ((place, message),) = preflight(asked, tmp_path / "images", download=True)
+    assert place == ("domains", "mnist")
+    assert "cannot be reached" in message
 
 
 def test_a_folder_that_is_not_there_is_not_created(tmp_path):

@@ -72,6 +72,13 @@ Wandb = Annotated[
         show_default="as the experiment says",
     ),
 ]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download",
+        help="Fetch published datasets and weights that are absent. Without it nothing is fetched.",
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -89,11 +96,12 @@ def plan(
     overrides: Overrides = None,
     runs: RunsFolder = RUNS,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every cell.")] = False,
+    download: Download = False,
 ) -> None:
     """Check an experiment fully and say what would run, without running it."""
     from transfer_lab import commands
 
-    commands.plan(experiment, overrides or [], runs, verbose=verbose)
+    commands.plan(experiment, overrides or [], runs, verbose=verbose, download=download)
 
 
 @app.command()
@@ -105,6 +113,7 @@ def run(
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
+    download: Download = False,
 ) -> None:
     """Train what is not stored yet, then write the report.
 
@@ -116,7 +125,15 @@ def run(
     if wandb:
         overrides = [*(overrides or []), f"wandb.mode={wandb}"]
     raise typer.Exit(
-        commands.run(experiment, overrides or [], runs, reports, jobs=jobs, threads=threads)
+        commands.run(
+            experiment,
+            overrides or [],
+            runs,
+            reports,
+            jobs=jobs,
+            threads=threads,
+            download=download,
+        )
     )
 
 

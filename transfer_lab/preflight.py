@@ -34,9 +34,9 @@ def preflight(
     Constructs every domain, makes its images once if there is a `cache` to keep them, and
     constructs every regime on every backbone (without its memory): what they refuse is refused
     here, and no run has to wait for images. Ready-made weights are read and compared with their
-    backbone; with `download`, what is published and absent is fetched.
+    backbone; with `download`, weights and datasets that are published and absent are fetched.
     """
-    counts, problems = _check_domains(experiment, cache)
+    counts, problems = _check_domains(experiment, cache, download)
     problems += _check_sizes(experiment, counts)
     problems += _check_models(experiment, download)
     return list(dict.fromkeys(problems))
@@ -85,7 +85,7 @@ def _build(
 
 
 def _check_domains(
-    experiment: Experiment, cache: Path | None
+    experiment: Experiment, cache: Path | None, download: bool
 ) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
@@ -94,6 +94,8 @@ def _check_domains(
         domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
         problems += wrong
         try:
+            if domain is not None and download:
+                domain.fetch()
             if domain is not None and cache is not None:
                 domain.cache = cache
                 domain.prepare_data()

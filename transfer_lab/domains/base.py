@@ -78,6 +78,10 @@ class ImageDomain(L.LightningDataModule):
         none."""
         return 0
 
+    def original_sizes(self) -> list[tuple[int, int]]:
+        """Width and height of some of the images as they were taken; none for rendered ones."""
+        return []
+
     @property
     def set_aside(self) -> int:
         """Images that could not be read and were left out of training pool and test set."""

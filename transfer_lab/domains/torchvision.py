@@ -22,6 +22,7 @@ from transfer_lab.reach import reachable
 from transfer_lab.registry import suggest
 
 TEST_FRACTION = 0.3
+_MEASURED = 200
 
 Ask = Mapping[str, Any]
 """Keyword arguments of a torchvision dataset's constructor."""
@@ -142,6 +143,11 @@ class TorchvisionDataset(ImageDomain):
     @property
     def copies(self) -> None:
         """Not counted at every run; `transfer-lab data` does."""
+
+    def original_sizes(self) -> list[tuple[int, int]]:
+        found = _opened(self.dataset, RECIPES[self.dataset].train[0], self.root)
+        places = np.linspace(0, len(found) - 1, min(len(found), _MEASURED)).astype(int)
+        return [found[int(place)][0].size for place in places]
 
     def labels(self, part: Part) -> np.ndarray:
         """Raises DataUnavailable where torchvision does not find the dataset."""

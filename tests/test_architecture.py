@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "report": {"report.*", "records", "spec"},
     "report.*": {"report.*", "evidence.*", "records", "spec"} | REGISTRIES,
     # what learns
-    "domains.*": {"domains.*", "seeding", "records", "listing", "decoding"},
+    "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
     "domains.torchvision": {
         *("domains.base", "domains.splits", "listing", "decoding", "registry", "host", "reach"),
     },

@@ -29,6 +29,7 @@ FIT_CHANGES = {
     "min_steps": 1,
     "batch_size": 65,
     "val_fraction": 0.25,
+    "augment": {"flip": True},
 }
 
 

@@ -9,7 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -99,6 +108,24 @@ class Regime(Choice):
     on: tuple[str, ...] | None = Field(None, exclude=True)
 
 
+class Augment(Spec):
+    """Random changes of training images, anew for every image at every epoch; evaluation never
+    sees them.
+
+    `flip`: left and right are swapped for half of the images. `shift`: moved by up to this part of
+    the side (a pixel at least) in both directions.
+    """
+
+    flip: Annotated[bool, Field(strict=True)] = False
+    shift: Float = Field(0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Augment:
+        if not self.flip and not self.shift:
+            raise ValueError("it would change nothing; name 'flip: true' or a 'shift'")
+        return self
+
+
 class Fit(Spec):
     """The training budget, the same for every regime.
 
@@ -110,10 +137,19 @@ class Fit(Spec):
     min_steps: Int = Field(0, ge=0)
     batch_size: Int = Field(64, ge=2)
     val_fraction: Float = Field(0.2, ge=0, lt=1)
+    augment: Augment | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A budget without augmentation is written, and so hashed, as if there were none."""
+        return {k: v for k, v in handler(self).items() if k != "augment" or v is not None}
 
 
 class Pretrain(Fit):
-    """The source run: a `from_scratch` run on the source domain."""
+    """The source run: a `from_scratch` run on the source domain.
+
+    Its budget and its augmentation are its own and not those of the target.
+    """
 
     per_class: PerClass = "all"
     seed: Seed = 0

@@ -86,6 +86,7 @@ def build_domain(run: Run, cache: Path | None) -> ImageDomain:
         val_fraction=run.fit.val_fraction,
         batch_size=run.fit.batch_size,
         seed=run.seed,
+        augment=run.fit.augment,
     )
     return domain
 

@@ -37,8 +37,16 @@ def _budget(fit: Fit) -> str:
         epochs += f", or as many more as {fit.min_steps} steps take"
     return (
         f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
-        "images for validation"
+        f"images for validation{_augmentation(fit)}"
     )
+
+
+def _augmentation(fit: Fit) -> str:
+    if fit.augment is None:
+        return ""
+    how = ["flipped left to right for one half"] if fit.augment.flip else []
+    how += [f"shifted by up to {100 * fit.augment.shift:g} %"] if fit.augment.shift else []
+    return f"; training images are randomly {' and '.join(how)}, anew at every epoch"
 
 
 def _source_runs(study: Study) -> str:

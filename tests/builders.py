@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from transfer_lab.choices import Architecture, Choice
 from transfer_lab.engines.local import LocalEngine
 from transfer_lab.records import Record, RecordStore
-from transfer_lab.spec import Architecture, Choice, Experiment, Fit, Run
+from transfer_lab.spec import Experiment, Fit, Run
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -19,12 +19,14 @@ REGISTRIES = {"domains", "backbones", "regimes"}
 MAY_IMPORT = {
     # vocabulary
     "": set(),
-    "spec": set(),
+    "choices": set(),
+    "spec": {"choices"},
     "registry": set(),
     "seeding": set(),
     "host": set(),
     "folders": set(),
     "listing": set(),
+    "reach": set(),
     "decoding": {"host"},
     "yaml_source": set(),
     "domains": {"registry"},
@@ -44,7 +46,10 @@ MAY_IMPORT = {
     "report": {"report.*", "records", "spec"},
     "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
-    "domains.*": {"domains.*", "seeding", "records", "listing", "decoding"},
+    "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
+    "domains.torchvision": {
+        *("domains.base", "domains.splits", "listing", "decoding", "registry", "host", "reach"),
+    },
     "backbones.base": {"backbones.published"},
     "backbones.published": set(),
     "backbones.*": {"backbones.base", "backbones.published"},
@@ -56,7 +61,7 @@ MAY_IMPORT = {
     "counting": set(),
     "dead_units": set(),
     "metrics": set(),
-    "weights": {"backbones.base", "backbones.published", "records", "spec"},
+    "weights": {"backbones.base", "reach", "records", "spec"},
     "architectures": {"backbones", "backbones.base", "spec"},
     "rows": {"records"},
     "activations": {"backbones.base", "domains.base", "rows", "spec"},
@@ -98,7 +103,12 @@ MAY_IMPORT = {
     "engines": set(),
     "engines.*": {"fitting"},
     # what people call
-    "inspection": {"decoding", "listing", "yaml_source"},
+    "inspection": {
+        *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
+    },
+    "domain_inspection": {
+        *("domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
+    },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
         *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
@@ -118,10 +128,15 @@ MAY_IMPORT = {
 }
 """Module -> the modules of the package that it may import, now or later in a function."""
 
+for allowed in MAY_IMPORT.values():
+    if "spec" in allowed:
+        allowed.add("choices")  # one vocabulary in two files
+
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
+    "inspection",
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300

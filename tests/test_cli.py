@@ -124,11 +124,11 @@ def same_metrics(first: Lab, second: Lab) -> bool:
 def test_help_lists_the_commands(capsys):
     assert call("--help") == 0
     shown = capsys.readouterr().out
-    for command in ("plan", "run", "report", "status", "doctor"):
+    for command in ("plan", "run", "report", "status", "data", "doctor"):
         assert f"│ {command} " in shown
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "report", "status", "doctor"])
+@pytest.mark.parametrize("command", ["plan", "run", "report", "status", "data", "doctor"])
 def test_every_command_has_a_help_of_its_own(capsys, command):
     assert call(command, "--help") == 0
     assert f"transfer-lab {command}" in capsys.readouterr().out
@@ -178,6 +178,24 @@ def test_what_preflight_refuses_is_exit_code_2_and_trains_nothing(lab, capsys, v
     assert f"{lab.experiment}:{line}:18: regimes.linear_probe.lrr: " in capsys.readouterr().err
     assert lab.records() == {}
     assert not (lab.reports / "tiny").exists()
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [((), "fetch it with --download"), (("--download",), "The original URL is broken")],
+)
+def test_data_are_fetched_only_when_asked(lab, capsys, verb, options, reason):
+    domain = f"torchvision: {{name: StanfordCars, root: {lab.folder}}}"
+    text = TINY_YAML.replace(
+        "latin: {letters: ABCD, train_per_class: 8, test_per_class: 6}", domain
+    )
+    write_tiny(lab.folder, text.replace("source: latin", "source: torchvision"))
+    assert call(*lab.words(verb, *options)) == 2
+    told = capsys.readouterr().err
+    assert reason in told
+    assert f"{lab.experiment}:5:" in told
+    assert told.count("domains.torchvision: ") == 1
 
 
 def test_a_missing_file_is_exit_code_2(lab, capsys):

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import ENVIRONMENT, TINY_YAML, write_tiny
+from transfer_lab.choices import Architecture, Regime
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.plan import plan
-from transfer_lab.spec import Architecture, Experiment, Fit, Pretrain, Regime
+from transfer_lab.spec import Experiment, Fit, Pretrain
 from transfer_lab.yaml_source import ConfigError
 
 BROKEN = """\

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.photos import photos
+from tests.published_sets import handwriting
 from tests.toys import Blocks, drawn
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
@@ -21,6 +22,7 @@ RENDERED = (*BALANCED, "scenes")
 OPTIONS = dict.fromkeys(BALANCED, SMALL) | {
     "scenes": {"images": 120},
     "folder": {"root": photos()},
+    "torchvision": {"name": "MNIST", "root": handwriting()},
 }
 NAMES = list(DOMAINS)
 

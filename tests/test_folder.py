@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,8 @@ from tests.photos import CLASSES, fill, photos, picture
 from transfer_lab import decoding
 from transfer_lab.config import load_experiment
 from transfer_lab.decoding import BrokenImageError, decode
+from transfer_lab.domains import folder
 from transfer_lab.domains.folder import Folder
-from transfer_lab.inspection import inspect
 from transfer_lab.listing import DataUnavailable, list_images
 from transfer_lab.plan import plan
 from transfer_lab.preflight import preflight
@@ -322,6 +320,87 @@ def test_preflight_reads_every_image_once_and_names_those_it_cannot_read(tmp_pat
     assert str(broken / "wood" / "3.jpg") in message
 
 
+def with_broken(folder: Path, per_class: int = 10) -> Path:
+    """Photographs of which one of every class cannot be read, each for another reason."""
+    fill(folder, per_class)
+    (folder / "bay" / "0.jpg").write_bytes(b"")
+    (folder / "city" / "1.jpg").write_bytes(b"not an image")
+    whole = (folder / "wood" / "2.jpg").read_bytes()
+    (folder / "wood" / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def test_broken_files_can_be_left_out_of_pool_and_test_set(tmp_path):
+    skipping = Folder(16, root=str(with_broken(tmp_path / "a")), broken="skip")
+    paths = {file.path for files in skipping.files.values() for file in files}
+    assert skipping.set_aside == 3
+    assert len(paths) == 27
+    assert not paths & {tmp_path / "a" / p for p in ("bay/0.jpg", "city/1.jpg", "wood/2.jpg")}
+    for part in ("train", "test"):
+        assert len(skipping.make_images(part)) == len(skipping.labels(part))
+    clean = with_broken(tmp_path / "b")
+    for name in ("bay/0.jpg", "city/1.jpg", "wood/2.jpg"):
+        (clean / name).unlink()
+    assert skipping.identity == Folder(16, root=str(clean)).identity
+    assert Folder(16, root=str(clean), broken="skip").set_aside == 0
+
+
+def test_subsets_without_broken_files_are_nested_and_every_image_has_its_label(tmp_path):
+    skipping = Folder(16, root=str(with_broken(tmp_path)), broken="skip")
+    drawn = []
+    for per_class in (3, 5):
+        split = skipping.draw(per_class=per_class, val_fraction=0.2, batch_size=4, seed=3)
+        drawn.append(set(split.train) | set(split.val))
+        assert np.bincount(skipping.section_labels("train")).min() == per_class - 1
+    assert drawn[0] < drawn[1]
+    for file, image, label in zip(
+        skipping.files["train"],
+        skipping.make_images("train"),
+        skipping.labels("train"),
+        strict=True,
+    ):
+        assert file.label == skipping.classes[label]
+        assert np.array_equal(image, decode(file.path, 16))
+
+
+def test_which_files_can_be_read_is_found_once_for_all_runs(tmp_path, monkeypatch):
+    def skipping() -> Folder:
+        domain = Folder(16, root=str(tmp_path / "root"), broken="skip")
+        domain.cache = tmp_path / "cache"
+        return domain
+
+    with_broken(tmp_path / "root")
+    first = skipping()
+    first.prepare_data()
+    monkeypatch.setattr(folder, "decode_all", lambda *_: pytest.fail("decoded again"))
+    again = skipping()
+    again.prepare_data()
+    assert np.array_equal(again.labels("train"), first.labels("train"))
+
+
+def test_a_class_of_which_too_little_can_be_read_is_refused(tmp_path):
+    root = with_broken(tmp_path, per_class=3)
+    (root / "bay" / "1.jpg").write_bytes(b"")
+    skipping = Folder(16, root=str(root), broken="skip")
+    with pytest.raises(DataUnavailable, match=r"bay \(1 different.*; 4 files that cannot be read"):
+        skipping.labels("train")
+
+
+def test_leaving_files_out_is_part_of_the_run_and_preflight_accepts_it(tmp_path):
+    root = with_broken(tmp_path / "root")
+    refusing = experiment(tmp_path, root)
+    skipping = experiment(tmp_path, f"{root}, broken: skip")
+    assert not set(ids(refusing)) & set(ids(skipping))
+    ((_, message),) = preflight(refusing, tmp_path / "images")
+    assert "files cannot be read: " in message
+    assert message.endswith("or leave them out with broken: skip")
+    assert preflight(skipping, tmp_path / "images") == []
+    assert preflight(skipping) == []
+    ((place, message),) = preflight(experiment(tmp_path, f"{root}, broken: ignore"))
+    assert place == ("domains", "photos", "broken")
+    assert "'refuse' or 'skip'" in message
+
+
 def test_too_many_images_per_class_are_counted_after_the_test_set_is_taken(tmp_path):
     root = fill(tmp_path / "root", per_class=6)
     asked = experiment(tmp_path, root)
@@ -345,34 +424,3 @@ def test_a_folder_that_changes_under_a_run_is_noticed(tmp_path):
 def test_a_test_fraction_that_leaves_a_part_empty_is_refused(fraction):
     with pytest.raises(ValueError, match="test_fraction"):
         Folder(16, root=photos(), test_fraction=fraction)
-
-
-def test_inspection_of_a_clean_folder_finds_nothing_to_mend(capsys):
-    assert inspect(Path(photos()), None, 0.3) == 0
-    told = capsys.readouterr().out
-    assert "3 classes, 30 images: 21 to learn from, 9 to test on" in told
-    assert "at most 7 images per class" in told
-    assert "40 x 30" in told
-
-
-def test_inspection_names_copies_broken_files_and_links(tmp_path, capsys):
-    for part in ("train", "test"):
-        fill(tmp_path / "root" / part, 4)
-    root = tmp_path / "root"
-    (root / "train" / "bay" / "bad.png").write_bytes(b"\x89PNG")
-    os.symlink(saved(tmp_path, "out.jpg", picture(9)), root / "train" / "bay" / "out.jpg")
-    source = fill(tmp_path / "source", 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert inspect(root, source, 0.3) == 1
-    told = capsys.readouterr().out
-    assert "12 in both training pool and test set" in told
-    assert "1 cannot be read" in told
-    assert str(root / "train" / "bay" / "bad.png") in told
-    assert "a link that leads out of the folder" in told
-    assert f"12 in {source} as well" in told
-
-
-def test_inspection_of_no_folder_is_a_readable_refusal(tmp_path):
-    with pytest.raises(ConfigError, match="nowhere"):
-        inspect(tmp_path / "nowhere", None, 0.3)

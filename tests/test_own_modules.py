@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from transfer_lab.architectures import ModuleError, backbone_class, build_backbone
+from transfer_lab.choices import Architecture
 from transfer_lab.config import load_experiment
 from transfer_lab.engines.local import LocalEngine
 from transfer_lab.plan import plan
 from transfer_lab.preflight import preflight
 from transfer_lab.records import RecordStore
-from transfer_lab.spec import Architecture
 from transfer_lab.yaml_source import ConfigError
 
 MODULE = """\

@@ -13,14 +13,16 @@ import torchvision
 from safetensors.torch import save_file
 
 from tests.test_backbone_contracts import SMALL
-from transfer_lab.backbones import BACKBONES, published
-from transfer_lab.backbones.published import HubFile, HuggingFaceFile, reachable
+from transfer_lab import reach
+from transfer_lab.backbones import BACKBONES
+from transfer_lab.backbones.published import HubFile, HuggingFaceFile
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.torchvision import Torchvision
 from transfer_lab.backbones.vgg16 import VGG16
+from transfer_lab.choices import Weights
 from transfer_lab.config import load_experiment
 from transfer_lab.preflight import preflight
-from transfer_lab.spec import Weights
+from transfer_lab.reach import reachable
 from transfer_lab.weights import WeightsError, check_published, find, load_published
 from transfer_lab.yaml_source import ConfigError
 
@@ -233,9 +235,10 @@ def test_absent_weights_are_told_with_their_address_and_place(empty_caches, libr
 
 def test_offline_a_download_is_refused_within_a_second(empty_caches, monkeypatch):
     def hang(*_, **__):
-        time.sleep(30)
+        time.sleep(3)
+        raise OSError("timed out")
 
-    monkeypatch.setattr(published.socket, "create_connection", hang)
+    monkeypatch.setattr(reach.socket, "create_connection", hang)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with torch.device("meta"):
@@ -247,7 +250,7 @@ def test_offline_a_download_is_refused_within_a_second(empty_caches, monkeypatch
 
 
 def test_an_unknown_host_is_not_reachable(monkeypatch):
-    monkeypatch.setattr(published.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(reach.urllib.request, "getproxies", dict)
     assert not reachable("https://nowhere.invalid/file")
 
 

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from tests.builders import ENVIRONMENT, choice, experiment, tiny_run
 from transfer_lab import spec
+from transfer_lab.choices import Choice
 from transfer_lab.plan import parents_of, plan, runs_of
 from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Choice, Fit, Run
+from transfer_lab.spec import Fit, Run
 
 RUN_CHANGES = {
     "domain": [choice("latin"), choice("greek", letters="ABCD")],
@@ -29,6 +30,7 @@ FIT_CHANGES = {
     "min_steps": 1,
     "batch_size": 65,
     "val_fraction": 0.25,
+    "augment": {"flip": True},
 }
 
 

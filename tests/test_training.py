@@ -7,8 +7,9 @@ from itertools import product
 import numpy as np
 import torch
 
+from transfer_lab.choices import Architecture, Choice
 from transfer_lab.records import RecordStore
-from transfer_lab.spec import Architecture, Choice, Fit, Run
+from transfer_lab.spec import Fit, Run
 from transfer_lab.training import build_domain, build_regime
 
 SMALL = {"letters": "ABCD", "train_per_class": 10, "test_per_class": 4}

@@ -60,8 +60,9 @@ class PrefixDomain(L.LightningDataModule):
     Training and validation activations are computed in set-up for fitting, those of the test set
     in set-up for testing, so that neither falls into the fit's time and the test images are not
     read before the fit has ended. `seconds` is what computing them costs, whether this run had to
-    or another run had done it before. With `stop` 0 there is no prefix and the loaders are the
-    domain's own.
+    or another run had done it before. Where training images are augmented, and so differ at every
+    epoch, the prefix runs at every training step. With `stop` 0 there is no prefix and the loaders
+    are the domain's own.
     """
 
     def __init__(
@@ -86,11 +87,16 @@ class PrefixDomain(L.LightningDataModule):
         """Compute what the stage will read."""
         sections = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]
         for section in sections if self.stop else ():
-            if section not in self._outputs:
+            changing = section == "train" and self.domain.augment
+            if section not in self._outputs and not changing:
                 self._outputs[section] = self._computed(section)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled as the domain shuffles its images."""
+        """Shuffled, and augmented, as the domain does it with its images."""
+        if self.stop and self.domain.augment:
+            return self.domain.loader(
+                "train", through=lambda images: prefix_output(self.backbone, self.stop, images)
+            )
         return self.domain.loader("train", self._outputs.get("train"))
 
     def val_dataloader(self) -> DataLoader:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.spec import Architecture
+from transfer_lab.choices import Architecture
 
 
 class ModuleError(ValueError):

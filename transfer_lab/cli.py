@@ -72,6 +72,13 @@ Wandb = Annotated[
         show_default="as the experiment says",
     ),
 ]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download",
+        help="Fetch published datasets and weights that are absent. Without it nothing is fetched.",
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -96,11 +103,12 @@ def plan(
             help="Also show what every regime freezes, stage by stage, and list every cell.",
         ),
     ] = False,
+    download: Download = False,
 ) -> None:
     """Check an experiment fully and say what would run, without running it."""
     from transfer_lab import commands
 
-    commands.plan(experiment, overrides or [], runs, verbose=verbose)
+    commands.plan(experiment, overrides or [], runs, verbose=verbose, download=download)
 
 
 @app.command()
@@ -112,6 +120,7 @@ def run(
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
+    download: Download = False,
 ) -> None:
     """Train what is not stored yet, then write the report.
 
@@ -123,7 +132,15 @@ def run(
     if wandb:
         overrides = [*(overrides or []), f"wandb.mode={wandb}"]
     raise typer.Exit(
-        commands.run(experiment, overrides or [], runs, reports, jobs=jobs, threads=threads)
+        commands.run(
+            experiment,
+            overrides or [],
+            runs,
+            reports,
+            jobs=jobs,
+            threads=threads,
+            download=download,
+        )
     )
 
 
@@ -152,25 +169,38 @@ def status(
 
 @app.command()
 def data(
-    folder: Annotated[
-        Path,
+    place: Annotated[
+        str,
         typer.Argument(
-            metavar="FOLDER", help="`FOLDER/<class>/*` or `FOLDER/{train,test}/<class>/*`."
+            metavar="FOLDER|NAME",
+            help="`FOLDER/<class>/*` or `FOLDER/{train,test}/<class>/*`, or the name of a domain, "
+            "as `digits` or `torchvision:CIFAR10`.",
         ),
     ],
     source: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Also count images that this folder holds as well."),
+        str | None,
+        typer.Option(metavar="FOLDER|NAME", help="Also count images that this holds as well."),
     ] = None,
     test_fraction: Annotated[
-        float,
-        typer.Option(min=0.01, max=0.99, help="Test part of every class, if there is no test/."),
-    ] = 0.3,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Test part of every class, where there is no test set.",
+            show_default="0.3",
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where torchvision's datasets lie.", show_default="data"),
+    ] = None,
+    download: Download = False,
 ) -> None:
-    """Look through a folder of images: classes, sizes, duplicates, and files that are left out."""
+    """Look through a folder or a domain: classes, sizes, duplicates, and files left out."""
     from transfer_lab import inspection
 
-    raise typer.Exit(inspection.inspect(folder, source, test_fraction))
+    how = inspection.Request(test_fraction, root, download)
+    raise typer.Exit(inspection.inspect(place, source, how))
 
 
 @app.command()

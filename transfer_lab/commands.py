@@ -30,12 +30,14 @@ OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
 INTERRUPTED = 130
 
 
-def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None:
+def plan(
+    path: Path, overrides: list[str], runs: Path, *, verbose: bool, download: bool = False
+) -> None:
     """Print the grid: cells, distinct runs, what is stored; refuses what a run would refuse."""
     file = load_experiment(path, overrides)
     from transfer_lab.preflight import preflight
 
-    file.refuse(preflight(file.experiment))
+    file.refuse(preflight(file.experiment, download=download))
     cells = planning.plan(file.experiment)
     work = todo(cells, _store(runs))
     if verbose:
@@ -54,7 +56,14 @@ def plan(path: Path, overrides: list[str], runs: Path, *, verbose: bool) -> None
 
 
 def run(
-    path: Path, overrides: list[str], runs: Path, reports: Path, *, jobs: int | None, threads: int
+    path: Path,
+    overrides: list[str],
+    runs: Path,
+    reports: Path,
+    *,
+    jobs: int | None,
+    threads: int,
+    download: bool = False,
 ) -> int:
     """Train what is missing and write the report; returns the exit code."""
     file = load_experiment(path, overrides)
@@ -66,7 +75,7 @@ def run(
     summary, interrupted = Summary(), False
     if work.runs:
         summary, interrupted = _train(
-            file, cells, work, store, tracker, jobs or host.cores(), threads
+            file, cells, work, store, tracker, jobs or host.cores(), threads, download
         )
     else:
         _say(f"all {len(cells)} cells are stored; nothing to train")
@@ -114,6 +123,7 @@ def _train(
     tracker: Tracker,
     jobs: int,
     threads: int,
+    download: bool,
 ) -> tuple[Summary, bool]:
     """Preflight in a worker, since it needs torch and the parent does not; then the grid."""
     from transfer_lab.engines.local import LocalEngine
@@ -122,7 +132,8 @@ def _train(
     engine = LocalEngine(min(jobs, len(work.runs)), threads)
     try:
         _say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
-        file.refuse(engine.submit(_preflight, file.experiment, store.root / IMAGES).result())
+        images = store.root / IMAGES
+        file.refuse(engine.submit(_preflight, file.experiment, images, download).result())
         with GridProgress(OUT, len(work.runs)) as progress:
             store.warn = progress.say
             tracker.warn = progress.say
@@ -152,11 +163,13 @@ class _Both:
         self.tracker.offer(run.id)
 
 
-def _preflight(experiment: Experiment, cache: Path) -> list[tuple[tuple[str, ...], str]]:
+def _preflight(
+    experiment: Experiment, cache: Path, download: bool
+) -> list[tuple[tuple[str, ...], str]]:
     """Runs in a worker."""
     from transfer_lab.preflight import preflight
 
-    return preflight(experiment, cache)
+    return preflight(experiment, cache, download=download)
 
 
 def _execute(

@@ -13,13 +13,15 @@ from transfer_lab.plan import fits
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
-from transfer_lab.spec import Claim, Experiment, Fit, Pretrain, Scenario, Tracking
+from transfer_lab.spec import Augment, Claim, Experiment, Fit, Pretrain, Scenario, Tracking
 from transfer_lab.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
 _MODELS: dict[KeyPath, type[BaseModel]] = {
     (): Experiment,
     ("fit",): Fit,
+    ("fit", "augment"): Augment,
+    ("pretrain", "augment"): Augment,
     ("pretrain",): Pretrain,
     ("wandb",): Tracking,
 }

@@ -1,4 +1,4 @@
-"""Image files of every kind to RGB bytes of one size. No torch."""
+"""Images of every kind to RGB bytes of one size. No torch."""
 
 from __future__ import annotations
 
@@ -19,21 +19,30 @@ class BrokenImageError(ValueError):
 
 
 def decode(path: Path, size: int) -> np.ndarray:
-    """(3, size, size) uint8: the first frame, upright, on white where transparent.
+    """The file's `middle_square`.
 
-    The middle square is kept and resized with antialiasing. Raises BrokenImageError for a file
-    that is empty, truncated, no image, or larger than MAX_PIXELS.
+    Raises BrokenImageError for a file that is empty, truncated, no image, or larger than
+    MAX_PIXELS.
     """
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, a decompression bomb?")
             image.draft(None, (2 * size, 2 * size))  # lets JPEG skip detail that is averaged away
-            upright = ImageOps.exif_transpose(_first_frame(image))
-            square = ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BILINEAR)
+            return middle_square(image, size)
     except Exception as error:  # a foreign parser on a foreign file may raise anything
         reason = "the file is empty" if _is_empty(path) else str(error) or type(error).__name__
         raise BrokenImageError(f"{path}: {reason}") from error
+
+
+def middle_square(image: Image.Image, size: int) -> np.ndarray:
+    """(3, size, size) uint8 of an open image: how every domain of foreign images resizes.
+
+    The first frame, upright, on white where transparent; its middle square, resized with
+    antialiasing.
+    """
+    upright = ImageOps.exif_transpose(_first_frame(image))
+    square = ImageOps.fit(_rgb(upright), (size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 

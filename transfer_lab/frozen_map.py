@@ -11,11 +11,12 @@ from torch import nn
 
 from transfer_lab.architectures import build_backbone
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.choices import Architecture, Regime
 from transfer_lab.counting import parameter_count
 from transfer_lab.plan import fits
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.spec import Architecture, Experiment, Regime
+from transfer_lab.spec import Experiment
 
 _CLASSES = 2
 _FROZEN, _LEARNS = "frozen", "learns"

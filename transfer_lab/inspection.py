@@ -1,9 +1,10 @@
-"""What a folder of images holds, before anything is trained on it. No torch."""
+"""What a folder or a domain holds, before anything is trained on it. No torch for a folder."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,72 +13,135 @@ from rich.console import Console
 from tabulate import tabulate
 
 from transfer_lab.decoding import BrokenImageError, decode_all
+from transfer_lab.domains import DOMAINS
 from transfer_lab.listing import ImageFile, Listing, list_images
+from transfer_lab.registry import suggest
 from transfer_lab.yaml_source import ConfigError
 
 _OUT = Console(highlight=False)
 _NAMED = 20
 _PROBE = 32
 _BAR = 24
+TEST_FRACTION = 0.3
 
 Parts = Mapping[str, Sequence[ImageFile]]
 
 
-def inspect(folder: Path, source: Path | None, test_fraction: float) -> int:
+@dataclass(frozen=True)
+class Request:
+    """The part of a class that becomes the test set, where published data lie, and whether they
+    are fetched."""
+
+    test_fraction: float | None = None
+    root: str | None = None
+    download: bool = False
+
+
+def inspect(place: str, source: str | None = None, how: Request | None = None) -> int:
     """Print classes, sizes, duplicates and files left out; returns 1 if something needs a hand.
 
-    Raises ConfigError for a folder that cannot be used at all.
+    `place` and `source` are folders, or names of domains. Raises ConfigError for what cannot be
+    used at all.
     """
-    listing = _listed(folder)
-    parts = listing.divided(test_fraction)
-    _say(_classes(listing, parts))
-    broken = _broken(listing)
-    copies = _shared(parts["train"], parts["test"])
-    problems = [
-        *_named("cannot be read and would be refused", broken),
-        *_named("left out", [f"{path}: {reason}" for path, reason in listing.set_aside]),
-        *_named("in both training pool and test set (copies)", copies),
-    ]
+    how = how or Request()
+    for name in (place, source):
+        if name and _is_name(name) and Path(name).is_dir():
+            _say(f"{name}: the domain; the folder of that name is ./{name}")
+    problems = _of_domain(place, how) if _is_name(place) else _of_folder(place, how)
     if source is not None:
-        pair = _shared(_listed(source).files, listing.files)
-        problems += _named(f"in {source} as well (copies)", pair)
-    if listing.ignored:
-        _say(f"{listing.ignored} hidden files or files that are no images were passed over")
-    _say(f"content {listing.fingerprint}")
+        problems += _named(f"in {source} as well (copies)", _pairs(place, source, how))
     for line in problems:
         _say(line)
     return 1 if problems else 0
 
 
-def _listed(folder: Path) -> Listing:
+def _is_name(place: str) -> bool:
+    """A domain's name; a folder that is called the same is meant when written `./name`."""
+    return place.partition(":")[0] in _names()
+
+
+def _names() -> list[str]:
+    return [name for name, entry in DOMAINS.items() if not entry.in_folder]
+
+
+def _of_folder(folder: str, how: Request) -> list[str]:
+    listing = _listed(folder)
+    parts = listing.divided(how.test_fraction or TEST_FRACTION)
+    counts = {part: Counter(file.label for file in files) for part, files in parts.items()}
+    _say(_classes(listing.classes, counts))
+    _say(_span(_sizes(listing)) or "no image could be opened")
+    if listing.ignored:
+        _say(f"{listing.ignored} hidden files or files that are no images were passed over")
+    _say(f"content {listing.fingerprint}")
+    aside = [f"{path}: {reason}" for path, reason in listing.set_aside]
+    copies = _shared(parts["train"], parts["test"])
+    return [
+        *_named("cannot be read: refused, or left out with broken: skip", _broken(listing)),
+        *_named("left out", aside),
+        *_named("in both training pool and test set (copies)", copies),
+    ]
+
+
+def _of_domain(name: str, how: Request) -> list[str]:
+    from transfer_lab import domain_inspection as domains
+
+    domain = domains.named_domain(name, **asdict(how))
+    found = domains.contents(domain)
+    _say(_classes(domain.classes, domains.counts(domain)))
+    _say(_span(domain.original_sizes()) or "rendered at any size")
+    return _named("in both training pool and test set (copies)", domains.copies_in_test(found))
+
+
+def _pairs(place: str, source: str, how: Request) -> list[str]:
+    """Images that the source holds too: by the files of two folders, else by their pixels."""
+    if not _is_name(place) and not _is_name(source):
+        return _shared(_listed(source).files, _listed(place).files)
+    from transfer_lab import domain_inspection as domains
+
+    found = [
+        domains.contents(
+            domains.named_domain(name, **asdict(how))
+            if _is_name(name)
+            else domains.folder_domain(name)
+        )
+        for name in (place, source)
+    ]
+    return domains.shared(*found)
+
+
+def _listed(folder: str) -> Listing:
     try:
         return list_images(folder)
     except RuntimeError as error:
-        raise ConfigError([str(error)]) from error
+        hint = (
+            ""
+            if Path(folder).exists()
+            else f"; no domain has this name either: {suggest(folder, _names())}"
+        )
+        raise ConfigError([f"{error}{hint}"]) from error
 
 
-def _classes(listing: Listing, parts: Parts) -> str:
-    counts = {part: Counter(file.label for file in files) for part, files in parts.items()}
+def _classes(classes: Sequence[str], counts: Mapping[str, Counter[str]]) -> str:
     most = max(counts["train"].values())
     rows = [
         (name, pool := counts["train"][name], counts["test"][name], "#" * (_BAR * pool // most))
-        for name in listing.classes
+        for name in classes
     ]
-    test = sum(counts["test"].values())
+    learning, test = (sum(counts[part].values()) for part in ("train", "test"))
     share = max(counts["test"].values()) / test
     return "\n".join(
         [
             tabulate(rows, headers=("class", "training pool", "test", ""), disable_numparse=True),
-            f"{len(listing.classes)} classes, {len(listing.files)} images: "
-            f"{len(parts['train'])} to learn from, {test} to test on",
+            f"{len(classes)} classes, {learning + test} images: "
+            f"{learning} to learn from, {test} to test on",
             f"largest class: {100 * share:.1f} % of the test set",
-            f"at most {min(counts['train'].values())} images per class can be asked for",
-            _sizes(listing),
+            f"at most {min(counts['train'][name] for name in classes)} images per class can be "
+            "asked for",
         ]
     )
 
 
-def _sizes(listing: Listing) -> str:
+def _sizes(listing: Listing) -> list[tuple[int, int]]:
     sizes = []
     for file in listing.files:
         try:
@@ -85,8 +149,12 @@ def _sizes(listing: Listing) -> str:
                 sizes.append(image.size)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             continue  # named below among the files that cannot be read
+    return sizes
+
+
+def _span(sizes: Sequence[tuple[int, int]]) -> str:
     if not sizes:
-        return "no image could be opened"
+        return ""
     low, middle, high = np.percentile(sizes, (0, 50, 100), axis=0).astype(int)
     return (
         f"width x height: {low[0]} x {low[1]} to {high[0]} x {high[1]}, "

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +50,20 @@ class Listing:
         files are called."""
         lines = [f"{file.part} {file.label!r} {file.sha256}" for file in self.files]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def only(self, wanted: Iterable[bool]) -> Listing:
+        """The listing with the wanted files alone; raises DataUnavailable where too few of a class
+        are left."""
+        files = tuple(file for file, keep in zip(self.files, wanted, strict=True) if keep)
+        split = any(file.part for file in self.files)
+        try:
+            _check(self.root, self.classes, files, split)
+        except DataUnavailable as error:
+            count = len(self.files) - len(files)
+            raise DataUnavailable(
+                f"{error}; {count} files that cannot be read are left out"
+            ) from None
+        return replace(self, files=files)
 
     def divided(self, test_fraction: float) -> dict[str, tuple[ImageFile, ...]]:
         """Training pool and test set: the folder's own, or a stratified split by content.

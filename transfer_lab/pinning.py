@@ -22,6 +22,9 @@ def pin_contents(data: Mapping, base: Path) -> list[Problem]:
         kind = choice["kind"]
         if isinstance(kind, str) and kind in DOMAINS and DOMAINS[kind].in_folder:
             problems += [((*place,), text) for place, text in _pin_folder(name, choice)]
+        elif "root" in choice["options"]:
+            # Published data are the same wherever they lie.
+            choice["root"] = choice["options"].pop("root")
     for name, choice in choices(data, "backbones"):
         problems += _pin_module(name, choice, base)
         if isinstance(choice.get("pretrained"), dict) and "file" in choice["pretrained"]:

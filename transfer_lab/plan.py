@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import product
 
+from transfer_lab.choices import Choice, Weights
 from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Cell, Choice, Experiment, Run, Weights
+from transfer_lab.spec import Cell, Experiment, Run
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:

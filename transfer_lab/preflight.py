@@ -13,12 +13,13 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from transfer_lab.architectures import ModuleError, backbone_class
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.choices import Architecture, Choice, Weights
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.splits import SubsetError, check_per_class
 from transfer_lab.plan import fits
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
-from transfer_lab.spec import Architecture, Choice, Experiment, Weights
+from transfer_lab.spec import Experiment
 from transfer_lab.weights import WeightsError, check_published, find
 
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
@@ -34,9 +35,9 @@ def preflight(
     Constructs every domain, makes its images once if there is a `cache` to keep them, and
     constructs every regime on every backbone (without its memory): what they refuse is refused
     here, and no run has to wait for images. Ready-made weights are read and compared with their
-    backbone; with `download`, what is published and absent is fetched.
+    backbone; with `download`, weights and datasets that are published and absent are fetched.
     """
-    counts, problems = _check_domains(experiment, cache)
+    counts, problems = _check_domains(experiment, cache, download)
     problems += _check_sizes(experiment, counts)
     problems += _check_models(experiment, download)
     return list(dict.fromkeys(problems))
@@ -85,7 +86,7 @@ def _build(
 
 
 def _check_domains(
-    experiment: Experiment, cache: Path | None
+    experiment: Experiment, cache: Path | None, download: bool
 ) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
@@ -94,6 +95,8 @@ def _check_domains(
         domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
         problems += wrong
         try:
+            if domain is not None and download:
+                domain.fetch()
             if domain is not None and cache is not None:
                 domain.cache = cache
                 domain.prepare_data()

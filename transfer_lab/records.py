@@ -38,6 +38,7 @@ class Record(BaseModel):
     n_val: int | None = None
     n_test: int | None = None
     test_copies: int | None = None
+    set_aside: int | None = None
 
     test_accuracy: float | None = None
     test_balanced_accuracy: float | None = None
@@ -93,7 +94,7 @@ class Record(BaseModel):
 COLUMNS = tuple(
     """
     experiment scenario size similarity source target
-    per_class n_train n_val n_test test_copies num_classes
+    per_class n_train n_val n_test test_copies set_aside num_classes
     backbone regime regime_kind options seed status error_kind error run_id init_id
     test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
     predicted_classes commonest_prediction dead_units

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from transfer_lab.choices import Architecture, Choice, Regime, Spec, Weights
 
 PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -27,76 +34,22 @@ Size = Literal["small", "large"]
 Similarity = Literal["similar", "dissimilar"]
 
 
-class Spec(BaseModel):
-    """Base of all specifications: frozen, and an unknown key is an error."""
+class Augment(Spec):
+    """Random changes of training images, anew for every image at every epoch; evaluation never
+    sees them.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Choice(Spec):
-    """One registered kind and the options that go to its constructor, and nowhere else."""
-
-    kind: str
-    options: dict[str, JsonValue] = {}
-    root: str | None = Field(None, exclude=True)
-    """Where the data lie on this machine; what they hold is in `options`, and that alone counts."""
-
-    @property
-    def arguments(self) -> dict[str, JsonValue]:
-        """All keyword arguments of the constructor."""
-        return self.options | ({} if self.root is None else {"root": self.root})
-
-    @property
-    def label(self) -> str:
-        """The kind and every option that was set, so that no variant hides behind a plain name."""
-        return _label(self.kind, self.options)
-
-
-class Weights(Spec):
-    """Ready-made weights that a backbone starts from: those published for ImageNet, or a file."""
-
-    origin: Literal["imagenet", "file"]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    path: str | None = Field(None, exclude=True)
-    """Where the file lies on this machine; only its content counts."""
-
-    @property
-    def id(self) -> str:
-        """What a record names as the start: the origin, or the beginning of the file's hash."""
-        return self.sha256[:16] if self.sha256 else self.origin
-
-    @property
-    def label(self) -> str:
-        """The name people know them by."""
-        return Path(self.path).stem if self.path else self.origin
-
-
-class Architecture(Choice):
-    """A backbone: a registered kind or a class of the user's own, and what it is pretrained on.
-
-    `pretrained` is `run` (a source run of the lab's own), `none` (only regimes that need no source
-    are planned) or weights. It is not part of the architecture's identity: a network trained from
-    scratch is the same whatever weights exist for it.
+    `flip`: left and right are swapped for half of the images. `shift`: moved by up to this part of
+    the side (a pixel at least) in both directions.
     """
 
-    module: str | None = Field(None, exclude=True)
-    """Path of the user's own Python file; `code` is its hash, and that alone counts."""
-    code: str | None = None
-    pretrained: Literal["run", "none"] | Weights = Field("run", exclude=True)
+    flip: Annotated[bool, Field(strict=True)] = False
+    shift: Float = Field(0, ge=0, lt=1)
 
-    @property
-    def label(self) -> str:
-        """As for every choice, and where the weights come from if that is not a source run."""
-        if self.pretrained == "run":
-            return super().label
-        start = "none" if self.pretrained == "none" else self.pretrained.label
-        return _label(self.kind, self.options | {"pretrained": start})
-
-
-class Regime(Choice):
-    """A regime and the backbones it is meant for; all of them unless `on` names some."""
-
-    on: tuple[str, ...] | None = Field(None, exclude=True)
+    @model_validator(mode="after")
+    def _changes_something(self) -> Augment:
+        if not self.flip and not self.shift:
+            raise ValueError("it would change nothing; name 'flip: true' or a 'shift'")
+        return self
 
 
 class Fit(Spec):
@@ -110,15 +63,24 @@ class Fit(Spec):
     min_steps: Int = Field(0, ge=0)
     batch_size: Int = Field(64, ge=2)
     val_fraction: Float = Field(0.2, ge=0, lt=1)
+    augment: Augment | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A budget without augmentation is written, and so hashed, as if there were none."""
+        return {k: v for k, v in handler(self).items() if k != "augment" or v is not None}
 
 
 class Pretrain(Fit):
-    """The source run: a `from_scratch` run on the source domain."""
+    """The source run: a `from_scratch` run on the source domain.
+
+    Its budget and its augmentation are its own and not those of the target.
+    """
 
     per_class: PerClass = "all"
     seed: Seed = 0
     per_seed: Annotated[bool, Field(strict=True)] = False
-    options: dict[str, JsonValue] = {}
+    options: dict[str, JsonValue] = Field({})
 
     @property
     def fit(self) -> Fit:
@@ -184,7 +146,7 @@ class Experiment(Spec):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     fit: Fit = Fit()
     pretrain: Pretrain = Pretrain()
-    claims: dict[Slug, Claim] = {}
+    claims: dict[Slug, Claim] = Field({})
     wandb: Tracking = Tracking()
 
     @field_validator("backbones")
@@ -253,15 +215,3 @@ class Cell(Spec):
     regime: str
     seed: Seed
     run: Run
-
-
-def _label(kind: str, options: Mapping[str, JsonValue]) -> str:
-    rest = dict(options)
-    if "name" in rest:
-        kind = f"{kind}:{rest.pop('name')}"
-    inner = ", ".join(f"{key}={_plain(value)}" for key, value in rest.items())
-    return f"{kind}({inner})" if inner else kind
-
-
-def _plain(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -14,6 +14,7 @@ import torch
 
 from transfer_lab import host
 from transfer_lab.architectures import build_backbone
+from transfer_lab.choices import Weights
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
@@ -25,7 +26,7 @@ from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.rows import RowStore
 from transfer_lab.seeding import derive
-from transfer_lab.spec import Run, Weights
+from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
 
@@ -86,6 +87,7 @@ def build_domain(run: Run, cache: Path | None) -> ImageDomain:
         val_fraction=run.fit.val_fraction,
         batch_size=run.fit.batch_size,
         seed=run.seed,
+        augment=run.fit.augment,
     )
     return domain
 
@@ -155,6 +157,7 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
         "n_val": len(domain.split.val),
         "n_test": len(domain.labels("test")),
         "test_copies": domain.copies,
+        "set_aside": domain.set_aside,
         "val_accuracy": last.get("val_accuracy"),
         "train_accuracy": last.get("train_accuracy"),
         "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),

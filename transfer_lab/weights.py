@@ -14,9 +14,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.published import reachable
+from transfer_lab.choices import Weights
+from transfer_lab.reach import reachable
 from transfer_lab.records import write_atomically
-from transfer_lab.spec import Weights
 
 _NESTED = ("state_dict", "model", "model_state_dict")
 _OPTIONAL = "num_batches_tracked"

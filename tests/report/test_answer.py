@@ -141,6 +141,16 @@ def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():
     ]
 
 
+def test_files_that_were_left_out_are_a_warning_on_top():
+    grid = Grid(experiment(corners=SMALL, seeds=2)).finish(set_aside=1234, test_copies=None)
+    warned = [
+        b for b in head(Study.of(grid.experiment, grid.frame, {}, "report")).blocks if b.warning
+    ]
+    assert [block.text for block in warned] == [
+        "Files of cyrillic that cannot be read, left out of its training pool and test set: 1,234."
+    ]
+
+
 def test_head_bears_the_title_or_else_the_name():
     made = study({"lp_ft": [0.2]})
     assert head(made).title == "Cyrillic letters from two sources"

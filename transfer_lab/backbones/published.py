@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
-
-_PATIENCE_S = 0.8
 
 
 @dataclass(frozen=True)
@@ -80,24 +75,3 @@ class HuggingFaceFile:
 
 
 Published = HubFile | HuggingFaceFile
-
-
-def reachable(url: str) -> bool:
-    """Whether the host answers within a second, name lookup included; a proxy is taken at its
-    word."""
-    if urllib.request.getproxies().get(urlparse(url).scheme):
-        return True
-    answered = threading.Event()
-
-    def connect() -> None:
-        try:
-            socket.create_connection((urlparse(url).hostname, 443), timeout=_PATIENCE_S).close()
-        except OSError:
-            return
-        answered.set()
-
-    # A thread, because a name lookup cannot be given a time-out.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(_PATIENCE_S)
-    return answered.is_set()

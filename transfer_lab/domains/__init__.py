@@ -7,7 +7,7 @@ from transfer_lab.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class DomainEntry(Entry):
-    """A domain's class, and whether its images lie in a folder (its `root`) on this machine."""
+    """A domain's class, and whether it is what a folder (its `root`) holds on this machine."""
 
     in_folder: bool = False
 
@@ -24,5 +24,6 @@ DOMAINS = Registry(
         "other_scenes": DomainEntry("scenes:OtherScenes"),
         "digits": DomainEntry("digits:Digits"),
         "folder": DomainEntry("folder:Folder", in_folder=True),
+        "torchvision": DomainEntry("torchvision:TorchvisionDataset", family=True),
     },
 )

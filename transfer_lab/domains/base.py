@@ -12,9 +12,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from transfer_lab.domains.arrays import digest, stored_array
-from transfer_lab.domains.batches import batches
+from transfer_lab.domains.augmentation import Augmentation
+from transfer_lab.domains.batches import Change, batches
 from transfer_lab.domains.splits import Split, nested_subset
 from transfer_lab.seeding import derive
+from transfer_lab.spec import Augment
 
 Part = Literal["train", "test"]
 Section = Literal["train", "val", "test"]
@@ -40,7 +42,8 @@ class ImageDomain(L.LightningDataModule):
         self.image_size = image_size
         self.cache: Path | None = None
         self.split: Split | None = None
-        self.batch_size, self.order_seed = 64, 0
+        self.batch_size, self.seed = 64, 0
+        self.augment: Augment | None = None
         self._images: dict[Part, tuple[np.ndarray, float]] = {}
 
     @property
@@ -62,19 +65,36 @@ class ImageDomain(L.LightningDataModule):
         return len(self.classes)
 
     def draw(
-        self, *, per_class: int | Literal["all"], val_fraction: float, batch_size: int, seed: int
+        self,
+        *,
+        per_class: int | Literal["all"],
+        val_fraction: float,
+        batch_size: int,
+        seed: int,
+        augment: Augment | None = None,
     ) -> Split:
-        """Choose this seed's subset and batch order; neither depends on regime or backbone.
+        """Choose this seed's subset, batch order and random changes of the training images; none
+        depends on regime or backbone.
 
         Raises SubsetError where a class has too few images.
         """
         self.split = nested_subset(self.labels("train"), per_class, val_fraction, seed)
-        self.batch_size, self.order_seed = batch_size, derive(seed, "batches")
+        self.batch_size, self.seed, self.augment = batch_size, seed, augment
         return self.split
 
     @property
-    def copies(self) -> int:
-        """Test images that the training pool holds as well; rendered ones have none."""
+    def copies(self) -> int | None:
+        """Test images that the training pool holds as well, if that is known; rendered ones have
+        none."""
+        return 0
+
+    def original_sizes(self) -> list[tuple[int, int]]:
+        """Width and height of some of the images as they were taken; none for rendered ones."""
+        return []
+
+    @property
+    def set_aside(self) -> int:
+        """Images that could not be read and were left out of training pool and test set."""
         return 0
 
     @property
@@ -92,6 +112,9 @@ class ImageDomain(L.LightningDataModule):
         part, index = self._place(section)
         images, seconds = self._stored(part)
         return seconds * len(index) / len(images)
+
+    def fetch(self) -> None:
+        """Download the data if they are published and absent; raises DataUnavailable."""
 
     def prepare_data(self) -> None:
         """Make all images once, into the stored arrays that every run and process maps.
@@ -113,20 +136,32 @@ class ImageDomain(L.LightningDataModule):
         """The fixed test set."""
         return self.loader("test")
 
-    def loader(self, section: Section, outputs: np.ndarray | None = None) -> DataLoader:
+    def loader(
+        self,
+        section: Section,
+        outputs: np.ndarray | None = None,
+        *,
+        through: Change | None = None,
+    ) -> DataLoader:
         """Batches of (images, labels), or of (outputs, labels) if a prefix's outputs for the whole
-        part are given, in the part's order.
+        part are given, in the part's order; `through`: the prefix itself, for images that change
+        at every epoch.
 
-        Shuffled for training, in order otherwise.
+        Shuffled, and augmented if the draw says so, for training; in order and as they are
+        otherwise.
         """
         images, index, _ = self.source_of(section)
         training = section == "train"
+        changes = [through] if through else []
+        if training and outputs is None and self.augment:
+            changes.insert(0, Augmentation(self.augment, derive(self.seed, "augment")))
         return batches(
             images if outputs is None else outputs,
             self.section_labels(section),
             index=index,
             batch_size=self.batch_size if training else _EVAL_BATCH,
-            shuffle_seed=self.order_seed if training else None,
+            shuffle_seed=derive(self.seed, "batches") if training else None,
+            changes=changes,
         )
 
     def source_of(self, section: Section) -> tuple[np.ndarray, np.ndarray, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 class EvenBatches(Sampler[torch.Tensor]):
@@ -35,15 +37,23 @@ class EvenBatches(Sampler[torch.Tensor]):
 
 
 class _Indexed(Dataset):
-    def __init__(self, inputs: np.ndarray | torch.Tensor, index: np.ndarray, labels: torch.Tensor):
-        self.inputs, self.index, self.labels = inputs, index, labels
+    def __init__(
+        self,
+        inputs: np.ndarray | torch.Tensor,
+        index: np.ndarray,
+        labels: torch.Tensor,
+        changes: Sequence[Change],
+    ):
+        self.inputs, self.index, self.labels, self.changes = inputs, index, labels, changes
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = self.inputs[self.index[batch.numpy()]]
-        return torch.as_tensor(chosen), self.labels[batch]
+        chosen = torch.as_tensor(self.inputs[self.index[batch.numpy()]])
+        for change in self.changes:
+            chosen = change(chosen)
+        return chosen, self.labels[batch]
 
 
 def batches(
@@ -53,12 +63,13 @@ def batches(
     batch_size: int,
     index: np.ndarray | None = None,
     shuffle_seed: int | None = None,
+    changes: Sequence[Change] = (),
 ) -> DataLoader:
     """A loader of (inputs, labels) batches; shuffled anew every epoch if a seed is given.
 
     Example i is `inputs[index[i]]` with `labels[i]`; a memory-mapped `inputs` is read a batch at a
-    time and never copied whole.
+    time and never copied whole. Every batch of inputs passes through the `changes`, in order.
     """
     index = np.arange(len(labels)) if index is None else index
     sampler = EvenBatches(len(labels), batch_size, shuffle_seed)
-    return DataLoader(_Indexed(inputs, index, labels), sampler=sampler, batch_size=None)
+    return DataLoader(_Indexed(inputs, index, labels, changes), sampler=sampler, batch_size=None)

@@ -26,6 +26,9 @@ class Digits(ImageDomain):
     def identity(self) -> dict[str, object]:
         return {"test_images": _TEST_IMAGES}
 
+    def original_sizes(self) -> list[tuple[int, int]]:
+        return [(8, 8)]
+
     def labels(self, part: Part) -> np.ndarray:
         return load_digits().target[_parts()[part]].astype(np.int64)
 

@@ -50,6 +50,23 @@ def nested_subset(
     return Split(np.sort(np.concatenate(train)), np.sort(np.concatenate(val)))
 
 
+def held_out_test(labels: np.ndarray, fraction: float) -> np.ndarray:
+    """Which images of a dataset without a test set become one: the same ones for every seed.
+
+    A fraction of every class, but never all of it and never nothing; raises SubsetError where a
+    class has fewer than two images.
+    """
+    counts = np.bincount(labels)
+    if counts.min() < 2:
+        raise SubsetError("a class has fewer than two images: too few to train and test on")
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label, count in enumerate(counts):
+        order = np.random.default_rng(derive(0, "test", label)).permutation(count)
+        taken = min(count - 1, max(1, round(fraction * count)))
+        chosen[np.flatnonzero(labels == label)[order[:taken]]] = True
+    return chosen
+
+
 def _held_out(n: int, fraction: float) -> np.ndarray:
     """Every (1/fraction)-th position; the last one if that gives none and two are left."""
     steps = np.array([math.floor((i + 1) * fraction + 1e-9) for i in range(-1, n)])

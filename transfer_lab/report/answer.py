@@ -35,7 +35,8 @@ def head(study: Study) -> Section:
         "which transfer regime should I use, what accuracy will I get, and what will it cost?"
     )
     lead = f"Experiment {experiment.name}: {progress}"
-    blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *_copies(study))
+    warnings = (*_copies(study), *_set_aside(study))
+    blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *warnings)
     return Section(experiment.title or experiment.name, blocks)
 
 
@@ -49,6 +50,19 @@ def _copies(study: Study) -> tuple[Paragraph, ...]:
             warning=True,
         )
         for target, copies, tested in found[["test_copies", "n_test"]].max().itertuples()
+    )
+
+
+def _set_aside(study: Study) -> tuple[Paragraph, ...]:
+    """A warning for each target of which files were left out because they cannot be read."""
+    found = study.done[study.done["set_aside"] > 0].groupby("target", sort=False)
+    return tuple(
+        Paragraph(
+            f"Files of {target} that cannot be read, left out of its training pool and test set: "
+            f"{count:,.0f}.",
+            warning=True,
+        )
+        for target, count in found["set_aside"].max().items()
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from transfer_lab.choices import Weights
 from transfer_lab.report.blocks import Bullets, Cell, Section, Table, cell
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import whole
-from transfer_lab.spec import Fit, PerClass, Weights
+from transfer_lab.spec import Fit, PerClass
 
 
 def protocol(study: Study) -> Section:
@@ -37,7 +38,7 @@ def _budget(fit: Fit) -> str:
         epochs += f", or as many more as {fit.min_steps} steps take"
     return (
         f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
-        "images for validation"
+        f"images for validation{_augmentation(fit)}"
     )
 
 
@@ -53,6 +54,14 @@ def _starts(study: Study) -> tuple[str, ...]:
         elif start == "none":
             told.append(f"{choice.label} has no source: only what needs none is run on it.")
     return tuple(told)
+
+
+def _augmentation(fit: Fit) -> str:
+    if fit.augment is None:
+        return ""
+    how = ["flipped left to right for one half"] if fit.augment.flip else []
+    how += [f"shifted by up to {100 * fit.augment.shift:g} %"] if fit.augment.shift else []
+    return f"; training images are randomly {' and '.join(how)}, anew at every epoch"
 
 
 def _source_runs(study: Study) -> str:

@@ -197,7 +197,7 @@ class Run(Spec):
     def title(self) -> str:
         """A short line for people: progress bars and error lists."""
         return (
-            f"{self.domain.kind}/{self.per_class} {self.backbone.kind} "
+            f"{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
             f"{self.regime.kind} seed {self.seed}"
         )
 
@@ -215,3 +215,8 @@ class Cell(Spec):
     regime: str
     seed: Seed
     run: Run
+
+
+def _name(choice: Choice) -> str:
+    """The kind, or the member of a family."""
+    return str(choice.options.get("name", choice.kind))

@@ -160,7 +160,28 @@ def test_a_narrower_vgg16_has_fewer_channels_in_every_layer():
     assert parameter_count(narrow) < parameter_count(full) / 10
 
 
-@pytest.mark.parametrize("width", [0, -1, 5])
-def test_a_width_that_makes_no_network_is_refused(width):
-    with pytest.raises(ValueError, match="width"):
-        VGG16(32, width=width)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("width", value) for value in (0, -1, 5)),
+        *(("grid", value) for value in (0, 8)),
+        *(("dropout", value) for value in (-0.1, 1.0)),
+        *(("cut", value) for value in (0, 1, 20)),
+    ],
+)
+def test_a_vgg16_that_would_be_no_network_is_refused(option, value):
+    with pytest.raises(ValueError, match=option):
+        VGG16(32, **{"width": 0.05, option: value})
+
+
+@pytest.mark.parametrize(("top", "features"), [("pooled", 26), ("flat", 26 * 4), ("dense", 205)])
+def test_vgg16s_tops_give_as_many_features_as_their_names_say(top, features):
+    assert VGG16(64, width=0.05, top=top, grid=2).num_features == features
+
+
+@pytest.mark.parametrize("cut", range(2, 20))
+def test_a_cut_ends_a_stage_after_so_many_layers_of_keras(cut):
+    with torch.device("meta"):
+        vgg16 = VGG16(32, width=0.05, cut=cut)
+    assert cut in vgg16.keras_layers
+    assert len(vgg16.stages) == 6 + (cut not in (4, 7, 11, 15, 19))

@@ -12,7 +12,7 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.published import HubFile
 
 _CONVOLUTIONS = cfgs["D"]
-_DENSE = 4096
+_DENSE, _GRID = 4096, 7
 _COUNTED_BY_KERAS = (nn.Conv2d, nn.MaxPool2d, nn.Flatten, nn.Linear)
 
 
@@ -20,9 +20,12 @@ class VGG16(Backbone):
     """Five convolutional stages, each ended by its max pooling, and what stands on top of them.
 
     Options: `top`: `dense`, torchvision's two hidden dense layers as a sixth stage; `pooled`, the
-    last map averaged; `flat`, the last map of 7 x 7 as one vector. `batch_norm`: torchvision's
+    last map averaged; `flat`, the last map as one vector. `batch_norm`: torchvision's
     vgg16_bn. `width`: factor on all channel and unit counts, for small machines. `cut`: one more
     stage boundary, so that the stages before it hold `model.layers[:cut]` of Keras' VGG16.
+    `grid`: side of the last map as `dense` and `flat` see it; torchvision averages or repeats it to
+    7 x 7, and of small images, whose last map is smaller, repeats are all there would be.
+    `dropout`: share of the dense layers' outputs that training drops.
     With `top: dense` and no other option the parameters are torchvision's vgg16 without its last
     layer.
 
@@ -41,26 +44,33 @@ class VGG16(Backbone):
         batch_norm: bool = False,
         top: Literal["dense", "pooled", "flat"] = "dense",
         cut: int | None = None,
+        grid: int = _GRID,
+        dropout: float = 0.5,
     ):
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), not {dropout}")
+        if not 1 <= grid <= _GRID:
+            raise ValueError(f"grid must lie in 1 to {_GRID}, not {grid}")
         if not 0 < width <= 4:
             raise ValueError(f"width must lie in (0, 4], not {width}")
         config = [c if c == "M" else max(1, round(c * width)) for c in _CONVOLUTIONS]
         layers = make_layers(config, batch_norm=batch_norm)
         stages, self._names = _divide(layers, cut)
         channels = max(1, round(512 * width))
-        num_features = channels * (49 if top == "flat" else 1)
+        num_features = channels * (grid**2 if top == "flat" else 1)
         if top == "dense":
             num_features = max(1, round(_DENSE * width))
-            stages.append(_dense_stage(channels, num_features))
+            stages.append(_dense_stage(channels, num_features, grid, dropout))
             self._names |= {f"classifier.{n}": f"{len(stages) - 1}.{n + 2}" for n in (0, 3)}
         else:
-            stages[-1].extend([nn.AdaptiveAvgPool2d(1 if top == "pooled" else 7), nn.Flatten()])
-        self._full, self._batch_norm = width == 1, batch_norm
+            stages[-1].extend([nn.AdaptiveAvgPool2d(1 if top == "pooled" else grid), nn.Flatten()])
+        self._full = width == 1 and (top != "dense" or grid == _GRID)
+        self._batch_norm = batch_norm
         super().__init__(stages, num_features)
 
     @property
     def published(self) -> HubFile | None:
-        """torchvision's ImageNet-1k weights; there are none for another width."""
+        """torchvision's ImageNet-1k weights; there are none for another width or grid."""
         weights = models.VGG16_BN_Weights if self._batch_norm else models.VGG16_Weights
         return HubFile(weights.IMAGENET1K_V1.url) if self._full else None
 
@@ -99,14 +109,14 @@ def _divide(layers: nn.Sequential, cut: int | None) -> tuple[list[nn.Sequential]
     return stages[:-1], names
 
 
-def _dense_stage(channels: int, units: int) -> nn.Sequential:
+def _dense_stage(channels: int, units: int, grid: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.AdaptiveAvgPool2d(7),
+        nn.AdaptiveAvgPool2d(grid),
         nn.Flatten(),
-        nn.Linear(channels * 49, units),
+        nn.Linear(channels * grid**2, units),
         nn.ReLU(),
-        nn.Dropout(),
+        nn.Dropout(dropout),
         nn.Linear(units, units),
         nn.ReLU(),
-        nn.Dropout(),
+        nn.Dropout(dropout),
     )

@@ -15,6 +15,7 @@ from transfer_lab.report.learning import learning
 from transfer_lab.report.payoff import payoff
 from transfer_lab.report.protocol import protocol
 from transfer_lab.report.provenance import provenance
+from transfer_lab.report.rules import rules
 from transfer_lab.report.study import Study
 from transfer_lab.report.training_time import training_time
 
@@ -23,6 +24,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     claims,
     answer,
     accuracy,
+    rules,
     degenerate,
     training_time,
     payoff,

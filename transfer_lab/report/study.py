@@ -163,6 +163,19 @@ class Study:
         """Test accuracy over seeds, or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
 
+    def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
+        """Test accuracy of every finished seed of one place."""
+        return self._by_seed.get(Place(scenario, backbone, regime), {})
+
+    @cached_property
+    def _by_seed(self) -> dict[Place, dict[int, float]]:
+        found: dict[Place, dict[int, float]] = defaultdict(dict)
+        columns = ("scenario", "backbone", "regime", "seed", "test_accuracy")
+        for *names, seed, score in zip(*(self.done[c] for c in columns), strict=True):
+            if score == score:
+                found[Place(*names)][seed] = score
+        return found
+
     def best(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
         """The regime of highest mean accuracy among those measured; the first of equals."""
         found = {r: self.accuracy(scenario, backbone, r) for r in among}

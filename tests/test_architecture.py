@@ -77,8 +77,8 @@ MAY_IMPORT = {
         "timing",
     },
     "preflight": {
-        *("architectures", "backbones.base", "domains", "domains.splits", "plan", "regimes"),
-        *("registry", "spec", "weights"),
+        *("activations", "architectures", "backbones.base", "domains", "domains.splits"),
+        *("plan", "regimes", "registry", "spec", "weights"),
     },
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")

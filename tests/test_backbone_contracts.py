@@ -7,11 +7,14 @@ import torch
 import torchvision
 
 from tests.toys import drawn
-from transfer_lab.activations import PrefixDomain, prefix_output
+from transfer_lab import rows
+from transfer_lab.activations import PrefixDomain, prefix_key, prefix_output
+from transfer_lab.architectures import build_backbone
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.cnn import pooling_for
 from transfer_lab.backbones.vgg16 import VGG16
+from transfer_lab.choices import Architecture
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.rows import RowStore
 
@@ -84,6 +87,28 @@ def test_the_output_computed_once_equals_the_live_one_at_every_stage(name, tmp_p
                 assert torch.equal(labels, expected)
 
 
+def test_without_room_the_prefix_runs_live_and_gives_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MEMORY_LIMIT", 10)
+    backbone, domain = build("cnn", 12).eval(), drawn()
+    data = PrefixDomain(domain, backbone, 2, RowStore(tmp_path, limit=10))
+    data.setup("fit")
+    data.setup("test")
+    for section in ("val", "test"):
+        pairs = zip(getattr(data, f"{section}_dataloader")(), domain.loader(section), strict=True)
+        for (outputs, _), (inputs, _) in pairs:
+            torch.testing.assert_close(outputs, backbone(inputs, stop=2))
+    assert next(iter(data.train_dataloader()))[0].shape[1:] == outputs.shape[1:]
+
+
+def test_equal_tensors_under_other_options_are_another_prefix():
+    keys = set()
+    for dropout in (0.0, 0.5):
+        choice = Architecture(kind="mlp", options={"width": 8, "dropout": dropout})
+        torch.manual_seed(0)
+        keys.add(prefix_key(build_backbone(choice, 12), 2))
+    assert len(keys) == 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_prefix_in_training_mode_is_refused(name):
     backbone = build(name, 12)
@@ -109,6 +134,17 @@ def test_the_input_transform_centres_bytes_the_same_way_for_every_image(name):
     means = torch.tensor(backbone.mean).view(3, 1, 1)
     stds = torch.tensor(backbone.std).view(3, 1, 1)
     torch.testing.assert_close(prepared, (images(4) / 255 - means) / stds)
+
+
+def test_a_tensor_in_two_stages_is_refused():
+    shared = torch.nn.Linear(4, 4)
+    with pytest.raises(ValueError, match="stage 2 shares a parameter"):
+        Backbone([shared, torch.nn.Sequential(shared)], 4)
+
+
+def test_no_stage_at_all_is_refused():
+    with pytest.raises(ValueError, match="at least one stage"):
+        Backbone([], 4)
 
 
 def test_the_mlp_of_the_articles_has_their_parameters():

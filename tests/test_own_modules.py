@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,7 @@ def test_a_module_that_cannot_be_named_so_is_refused_when_read(folder, module, m
         ("Tiny", "import nowhere_at_all", "cannot be imported .ModuleNotFoundError"),
         ("Tiny", "def (", "cannot be imported .SyntaxError"),
         ("Tiny", "raise SystemError('no')", "cannot be imported .SystemError: no"),
+        ("Tiny", "import sys; sys.exit(3)", "cannot be imported .SystemExit: 3"),
     ],
 )
 def test_a_file_that_gives_no_backbone_is_refused_by_preflight(folder, name, content, message):
@@ -128,6 +130,25 @@ def test_a_file_that_gives_no_backbone_is_refused_by_preflight(folder, name, con
     assert problem[0] == ("backbones", "tiny", "module")
     with pytest.raises(ModuleError, match=message):
         backbone_class(asked.backbones["tiny"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("(self, image_size: int, *, units", "(self, *, units", "takes 1 positional argument"),
+        ("units: int = 4", "units: Unheard = 4", "NameError"),
+        ("num_features=units", "num_features=7", r"num_features is 7, but the last stage .*6"),
+        ("[layers]", "[]", "at least one stage"),
+        ("nn.Linear(3 * image_size**2", "nn.Linear(5", "cannot take images of 12 x 12"),
+        ("        super", "        units / 0\n        super", "ZeroDivisionError"),
+    ],
+)
+def test_a_class_that_does_not_work_is_refused_by_preflight(folder, old, new, message):
+    assert old in MODULE
+    (folder / "nets" / "own.py").write_text(MODULE.replace(old, new))
+    problems = [text for place, text in preflight(loaded(folder)) if place[0] == "backbones"]
+    assert len(problems) == 1
+    assert re.search(message, problems[0])
 
 
 def test_a_module_that_changes_after_it_was_read_is_refused(folder):

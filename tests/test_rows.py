@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transfer_lab import rows as module
-from transfer_lab.rows import RowStore
+from transfer_lab.rows import NoRoomError, RowStore
 
 SHAPE = (40, 3, 2)
 
@@ -139,10 +139,38 @@ def test_what_was_used_longest_ago_makes_room(tmp_path):
     assert {path.stem for path in tmp_path.iterdir()} == {"old", "new", "newest"}
 
 
+def test_an_array_that_is_there_needs_no_more_room_and_evicts_nothing(tmp_path):
+    shape, wanted = (4, 4096), np.arange(4)  # 64 KiB an array
+    asked = []
+
+    def compute(index: np.ndarray) -> np.ndarray:
+        asked.append(len(index))
+        return np.ones((len(index), 4096), np.float32)
+
+    store = RowStore(tmp_path, limit=int(2.5 * 2**16))
+    for _ in range(3):
+        for key in ("first", "second"):
+            store.rows(key=key, shape=shape, wanted=wanted, compute=compute, batch=4)
+    assert asked == [4, 4]
+
+
+def test_what_neither_disk_nor_memory_can_hold_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 100)
+    with pytest.raises(NoRoomError):
+        fetch(RowStore(tmp_path, limit=10), range(10), Source())
+
+
+def test_rows_that_lie_there_without_a_note_are_charged_all_the_same(tmp_path):
+    store = RowStore(tmp_path)
+    fetch(store, range(10), Source())
+    (tmp_path / "k.json").unlink()
+    assert fetch(store, range(10), Source()).seconds > 0
+
+
 def test_more_than_the_limit_lives_in_memory(tmp_path):
     store = RowStore(tmp_path, limit=10)
     assert right(fetch(store, range(10), Source()), range(10))
-    assert not list(tmp_path.glob("*.rows"))
+    assert sum(path.stat().st_blocks for path in tmp_path.glob("*.rows")) == 0
 
 
 def test_an_array_that_is_cleared_while_in_use_stays_right(tmp_path):

@@ -22,6 +22,7 @@ image_size: 12
 scenarios:
   small_similar: {source: latin, target: digits, per_class: 4}
 domains:
+  same: {kind: latin, letters: ABC, train_per_class: 6, test_per_class: 4}
   latin: {letters: ABC, train_per_class: 6, test_per_class: 4}
 backbones:
   own: {kind: mlp, width: 6}
@@ -114,6 +115,8 @@ def test_a_run_from_weights_starts_there_and_its_record_says_so(path):
     ("old", "new", "message"),
     [
         ("source: latin, ", "", "scenarios.small_similar: is without a source"),
+        ("target: digits", "target: same", "source and target hold the same images"),
+        ("on: [ready]", "on: []", "full_finetune.on"),
         ("on: [ready]", "on: [redy]", "no backbone 'redy' here; did you mean 'ready'"),
         ("on: [ready]", "on: [bare]", "full_finetune: it starts from a source, and no backbone"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import math
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.domains.base import ImageDomain, Section
-from transfer_lab.rows import RowStore
+from transfer_lab.rows import NoRoomError, RowStore
 from transfer_lab.spec import PROTOCOL
 
 _BATCH = 64
@@ -47,11 +48,18 @@ def prefix_key(backbone: Backbone, stop: int) -> str:
     prefix = backbone.stages[:stop]
     # A module of the user's own is named after its content, so that its transform counts, too.
     cls = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
-    digest.update(repr((PROTOCOL, cls, prefix, backbone.mean, backbone.std)).encode())
+    graphs = [getattr(module, "code", "") for module in prefix]  # of divided networks
+    known = (PROTOCOL, cls, backbone.options, prefix, graphs, backbone.mean, backbone.std)
+    digest.update(repr((*known, _device().type)).encode())
     for name, tensor in prefix.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _device() -> torch.device:
+    """Where a Trainer would compute: the first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class PrefixDomain(L.LightningDataModule):
@@ -89,26 +97,33 @@ class PrefixDomain(L.LightningDataModule):
         for section in sections if self.stop else ():
             changing = section == "train" and self.domain.augment
             if section not in self._outputs and not changing:
-                self._outputs[section] = self._computed(section)
+                # Without room the prefix runs, frozen, whenever a batch is read.
+                with contextlib.suppress(NoRoomError):
+                    self._outputs[section] = self._computed(section)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled, and augmented, as the domain does it with its images."""
-        if self.stop and self.domain.augment:
-            return self.domain.loader(
-                "train", through=lambda images: prefix_output(self.backbone, self.stop, images)
-            )
-        return self.domain.loader("train", self._outputs.get("train"))
+        return self._loader("train")
 
     def val_dataloader(self) -> DataLoader:
         """In order."""
-        return self.domain.loader("val", self._outputs.get("val"))
+        return self._loader("val")
 
     def test_dataloader(self) -> DataLoader:
         """In order."""
-        return self.domain.loader("test", self._outputs.get("test"))
+        return self._loader("test")
+
+    def _loader(self, section: Section) -> DataLoader:
+        if not self.stop or section in self._outputs:
+            return self.domain.loader(section, self._outputs.get(section))
+        return self.domain.loader(
+            section, through=lambda images: prefix_output(self.backbone, self.stop, images)
+        )
 
     def _computed(self, section: Section) -> np.ndarray:
         images, index, identity = self.domain.source_of(section)
+        # Lightning has the model on the CPU before a fit and after it.
+        self.backbone.stages[: self.stop].to(_device())
         self._key = self._key or prefix_key(self.backbone, self.stop)
 
         def compute(chosen: np.ndarray) -> np.ndarray:

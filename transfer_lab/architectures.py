@@ -35,7 +35,9 @@ def backbone_class(choice: Architecture) -> type[Backbone]:
 
 def build_backbone(choice: Architecture, image_size: int) -> Backbone:
     """The backbone with fresh weights."""
-    return backbone_class(choice)(image_size, **choice.arguments)
+    backbone = backbone_class(choice)(image_size, **choice.arguments)
+    backbone.options = choice.arguments
+    return backbone
 
 
 def _imported(path: Path, code: str | None) -> object:
@@ -55,7 +57,7 @@ def _imported(path: Path, code: str | None) -> object:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # anything may go wrong in somebody's file
+    except (Exception, SystemExit) as error:  # anything may go wrong in somebody's file
         del sys.modules[name]
         raise ModuleError(
             f"{path}: cannot be imported ({type(error).__name__}: {error})"

@@ -79,7 +79,7 @@ class Architecture(Choice):
 class Regime(Choice):
     """A regime and the backbones it is meant for; all of them unless `on` names some."""
 
-    on: tuple[str, ...] | None = Field(None, exclude=True)
+    on: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
 
 
 def _label(kind: str, options: Mapping[str, JsonValue]) -> str:

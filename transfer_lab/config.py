@@ -84,6 +84,9 @@ def _explanations(error: ValidationError) -> list[tuple[KeyPath, str]]:
 def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     """Regimes on backbones that are not there, and starts that lead nowhere."""
     backbones = experiment.backbones
+    for name, place in experiment.scenarios.items():
+        if place.source and _same(experiment, place.source, place.target):
+            yield ("scenarios", name), "source and target hold the same images"
     for name, regime in experiment.regimes.items():
         for position, backbone in enumerate(regime.on or ()):
             if backbone not in backbones:
@@ -103,6 +106,11 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                 )
 
 
+def _same(experiment: Experiment, source: str, target: str) -> bool:
+    known = experiment.domains
+    return source in known and target in known and known[source] == known[target]
+
+
 def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     """Claims about arms or scenarios that are not planned."""
     arms = {
@@ -112,8 +120,12 @@ def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
         if fits(experiment, backbone, regime)
     }
     for name, claim in experiment.claims.items():
+        if claim.scenario is None and len(experiment.scenarios) > 1:
+            yield ("claims", name), "'scenario' is missing: there are several"
+        if claim.than == "majority" and claim.measure != "test_accuracy":
+            yield ("claims", name, "than"), "the majority class takes no time; name an arm"
         for key, value, known in (
-            ("arm", claim.arm, arms),
+            *(("arm", arm, arms) for arm in claim.arms),
             ("than", claim.than, arms | {"majority"}),
             ("scenario", claim.scenario, {*experiment.scenarios, None}),
         ):

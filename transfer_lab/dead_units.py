@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import lightning as L
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
-class DeadUnits(L.Callback):
-    """The share of rectified units (of a map: channels) that no test image makes positive.
+def dead_share(model: nn.Module, inputs: Tensor) -> float | None:
+    """The share of rectified units (of a map: channels) that no input makes positive.
 
-    Of the stages that run on the test set; those whose output was computed before are left out.
+    Of the layers that run on these inputs; a layer that runs several times counts as several.
+    None where no rectified unit runs.
     """
+    fires: list[Tensor] = []
 
-    def __init__(self):
-        self._alive: dict[str, torch.Tensor] = {}
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+    def note(_layer: nn.Module, _inputs: object, outputs: Tensor) -> None:
+        channels_last = outputs.movedim(1, -1) if outputs.dim() == 4 else outputs
+        fires.append((channels_last > 0).flatten(0, -2).any(0))
 
-    @property
-    def share(self) -> float | None:
-        """None where no rectified unit ran."""
-        units = list(self._alive.values())
-        return 1 - torch.cat(units).float().mean().item() if units else None
-
-    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        for name, layer in module.named_modules():
-            if isinstance(layer, nn.ReLU | nn.ReLU6):
-                self._hooks.append(layer.register_forward_hook(self._watch(name)))
-
-    def on_test_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        for hook in self._hooks:
+    rectified = [m for m in model.modules() if isinstance(m, nn.ReLU | nn.ReLU6)]
+    hooks = [layer.register_forward_hook(note) for layer in rectified]
+    try:
+        _without_training(model, inputs)
+    finally:
+        for hook in hooks:
             hook.remove()
+    return 1 - torch.cat(fires).float().mean().item() if fires else None
 
-    def _watch(self, name: str):
-        def note(_layer: nn.Module, _inputs: object, outputs: torch.Tensor) -> None:
-            fires = outputs.flatten(2).amax(2) if outputs.dim() > 2 else outputs
-            fires = (fires > 0).any(0)
-            known = self._alive.get(name)
-            self._alive[name] = fires if known is None else known | fires
 
-        return note
+def _without_training(model: nn.Module, inputs: Tensor) -> None:
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        model(inputs)
+    model.train(was_training)

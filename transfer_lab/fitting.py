@@ -12,7 +12,7 @@ import lightning as L
 
 from transfer_lab.activations import PrefixDomain
 from transfer_lab.counting import parameter_count
-from transfer_lab.dead_units import DeadUnits
+from transfer_lab.dead_units import dead_share
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.regimes.base import Phase, TransferModule
 from transfer_lab.rows import RowStore
@@ -117,12 +117,12 @@ def _fit_phase(
 def _test(regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger: Ledger) -> None:
     data.setup("test")
     ledger.feature_seconds += data.seconds
-    watch = DeadUnits()
-    trainer.callbacks.append(watch)
     start = time.perf_counter()
     trainer.test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start
-    ledger.dead_units = watch.share
+    inputs, _ = next(iter(data.test_dataloader()))
+    # After the pass that is timed, and on one batch, since watching every layer takes time.
+    ledger.dead_units = dead_share(regime, inputs.to(regime.device))
 
 
 def _trainer(epochs: int, ledger: Ledger) -> L.Trainer:

@@ -63,8 +63,8 @@ def _pin_module(name: str, choice: dict, base: Path) -> Iterator[Problem]:
     found = _located(path, base)
     try:
         choice.update(code=sha256_of(found), module=str(found))
-    except OSError as error:
-        yield place, f"{found}: cannot read the module ({error.strerror})"
+    except (OSError, ValueError) as error:
+        yield place, f"{found}: cannot read the module ({_reason(error)})"
 
 
 def _pin_weights(name: str, choice: dict, base: Path) -> Iterator[Problem]:
@@ -81,12 +81,19 @@ def _pin_weights(name: str, choice: dict, base: Path) -> Iterator[Problem]:
         # With a hash in the experiment the file need not be there to report on what is stored.
         try:
             sha256 = sha256_of(path)
-        except OSError as error:
-            yield (*place, "file"), f"{path}: cannot read the weights ({error.strerror})"
+        except (OSError, ValueError) as error:
+            yield (*place, "file"), f"{path}: cannot read the weights ({_reason(error)})"
             return
     choice["pretrained"] = {"origin": "file", "sha256": sha256, "path": str(path)}
 
 
 def _located(path: str, base: Path) -> Path:
     beside = base / path
-    return beside if beside.exists() else Path(path)
+    try:
+        return beside if beside.exists() else Path(path)
+    except ValueError:  # as of a name with a NUL in it
+        return Path(path)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, ValidationError, create_model
 
+from transfer_lab.activations import output_shape
 from transfer_lab.architectures import ModuleError, backbone_class
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.choices import Architecture, Choice, Weights
@@ -73,16 +74,19 @@ def _build(
     cls: type, choice: Choice, place: tuple[str, ...], *context: object
 ) -> tuple[Any, list[Problem]]:
     """The object, or None and why not."""
-    wrong = [
-        ((*place, name) if name else place, text)
-        for name, text in option_problems(cls, choice.arguments)
-    ]
+    try:
+        refused = list(option_problems(cls, choice.arguments))
+    except Exception as error:  # annotations of somebody's class may name anything
+        return None, [(place, f"{cls.__name__}: {type(error).__name__}: {error}")]
+    wrong = [((*place, name) if name else place, text) for name, text in refused]
     if wrong:
         return None, wrong
     try:
         return cls(*context, **choice.arguments), []
     except _REFUSALS as error:
         return None, [(place, str(error) or type(error).__name__)]
+    except Exception as error:  # somebody's class, or a library's
+        return None, [(place, f"{cls.__name__}: {type(error).__name__}: {error}")]
 
 
 def _check_domains(
@@ -153,7 +157,18 @@ def _backbone(
     except ModuleError as error:
         return None, [((*place, "module"), str(error))]
     with torch.device("meta"):
-        return _build(cls, choice, place, image_size)
+        backbone, wrong = _build(cls, choice, place, image_size)
+    if backbone is None:
+        return None, wrong
+    try:
+        shape = output_shape(backbone, len(backbone.stages), image_size)
+    except Exception as error:  # as an image that poolings have made too small
+        text = str(error).partition("\n")[0]
+        return None, [(place, f"cannot take images of {image_size} x {image_size}: {text}")]
+    if shape != (backbone.num_features,):
+        told = f"num_features is {backbone.num_features}, but the last stage gives {shape}"
+        return None, [(place, told)]
+    return backbone, []
 
 
 def _check_weights(

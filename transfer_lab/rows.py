@@ -33,6 +33,10 @@ class Rows(NamedTuple):
     seconds: float
 
 
+class NoRoomError(RuntimeError):
+    """Rows that neither the disk nor the memory allowed for them can hold."""
+
+
 class RowStore:
     """Float arrays by key, filled as rows are asked for.
 
@@ -59,14 +63,22 @@ class RowStore:
         batch: int,
     ) -> Rows:
         """The array with the `wanted` rows filled; `compute(indices)` gives missing ones, at most
-        `batch` at a time, and is taken to cost as much as for a full batch whenever it is called:
-        what a row costs is measured when the array is begun, and charged to all who want it."""
+        `batch` at a time. Raises NoRoomError if neither disk nor memory can hold them.
+
+        A call is taken to cost as much as for a full batch: what a row costs is measured when the
+        array is begun, and charged to all who want rows of it.
+        """
+        row = 4 * math.prod(shape[1:])
         if self.folder is not None:
             try:
-                self._make_room(4 * math.prod(shape[1:]) * len(wanted), keep=key)
-                return _fill(_OnDisk(self.folder, key, shape), wanted, compute, batch)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                place = _OnDisk(self.folder, key, shape)
+                self._make_room(row * len(place.lacking(wanted)), keep=key)
+                return _fill(place, wanted, compute, batch)
             except OSError:
                 pass  # a full or read-only disk costs the store, not the result
+        if row * len(wanted) > MEMORY_LIMIT:
+            raise NoRoomError(f"{row * len(wanted):,} bytes, and no disk to keep them")
         return _fill(_InMemory(shape), wanted, compute, batch)
 
     def _room(self) -> int:
@@ -81,7 +93,6 @@ class RowStore:
         return sum(_size(path) for path in self.folder.glob("*.rows"))
 
     def _make_room(self, size: int, keep: str) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         room = min(self.limit - self._used(), shutil.disk_usage(self.folder).free - _RESERVE)
         for path in sorted(self.folder.glob("*.rows"), key=_last_use):
             if size <= room:
@@ -178,20 +189,23 @@ def _fill(place: _Place, wanted: np.ndarray, compute: Compute, batch: int) -> Ro
     if len(missing):
         chunks = [missing[i : i + batch] for i in range(0, len(missing), batch)]
         first = random.Random(os.getpid()).randrange(len(chunks))
-        calls, seconds = 0, 0.0
         for chunk in chunks[first:] + chunks[:first]:
             still = place.lacking(chunk)
             if len(still):
-                start = time.perf_counter()
-                values = compute(still)
-                seconds += time.perf_counter() - start
-                calls += 1
-                place.put(still, values)
-        if calls and place.seconds_per_row is None:
-            place.note(seconds / (calls * batch))
+                place.put(still, _timed(place, still, compute, batch))
         if len(place.lacking(wanted)):
             raise OSError("rows do not read back as they were written")
+    if place.seconds_per_row is None and len(wanted):
+        _timed(place, wanted[:batch], compute, batch)  # filled by others who left no note
     return Rows(place.array, (place.seconds_per_row or 0.0) * len(wanted))
+
+
+def _timed(place: _Place, rows: np.ndarray, compute: Compute, batch: int) -> np.ndarray:
+    start = time.perf_counter()
+    values = compute(rows)
+    if place.seconds_per_row is None:
+        place.note((time.perf_counter() - start) / batch)
+    return values
 
 
 def _checksum(content: bytes) -> int:
@@ -201,8 +215,10 @@ def _checksum(content: bytes) -> int:
 def _sized(path: Path, size: int) -> BinaryIO:
     """A file of this size; one of another size was cut off, and is begun anew."""
     handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
-    if os.fstat(handle.fileno()).st_size != size:
-        os.ftruncate(handle.fileno(), 0)
+    known = os.fstat(handle.fileno()).st_size
+    if known != size:
+        if known:
+            os.ftruncate(handle.fileno(), 0)
         os.ftruncate(handle.fileno(), size)
     return handle
 

@@ -22,7 +22,7 @@ PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
 Int = Annotated[int, Field(strict=True)]
-Float = Annotated[float, Field(strict=True)]
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """YAML says what is a number; `true` and `"3"` are none."""
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -112,17 +112,23 @@ class Scenario(Spec):
 class Claim(Spec):
     """A statement of an article about one arm (`backbone/regime`), to be measured.
 
+    Of several arms it is about the one with the best validation accuracy.
     The arm's measure is said to lie above or below that of another arm, of the `majority` class,
     or a number. `published` is the number that the article gives.
     """
 
     text: str
-    arm: str
+    arm: str | tuple[str, ...]
     relation: Literal["above", "below"]
     than: str | Float
     measure: Literal["test_accuracy", "seconds_per_epoch", "total_seconds"] = "test_accuracy"
     scenario: Slug | None = None
     published: Float | None = None
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms among which validation chooses."""
+        return (self.arm,) if isinstance(self.arm, str) else self.arm
 
 
 class Tracking(Spec):

@@ -109,7 +109,7 @@ def read_state(path: Path, sha256: str = "") -> dict[str, Tensor]:
     return dict(_read(path, sha256, stamp.st_mtime_ns, stamp.st_size))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _read(path: Path, sha256: str, _mtime: int, _size: int) -> Mapping[str, Tensor]:
     """Once per process for as long as the file does not change."""
     try:

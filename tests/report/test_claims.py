@@ -95,6 +95,43 @@ def test_an_arm_that_was_not_measured_is_no_verdict():
     assert "not measured" in section.blocks[0].rows[0][-1][0].text
 
 
+def test_of_several_arms_validation_chooses():
+    made = grid(than=0.1, arm=["cnn/linear_probe", "cnn/from_scratch"])
+    for regime, score in (("linear_probe", 0.4), ("from_scratch", 0.6)):
+        made.finish(lambda c, r=regime: c.regime == r, val_accuracy=score, test_accuracy=1 - score)
+    (row,) = claims(study(made)).blocks[0].rows
+    assert row[2][0].text.startswith("40.0")
+    assert row[2][0].note == "cnn/from_scratch"
+
+
+def several(tmp_path, claim: str) -> str:
+    path = tmp_path / "claims.yaml"
+    path.write_text(
+        "name: claims\nscenarios:\n"
+        "  small_similar: {source: latin, target: digits, per_class: 4}\n"
+        "  large_similar: {source: latin, target: digits, per_class: 40}\n"
+        "backbones: [cnn]\nregimes: [linear_probe, majority]\nseeds: [1]\nclaims:\n"
+        f"  one: {{text: x, arm: cnn/linear_probe, relation: above, {claim}}}\n"
+    )
+    with pytest.raises(ConfigError) as told:
+        load_experiment(path)
+    return str(told.value)
+
+
+def test_among_several_scenarios_a_claim_must_name_one(tmp_path):
+    assert "claims.one: 'scenario' is missing" in several(tmp_path, "than: majority")
+
+
+def test_a_time_is_not_compared_with_the_majority_class(tmp_path):
+    claim = "than: majority, measure: total_seconds, scenario: small_similar"
+    assert "claims.one.than: the majority class takes no time" in several(tmp_path, claim)
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf"])
+def test_a_claim_compares_with_a_finite_number(tmp_path, number):
+    assert "finite number" in several(tmp_path, f"than: {number}, scenario: small_similar")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "hint"),
     [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,13 @@ class Backbone(nn.Module):
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    options: Mapping[str, object] = MappingProxyType({})
+    """What it was built with, filled in by its builder: equal tensors may still compute unlike."""
 
     def __init__(self, stages: Iterable[nn.Module], num_features: int):
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        _check(self.stages)
         self.num_features = num_features
         self.initialise()
 
@@ -65,6 +69,21 @@ class Backbone(nn.Module):
         for stage in self.stages[start:stop]:
             outputs = stage(outputs)
         return outputs
+
+
+def _check(stages: nn.ModuleList) -> None:
+    """Raise ValueError unless there are stages, and each tensor belongs to one of them."""
+    if not len(stages):
+        raise ValueError("a backbone needs at least one stage")
+    seen: set[int] = set()
+    for number, stage in enumerate(stages, start=1):
+        own = {id(tensor) for tensor in (*stage.parameters(), *stage.buffers())}
+        if own & seen:
+            raise ValueError(
+                f"stage {number} shares a parameter or buffer with an earlier stage: one could not "
+                "be frozen without the other"
+            )
+        seen |= own
 
 
 def _he_init(module: nn.Module) -> None:

@@ -81,11 +81,19 @@ def _traced(model: nn.Module, size: int, opaque: tuple[type, ...]) -> fx.GraphMo
     for whole in (frozenset(), frozenset(_repeated_blocks(model))):
         try:
             traced = fx.GraphModule(model, _Tracer(opaque, whole).trace(model))
+            _refuse_fixed_modes(traced)
             _propagate(traced, size)
             return traced
         except Exception as error:  # tracing foreign code may fail in any way
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     raise ValueError(f"this network cannot be divided into stages ({reason})")
+
+
+def _refuse_fixed_modes(traced: fx.GraphModule) -> None:
+    """Raise ValueError for a function that was told its mode: it would never drop a unit."""
+    for node in traced.graph.nodes:
+        if node.op == "call_function" and "training" in node.kwargs and node.kwargs.get("p", 1):
+            raise ValueError(f"{node.name} drops units outside of a module")
 
 
 def _repeated_blocks(model: nn.Module) -> Iterator[nn.Module]:
@@ -131,7 +139,9 @@ def _crossings(body: Sequence[fx.Node]) -> dict[fx.Node, int]:
     block, large inside one.
     """
     position = {node: index for index, node in enumerate(body)}
-    reach = -1  # the last position that needs something computed before the present node
+    images = [n for n in body[0].graph.nodes if n.op == "placeholder"]
+    used = [position[user] for node in images for user in node.users if user in position]
+    reach = max(used, default=-1)  # the last position that needs something from before the present
     found = {}
     for index, (node, following) in enumerate(pairwise(body)):
         if reach <= index and _shape(node)[:1] == (_BATCH,):
@@ -216,12 +226,18 @@ def _parameters(traced: fx.GraphModule, nodes: Iterable[fx.Node]) -> int:
 def _segment(model: nn.Module, nodes: Sequence[fx.Node]) -> fx.GraphModule:
     """The nodes as a module of one input and one output, under the model's own names."""
     graph, copies = fx.Graph(), {}
-    entered = graph.placeholder("inputs")
+    inputs = graph.placeholder("inputs")
+    entering: set[fx.Node] = set()
 
     def mapped(node: fx.Node) -> fx.Node:
         if node.op == "get_attr" and node not in copies:
             copies[node] = graph.node_copy(node)
-        return copies.get(node, entered)
+        if node in copies:
+            return copies[node]
+        entering.add(node)
+        if len(entering) > 1:
+            raise ValueError("this network cannot be divided: two tensors cross a cut")
+        return inputs
 
     for node in nodes:
         copies[node] = graph.node_copy(node, mapped)

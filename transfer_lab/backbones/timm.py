@@ -22,7 +22,8 @@ class Timm(GraphBackbone):
         settings = timm.get_pretrained_cfg(name)
         fixed = bool(settings and settings.fixed_input_size)
         size = {"img_size": image_size} if fixed else {}
-        model = timm.create_model(name, pretrained=False, num_classes=0, **size)
+        # Dropout before the classifier would be the head's, and there is none.
+        model = timm.create_model(name, pretrained=False, num_classes=0, drop_rate=0.0, **size)
         probe = image_size if fixed else model.pretrained_cfg["input_size"][-1]
         super().__init__(model, probe, opaque=get_notrace_modules())
         self.name, self.settings = name, settings

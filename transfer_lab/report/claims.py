@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from transfer_lab.evidence.intervals import Interval
 from transfer_lab.evidence.verdicts import Verdict, verdict
 from transfer_lab.report.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.report.study import Study, interval
 from transfer_lab.report.wording import percent, seconds
 from transfer_lab.spec import Claim
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORDS: dict[Verdict, str] = {
     "supported": "holds",
@@ -18,8 +23,9 @@ WORDS: dict[Verdict, str] = {
 LEGEND = (
     "A claim holds, or does not, where the 95 % t-interval of the paired difference over seeds "
     "lies on one side of zero, and is undecided otherwise. Where all seeds agree exactly, that is "
-    "said by their common value. The intervals are those of single comparisons and hold for this "
-    "data and these options; seconds are those of this machine."
+    "said by their common value. Where a claim is about several arms, the mean validation "
+    "accuracy has chosen one of them. The intervals are those of single comparisons and hold for "
+    "this data and these options; seconds are those of this machine."
 )
 
 
@@ -34,14 +40,15 @@ def claims(study: Study) -> Section | None:
 
 
 def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
-    found, other = measured(study, claim, claim.arm), measured(study, claim, claim.than)
+    arm = _chosen(study, claim)
+    found, other = measured(study, claim, arm), measured(study, claim, claim.than)
     differences = [value - other[seed] for seed, value in found.items() if seed in other]
     told = verdict(differences, claim.relation)
     published = claim.published if claim.published is None else Interval(claim.published, None, 1)
     return (
         cell(claim.text),
         _value(claim, published, ""),
-        _value(claim, interval([*found.values()]), claim.arm),
+        _value(claim, interval([*found.values()]), arm),
         _value(claim, interval([*other.values()]), str(claim.than)),
         cell(WORDS[told], f"(n={len(differences)})", strong=told in ("supported", "refuted")),
     )
@@ -56,11 +63,23 @@ def measured(study: Study, claim: Claim, what: str | float) -> dict[int, float]:
         return dict.fromkeys(done["seed"], what)
     if what == "majority":
         return dict(zip(done["seed"], done["majority_accuracy"], strict=True))
-    backbone, _, regime = what.rpartition("/")
-    label = study.experiment.backbones[backbone].label
-    rows = done[(done["backbone"] == label) & (done["regime"] == regime)]
+    rows = _of_arm(study, done, what)
     values = zip(rows["seed"], MEASURES[claim.measure](rows), strict=True)
     return {seed: value for seed, value in values if value == value}
+
+
+def _chosen(study: Study, claim: Claim) -> str:
+    """Of several arms the one with the best mean validation accuracy."""
+    done = study.done[study.done["scenario"] == claim.scenario] if claim.scenario else study.done
+    scores = {arm: _of_arm(study, done, arm)["val_accuracy"].mean() for arm in claim.arms}
+    known = {arm: score for arm, score in scores.items() if score == score}
+    return max(known, key=known.__getitem__) if known else claim.arms[0]
+
+
+def _of_arm(study: Study, done: pd.DataFrame, arm: str) -> pd.DataFrame:
+    backbone, _, regime = arm.rpartition("/")
+    label = study.experiment.backbones[backbone].label
+    return done[(done["backbone"] == label) & (done["regime"] == regime)]
 
 
 MEASURES = {

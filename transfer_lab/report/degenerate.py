@@ -18,9 +18,9 @@ _DEAD = 0.5
 LEGEND = (
     "Every trained arm that is not above the majority class by the 95 % t-interval over seeds. "
     "The majority class is the test accuracy of always answering the training subset's most "
-    "frequent class. Dead units: rectified units (of a map: channels) that no test image makes "
-    f"positive. An answer is called constant where one class is {100 * _CONSTANT:.0f} % of all "
-    "predictions or more."
+    "frequent class. Dead units: rectified units (of a map: channels) that none of the first 256 "
+    "test images makes positive. An answer is called constant where one class is "
+    f"{100 * _CONSTANT:.0f} % of all predictions or more."
 )
 STANDS: dict[Verdict, str] = {
     "refuted": "below",

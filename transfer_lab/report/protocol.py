@@ -49,7 +49,9 @@ def _starts(study: Study) -> tuple[str, ...]:
     for choice in choices:
         start = choice.pretrained
         if isinstance(start, Weights):
-            what = f"SHA-256 {start.sha256}" if start.sha256 else "as published for ImageNet-1k"
+            what = (
+                f"SHA-256 {start.sha256}" if start.sha256 else "the file published under this name"
+            )
             told.append(f"{choice.label} starts from ready-made weights ({what}).")
         elif start == "none":
             told.append(f"{choice.label} has no source: only what needs none is run on it.")

@@ -30,8 +30,8 @@ def fill(root: Path, per_class: int = 10, classes: tuple[str, ...] = CLASSES) ->
 
 
 @cache
-def photos() -> str:
-    """One such folder for all tests that only read it."""
+def photos(per_class: int = 10) -> str:
+    """One such folder of each size for all tests that only read it."""
     root = Path(tempfile.mkdtemp(prefix="photos-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    return str(fill(root))
+    return str(fill(root, per_class))

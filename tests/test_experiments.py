@@ -21,7 +21,8 @@ EMBEDDED = [path for path in FILES if not WANTING.search(path.read_text())]
 def loaded(path: Path) -> Experiment:
     """The experiment; where it wants images that are not shipped, on a small folder instead."""
     roots = re.findall(r"^  (\w+): {kind: folder", path.read_text(), re.MULTILINE)
-    return load_experiment(path, [f"domains.{name}.root={photos()}" for name in roots]).experiment
+    folders = [f"domains.{name}.root={photos(10 + n)}" for n, name in enumerate(roots)]
+    return load_experiment(path, folders).experiment
 
 
 def header(path: Path) -> str:

@@ -9,7 +9,8 @@ import pytest
 from torchvision import datasets
 from torchvision.datasets import utils
 
-from tests.published_sets import WRITERS, grey, handwriting, solid_parts
+from tests.photos import picture
+from tests.published_sets import WRITERS, grey, handwriting, mnist, solid_parts
 from transfer_lab.config import load_experiment
 from transfer_lab.domains import torchvision
 from transfer_lab.domains.torchvision import RECIPES, TorchvisionDataset
@@ -225,3 +226,14 @@ def test_preflight_refuses_absent_data_and_unknown_names_in_one_line(tmp_path):
 def test_a_root_that_is_no_path_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"domains\.mnist\.root: .*string"):
         experiment(tmp_path, 3)
+
+
+def test_copies_between_the_parts_are_counted_once_and_stored(tmp_path):
+    images = [(np.asarray(picture(n, (28, 28))), n % 10) for n in range(30)]
+    mnist(tmp_path / "data", {"train": images[:20], "test": [*images[20:], images[3], images[3]]})
+    for _ in range(2):
+        domain = TorchvisionDataset(16, name="MNIST", root=str(tmp_path / "data"))
+        domain.cache = tmp_path / "cache"
+        assert domain.copies == 2
+    domain._counted_copies = None  # not asked again
+    assert domain.copies == 2

@@ -83,9 +83,8 @@ class ImageDomain(L.LightningDataModule):
         return self.split
 
     @property
-    def copies(self) -> int | None:
-        """Test images that the training pool holds as well, if that is known; rendered ones have
-        none."""
+    def copies(self) -> int:
+        """Test images that the training pool holds as well; rendered ones have none."""
         return 0
 
     def original_sizes(self) -> list[tuple[int, int]]:

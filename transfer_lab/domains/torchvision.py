@@ -15,6 +15,7 @@ from torchvision import datasets
 
 from transfer_lab import host
 from transfer_lab.decoding import middle_square
+from transfer_lab.domains.arrays import digest, stored_array
 from transfer_lab.domains.base import ImageDomain, Part
 from transfer_lab.domains.splits import held_out_test
 from transfer_lab.listing import DataUnavailable
@@ -141,8 +142,19 @@ class TorchvisionDataset(ImageDomain):
         return {"name": self.dataset, "labels": hashes}
 
     @property
-    def copies(self) -> None:
-        """Not counted at every run; `transfer-lab data` does."""
+    def copies(self) -> int:
+        """Test images that equal one of the training pool at this size; counted once and stored."""
+        name = digest({"copies": [self._key(part) for part in ("train", "test")]})
+        found, _ = stored_array(self.cache, name, self._counted_copies)
+        return int(found[0])
+
+    def _counted_copies(self) -> np.ndarray:
+        train, test = (
+            [hashlib.blake2b(image.tobytes()).digest() for image in self._stored(part)[0]]
+            for part in ("train", "test")
+        )
+        known = set(train)
+        return np.array([sum(image in known for image in test)])
 
     def original_sizes(self) -> list[tuple[int, int]]:
         found = _opened(self.dataset, RECIPES[self.dataset].train[0], self.root)

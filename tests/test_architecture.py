@@ -48,7 +48,8 @@ MAY_IMPORT = {
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
     "domains.torchvision": {
-        *("domains.base", "domains.splits", "listing", "decoding", "registry", "host", "reach"),
+        *("domains.arrays", "domains.base", "domains.splits", "listing", "decoding"),
+        *("registry", "host", "reach"),
     },
     "backbones.base": {"backbones.published"},
     "backbones.published": set(),

@@ -84,6 +84,15 @@ def test_a_claim_is_answered_with_both_numbers_and_a_verdict(claim, here, other,
     assert answer == f"{told} (n=3)"
 
 
+def test_what_is_equal_in_every_seed_is_not_undecided():
+    made = grid(than="majority", relation="below")
+    made.finish(test_accuracy=0.25, majority_accuracy=0.25, predicted_classes=1)
+    (row,) = claims(study(made)).blocks[0].rows
+    assert row[-1][0].text == "does not hold: equal"
+    _, *rows = markdown_tables(made.markdown())["Arms not above the majority class"]
+    assert {line[5] for line in rows} == {"equal"}
+
+
 def test_without_claims_there_is_no_section():
     assert claims(study(grid())) is None
 

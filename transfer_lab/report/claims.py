@@ -22,8 +22,8 @@ WORDS: dict[Verdict, str] = {
 }
 LEGEND = (
     "A claim holds, or does not, where the 95 % t-interval of the paired difference over seeds "
-    "lies on one side of zero, and is undecided otherwise. Where all seeds agree exactly, that is "
-    "said by their common value. Where a claim is about several arms, the mean validation "
+    "lies on one side of zero, and is undecided otherwise. Equal: not one "
+    "seed differs. Where a claim is about several arms, the mean validation "
     "accuracy has chosen one of them. The intervals are those of single comparisons and hold for "
     "this data and these options; seconds are those of this machine."
 )
@@ -44,13 +44,15 @@ def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
     found, other = measured(study, claim, arm), measured(study, claim, claim.than)
     differences = [value - other[seed] for seed, value in found.items() if seed in other]
     told = verdict(differences, claim.relation)
+    equal = len(differences) > 1 and not any(differences)
+    word = "does not hold: equal" if equal else WORDS[told]
     published = claim.published if claim.published is None else Interval(claim.published, None, 1)
     return (
         cell(claim.text),
         _value(claim, published, ""),
         _value(claim, interval([*found.values()]), arm),
         _value(claim, interval([*other.values()]), str(claim.than)),
-        cell(WORDS[told], f"(n={len(differences)})", strong=told in ("supported", "refuted")),
+        cell(word, f"(n={len(differences)})", strong=equal or told in ("supported", "refuted")),
     )
 
 

@@ -52,6 +52,8 @@ def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:
             continue
         gains = (rows["test_accuracy"] - rows["majority_accuracy"]).dropna().tolist()
         stands = STANDS.get(verdict(gains, "above"))
+        if gains and not any(gains):
+            stands = "equal"
         if stands:
             yield (
                 *(cell(backbone), cell(regime), cell(scenario)),

@@ -78,7 +78,7 @@ MAY_IMPORT = {
         "timing",
     },
     "preflight": {
-        *("activations", "architectures", "backbones.base", "domains", "domains.splits"),
+        *("architectures", "backbones.base", "domains", "domains.splits"),
         *("plan", "regimes", "registry", "spec", "weights"),
     },
     "frozen_map": {

@@ -218,3 +218,14 @@ def test_problems_are_shown_at_the_line_and_column_of_the_option(tmp_path):
     line = next(n for n, written in enumerate(text.splitlines(), 1) if "lrr" in written)
     column = text.splitlines()[line - 1].index("lrr") + 1
     assert told.startswith(f"{file.source.path}:{line}:{column}: regimes.linear_probe.lrr: ")
+
+
+def test_a_regime_that_leaves_stages_out_leaves_them_to_the_next():
+    regimes = {
+        "early": choice("linear_probe", stage=1),
+        "last": choice("partial_finetune", k=5),
+    }
+    assert found(backbones={"vgg16": FIVE_STAGES}, regimes=regimes) == {}
+    assert list(
+        found(backbones={"cnn": CNN}, regimes={"early": choice("linear_probe", stage=4)})
+    ) == ["regimes.early"]

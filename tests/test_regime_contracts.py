@@ -16,6 +16,7 @@ from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.full_finetune import FullFinetune
+from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.partial_finetune import PartialFinetune
 from transfer_lab.spec import Fit
 from transfer_lab.weights import load_stages, save_backbone
@@ -208,6 +209,29 @@ def test_the_same_seed_gives_the_same_result(name):
         fit_and_test(regime, drawn(), BUDGET)
         outputs.append(torch.cat(regime.test_outputs))
     assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_probe_of_a_stage_learns_on_its_averaged_output_and_leaves_the_rest_out(stage):
+    torch.manual_seed(0)
+    whole = Leaky().eval()
+    shortened = copy.deepcopy(whole)
+    shortened.image_size = 12
+    probe = LinearProbe(shortened, 4, stage=stage).eval()
+    assert probe.transferred == stage
+    images = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
+    outputs = whole(images, stop=stage)
+    expected = outputs.mean((2, 3)) if outputs.dim() == 4 else outputs
+    torch.testing.assert_close(probe.backbone(images), expected)
+    assert probe.head.in_features == expected.shape[1]
+    found = fit_and_test(probe, drawn(), Fit(epochs=2, batch_size=8))
+    assert found.trainable_params == 4 * (expected.shape[1] + 1)
+
+
+@pytest.mark.parametrize("stage", [0, 4])
+def test_a_stage_that_is_not_there_cannot_be_probed(stage):
+    with pytest.raises(ValueError, match="stage must be 1 to 3"):
+        LinearProbe(Leaky(), 4, stage=stage)
 
 
 SMALL = {

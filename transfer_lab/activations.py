@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import math
 
@@ -30,16 +29,6 @@ def prefix_output(backbone: Backbone, stop: int, images: torch.Tensor) -> torch.
     device = next(backbone.parameters()).device
     with torch.no_grad():
         return backbone(images.to(device), stop=stop).float().cpu()
-
-
-def output_shape(backbone: Backbone, stop: int, image_size: int) -> tuple[int, ...]:
-    """Shape of one image's output at the boundary, found without computing anything."""
-    # On a shadow without memory, in eval mode: a pass through the backbone itself, which may still
-    # be in training mode, would move the running statistics of stages that are about to freeze.
-    shadow = copy.deepcopy(backbone).to("meta").eval()
-    probe = torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device="meta")
-    with torch.no_grad():
-        return tuple(shadow(probe, stop=stop).shape[1:])
 
 
 def prefix_key(backbone: Backbone, stop: int) -> str:
@@ -88,7 +77,7 @@ class PrefixDomain(L.LightningDataModule):
         cls, domain: ImageDomain, backbone: Backbone, stop: int, rows: RowStore | None = None
     ) -> bool:
         """Whether there is room for the activations of the domain's largest section."""
-        row = 4 * math.prod(output_shape(backbone, stop, domain.image_size))
+        row = 4 * math.prod(backbone.output_shape(domain.image_size, stop))
         return (rows or RowStore(None)).fits(row * domain.largest)
 
     def setup(self, stage: str) -> None:
@@ -134,7 +123,7 @@ class PrefixDomain(L.LightningDataModule):
 
         found = self.rows.rows(
             key=hashlib.sha256(f"{self._key} {identity}".encode()).hexdigest()[:24],
-            shape=(len(images), *output_shape(self.backbone, self.stop, self.domain.image_size)),
+            shape=(len(images), *self.backbone.output_shape(self.domain.image_size, self.stop)),
             wanted=index,
             compute=compute,
             batch=_BATCH,

@@ -36,7 +36,12 @@ def backbone_class(choice: Architecture) -> type[Backbone]:
 def build_backbone(choice: Architecture, image_size: int) -> Backbone:
     """The backbone with fresh weights."""
     backbone = backbone_class(choice)(image_size, **choice.arguments)
-    backbone.options = choice.arguments
+    return described(backbone, choice, image_size)
+
+
+def described(backbone: Backbone, choice: Architecture, image_size: int) -> Backbone:
+    """The backbone with what it was built from noted on it."""
+    backbone.options, backbone.image_size = choice.arguments, image_size
     return backbone
 
 

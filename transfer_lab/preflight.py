@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,8 +12,7 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, ValidationError, create_model
 
-from transfer_lab.activations import output_shape
-from transfer_lab.architectures import ModuleError, backbone_class
+from transfer_lab.architectures import ModuleError, backbone_class, described
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.choices import Architecture, Choice, Weights
 from transfer_lab.domains import DOMAINS
@@ -143,7 +143,14 @@ def _check_models(experiment: Experiment, download: bool) -> list[Problem]:
         ]
         for where, regime in (*regimes, (("pretrain", "options"), pretraining)):
             with torch.device("meta"):
-                _, wrong = _build(REGIMES.load(regime.kind), regime, where, backbone, 2)
+                _, wrong = _build(
+                    # A copy, since a regime may leave stages out.
+                    REGIMES.load(regime.kind),
+                    regime,
+                    where,
+                    copy.deepcopy(backbone),
+                    2,
+                )
             problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
 
@@ -161,7 +168,7 @@ def _backbone(
     if backbone is None:
         return None, wrong
     try:
-        shape = output_shape(backbone, len(backbone.stages), image_size)
+        shape = described(backbone, choice, image_size).output_shape(image_size)
     except Exception as error:  # as an image that poolings have made too small
         text = str(error).partition("\n")[0]
         return None, [(place, f"cannot take images of {image_size} x {image_size}: {text}")]

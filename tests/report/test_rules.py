@@ -58,6 +58,21 @@ def test_regrets_can_be_recomputed_from_the_records(grid, tables):
     assert regret["oracle"][:2] == ["0.0", "0.0"]
 
 
+def test_a_probe_of_an_earlier_stage_is_what_cs231n_prescribes():
+    regimes = {
+        "linear_probe": {"kind": "linear_probe"},
+        "early": {"kind": "linear_probe", "options": {"stage": 1}},
+        "full_finetune": {"kind": "full_finetune"},
+    }
+    asked = experiment(corners=[CORNERS[1]], regimes=["linear_probe"], seeds=3)
+    asked = type(asked)(**(asked.model_dump() | {"regimes": regimes, "domains": asked.domains}))
+    made = Grid(asked).finish(test_accuracy=0.5)
+    made.finish(lambda c: c.regime == "early", test_accuracy=0.8)
+    rows = markdown_tables(made.markdown())["rule_cs231n: verdict in every scenario"][1:]
+    assert rows[0][2] == "early"
+    assert rows[0][-1] == "supported"
+
+
 def test_controls_are_no_rivals(grid):
     asked = experiment(corners=CORNERS[:1], regimes=["linear_probe", "full_finetune", *CONTROLS])
     made = Grid(asked).finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -23,6 +24,8 @@ class Backbone(nn.Module):
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     options: Mapping[str, object] = MappingProxyType({})
     """What it was built with, filled in by its builder: equal tensors may still compute unlike."""
+    image_size: int = 224
+    """Side of the images it was built for, filled in by its builder."""
 
     def __init__(self, stages: Iterable[nn.Module], num_features: int):
         super().__init__()
@@ -61,6 +64,15 @@ class Backbone(nn.Module):
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
         scaled = (images.float() / 255 - mean) / std
         return scaled.contiguous(memory_format=torch.channels_last)
+
+    def output_shape(self, image_size: int, stop: int | None = None) -> tuple[int, ...]:
+        """Shape of one image's output of `stages[:stop]`, found without computing anything."""
+        # On a shadow without memory, in eval mode: a pass through the backbone itself, which may
+        # be in training mode, would move running statistics.
+        shadow = copy.deepcopy(self).to("meta").eval()
+        probe = torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device="meta")
+        with torch.no_grad():
+            return tuple(shadow(probe, stop=stop).shape[1:])
 
     def forward(self, inputs: torch.Tensor, *, start: int = 0, stop: int | None = None):
         """Run stages[start:stop]. Inputs are images if start is 0, else the output of the stage

@@ -16,9 +16,11 @@ RULE_AV: Rule = {
 """As in "Transfer learning and the art of using pre-trained models in deep learning" (Analytics
 Vidhya, 2017)."""
 
+EARLY_PROBE = "linear_probe on an earlier stage"
+
 RULE_CS231N: Rule = {
     ("small", "similar"): "linear_probe",
-    ("small", "dissimilar"): "linear_probe on an earlier stage",
+    ("small", "dissimilar"): EARLY_PROBE,
     ("large", "dissimilar"): "full_finetune",
     ("large", "similar"): "full_finetune",
 }

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from transfer_lab.choices import Regime
 from transfer_lab.evidence.intervals import Interval, t_interval
+from transfer_lab.evidence.rules import EARLY_PROBE
 from transfer_lab.plan import fits
 from transfer_lab.records import Record
 from transfer_lab.regimes import REGIMES
@@ -152,8 +154,9 @@ class Study:
         return REGIMES[self.experiment.regimes[regime].kind].control
 
     def of_kind(self, kind: str) -> tuple[str, ...]:
-        """The names of the regimes of one kind."""
-        return tuple(r for r, choice in self.experiment.regimes.items() if choice.kind == kind)
+        """The names of the regimes of one kind; a probe of an earlier stage is one of its own."""
+        regimes = self.experiment.regimes.items()
+        return tuple(name for name, choice in regimes if prescribed_as(choice) == kind)
 
     def summary(self, scenario: str, backbone: str, regime: str) -> Summary:
         """The cells of one place, empty if the frame has none."""
@@ -205,6 +208,12 @@ class Study:
             place: Summary(count, interval(accuracy[place]), interval(seconds[place]))
             for place, count in states.items()
         }
+
+
+def prescribed_as(regime: Regime) -> str:
+    """What a rule calls a regime."""
+    early = regime.kind == "linear_probe" and regime.options.get("stage") is not None
+    return EARLY_PROBE if early else regime.kind
 
 
 def interval(values: list[float]) -> Interval | None:

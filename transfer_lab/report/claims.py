@@ -34,7 +34,7 @@ def claims(study: Study) -> Section | None:
     if not study.experiment.claims:
         return None
     rows = tuple(_row(study, claim) for claim in study.experiment.claims.values())
-    head = ("the claim", "published", "here", "compared with", "verdict")
+    head = ("the claim", "verdict", "published", "here", "compared with")
     table = Table("Claims", head, rows, texts=5)
     return Section("The claims, one by one", (table, Paragraph(LEGEND)))
 
@@ -46,14 +46,22 @@ def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
     told = verdict(differences, claim.relation)
     equal = len(differences) > 1 and not any(differences)
     word = "does not hold: equal" if equal else WORDS[told]
-    published = claim.published if claim.published is None else Interval(claim.published, None, 1)
     return (
         cell(claim.text),
-        _value(claim, published, ""),
-        _value(claim, interval([*found.values()]), arm),
-        _value(claim, interval([*other.values()]), str(claim.than)),
         cell(word, f"(n={len(differences)})", strong=equal or told in ("supported", "refuted")),
+        cell(_published(claim)),
+        _value(claim, interval([*found.values()]), arm),
+        _value(claim, interval([*other.values()]), claim.than),
     )
+
+
+def _published(claim: Claim) -> str:
+    """The article's number, with as many digits as it gives."""
+    if claim.published is None:
+        return "–"
+    if claim.measure == "test_accuracy":
+        return f"{100 * claim.published:g} %"
+    return f"{claim.published:g} s"
 
 
 def measured(study: Study, claim: Claim, what: str | float) -> dict[int, float]:
@@ -93,7 +101,8 @@ MEASURES = {
 }
 
 
-def _value(claim: Claim, found: Interval | None, name: str) -> Cell:
+def _value(claim: Claim, found: Interval | None, what: str | float) -> Cell:
+    name = what if isinstance(what, str) else ""
     if found is None:
         return (Line("–", name),)
     if found.half is not None and found.half < 1e-12:  # a number, or seeds that all agree

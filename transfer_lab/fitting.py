@@ -120,9 +120,8 @@ def _test(regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger
     start = time.perf_counter()
     trainer.test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start
-    inputs, _ = next(iter(data.test_dataloader()))
     # After the pass that is timed, and on one batch, since watching every layer takes time.
-    ledger.dead_units = dead_share(regime, inputs.to(regime.device))
+    ledger.dead_units = dead_share(regime, regime.first_tested.to(regime.device))
 
 
 def _trainer(epochs: int, ledger: Ledger) -> L.Trainer:

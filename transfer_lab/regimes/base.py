@@ -68,6 +68,7 @@ class TransferModule(L.LightningModule):
         self.train_sums: torch.Tensor | None = None
         self.val_sums: torch.Tensor | None = None
         self.test_outputs: list[torch.Tensor] = []
+        self.first_tested: torch.Tensor | None = None
 
     @property
     def transferred(self) -> int:
@@ -124,6 +125,8 @@ class TransferModule(L.LightningModule):
         self.val_sums += _sums(F.cross_entropy(logits, labels), logits, labels)
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        if self.first_tested is None:
+            self.first_tested = batch[0]
         self.test_outputs.append(self(batch[0]).float().cpu())
 
     def configure_optimizers(self) -> dict[str, object]:

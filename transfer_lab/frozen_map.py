@@ -61,11 +61,8 @@ def _table(
 
 
 def _shapes(backbone: Backbone, image_size: int) -> list[str]:
-    images = torch.zeros(1, 3, image_size, image_size, dtype=torch.uint8, device="meta")
-    shadow = backbone.to("meta")
-    with torch.no_grad():
-        stops = range(1, len(backbone.stages) + 1)
-        return [" x ".join(map(str, shadow(images, stop=stop).shape[1:])) for stop in stops]
+    stops = range(1, len(backbone.stages) + 1)
+    return [" x ".join(map(str, backbone.output_shape(image_size, stop))) for stop in stops]
 
 
 def _layers(stage: nn.Module) -> str:

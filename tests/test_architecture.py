@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "seeding": set(),
     "host": set(),
     "folders": set(),
+    "machine": set(),
     "listing": set(),
     "reach": set(),
     "decoding": {"host"},
@@ -65,16 +66,23 @@ MAY_IMPORT = {
     "weights": {"backbones.base", "reach", "records", "spec"},
     "architectures": {"backbones", "backbones.base", "spec"},
     "rows": {"records"},
-    "activations": {"backbones.base", "domains.base", "rows", "spec"},
-    "timing": {"regimes.base"},
+    "arithmetic": {"machine"},
+    "frozen_prefix": {"arithmetic", "backbones.base"},
+    "activations": {
+        *("arithmetic", "backbones.base", "domains.base", "frozen_prefix", "rows", "spec"),
+    },
+    "stretches": set(),
+    "timing": {"regimes.base", "stretches"},
     "fitting": {
         "activations",
+        "arithmetic",
         "counting",
         "dead_units",
         "domains.base",
         "regimes.base",
         "rows",
         "spec",
+        "stretches",
         "timing",
     },
     "preflight": {
@@ -88,11 +96,13 @@ MAY_IMPORT = {
         *("domains", "regimes"),
         *(
             "architectures",
+            "arithmetic",
             "counting",
             "domains.base",
             "fitting",
             "folders",
             "host",
+            "machine",
             "metrics",
             "records",
             "regimes.base",
@@ -112,7 +122,7 @@ MAY_IMPORT = {
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
-        *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
+        *("host", "folders", "machine", "plan", "config", "progress", "records", "runner", "spec"),
         *(
             "frozen_map",
             "yaml_source",
@@ -124,7 +134,7 @@ MAY_IMPORT = {
             "report",
         ),
     },
-    "cli": {"", "commands", "doctor", "inspection", "folders", "yaml_source"},
+    "cli": {"", "commands", "doctor", "inspection", "folders", "machine", "yaml_source"},
     "__main__": {"cli"},
 }
 """Module -> the modules of the package that it may import, now or later in a function."""

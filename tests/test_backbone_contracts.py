@@ -8,7 +8,7 @@ import torchvision
 
 from tests.toys import drawn
 from transfer_lab import rows
-from transfer_lab.activations import PrefixDomain, prefix_key, prefix_output
+from transfer_lab.activations import PrefixDomain, prefix_key
 from transfer_lab.architectures import build_backbone
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
@@ -16,6 +16,7 @@ from transfer_lab.backbones.cnn import pooling_for
 from transfer_lab.backbones.vgg16 import VGG16
 from transfer_lab.choices import Architecture
 from transfer_lab.counting import macs_per_image, parameter_count
+from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.rows import RowStore
 
 SMALL = {
@@ -28,6 +29,7 @@ SMALL = {
     "timm": {"name": "test_resnet"},
 }
 NAMES = list(BACKBONES)
+CPU = torch.device("cpu")
 
 
 def build(name: str, image_size: int = 16, **options) -> Backbone:
@@ -87,6 +89,47 @@ def test_the_output_computed_once_equals_the_live_one_at_every_stage(name, tmp_p
                 assert torch.equal(labels, expected)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prefix_made_ready_for_inference_computes_the_same_and_leaves_the_backbone_alone(name):
+    backbone = build(name, 12)
+    backbone(images(8, 12))  # moves running statistics, so that folding them in matters
+    backbone.eval()
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    modules = [type(module) for module in backbone.modules()]
+    for stage in range(1, len(backbone.stages) + 1):
+        live = backbone(images(5, 12), stop=stage)
+        exact = FrozenPrefix(backbone, stage, CPU)(images(5, 12))
+        coarse = FrozenPrefix(backbone, stage, CPU, "bf16")(images(5, 12))
+        torch.testing.assert_close(exact, live, rtol=1e-5, atol=1e-5)
+        assert (coarse - live).norm() < 0.03 * live.norm()  # bf16 has 8 bits of mantissa
+        assert not torch.equal(coarse, exact)
+        assert coarse.dtype == exact.dtype == torch.float32
+        assert not exact.requires_grad
+        assert not exact.is_inference()
+    after = backbone.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert [type(module) for module in backbone.modules()] == modules
+
+
+@pytest.mark.parametrize("name", ["vgg16", "torchvision", "timm"])
+def test_batch_normalisation_after_a_convolution_is_folded_into_it(name):
+    backbone = build(name, 32).eval()
+    ready = FrozenPrefix(backbone, len(backbone.stages), CPU)
+    norms = [m for m in ready._backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not norms
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in backbone.modules())
+
+
+@pytest.mark.parametrize(("size", "batch"), [(20, 128), (64, 128), (96, 56), (224, 10), (512, 8)])
+def test_large_images_are_taken_few_at_a_time(size, batch):
+    assert FrozenPrefix(build("mlp").eval(), 1, CPU).batch_size(size) == batch
+
+
+def test_outputs_of_another_precision_are_stored_under_another_key():
+    backbone = build("cnn").eval()
+    assert prefix_key(backbone, 1, "fp32") != prefix_key(backbone, 1, "bf16")
+
+
 def test_without_room_the_prefix_runs_live_and_gives_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MEMORY_LIMIT", 10)
     backbone, domain = build("cnn", 12).eval(), drawn()
@@ -113,16 +156,7 @@ def test_equal_tensors_under_other_options_are_another_prefix():
 def test_a_prefix_in_training_mode_is_refused(name):
     backbone = build(name, 12)
     with pytest.raises(RuntimeError, match="eval mode"):
-        prefix_output(backbone, 1, images(2, 12))
-
-
-def test_activations_beyond_the_limit_are_not_kept(tmp_path):
-    backbone = build("mlp", 12)
-    per_image = 4 * 16
-    domain = drawn()
-    room = domain.largest * per_image
-    for limit, fits in ((room, True), (room - 1, False)):
-        assert PrefixDomain.fits(domain, backbone, 1, RowStore(tmp_path, limit)) == fits
+        FrozenPrefix(backbone, 1, CPU)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -127,8 +127,9 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     rates = []
 
     class Watched(FromScratch):
-        def on_train_batch_start(self, batch, index):
-            rates.append(self.optimizers().param_groups[0]["lr"])
+        def training_step(self, batch, index):
+            rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+            return super().training_step(batch, index)
 
     fit_and_test(Watched(Leaky(), 4, lr=0.01), drawn(batch_size=8), Fit(epochs=10, batch_size=8))
     peak = rates.index(max(rates))

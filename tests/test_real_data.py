@@ -14,11 +14,11 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from transfer_lab.activations import prefix_output
 from transfer_lab.architectures import build_backbone
 from transfer_lab.choices import Weights
 from transfer_lab.config import load_experiment
 from transfer_lab.domains.folder import Folder
+from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.pinning import sha256_of
 from transfer_lab.weights import load_published
 
@@ -34,8 +34,8 @@ pytestmark = [
 
 def features(backbone: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     batches = (torch.as_tensor(images[i : i + 32]) for i in range(0, len(images), 32))
-    stop = len(backbone.stages)
-    return torch.cat([prefix_output(backbone, stop, batch) for batch in batches]).numpy()
+    prefix = FrozenPrefix(backbone, len(backbone.stages), torch.device("cpu"))
+    return torch.cat([prefix(batch) for batch in batches]).numpy()
 
 
 def test_mobilenets_pooled_features_and_logistic_regression_reach_90_percent_on_15_scene():

@@ -4,51 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
+from functools import cached_property
 
 import lightning as L
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from transfer_lab.arithmetic import Precision, device
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.domains.base import ImageDomain, Section
+from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.rows import NoRoomError, RowStore
 from transfer_lab.spec import PROTOCOL
 
-_BATCH = 64
 
-
-def prefix_output(backbone: Backbone, stop: int, images: torch.Tensor) -> torch.Tensor:
-    """Output of `stages[:stop]` in eval mode for images (n, 3, s, s), on the CPU; gradient-free.
-
-    Raises RuntimeError if one of these stages is in training mode: its output would not be fixed.
-    """
-    if any(module.training for stage in backbone.stages[:stop] for module in stage.modules()):
-        raise RuntimeError("a frozen prefix must be in eval mode")
-    device = next(backbone.parameters()).device
-    with torch.no_grad():
-        return backbone(images.to(device), stop=stop).float().cpu()
-
-
-def prefix_key(backbone: Backbone, stop: int) -> str:
-    """Hash of all that determines a prefix's output but the images: layers, tensors, transform."""
+def prefix_key(backbone: Backbone, stop: int, precision: Precision = "fp32") -> str:
+    """Hash of all that determines a prefix's output but the images: layers, tensors, transform,
+    precision and kind of device."""
     digest = hashlib.sha256()
     prefix = backbone.stages[:stop]
     # A module of the user's own is named after its content, so that its transform counts, too.
     cls = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
     graphs = [getattr(module, "code", "") for module in prefix]  # of divided networks
     known = (PROTOCOL, cls, backbone.options, prefix, graphs, backbone.mean, backbone.std)
-    digest.update(repr((*known, _device().type)).encode())
+    digest.update(repr((*known, device().type, precision)).encode())
     for name, tensor in prefix.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _device() -> torch.device:
-    """Where a Trainer would compute: the first GPU, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class PrefixDomain(L.LightningDataModule):
@@ -63,22 +47,18 @@ class PrefixDomain(L.LightningDataModule):
     """
 
     def __init__(
-        self, domain: ImageDomain, backbone: Backbone, stop: int, rows: RowStore | None = None
+        self,
+        domain: ImageDomain,
+        backbone: Backbone,
+        stop: int,
+        rows: RowStore | None = None,
+        precision: Precision = "fp32",
     ):
         super().__init__()
         self.domain, self.backbone, self.stop = domain, backbone, stop
-        self.rows = rows or RowStore(None)
+        self.rows, self.precision = rows or RowStore(None), precision
         self.seconds = 0.0
         self._outputs: dict[Section, np.ndarray] = {}
-        self._key = ""
-
-    @classmethod
-    def fits(
-        cls, domain: ImageDomain, backbone: Backbone, stop: int, rows: RowStore | None = None
-    ) -> bool:
-        """Whether there is room for the activations of the domain's largest section."""
-        row = 4 * math.prod(backbone.output_shape(domain.image_size, stop))
-        return (rows or RowStore(None)).fits(row * domain.largest)
 
     def setup(self, stage: str) -> None:
         """Compute what the stage will read."""
@@ -105,28 +85,31 @@ class PrefixDomain(L.LightningDataModule):
     def _loader(self, section: Section) -> DataLoader:
         if not self.stop or section in self._outputs:
             return self.domain.loader(section, self._outputs.get(section))
-        return self.domain.loader(
-            section, through=lambda images: prefix_output(self.backbone, self.stop, images)
-        )
+        return self.domain.loader(section, through=self._prefix)
+
+    @cached_property
+    def _prefix(self) -> FrozenPrefix:
+        return FrozenPrefix(self.backbone, self.stop, device(), self.precision)
+
+    @cached_property
+    def _key(self) -> str:
+        return prefix_key(self.backbone, self.stop, self.precision)
 
     def _computed(self, section: Section) -> np.ndarray:
         images, index, identity = self.domain.source_of(section)
-        # Lightning has the model on the CPU before a fit and after it.
-        self.backbone.stages[: self.stop].to(_device())
-        self._key = self._key or prefix_key(self.backbone, self.stop)
+        batch = self._prefix.batch_size(self.domain.image_size)
 
         def compute(chosen: np.ndarray) -> np.ndarray:
             # Always as many images as a batch holds: the last digits of an output depend on that.
-            padded = np.resize(chosen, _BATCH)
-            outputs = prefix_output(self.backbone, self.stop, torch.as_tensor(images[padded]))
-            return outputs[: len(chosen)].contiguous().numpy()
+            padded = np.resize(chosen, batch)
+            return self._prefix(torch.as_tensor(images[padded]))[: len(chosen)].contiguous().numpy()
 
         found = self.rows.rows(
             key=hashlib.sha256(f"{self._key} {identity}".encode()).hexdigest()[:24],
             shape=(len(images), *self.backbone.output_shape(self.domain.image_size, self.stop)),
             wanted=index,
             compute=compute,
-            batch=_BATCH,
+            batch=batch,
         )
         self.seconds += found.seconds
         return found.array

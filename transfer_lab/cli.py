@@ -10,6 +10,7 @@ import typer
 
 from transfer_lab import __version__
 from transfer_lab.folders import REPORTS, RUNS
+from transfer_lab.machine import Numbers
 
 app = typer.Typer(
     name="transfer-lab",
@@ -62,6 +63,13 @@ Threads = Annotated[
     typer.Option(
         min=1,
         help="Threads of a worker. Another number may change the last digits of results.",
+    ),
+]
+Precision = Annotated[
+    Numbers,
+    typer.Option(
+        help="Numbers that networks compute in; auto: bf16 where CPU or GPU have it in hardware, "
+        "else fp32. Records say which, and may be of both.",
     ),
 ]
 Wandb = Annotated[
@@ -117,6 +125,7 @@ def run(
     overrides: Overrides = None,
     jobs: Jobs = None,
     threads: Threads = 1,
+    precision: Precision = "auto",
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
@@ -139,6 +148,7 @@ def run(
             reports,
             jobs=jobs,
             threads=threads,
+            precision=precision,
             download=download,
         )
     )

@@ -16,6 +16,7 @@ from transfer_lab import host
 from transfer_lab import plan as planning
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
+from transfer_lab.machine import Machine, Numbers
 from transfer_lab.progress import GridProgress
 from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, Todo, run_grid, todo
@@ -63,6 +64,7 @@ def run(
     *,
     jobs: int | None,
     threads: int,
+    precision: Numbers = "auto",
     download: bool = False,
 ) -> int:
     """Train what is missing and write the report; returns the exit code."""
@@ -74,9 +76,8 @@ def run(
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
     summary, interrupted = Summary(), False
     if work.runs:
-        summary, interrupted = _train(
-            file, cells, work, store, tracker, jobs or host.cores(), threads, download
-        )
+        machine = Machine(jobs or host.cores(), threads, precision)
+        summary, interrupted = _train(file, cells, work, store, tracker, machine, download)
     else:
         _say(f"all {len(cells)} cells are stored; nothing to train")
     if interrupted:
@@ -121,15 +122,14 @@ def _train(
     work: Todo,
     store: RecordStore,
     tracker: Tracker,
-    jobs: int,
-    threads: int,
+    machine: Machine,
     download: bool,
 ) -> tuple[Summary, bool]:
     """Preflight in a worker, since it needs torch and the parent does not; then the grid."""
     from transfer_lab.engines.local import LocalEngine
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    engine = LocalEngine(min(jobs, len(work.runs)), threads)
+    engine = LocalEngine(min(machine.jobs, len(work.runs)), machine.threads)
     try:
         _say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
         images = store.root / IMAGES
@@ -137,7 +137,7 @@ def _train(
         with GridProgress(OUT, len(work.runs)) as progress:
             store.warn = progress.say
             tracker.warn = progress.say
-            train = partial(_execute, str(store.root), threads, engine.slots, host.commit())
+            train = partial(_execute, str(store.root), machine, engine.slots, host.commit())
             summary = run_grid(work, store, engine, train, _Both(progress, tracker))
     except KeyboardInterrupt:
         engine.kill()
@@ -173,13 +173,14 @@ def _preflight(
 
 
 def _execute(
-    root: str, threads: int, concurrency: int, commit: str | None, run: Run, keep_weights: bool
+    root: str, machine: Machine, concurrency: int, commit: str | None, run: Run, keep_weights: bool
 ) -> Record:
     """Runs in a worker."""
     from transfer_lab.execution import execute
     from transfer_lab.training import Setting
 
-    return execute(run, Path(root), Setting(threads, concurrency, commit), keep_weights)
+    setting = Setting(machine.threads, concurrency, commit, machine.precision)
+    return execute(run, Path(root), setting, keep_weights)
 
 
 def _write_report(

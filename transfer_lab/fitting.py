@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 import lightning as L
 
 from transfer_lab.activations import PrefixDomain
+from transfer_lab.arithmetic import Precision, device
 from transfer_lab.counting import parameter_count
 from transfer_lab.dead_units import dead_share
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.regimes.base import Phase, TransferModule
 from transfer_lab.rows import RowStore
 from transfer_lab.spec import Fit
+from transfer_lab.stretches import Stretches, StretchStrategy
 from transfer_lab.timing import Curve, FitClock
 
 _VALIDATIONS = 10
+_LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclass
@@ -44,6 +47,7 @@ def fit_and_test(
     *,
     reuse_prefix: bool = True,
     rows: RowStore | None = None,
+    precision: Precision = "fp32",
 ) -> Ledger:
     """Spend the budget phase by phase, then read the test set once.
 
@@ -56,9 +60,9 @@ def fit_and_test(
     data = PrefixDomain(domain, regime.backbone, 0)
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
-        data = _begin(regime, phase, domain, reuse_prefix, rows)
-        _fit_phase(regime, data, _trainer(share, ledger), ledger)
-    _test(regime, data, _trainer(1, ledger), ledger)
+        data = _begin(regime, phase, domain, reuse_prefix, rows, precision)
+        _fit_phase(regime, data, share, ledger, precision)
+    _test(regime, data, ledger, precision)
     return ledger
 
 
@@ -93,44 +97,50 @@ def _begin(
     domain: ImageDomain,
     reuse_prefix: bool,
     rows: RowStore | None,
+    precision: Precision,
 ) -> PrefixDomain:
     stop = phase.prefix if reuse_prefix else 0
-    if stop and not PrefixDomain.fits(domain, regime.backbone, stop, rows):
-        stop = 0
     regime.begin(phase, entry=stop)
-    return PrefixDomain(domain, regime.backbone, stop, rows)
+    return PrefixDomain(domain, regime.backbone, stop, rows, precision)
 
 
 def _fit_phase(
-    regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger: Ledger
+    regime: TransferModule,
+    data: PrefixDomain,
+    epochs: int,
+    ledger: Ledger,
+    precision: Precision,
 ) -> None:
     ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
-    trainer.fit(regime, datamodule=data)
-    if ledger.curve.last["val_accuracy"] is None and len(data.domain.split.val):
-        trainer.validate(regime, datamodule=data, verbose=False)
-        ledger.curve.add_validation(regime)
+    data.setup("fit")
+    batches = data.train_dataloader()
+    stretches = Stretches(batches, epochs, length=-(-epochs // _VALIDATIONS))
+    regime.steps, regime.automatic_optimization = epochs * len(batches), False
+    trainer = _trainer(stretches.count, ledger, precision)
+    trainer.fit(regime, stretches, data.val_dataloader())
     ledger.feature_seconds += data.seconds
     data.seconds = 0.0
     ledger.device = str(trainer.strategy.root_device)
 
 
-def _test(regime: TransferModule, data: PrefixDomain, trainer: L.Trainer, ledger: Ledger) -> None:
+def _test(regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision) -> None:
     data.setup("test")
     ledger.feature_seconds += data.seconds
     start = time.perf_counter()
-    trainer.test(regime, datamodule=data, verbose=False)
+    _trainer(1, ledger, precision).test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start
     # After the pass that is timed, and on one batch, since watching every layer takes time.
     ledger.dead_units = dead_share(regime, regime.first_tested.to(regime.device))
 
 
-def _trainer(epochs: int, ledger: Ledger) -> L.Trainer:
+def _trainer(stretches: int, ledger: Ledger, precision: Precision) -> L.Trainer:
     """A plain Trainer; last epoch, no checkpoints (their writes would count as training)."""
     return L.Trainer(
-        max_epochs=epochs,
-        devices=1,
+        max_epochs=stretches,
+        accelerator=device().type,
+        strategy=StretchStrategy(device(), ledger.clock.read),
+        precision=_LIGHTNING[precision],
         callbacks=[ledger.clock, ledger.curve],
-        check_val_every_n_epoch=-(-epochs // _VALIDATIONS),
         num_sanity_val_steps=0,
         log_every_n_steps=2**31,
         logger=False,

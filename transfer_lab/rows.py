@@ -49,10 +49,6 @@ class RowStore:
     def __init__(self, folder: Path | None, limit: int = LIMIT):
         self.folder, self.limit = folder, limit
 
-    def fits(self, size: int) -> bool:
-        """Whether there is room for so many bytes more, after making room."""
-        return size <= (MEMORY_LIMIT if self.folder is None else self._room())
-
     def rows(
         self,
         *,
@@ -80,14 +76,6 @@ class RowStore:
         if row * len(wanted) > MEMORY_LIMIT:
             raise NoRoomError(f"{row * len(wanted):,} bytes, and no disk to keep them")
         return _fill(_InMemory(shape), wanted, compute, batch)
-
-    def _room(self) -> int:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self.folder).free + self._used() - _RESERVE
-        except OSError:
-            return MEMORY_LIMIT
-        return min(self.limit, free)
 
     def _used(self) -> int:
         return sum(_size(path) for path in self.folder.glob("*.rows"))

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.stretches import Epoch
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -56,7 +57,8 @@ class FitClock(L.Callback):
 class Curve(L.Callback):
     """One row an epoch: losses and accuracies; epochs and steps count on over the phases.
 
-    Raises NonFiniteLossError at the end of the first epoch whose loss is not finite.
+    Validation stands in the last row of each stretch. Raises NonFiniteLossError at the end of the
+    first stretch that has an epoch whose loss is not finite.
     """
 
     def __init__(self, clock: FitClock):
@@ -69,32 +71,31 @@ class Curve(L.Callback):
         """The last epoch's row; empty if nothing was fitted."""
         return self.rows[-1] if self.rows else {}
 
-    def add_validation(self, module: TransferModule) -> None:
-        """Put the validation that has just run into the last epoch's row."""
-        self.last["val_loss"], self.last["val_accuracy"] = _means(module.val_sums)
-        module.val_sums = None
-
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._phase += 1
         self._steps = self.last.get("steps", 0)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
-        loss, accuracy = _means(module.train_sums)
-        val_loss, val_accuracy = _means(module.val_sums)
+        for epoch in trainer.strategy.finished():
+            self._add(epoch)
+        self.last["val_loss"], self.last["val_accuracy"] = _means(module.val_sums)
         module.val_sums = None
-        epoch = len(self.rows) + 1
+
+    def _add(self, epoch: Epoch) -> None:
+        loss, accuracy = _means(epoch.sums)
+        number = len(self.rows) + 1
         if not math.isfinite(loss):
-            raise NonFiniteLossError(f"the training loss is {loss} in epoch {epoch}")
+            raise NonFiniteLossError(f"the training loss is {loss} in epoch {number}")
         self.rows.append(
             {
                 "phase": self._phase,
-                "epoch": epoch,
-                "steps": self._steps + trainer.global_step,
+                "epoch": number,
+                "steps": self._steps + epoch.steps,
                 "train_loss": loss,
                 "train_accuracy": accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "fit_seconds": self.clock.read(),
+                "val_loss": None,
+                "val_accuracy": None,
+                "fit_seconds": epoch.seconds,
             }
         )
 

@@ -14,12 +14,14 @@ import torch
 
 from transfer_lab import host
 from transfer_lab.architectures import build_backbone
+from transfer_lab.arithmetic import precision
 from transfer_lab.choices import Weights
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.fitting import Ledger, fit_and_test
 from transfer_lab.folders import ACTIVATIONS, IMAGES
+from transfer_lab.machine import Numbers
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
 from transfer_lab.records import Record, RecordStore, write_atomically
 from transfer_lab.regimes import REGIMES
@@ -38,6 +40,7 @@ class Setting:
     threads: int = 1
     concurrency: int = 1
     commit: str | None = None
+    precision: Numbers = "auto"
 
 
 def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool = False) -> Record:
@@ -50,7 +53,8 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
     domain = build_domain(run, store.root / IMAGES)
     regime = build_regime(run, domain, store)
     rows = RowStore(store.root / ACTIVATIONS)
-    ledger = fit_and_test(regime, domain, run.fit, rows=rows)
+    numbers = precision(setting.precision)
+    ledger = fit_and_test(regime, domain, run.fit, rows=rows, precision=numbers)
     logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
     metrics = test_metrics(logits, labels)
     if not math.isfinite(metrics["test_log_loss"]):
@@ -69,7 +73,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
         pretrain_seconds=_pretrain_seconds(run, store),
         weights_sha256=sha256,
-        precision="fp32",
+        precision=numbers,
         device=ledger.device,
         started_at=started_at,
         **provenance(setting),

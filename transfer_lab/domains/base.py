@@ -96,11 +96,6 @@ class ImageDomain(L.LightningDataModule):
         """Images that could not be read and were left out of training pool and test set."""
         return 0
 
-    @property
-    def largest(self) -> int:
-        """Images of the largest section."""
-        return max(len(self._place(section)[1]) for section in ("train", "val", "test"))
-
     def section_labels(self, section: Section) -> torch.Tensor:
         """Labels of the drawn training or validation images, or of the test set."""
         part, index = self._place(section)

@@ -65,6 +65,7 @@ class TransferModule(L.LightningModule):
         self.head = nn.Linear(backbone.num_features, num_classes)
         self.phase: Phase | None = None
         self.entry = 0
+        self.steps: int | None = None
         self.train_sums: torch.Tensor | None = None
         self.val_sums: torch.Tensor | None = None
         self.test_outputs: list[torch.Tensor] = []
@@ -82,14 +83,15 @@ class TransferModule(L.LightningModule):
     def observe(self, labels: torch.Tensor) -> None:
         """See the training labels once, before the first phase."""
 
-    def begin(self, phase: Phase, *, entry: int = 0) -> None:
+    def begin(self, phase: Phase, *, entry: int = 0, steps: int | None = None) -> None:
         """Freeze as the phase says; inputs will be images, or the output of stage `entry - 1`.
 
-        Raises ValueError if inputs would skip a stage that learns.
+        `steps` that the phase will take, for its schedule; a Trainer's count unless given. Raises
+        ValueError if inputs would skip a stage that learns.
         """
         if entry > phase.prefix:
             raise ValueError(f"inputs enter at stage {entry}, but only {phase.prefix} are frozen")
-        self.phase, self.entry = phase, entry
+        self.phase, self.entry, self.steps = phase, entry, steps
         for index, stage in enumerate(self.backbone.stages):
             stage.requires_grad_(index not in phase.frozen)
         self.train()
@@ -135,7 +137,7 @@ class TransferModule(L.LightningModule):
             {"params": list(module.parameters()), "lr": lr}
             for module, lr in [(self.head, self.phase.lr), *self._learning_stages()]
         ]
-        steps = max(1, self.trainer.estimated_stepping_batches)
+        steps = max(1, self.steps or self.trainer.estimated_stepping_batches)
         optimizer, schedule = RECIPES[self.recipe](groups, self.weight_decay, steps)
         return {
             "optimizer": optimizer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from transfer_lab.machine import Numbers
 Precision = Literal["fp32", "bf16"]
 
 
+@cache
 def device() -> torch.device:
     """The first GPU, or the CPU."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")

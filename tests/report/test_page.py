@@ -164,6 +164,16 @@ def test_a_regime_that_is_not_chosen_goes_from_rows_and_axis(visit):
     assert visit.page.locator(".keys button:visible", has_text="lp_ft").count() == 0
 
 
+def test_one_click_leaves_a_single_regime(visit):
+    menu = visit.page.locator(".bar details[data-facet=regime]")
+    menu.locator("summary").click()
+    menu.get_by_role("button", name="only lp_ft").click()
+    visit.page.keyboard.press("Escape")
+    assert visit.rows("Test accuracy (%), cnn") == ["lp_ft"]
+    assert menu.locator("summary").inner_text() == "Regime: 1 of 7"
+    assert {trace["meta"]["regime"] for trace in visit.traces()} == {"lp_ft"}
+
+
 def test_of_seeds_only_the_single_points_go(visit):
     choose(visit, "seed", "0", "2")
     points = [trace for trace in visit.traces() if "seed" in trace["meta"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -66,10 +67,11 @@ def _prose(text: str) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """Text of a cell: a long name may go on in the next line after an underscore."""
+    """Text in which a long name may go on in the next line, after an underscore or a bracket."""
     from markupsafe import Markup, escape
 
-    return Markup("_<wbr>").join(escape(part) for part in _prose(text).split("_"))
+    parts = re.split(r"(?<=[A-Za-z0-9][_(/])(?=[A-Za-z0-9])", _prose(text))
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def _marks(table: Table, row: tuple[Cell, ...], facets: Facets) -> dict[str, str]:

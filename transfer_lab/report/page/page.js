@@ -94,7 +94,14 @@
         choose(facet, inputs.filter((i) => i.checked).map((i) => i.value));
         changed();
       });
-      list.append(make("label", {}, input, make("span", { textContent: value })));
+      const only = make("button", { type: "button", textContent: "only" });
+      only.setAttribute("aria-label", `only ${value}`);
+      only.addEventListener("click", () => {
+        choose(facet, [value]);
+        changed();
+      });
+      const label = make("label", {}, input, make("span", { textContent: value }));
+      list.append(make("div", { className: "option" }, label, only));
       return input;
     });
     const box = make("details", {}, summary, list);
@@ -235,6 +242,7 @@
   // ---- Charts.
 
   const charts = [];
+  const COARSE = matchMedia("(pointer: coarse)");
   const OUTLINES = {
     circle: "M8 3.5a4.5 4.5 0 1 0 .01 0z",
     square: "M4 4h8v8h-8z",
@@ -346,7 +354,7 @@
     Plotly.react(div, traces, layout, {
       responsive: true,
       displaylogo: false,
-      displayModeBar: "hover",
+      displayModeBar: COARSE.matches ? false : "hover",
       modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
     });
   }
@@ -406,7 +414,7 @@
       showlegend: false,
       hovermode: "closest",
       // A finger on a chart scrolls the page.
-      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      dragmode: COARSE.matches ? false : "zoom",
       xaxis: axis(),
       yaxis: axis(),
     };

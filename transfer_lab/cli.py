@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,14 @@ app = typer.Typer(
     Finished runs are stored by content: stop at any time and call `run` again to go on.
     Exit codes: 0 all done, 1 some runs failed, 2 refused before training, 130 interrupted.""",
 )
+
+
+class ReportFormat(StrEnum):
+    """What `report` writes: the page with all that belongs to it, or tables for a paper."""
+
+    page = "page"
+    latex = "latex"
+
 
 ExperimentPath = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment to work on.")
@@ -160,11 +169,16 @@ def report(
     overrides: Overrides = None,
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
+    format: Annotated[
+        ReportFormat,
+        typer.Option(help="`latex` writes the two main tables, accuracy.tex and rules.tex."),
+    ] = ReportFormat.page,
 ) -> None:
     """Write report.md, index.html and records.csv from what is stored, finished or not."""
     from transfer_lab import commands
 
-    commands.report(experiment, overrides or [], runs, reports)
+    write = commands.latex if format is ReportFormat.latex else commands.report
+    write(experiment, overrides or [], runs, reports)
 
 
 @app.command()

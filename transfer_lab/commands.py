@@ -101,6 +101,17 @@ def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     _write_report(file, cells, _store(runs), reports, _command(path, overrides, runs, reports))
 
 
+def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
+    """Write the main tables of the report as LaTeX, beside it."""
+    file = load_experiment(path, overrides)
+    _check_writable(reports)
+    from transfer_lab.report import write_latex
+
+    table = frame(planning.plan(file.experiment), _store(runs))
+    for written in write_latex(file.experiment, table, {}, reports / file.experiment.name):
+        _say(f"table: {written}")
+
+
 def status(path: Path, overrides: list[str], runs: Path) -> None:
     """Print counts by scenario and regime, and every failure with its reason."""
     file = load_experiment(path, overrides)

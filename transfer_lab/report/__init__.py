@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.records import write_atomically
+from transfer_lab.report.accuracy import accuracy
 from transfer_lab.report.blocks import pictures
 from transfer_lab.report.html import to_html
+from transfer_lab.report.latex import to_latex
 from transfer_lab.report.markdown import to_markdown
+from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
 from transfer_lab.report.spreadsheet import to_csv
 from transfer_lab.report.study import Study
@@ -41,8 +44,20 @@ def write(
     _store(out / "records.csv", to_csv(frame))
     _store(out / "report.md", _encoded(to_markdown(sections)))
     # The page comes last: where it is new, all that it stands for is there.
-    _store(out / "index.html", _encoded(to_html(sections, images)))
+    _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))
     return out / "index.html"
+
+
+def write_latex(
+    experiment: Experiment, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame], out: Path
+) -> tuple[Path, ...]:
+    """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
+    study = Study.of(experiment, frame, curves, "")
+    sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
+    made = {out / name: section for name, section in sections.items() if section}
+    for path, section in made.items():
+        _store(path, to_latex(section).encode())
+    return tuple(made)
 
 
 def _store(path: Path, content: bytes) -> None:

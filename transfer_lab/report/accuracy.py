@@ -33,7 +33,8 @@ def _table(study: Study, backbone: str) -> Table:
         )
         for regime in study.regimes_on(backbone)
     )
-    return Table(f"Test accuracy (%), {backbone}", ("regime", *study.scenarios), rows)
+    head = ("regime", *study.scenarios)
+    return Table(f"Test accuracy (%), {backbone}", head, rows, about=(("backbone", backbone),))
 
 
 def _entry(study: Study, place: tuple[str, str, str], best: bool, ruled: bool) -> Cell:

@@ -79,7 +79,7 @@ def answer(study: Study) -> Section:
     blocks: list[Block] = [_by_backbone(study)]
     if _is_matrix(study):
         blocks = [_matrix(study, backbone) for backbone in study.backbones]
-    sentences = Bullets(tuple(_sentence(study, scenario) for scenario in study.scenarios))
+    sentences = Bullets(tuple(_sentence(study, scenario) for scenario in study.scenarios), "lead")
     return Section("The answer", (sentences, *blocks, Paragraph(legend), _picture(study)))
 
 
@@ -114,6 +114,8 @@ def _matrix(study: Study, backbone: str) -> Table:
         head=("labelled images", *(f"{similarity} source" for similarity in SIMILARITIES)),
         rows=rows,
         texts=3,
+        look="matrix",
+        about=(("backbone", backbone),),
     )
 
 
@@ -182,11 +184,11 @@ def situation(study: Study, scenario: str) -> str:
 
 
 def _picture(study: Study) -> Picture:
-    from transfer_lab.report.dots import draw
+    from transfer_lab.report.dots import chart, draw
 
     caption = (
         "Test accuracy of every regime with its 95 % t-interval over seeds. "
         "The shaded row is what the rule prescribes; controls are grey."
     )
     alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
-    return Picture("accuracy.png", caption, alt, partial(draw, study))
+    return Picture("accuracy.png", caption, alt, partial(draw, study), partial(chart, study))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from transfer_lab.report.charts import Chart
+
 
 @dataclass(frozen=True)
 class Line:
@@ -34,10 +36,11 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list of sentences."""
+    """A list of sentences; where they are what the reader came for, they lead."""
 
     kind: ClassVar[str] = "bullets"
     items: tuple[str, ...]
+    look: Literal["plain", "lead"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -50,24 +53,32 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """A captioned table: the first column names the rows, the first `texts` columns hold words."""
+    """A captioned table: the first column names the rows, the first `texts` columns hold words.
+
+    Readers filter by backbone, regime and seed. A row answers to what stands in its columns of
+    these names, the whole table to what it is `about`. A `matrix` is drawn as cards.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     texts: int = 1
+    look: Literal["rows", "matrix"] = "rows"
+    about: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, drawn when the report is written."""
+    """A figure, drawn when the report is written, and its interactive twin where it has one."""
 
     kind: ClassVar[str] = "picture"
     name: str
     caption: str
     alt: str
     draw: Callable[[], Figure]
+    chart: Callable[[], Chart] | None = None
+    about: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from transfer_lab.report.charts import DASHES, Chart, Key, Panel, line_of, plain, rounded
 from transfer_lab.report.study import Place, Study
-from transfer_lab.report.style import panels, pens
+from transfer_lab.report.style import Pen, panel_title, panels, pens
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class Curve(NamedTuple):
-    """A mean over seeds by epoch."""
+    """A mean over seeds by epoch, and over how many."""
 
     epochs: np.ndarray
     values: np.ndarray
+    seeds: np.ndarray
 
 
 def mean_curves(study: Study, column: str) -> dict[Place, Curve]:
@@ -34,13 +36,20 @@ def mean_curves(study: Study, column: str) -> dict[Place, Curve]:
 
 def _mean(points: np.ndarray) -> Curve:
     epochs, index = np.unique(points[:, 0], return_inverse=True)
-    return Curve(epochs, np.bincount(index, weights=points[:, 1]) / np.bincount(index))
+    seeds = np.bincount(index)
+    return Curve(epochs, np.bincount(index, weights=points[:, 1]) / seeds, seeds)
+
+
+def _scale(column: str) -> tuple[float, str]:
+    """What the values are multiplied by, and the axis' label."""
+    if column == "val_accuracy":
+        return 100, "validation accuracy (%)"
+    return 1, "training loss"
 
 
 def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) -> Figure:
     """Panels are scenarios; the horizontal axis is the share of the common budget, in epochs."""
-    scale = 100 if column == "val_accuracy" else 1
-    label = "validation accuracy (%)" if column == "val_accuracy" else "training loss"
+    scale, label = _scale(column)
     figure, axes = panels(study, 2.1, 0.55, sharey=True)
     drawn = {}
     for panel, scenario in zip(axes, study.corners, strict=True):
@@ -61,3 +70,44 @@ def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) ->
         handles=list(drawn.values()), loc="outside upper center", ncols=min(4, len(drawn))
     )
     return figure
+
+
+def chart(study: Study, backbone: str, column: str, means: dict[Place, Curve]) -> Chart:
+    """The same, with the value and the number of seeds at every epoch."""
+    scale, label = _scale(column)
+    here = {place: curve for place, curve in means.items() if place.backbone == backbone}
+    top = 1.05 * scale * max((curve.values.max() for curve in here.values()), default=1.0)
+    look = pens(study)
+    drawn = [regime for regime in look if any(place.regime == regime for place in here)]
+    keys = (Key("regime", r, look[r].colour, dash=DASHES[look[r].dash]) for r in drawn)
+    chart_panels = []
+    for scenario in study.corners:
+        traces = tuple(
+            _trace(place, curve, look[place.regime], scale)
+            for regime in drawn
+            if (curve := here.get(place := Place(scenario, backbone, regime)))
+        )
+        layout = {
+            "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": label}, "range": [0, top]},
+        }
+        chart_panels.append(Panel(panel_title(study, scenario), traces, layout))
+    return Chart(tuple(chart_panels), tuple(keys))
+
+
+def _trace(place: Place, curve: Curve, pen: Pen, scale: float) -> dict:
+    digits = ".1f" if scale == 100 else ".3g"
+    single = len(curve.epochs) == 1
+    return {
+        "type": "scatter",
+        "mode": "markers" if single else "lines",
+        "x": [int(epoch) for epoch in curve.epochs],
+        "y": rounded(scale * curve.values),
+        "customdata": curve.seeds.tolist(),
+        "line": line_of(pen),
+        "marker": {"color": pen.colour, "size": 8},
+        "name": plain(place.regime),
+        "hovertemplate": "<b>%{fullData.name}</b><br>"
+        f"%{{y:{digits}}} at epoch %{{x}} (n=%{{customdata}})<extra></extra>",
+        "meta": {"regime": place.regime, "backbone": place.backbone},
+    }

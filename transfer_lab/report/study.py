@@ -121,6 +121,12 @@ class Study:
         """The regimes that may win."""
         return tuple(regime for regime in self.regimes if not self.is_control(regime))
 
+    @property
+    def facets(self) -> dict[str, tuple[str, ...]]:
+        """By what readers of the page filter, and the values there are."""
+        seeds = tuple(str(seed) for seed in self.experiment.seeds)
+        return {"backbone": self.backbones, "regime": self.regimes, "seed": seeds}
+
     def regimes_on(self, backbone: str) -> tuple[str, ...]:
         """The regimes that are planned on a backbone, the controls last."""
         return tuple(r for r in self.regimes if (backbone, r) in self._planned)

@@ -48,7 +48,7 @@ WIDTH, DPI, COLOURS = 6.6, 150, 128
 
 
 class Pen(NamedTuple):
-    """How one regime is drawn, in every figure."""
+    """How one regime is drawn, in every figure: neighbours differ in more than colour."""
 
     colour: str
     dash: str
@@ -58,12 +58,21 @@ def pens(study: Study) -> dict[str, Pen]:
     """A pen for every regime: colours for the trained ones, greys for the controls."""
     found = {}
     for number, regime in enumerate(study.trained):
-        turn, place = divmod(number, len(PALETTE))
-        found[regime] = Pen(PALETTE[place], DASHES[turn % len(DASHES)])
+        found[regime] = Pen(PALETTE[number % len(PALETTE)], DASHES[number % len(DASHES)])
     controls = (regime for regime in study.regimes if study.is_control(regime))
     for number, regime in enumerate(controls):
-        found[regime] = Pen(GREYS[number % len(GREYS)], "--")
+        found[regime] = Pen(GREYS[number % len(GREYS)], DASHES[1 + number % (len(DASHES) - 1)])
     return found
+
+
+def marker(study: Study, backbone: str) -> str:
+    """The marker of a backbone, in every figure."""
+    return MARKERS[study.backbones.index(backbone) % len(MARKERS)]
+
+
+def panel_title(study: Study, scenario: str) -> str:
+    """What stands over the panel of a scenario."""
+    return f"{scenario} ({study.experiment.scenarios[scenario].per_class} per class)"
 
 
 def panels(
@@ -80,8 +89,7 @@ def panels(
     for panel in grid[count:]:
         panel.remove()
     for panel, scenario in zip(grid, study.corners, strict=False):
-        per_class = study.experiment.scenarios[scenario].per_class
-        panel.set_title(f"{scenario} ({per_class} per class)")
+        panel.set_title(panel_title(study, scenario))
     return figure, list(grid[:count])
 
 

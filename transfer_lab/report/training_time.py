@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from transfer_lab.report.blocks import Block, Cell, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.report.pareto import picture
 from transfer_lab.report.study import Study, interval
 from transfer_lab.report.wording import absent, amount, count, regime_name, seconds
 
@@ -34,6 +35,8 @@ def training_time(study: Study) -> Section:
         listed = ", ".join(mixed)
         warning = f"Times are not comparable: the records differ in {listed} (see Provenance)."
         blocks.append(Paragraph(warning, warning=True))
+    if figure := picture(study):
+        blocks.append(figure)
     blocks += [_matrix(study, backbone) for backbone in study.backbones]
     blocks += _pretraining(study)
     ledgers = tuple(_ledger(study, backbone) for backbone in study.backbones)
@@ -51,7 +54,7 @@ def _matrix(study: Study, backbone: str) -> Table:
         for regime in study.regimes_on(backbone)
     )
     caption = f"Fit time (s), {backbone}: mean ± 95 % t-interval over seeds"
-    return Table(caption, ("regime", *study.scenarios), rows)
+    return Table(caption, ("regime", *study.scenarios), rows, about=(("backbone", backbone),))
 
 
 def _entry(study: Study, scenario: str, backbone: str, regime: str) -> Cell:
@@ -99,7 +102,8 @@ def _ledger(study: Study, backbone: str) -> Table:
         if (scenario, regime) in known
     )
     caption = f"Time ledger (s), {backbone}: means over the finished seeds"
-    return Table(caption, ("regime", "scenario", *LEDGER), rows, texts=2)
+    head = ("regime", "scenario", *LEDGER)
+    return Table(caption, head, rows, texts=2, about=(("backbone", backbone),))
 
 
 def _mean(value: float) -> Cell:

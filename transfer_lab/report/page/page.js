@@ -1,0 +1,516 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const make = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const FACETS = JSON.parse(document.getElementById("facets").textContent);
+  const OFFERED = Object.keys(FACETS).filter((facet) => FACETS[facet].length > 1);
+  const SELECTOR = OFFERED.map((facet) => `main [data-${facet}]`).join(",");
+
+  // ---- State: what is chosen, kept in the part of the address that is sent to nobody.
+
+  const state = { section: "", chosen: {}, sort: "" };
+
+  function readAddress() {
+    state.section = "";
+    state.chosen = {};
+    state.sort = "";
+    for (const part of location.hash.slice(1).split("&")) {
+      const [name, value] = part.split("=");
+      if (value === undefined) state.section = name;
+      else if (name === "sort") state.sort = value;
+      else if (OFFERED.includes(name)) choose(name, value.split(",").map(decoded));
+    }
+  }
+
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  }
+
+  function choose(facet, values) {
+    const known = FACETS[facet].filter((value) => values.includes(value));
+    if (known.length && known.length < FACETS[facet].length) state.chosen[facet] = new Set(known);
+    else delete state.chosen[facet];
+  }
+
+  function writeAddress() {
+    const parts = state.section ? [state.section] : [];
+    for (const [facet, values] of Object.entries(state.chosen))
+      parts.push(`${facet}=${[...values].map(encodeURIComponent).join(",")}`);
+    if (state.sort) parts.push(`sort=${state.sort}`);
+    history.replaceState(null, "", parts.length ? `#${parts.join("&")}` : location.pathname + location.search);
+  }
+
+  const allows = (facet, value) => !state.chosen[facet] || state.chosen[facet].has(String(value));
+
+  // ---- The bar: a menu for each facet, what is shown, light or dark.
+
+  const told = make("span", { className: "told" });
+  const spoken = make("div", { className: "unseen" });
+  spoken.setAttribute("aria-live", "polite");
+  const menus = {};
+  let reset;
+
+  function buildBar() {
+    const row = make("div");
+    for (const facet of OFFERED) row.append(menu(facet));
+    reset = make("button", { type: "button", textContent: "Show everything" });
+    reset.addEventListener("click", () => {
+      state.chosen = {};
+      changed();
+    });
+    const theme = make("button", { type: "button", id: "theme", textContent: "Dark" });
+    theme.addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
+    row.append(reset, told, theme);
+    const bar = document.getElementById("bar");
+    bar.className = "bar";
+    bar.setAttribute("role", "region");
+    bar.setAttribute("aria-label", "Filters and appearance");
+    bar.append(row, spoken);
+    document.addEventListener("click", (event) => closeMenus(event.target));
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      const open = Object.values(menus).find(({ box }) => box.open);
+      if (open) open.summary.focus();
+      closeMenus(null);
+    });
+  }
+
+  function menu(facet) {
+    const title = facet[0].toUpperCase() + facet.slice(1);
+    const summary = make("summary");
+    const list = make("fieldset", {}, make("legend", { textContent: title }));
+    const inputs = FACETS[facet].map((value) => {
+      const input = make("input", { type: "checkbox", value });
+      input.addEventListener("change", () => {
+        choose(facet, inputs.filter((i) => i.checked).map((i) => i.value));
+        changed();
+      });
+      const only = make("button", { type: "button", textContent: "only" });
+      only.setAttribute("aria-label", `only ${value}`);
+      only.addEventListener("click", () => {
+        choose(facet, [value]);
+        changed();
+      });
+      const label = make("label", {}, input, make("span", { textContent: value }));
+      list.append(make("div", { className: "option" }, label, only));
+      return input;
+    });
+    const box = make("details", {}, summary, list);
+    box.dataset.facet = facet;
+    menus[facet] = { box, summary, inputs, title };
+    return box;
+  }
+
+  function closeMenus(target) {
+    for (const { box } of Object.values(menus)) if (!target || !box.contains(target)) box.open = false;
+  }
+
+  function showBar() {
+    for (const [facet, { box, summary, inputs, title }] of Object.entries(menus)) {
+      const values = state.chosen[facet];
+      for (const input of inputs) input.checked = allows(facet, input.value);
+      box.classList.toggle("active", Boolean(values));
+      summary.textContent = values ? `${title}: ${values.size} of ${inputs.length}` : title;
+    }
+    reset.hidden = !Object.keys(state.chosen).length;
+  }
+
+  // ---- Tables: rows that do not match go, columns sort.
+
+  const marked = SELECTOR ? all(SELECTOR) : [];
+  const matches = (element) =>
+    OFFERED.every((facet) => !(facet in element.dataset) || allows(facet, element.dataset[facet]));
+
+  function filterTables() {
+    for (const element of marked) element.classList.toggle("out", !matches(element));
+    let shown = 0;
+    let total = 0;
+    for (const box of all("main .scroll")) {
+      const rows = all("tbody tr", box);
+      const left = box.classList.contains("out") ? 0 : rows.filter((r) => !r.classList.contains("out")).length;
+      const empty = !left && !box.classList.contains("out") && rows.length > 0;
+      all(".unmatched", box).forEach((note) => note.remove());
+      if (empty) box.append(make("p", { className: "unmatched", textContent: "No row matches the filter." }));
+      if (!box.matches("[data-backbone], :has(tr[data-backbone], tr[data-regime])")) continue;
+      shown += left;
+      total += rows.length;
+    }
+    for (const strip of all(".choices")) showChoice(strip);
+    const seeds = state.chosen.seed ? "; seeds: single points only, means are over all" : "";
+    told.textContent = Object.keys(state.chosen).length ? `${shown} of ${total} rows shown${seeds}` : "";
+  }
+
+  function makeSortable() {
+    all("main .scroll table").forEach((table, number) => {
+      const rows = all("tbody tr", table);
+      rows.forEach((row, index) => (row.dataset.place = index));
+      if (rows.length < 3) return;
+      all("thead th", table).forEach((head, column) => {
+        const button = make("button", { type: "button" }, ...head.childNodes);
+        button.addEventListener("click", () => {
+          const now = head.getAttribute("aria-sort");
+          const next = now === "ascending" ? "descending" : now === "descending" ? "none" : "ascending";
+          state.sort = next === "none" ? "" : `${number}.${column}.${next}`;
+          sortTable(table, column, next);
+          writeAddress();
+          spoken.textContent = next === "none" ? "Original order" : `Sorted by ${button.textContent}, ${next}`;
+        });
+        head.append(button);
+        head.setAttribute("aria-sort", "none");
+      });
+    });
+  }
+
+  function sortTable(table, column, direction) {
+    all("thead th", table).forEach((head, at) => head.setAttribute("aria-sort", at === column ? direction : "none"));
+    const keyed = all("tbody tr", table).map((row) => ({ row, place: Number(row.dataset.place), key: sortKey(row.cells[column]) }));
+    const sign = direction === "descending" ? -1 : 1;
+    keyed.sort((a, b) => (direction === "none" ? 0 : compare(a.key, b.key, sign)) || a.place - b.place);
+    table.tBodies[0].append(...keyed.map(({ row }) => row));
+  }
+
+  /** The number a cell begins with, else its text; null where it holds a dash. */
+  function sortKey(cell) {
+    const text = cell.textContent.replace(/^[†\s]+/, "").trim();
+    if (text === "" || text.startsWith("–")) return null;
+    const number = cell.classList.contains("number") ? /^[-+]?[\d,]*\.?\d+/.exec(text) : null;
+    return number ? Number(number[0].replaceAll(",", "")) : text;
+  }
+
+  /** What is absent comes last in either direction. */
+  function compare(a, b, sign) {
+    if (a === null || b === null) return (a === null) - (b === null);
+    if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+    return sign * String(a).localeCompare(String(b), "en", { numeric: true });
+  }
+
+  function restoreSort() {
+    const [number, column, direction] = state.sort.split(".");
+    const table = all("main .scroll table")[Number(number)];
+    const known = table && table.tHead.rows[0].cells[Number(column)]?.hasAttribute("aria-sort");
+    if (known && /^(a|de)scending$/.test(direction)) sortTable(table, Number(column), direction);
+  }
+
+  // ---- Several matrices or figures in a row: one at a time, the others a click away.
+
+  function buildChoices() {
+    const joins = (one, other) =>
+      one?.tagName === other?.tagName && one?.className === other?.className && Boolean(one?.dataset.backbone && other?.dataset.backbone);
+    for (const first of all("main .cards, main figure[data-backbone]")) {
+      if (joins(first.previousElementSibling, first)) continue;
+      const group = [first];
+      while (joins(first, group.at(-1).nextElementSibling)) group.push(group.at(-1).nextElementSibling);
+      if (group.length < 2) continue;
+      const strip = make("div", { className: "choices" });
+      strip.setAttribute("role", "group");
+      strip.setAttribute("aria-label", "Which one to show");
+      strip.entries = group.map((box) => {
+        const figure = box.tagName === "FIGURE";
+        const name = figure ? box.querySelector("figcaption").textContent.split(":")[0] : box.dataset.backbone;
+        const button = make("button", { type: "button", textContent: name });
+        button.addEventListener("click", () => {
+          strip.current = box;
+          showChoice(strip);
+        });
+        strip.append(button);
+        return { box, button };
+      });
+      strip.current = first;
+      first.before(strip);
+    }
+  }
+
+  function showChoice(strip) {
+    const left = strip.entries.filter(({ box }) => !box.classList.contains("out"));
+    const current = left.find(({ box }) => box === strip.current) ?? left[0];
+    for (const entry of strip.entries) {
+      entry.box.classList.toggle("off", entry !== current);
+      entry.button.classList.toggle("out", !left.includes(entry));
+      entry.button.setAttribute("aria-pressed", String(entry === current));
+    }
+  }
+
+  // ---- Charts.
+
+  const charts = [];
+  const COARSE = matchMedia("(pointer: coarse)");
+  const OUTLINES = {
+    circle: "M8 3.5a4.5 4.5 0 1 0 .01 0z",
+    square: "M4 4h8v8h-8z",
+    "triangle-up": "M8 3l5 9h-10z",
+    diamond: "M8 2.5l5 5.5-5 5.5-5-5.5z",
+    "triangle-down": "M8 13l5-9h-10z",
+    cross: "M6.2 3h3.6v3.2h3.2v3.6h-3.2v3.2h-3.6v-3.2h-3.2v-3.6h3.2z",
+  };
+  const STROKES = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3" };
+
+  function buildCharts() {
+    if (!globalThis.Plotly) return;
+    for (const script of all("script.chart")) {
+      const figure = script.closest("figure");
+      const chart = { ...JSON.parse(script.textContent), figure, hidden: new Set(), plots: [] };
+      const name = figure.querySelector("img").alt;
+      if (chart.keys.length) figure.insertBefore(legend(chart), script);
+      const panels = make("div", { className: "panels" });
+      for (const panel of chart.panels) {
+        const div = make("div", { className: "plot" });
+        div.setAttribute("role", "img");
+        div.setAttribute("aria-label", `${panel.title}: ${name}`);
+        chart.plots.push({ div, panel, near: false });
+        panels.append(make("div", {}, make("p", { textContent: panel.title }), div));
+      }
+      figure.insertBefore(panels, script);
+      figure.classList.add("live");
+      charts.push(chart);
+    }
+    const watch = new IntersectionObserver(
+      (entries) => {
+        for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+          watch.unobserve(target);
+          const chart = charts.find((c) => c.plots.some((p) => p.div === target));
+          const plot = chart.plots.find((p) => p.div === target);
+          plot.near = true;
+          drawPlot(chart, plot);
+        }
+      },
+      { rootMargin: "600px" },
+    );
+    for (const chart of charts) for (const { div } of chart.plots) watch.observe(div);
+  }
+
+  function legend(chart) {
+    const keys = make("div", { className: "keys" });
+    keys.setAttribute("role", "group");
+    keys.setAttribute("aria-label", "Legend: shows and hides");
+    chart.buttons = chart.keys.map((key) => {
+      const button = make("button", { type: "button" }, swatch(key), make("span", { textContent: key.number === null ? key.value : `${key.number} ${key.value}` }));
+      button.setAttribute("aria-pressed", "true");
+      button.addEventListener("click", () => {
+        const id = `${key.facet}=${key.value}`;
+        if (!chart.hidden.delete(id)) chart.hidden.add(id);
+        button.setAttribute("aria-pressed", String(!chart.hidden.has(id)));
+        drawChart(chart);
+      });
+      keys.append(button);
+      return { key, button };
+    });
+    return keys;
+  }
+
+  function swatch({ colour, symbol, dash }) {
+    const wide = dash ? 30 : 16;
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("width", wide);
+    svg.setAttribute("height", 16);
+    svg.setAttribute("aria-hidden", "true");
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", dash ? "M1 8h28" : OUTLINES[symbol] ?? OUTLINES.circle);
+    if (dash) {
+      path.setAttribute("stroke", colour);
+      path.setAttribute("stroke-width", 3);
+      path.setAttribute("stroke-dasharray", STROKES[dash] ?? "");
+    } else path.setAttribute("fill", colour);
+    svg.append(path);
+    return svg;
+  }
+
+  function drawChart(chart) {
+    for (const { key, button } of chart.buttons ?? [])
+      button.classList.toggle("out", !allows(key.facet, key.value));
+    for (const plot of chart.plots) if (plot.near) drawPlot(chart, plot);
+  }
+
+  const shows = (chart, facet, value) =>
+    (facet in FACETS ? allows(facet, value) : true) && !chart.hidden.has(`${facet}=${value}`);
+
+  function picked(chart, trace) {
+    let kept = structuredClone(trace);
+    for (const [facet, value] of Object.entries(trace.meta ?? {})) {
+      if (!Array.isArray(value)) {
+        if (!shows(chart, facet, value)) return null;
+        continue;
+      }
+      const keep = value.map((one) => shows(chart, facet, one));
+      for (const column of ["x", "y", "text", "customdata"])
+        if (Array.isArray(kept[column])) kept[column] = kept[column].filter((_, index) => keep[index]);
+    }
+    return kept;
+  }
+
+  function drawPlot(chart, { div, panel }) {
+    const traces = panel.traces.map((trace) => picked(chart, trace)).filter(Boolean);
+    const layout = merged(look(), structuredClone(panel.layout));
+    layout.height = 300;
+    if (panel.rows.length) layOutRows(layout, panel, traces);
+    Plotly.react(div, traces, layout, {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: COARSE.matches ? false : "hover",
+      modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+    });
+  }
+
+  /** Only the rows that are shown, with room for their markers. */
+  function layOutRows(layout, panel, traces) {
+    const present = new Set(traces.flatMap((trace) => trace.y));
+    const groups = new Set(traces.map((trace) => trace.offsetgroup)).size;
+    const rows = panel.rows.filter((row) => present.has(row));
+    layout.yaxis.categoryarray = rows;
+    layout.yaxis.range = [rows.length - 0.5, -0.5];
+    layout.height = 64 + Math.max(rows.length, 1) * Math.max(24, 13 * groups + 8);
+    layout.shapes = panel.shaded
+      .filter((row) => present.has(row))
+      .map((row) => ({
+        type: "rect",
+        xref: "x domain",
+        x0: 0,
+        x1: 1,
+        y0: rows.indexOf(row) - 0.48,
+        y1: rows.indexOf(row) + 0.48,
+        fillcolor: colour("shade"),
+        line: { width: 0 },
+        layer: "below",
+      }));
+  }
+
+  function merged(base, over) {
+    for (const [key, value] of Object.entries(over))
+      base[key] = value && typeof value === "object" && !Array.isArray(value) ? merged(base[key] ?? {}, value) : value;
+    return base;
+  }
+
+  const probe = make("span", { className: "unseen" });
+  probe.setAttribute("aria-hidden", "true");
+
+  function colour(name) {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  }
+
+  function look() {
+    const ink = colour("ink");
+    const axis = () => ({
+      gridcolor: colour("line"),
+      linecolor: colour("soft"),
+      zerolinecolor: colour("line"),
+      automargin: true,
+      title: { standoff: 8, font: { size: 13 } },
+    });
+    return {
+      font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink },
+      paper_bgcolor: colour("paper"),
+      plot_bgcolor: colour("paper"),
+      hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("soft"), font: { color: ink }, align: "left" },
+      margin: { l: 10, r: 14, t: 8, b: 44 },
+      showlegend: false,
+      hovermode: "closest",
+      // A finger on a chart scrolls the page.
+      dragmode: COARSE.matches ? false : "zoom",
+      xaxis: axis(),
+      yaxis: axis(),
+    };
+  }
+
+  // ---- Light and dark.
+
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+
+  function setTheme(name) {
+    if (name) root.dataset.theme = name;
+    try {
+      if (name) localStorage.setItem("transfer-lab-theme", name);
+    } catch {
+      // Where nothing may be stored, the choice lasts as long as the page.
+    }
+    showTheme();
+  }
+
+  function showTheme() {
+    const button = document.getElementById("theme");
+    button.setAttribute("aria-pressed", String(isDark()));
+    for (const chart of charts) drawChart(chart);
+  }
+
+  function storedTheme() {
+    try {
+      return localStorage.getItem("transfer-lab-theme");
+    } catch {
+      return null;
+    }
+  }
+
+  // ---- Contents, print, and all together.
+
+  function goTo(id) {
+    const section = id && document.getElementById(id);
+    if (!section) return;
+    section.scrollIntoView();
+    section.focus({ preventScroll: true });
+  }
+
+  function followLinks() {
+    for (const link of all('a[href^="#"]'))
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        state.section = link.getAttribute("href").slice(1);
+        writeAddress();
+        goTo(state.section);
+      });
+    const links = new Map(all("nav a").map((link) => [link.getAttribute("href").slice(1), link]));
+    const watch = new IntersectionObserver(
+      (entries) => {
+        for (const { target, isIntersecting } of entries)
+          if (isIntersecting) {
+            for (const link of links.values()) link.removeAttribute("aria-current");
+            links.get(target.id)?.setAttribute("aria-current", "true");
+          }
+      },
+      { rootMargin: "-15% 0px -80% 0px" },
+    );
+    for (const section of all("main > section")) watch.observe(section);
+  }
+
+  function apply() {
+    showBar();
+    filterTables();
+    for (const chart of charts) drawChart(chart);
+  }
+
+  function changed() {
+    writeAddress();
+    apply();
+    spoken.textContent = told.textContent || "Everything is shown";
+  }
+
+  function readAndApply() {
+    readAddress();
+    apply();
+    restoreSort();
+    goTo(state.section);
+  }
+
+  const stored = storedTheme();
+  if (stored === "dark" || stored === "light") root.dataset.theme = stored;
+  document.body.append(probe);
+  buildBar();
+  buildChoices();
+  makeSortable();
+  buildCharts();
+  followLinks();
+  showTheme();
+  readAndApply();
+  addEventListener("hashchange", readAndApply);
+  prefersDark.addEventListener("change", showTheme);
+  addEventListener("beforeprint", () => all("main details").forEach((fold) => (fold.open = true)));
+  root.dataset.ready = "true";
+})();

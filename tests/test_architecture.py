@@ -18,7 +18,8 @@ REGISTRIES = {"domains", "backbones", "regimes"}
 
 MAY_IMPORT = {
     # vocabulary
-    "": set(),
+    "": {"library", "yaml_source"},
+    "called": {"library"},
     "choices": set(),
     "spec": {"choices"},
     "registry": set(),
@@ -37,13 +38,13 @@ MAY_IMPORT = {
     "short_forms": {"registry", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
     "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
-    "records": {"spec"},
+    "records": {"spec", "called"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "spec"},
     "progress": {"records", "spec"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "records", "spec"},
+    "report": {"report.*", "records", "spec", "called"},
     "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
@@ -111,18 +112,17 @@ MAY_IMPORT = {
         *("domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
+    "grid": {
+        *("config", "engines.*", "execution", "folders", "host", "plan", "preflight", "progress"),
+        *("records", "report", "runner", "spec", "tracking", "training", "yaml_source"),
+    },
+    "library": {
+        *("config", "folders", "grid", "plan", "records", "report.*", "spec"),
+        *("tracking", "yaml_source"),
+    },
     "commands": {
-        *("host", "folders", "plan", "config", "progress", "records", "runner", "spec"),
-        *(
-            "frozen_map",
-            "yaml_source",
-            "engines.*",
-            "tracking",
-            "preflight",
-            "execution",
-            "training",
-            "report",
-        ),
+        *("config", "frozen_map", "grid", "plan", "preflight", "records", "runner", "spec"),
+        "tracking",
     },
     "cli": {"", "commands", "doctor", "inspection", "folders", "yaml_source"},
     "__main__": {"cli"},
@@ -137,7 +137,7 @@ HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
-    "inspection",
+    *("inspection", "", "called", "grid", "library"),
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300

@@ -15,7 +15,15 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tests.builders import ENVIRONMENT, TINY_YAML, alive, children_of, until, workers, write_tiny
+from tests.builders import (
+    ENVIRONMENT,
+    TINY_YAML,
+    SharedEngine,
+    alive,
+    children_of,
+    until,
+    write_tiny,
+)
 from transfer_lab import __version__, cli
 from transfer_lab.engines import local
 from transfer_lab.records import COLUMNS, RecordStore
@@ -89,18 +97,8 @@ def _own_signals():
 
 @pytest.fixture(scope="module", autouse=True)
 def _shared_workers():
-    class Shared:
-        def __init__(self, jobs, threads=1):
-            assert threads == 1
-            self.slots, self.submit = jobs, workers().submit
-
-        def close(self):
-            pass
-
-        kill = close
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "LocalEngine", Shared)
+        patch.setattr(local, "LocalEngine", SharedEngine)
         yield
 
 

@@ -124,7 +124,14 @@ MAY_IMPORT = {
         *("config", "frozen_map", "grid", "plan", "preflight", "records", "runner", "spec"),
         "tracking",
     },
-    "cli": {"", "commands", "doctor", "inspection", "folders", "yaml_source"},
+    "dashboard": set(),
+    "dashboard.*": {
+        *("config", "dashboard.*", "plan", "records", "regimes", "report.*", "spec"),
+        "yaml_source",
+    },
+    "cli": {
+        *("", "commands", "dashboard.*", "doctor", "inspection", "folders", "yaml_source"),
+    },
     "__main__": {"cli"},
 }
 """Module -> the modules of the package that it may import, now or later in a function."""
@@ -137,7 +144,7 @@ HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
-    *("inspection", "", "called", "grid", "library"),
+    *("inspection", "", "called", "grid", "library", "dashboard.launch", "dashboard.views"),
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300

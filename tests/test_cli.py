@@ -122,11 +122,13 @@ def same_metrics(first: Lab, second: Lab) -> bool:
 def test_help_lists_the_commands(capsys):
     assert call("--help") == 0
     shown = capsys.readouterr().out
-    for command in ("plan", "run", "report", "status", "data", "doctor"):
+    for command in ("plan", "run", "report", "status", "data", "dashboard", "doctor"):
         assert f"│ {command} " in shown
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "report", "status", "data", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["plan", "run", "report", "status", "data", "dashboard", "doctor"]
+)
 def test_every_command_has_a_help_of_its_own(capsys, command):
     assert call(command, "--help") == 0
     assert f"transfer-lab {command}" in capsys.readouterr().out

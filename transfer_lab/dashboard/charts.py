@@ -50,7 +50,7 @@ def dots(study: Study, look: Colours) -> go.Figure:
         cols=1,
         shared_xaxes=True,
         subplot_titles=[_panel(study, scenario) for scenario in scenarios],
-        vertical_spacing=0.08 / max(1, len(scenarios) - 1),
+        vertical_spacing=0.18 / len(scenarios),
     )
     step = 0.7 / len(study.backbones)
     for row, scenario in enumerate(scenarios, start=1):
@@ -61,7 +61,7 @@ def dots(study: Study, look: Colours) -> go.Figure:
             figure.add_trace(trace, row=row, col=1)
     ticks = {"tickvals": list(range(len(regimes))), "ticktext": [*map(_text, regimes)]}
     figure.update_yaxes(range=[len(regimes) - 0.5, -0.5], zeroline=False, **ticks)
-    figure.update_xaxes(rangemode="tozero")
+    figure.update_xaxes(range=[0, 100])  # the same beside another experiment
     figure.update_xaxes(title_text="test accuracy (%)", row=len(scenarios), col=1)
     return _laid_out(figure, 90 + len(scenarios) * (45 + 24 * len(regimes)))
 
@@ -74,7 +74,12 @@ def _dots(
     return go.Scatter(
         x=[100 * interval.mean for _, interval in known],
         y=[row + offset for row, _ in known],
-        error_x={"array": [100 * (interval.half or 0) for _, interval in known], "width": 0},
+        error_x={
+            "array": [100 * (interval.half or 0) for _, interval in known],
+            "width": 0,
+            "thickness": 1.2,
+            "color": GREYS[1],
+        },
         marker={"color": [colours[row] for row, _ in known], "size": 8},
         customdata=[[_text(study.regimes[row]), interval.n] for row, interval in known],
         hovertemplate="%{customdata[0]}: %{x:.1f} ± %{error_x.array:.1f} %"
@@ -141,7 +146,9 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], column: str) -> go.Figur
             )
     figure.update_xaxes(title_text="epoch")
     figure.update_yaxes(title_text=CURVES[column], rangemode="tozero")
-    return _laid_out(figure, 420)
+    _laid_out(figure, 420 + 20 * len(figure.data))
+    below = {"orientation": "v", "yanchor": "top", "y": -0.2}
+    return figure.update_layout(legend=below, margin_t=20)
 
 
 def _panel(study: Study, scenario: str) -> str:

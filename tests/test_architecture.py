@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
     "records": {"spec", "called"},
     "runner": {"plan", "records", "spec"},
-    "tracking": {"records", "spec"},
+    "tracking": {"records", "report.*", "spec", "wandb_copies"},
+    "wandb_copies": {"records", "report.*", "spec"},
     "progress": {"records", "spec"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
@@ -114,7 +115,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines.*", "execution", "folders", "host", "plan", "preflight", "progress"),
-        *("records", "report", "runner", "spec", "tracking", "training", "yaml_source"),
+        *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
     "library": {
         *("config", "folders", "grid", "plan", "records", "report.*", "spec"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ def run(
         _warn(f"\nstopped; finished runs are stored. To go on: {command}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
+    tracker.summarise(partial(grid.study, file, cells, store, command))
     tracker.close()  # last, so that a W&B out of reach delays nothing
     if summary.failed:
         _warn(

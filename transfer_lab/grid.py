@@ -27,6 +27,8 @@ from transfer_lab.yaml_source import ConfigError, Given
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.report.study import Study
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -104,6 +106,14 @@ def write_report(
     table = frame(cells, store)
     out = reports / file.experiment.name
     return write(file.experiment, table, curves(table, store), out, command=command)
+
+
+def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
+    """The report's view of what is stored."""
+    from transfer_lab.report.study import Study
+
+    table = frame(cells, store)
+    return Study.of(file.experiment, table, curves(table, store), command)
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, pd.DataFrame]:

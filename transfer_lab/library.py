@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,14 @@ def run(
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
-    grid.train_missing(file, cells, store, tracker, grid.Workers(jobs, threads, download), voice)
+    workers = grid.Workers(jobs, threads, download)
+    try:
+        grid.train_missing(file, cells, store, tracker, workers, voice)
+    except BaseException:
+        tracker.abandon()
+        raise
+    command = grid.command_for(file, store.root, REPORTS)
+    tracker.summarise(partial(grid.study, file, cells, store, command))
     tracker.close()
     return measured(frame(cells, store))
 

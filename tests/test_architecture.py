@@ -18,7 +18,8 @@ REGISTRIES = {"domains", "backbones", "regimes"}
 
 MAY_IMPORT = {
     # vocabulary
-    "": set(),
+    "": {"library", "yaml_source"},
+    "called": {"library"},
     "choices": set(),
     "spec": {"choices"},
     "registry": set(),
@@ -38,13 +39,14 @@ MAY_IMPORT = {
     "short_forms": {"registry", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
     "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
-    "records": {"spec"},
+    "records": {"spec", "called"},
     "runner": {"plan", "records", "spec"},
-    "tracking": {"records", "spec"},
+    "tracking": {"records", "report.*", "spec", "wandb_copies"},
+    "wandb_copies": {"records", "report.*", "spec"},
     "progress": {"records", "spec"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "records", "spec"},
+    "report": {"report.*", "records", "spec", "called"},
     "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
@@ -121,20 +123,28 @@ MAY_IMPORT = {
         *("domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
-    "commands": {
-        *("host", "folders", "machine", "plan", "config", "progress", "records", "runner", "spec"),
-        *(
-            "frozen_map",
-            "yaml_source",
-            "engines.*",
-            "tracking",
-            "preflight",
-            "execution",
-            "training",
-            "report",
-        ),
+    "grid": {
+        *("config", "engines.*", "execution", "folders", "host", "machine", "plan", "preflight"),
+        "progress",
+        *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
-    "cli": {"", "commands", "doctor", "inspection", "folders", "machine", "yaml_source"},
+    "library": {
+        *("config", "folders", "grid", "machine", "plan", "records", "report.*", "spec"),
+        *("tracking", "yaml_source"),
+    },
+    "commands": {
+        *("config", "frozen_map", "grid", "machine", "plan", "preflight", "records", "runner"),
+        *("report", "spec", "tracking"),
+    },
+    "dashboard": set(),
+    "dashboard.*": {
+        *("config", "dashboard.*", "plan", "records", "regimes", "report.*", "spec"),
+        "yaml_source",
+    },
+    "cli": {
+        *("", "commands", "dashboard.*", "doctor", "inspection", "folders", "machine"),
+        "yaml_source",
+    },
     "__main__": {"cli"},
 }
 """Module -> the modules of the package that it may import, now or later in a function."""
@@ -147,7 +157,7 @@ HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
-    "inspection",
+    *("inspection", "", "called", "grid", "library", "dashboard.launch", "dashboard.views"),
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300

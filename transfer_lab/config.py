@@ -41,6 +41,15 @@ class ExperimentFile:
         if lines:
             raise ConfigError(lines)
 
+    def __getattr__(self, name: str) -> object:
+        """What the experiment holds: `name`, `scenarios`, `seeds`, ..."""
+        if name.startswith("__") or name == "experiment":  # as while it is being unpickled
+            raise AttributeError(name)
+        return getattr(self.experiment, name)
+
+    def __repr__(self) -> str:
+        return f"<experiment {self.experiment.name!r}, {self.source.path}>"
+
 
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> ExperimentFile:
     """Read and check one experiment; raises ConfigError with every problem found.
@@ -51,8 +60,13 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     source = read_yaml(Path(path))
     for assignment in overrides:
         source.override(assignment)
+    return checked(source)
+
+
+def checked(source: Source) -> ExperimentFile:
+    """The experiment that a source holds; raises ConfigError with every problem found."""
     data, problems = full_form(source.data)
-    problems += pin_contents(data, Path(path).parent)
+    problems += pin_contents(data, source.path.parent)
     experiment = None
     try:
         experiment = Experiment.model_validate(data)

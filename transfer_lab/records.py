@@ -13,10 +13,13 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from transfer_lab.called import callable_as_in_library
 from transfer_lab.spec import PROTOCOL, Cell, Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+callable_as_in_library(__name__)
 
 FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transfer_lab.called import callable_as_in_library
 from transfer_lab.records import write_atomically
 from transfer_lab.report.accuracy import accuracy
 from transfer_lab.report.blocks import pictures
@@ -20,6 +21,8 @@ from transfer_lab.spec import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
+
+callable_as_in_library(__name__)
 
 
 def write(

@@ -62,6 +62,14 @@ class Summary:
         return ", ".join(f"{count} {state}" for state, count in absent.items())
 
 
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with every measured column as numbers, absent values as NaN."""
+    import pandas as pd
+
+    numbers = {name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame}
+    return frame.assign(**numbers)
+
+
 @dataclass(frozen=True)
 class Study:
     """All that a section may draw on."""
@@ -80,12 +88,7 @@ class Study:
         command: str,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        import pandas as pd
-
-        numbers = {
-            name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame
-        }
-        return cls(experiment, frame.assign(**numbers), curves, command)
+        return cls(experiment, measured(frame), curves, command)
 
     @cached_property
     def done(self) -> pd.DataFrame:

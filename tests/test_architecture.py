@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "pinning": {"domains", "listing", "short_forms"},
     "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
     "records": {"spec"},
+    "trials": {"choices"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "spec"},
     "progress": {"records", "spec"},
@@ -92,6 +93,7 @@ MAY_IMPORT = {
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
     },
+    "tuning": {"fitting", "spec", "timing", "trials"},
     "training": {
         *("domains", "regimes"),
         *(
@@ -108,7 +110,7 @@ MAY_IMPORT = {
             "regimes.base",
             "rows",
         ),
-        *("seeding", "spec", "timing", "weights"),
+        *("seeding", "spec", "timing", "trials", "tuning", "weights"),
     },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": set(),
@@ -146,7 +148,16 @@ for allowed in MAY_IMPORT.values():
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
-    *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
+    *(
+        "trials",
+        "tracking",
+        "progress",
+        "host",
+        "yaml_source",
+        "engines.local",
+        "report",
+        "evidence",
+    ),
     "inspection",
     *REGISTRIES,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from transfer_lab.pinning import pin_contents
-from transfer_lab.plan import fits
+from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
@@ -57,6 +58,7 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     try:
         experiment = Experiment.model_validate(data)
         problems += dict.fromkeys(_contradictions(experiment))
+        problems += _unfair_trials(experiment)
         if not problems:
             problems += _unknown_arms(experiment)
     except ValidationError as error:
@@ -104,6 +106,33 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                     "is without a source, but some regimes start from a source run; name a "
                     "source, or give the backbones `pretrained` weights",
                 )
+
+
+def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
+    """Regimes with more trials than others, and trials that no validation image could tell
+    apart."""
+    regimes = experiment.regimes
+    for name, regime in regimes.items():
+        if regime.tune and regime.kind in REGIMES and not REGIMES[regime.kind].learns:
+            yield ("regimes", name, "tune"), f"{regime.kind} learns nothing that could be tuned"
+    learning = [n for n, r in regimes.items() if r.kind in REGIMES and REGIMES[r.kind].learns]
+    counts = {name: len(trials_of(experiment, name) or (None,)) for name in learning}
+    searches = Counter(count for count in counts.values() if count > 1)
+    if not searches:
+        return
+    ((usual, _),) = searches.most_common(1)
+    like = next(name for name, count in counts.items() if count == usual)
+    for name, count in counts.items():
+        if count != usual:
+            place = ("regimes", name, "tune") if regimes[name].tune else ("regimes", name)
+            told = f"{count} trial{'s' if count > 1 else ''}, but {like} has {usual}"
+            yield place, f"{told}: give every regime the same number"
+    if experiment.fit.val_fraction == 0:
+        yield ("fit", "val_fraction"), "is 0, but trials are chosen by validation images"
+    for name, place in experiment.scenarios.items():
+        if place.per_class == 1:
+            problem = "1 image per class leaves none for validation, by which trials are chosen"
+            yield ("scenarios", name, "per_class"), problem
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.domains import DOMAINS
@@ -17,8 +19,9 @@ _REGISTRIES: dict[str, Registry] = {
     "backbones": BACKBONES,
     "regimes": REGIMES,
 }
-_BESIDE_OPTIONS = {"backbones": ("module", "pretrained"), "regimes": ("on",)}
+_BESIDE_OPTIONS = {"backbones": ("module", "pretrained"), "regimes": ("on", "tune")}
 _STARTS = ("run", "none", "imagenet")
+_MOST_TRIALS = 1000
 
 
 def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
@@ -39,6 +42,9 @@ def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
             data[group] = {name: _choice(group, name, item) for name, item in value.items()}
             problems += _unknown(group, data[group], registry, raw)
     problems += _unknown_starts(data.get("backbones"))
+    problems += _expand_trials(data, ("tune",))
+    for name, choice in choices(data, "regimes"):
+        problems += _expand_trials(choice, ("regimes", name, "tune"))
     return data, problems
 
 
@@ -137,3 +143,21 @@ def _unknown_starts(backbones: object) -> list[Problem]:
             message = f"{start!r} is none of {', '.join(_STARTS)} and {{file: PATH, sha256: ...}}"
             problems.append((("backbones", name, "pretrained"), message))
     return problems
+
+
+def _expand_trials(holder: dict, place: KeyPath) -> list[Problem]:
+    """`tune: {option: [values]}` as the list of all combinations; a list is one already."""
+    values = holder.get("tune")
+    if not isinstance(values, dict):
+        return []
+    wrong = [
+        ((*place, option), f"name the values to try as a list (it is {listed!r})")
+        for option, listed in values.items()
+        if not isinstance(listed, list) or not listed
+    ]
+    count = math.prod(len(listed) for listed in values.values()) if not wrong else 0
+    if count > _MOST_TRIALS:
+        wrong = [(place, f"makes {count:,} trials; {_MOST_TRIALS:,} at most")]
+    made = [] if wrong else product(*values.values())
+    holder["tune"] = [dict(zip(values, chosen, strict=True)) for chosen in made] or None
+    return wrong

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from transfer_lab.choices import Architecture, Choice, Regime, Spec, Weights
+from transfer_lab.choices import Architecture, Choice, Options, Regime, Spec, Trials, Weights
 
 PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -152,6 +152,7 @@ class Experiment(Spec):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     fit: Fit = Fit()
     pretrain: Pretrain = Pretrain()
+    tune: Trials | None = None
     claims: dict[Slug, Claim] = Field({})
     wandb: Tracking = Tracking()
 
@@ -172,7 +173,11 @@ class Experiment(Spec):
 
 
 class Run(Spec):
-    """All that determines one trained model."""
+    """All that determines one trained model.
+
+    With `tune` each of these options is tried with the same seed, and the model is fitted anew on
+    training and validation images with those of the best validation accuracy.
+    """
 
     domain: Choice
     image_size: int
@@ -182,6 +187,26 @@ class Run(Spec):
     fit: Fit
     seed: Seed
     init: Run | Weights | None = None
+    tune: Trials | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run without trials is written, and so hashed, as if nothing could be tuned."""
+        return {k: v for k, v in handler(self).items() if k != "tune" or v is not None}
+
+    def trial(self, options: Options) -> Run:
+        """The untuned run that tries these options."""
+        return self._with(options, self.fit)
+
+    def refit(self, options: Options) -> Run:
+        """The untuned run that learns from training and validation images with these options."""
+        return self._with(options, self.fit.model_copy(update={"val_fraction": 0.0}))
+
+    def _with(self, options: Options, fit: Fit) -> Run:
+        regime = Choice(kind=self.regime.kind, options=self.regime.options | options)
+        # Not model_copy, which would take the id along.
+        content = {name: getattr(self, name) for name in Run.model_fields}
+        return Run(**content | {"regime": regime, "fit": fit, "tune": None})
 
     @cached_property
     def id(self) -> str:

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "progress": {"records", "spec"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "records", "spec"},
+    "report": {"report.*", "records", "spec", "trials"},
     "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
@@ -125,6 +125,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "commands": {
         *("host", "folders", "machine", "plan", "config", "progress", "records", "runner", "spec"),
+        "trials",
         *(
             "frozen_map",
             "yaml_source",

@@ -22,6 +22,7 @@ from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, Todo, run_grid, todo
 from transfer_lab.spec import Cell, Experiment, Run
 from transfer_lab.tracking import Tracker
+from transfer_lab.trials import FILE as TRIALS
 from transfer_lab.yaml_source import ConfigError
 
 if TYPE_CHECKING:
@@ -191,13 +192,14 @@ def _write_report(
     from transfer_lab.report import write
 
     table = frame(cells, store)
-    curves = {}
+    curves, trials = {}, {}
     for run_id in table.loc[table["status"] == "done", "run_id"].unique():
-        path = store.file(run_id, "metrics.csv")
-        if path.exists():
-            curves[run_id] = pd.read_csv(path)
+        for name, found in (("metrics.csv", curves), (TRIALS, trials)):
+            path = store.file(run_id, name)
+            if path.exists():
+                found[run_id] = pd.read_csv(path)
     out = reports / file.experiment.name
-    page = write(file.experiment, table, curves, out, command=command)
+    page = write(file.experiment, table, curves, out, command=command, trials=trials)
     _say(f"report: {page} and {page.with_name('report.md')}")
 
 

@@ -18,6 +18,7 @@ from transfer_lab.report.provenance import provenance
 from transfer_lab.report.rules import rules
 from transfer_lab.report.study import Study
 from transfer_lab.report.training_time import training_time
+from transfer_lab.report.tuning import tuning
 
 SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     head,
@@ -26,6 +27,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     accuracy,
     rules,
     degenerate,
+    tuning,
     training_time,
     payoff,
     architectures,

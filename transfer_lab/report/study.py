@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,6 +70,7 @@ class Study:
     frame: pd.DataFrame
     curves: Mapping[str, pd.DataFrame]
     command: str
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -78,6 +79,7 @@ class Study:
         frame: pd.DataFrame,
         curves: Mapping[str, pd.DataFrame],
         command: str,
+        trials: Mapping[str, pd.DataFrame] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
         import pandas as pd
@@ -85,7 +87,7 @@ class Study:
         numbers = {
             name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame
         }
-        return cls(experiment, frame.assign(**numbers), curves, command)
+        return cls(experiment, frame.assign(**numbers), curves, command, trials or {})
 
     @cached_property
     def done(self) -> pd.DataFrame:

@@ -35,9 +35,13 @@ MAY_IMPORT = {
     "regimes": {"registry"},
     # what is built from it without torch
     "plan": {"spec", "regimes"},
-    "short_forms": {"registry", "yaml_source"} | REGISTRIES,
+    "size_sweeps": {"spec", "yaml_source"},
+    "short_forms": {"registry", "size_sweeps", "spec", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
-    "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
+    "config": {
+        *("spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"),
+        "size_sweeps",
+    },
     "records": {"spec"},
     "trials": {"choices"},
     "runner": {"plan", "records", "spec"},

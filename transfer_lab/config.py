@@ -14,6 +14,7 @@ from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
+from transfer_lab.size_sweeps import expand_sizes
 from transfer_lab.spec import Augment, Claim, Experiment, Fit, Pretrain, Scenario, Tracking
 from transfer_lab.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
@@ -38,9 +39,9 @@ class ExperimentFile:
 
     def refuse(self, problems: Iterable[tuple[KeyPath, str]]) -> None:
         """Raise ConfigError with every problem at its place; nothing if there is none."""
-        lines = [self.source.problem(path, message) for path, message in problems]
+        lines = dict.fromkeys(self.source.problem(path, message) for path, message in problems)
         if lines:
-            raise ConfigError(lines)
+            raise ConfigError(list(lines))
 
 
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> ExperimentFile:
@@ -52,7 +53,10 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     source = read_yaml(Path(path))
     for assignment in overrides:
         source.override(assignment)
-    data, problems = full_form(source.data)
+    expanded = expand_sizes(source.data)
+    source.origins = expanded.origins
+    data, problems = full_form(expanded.data)
+    problems += expanded.problems
     problems += pin_contents(data, Path(path).parent)
     experiment = None
     try:
@@ -65,7 +69,7 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
         problems += _explanations(error)
     lines = source.duplicate_keys() + [source.problem(*problem) for problem in problems]
     if lines:
-        raise ConfigError(sorted(lines, key=_line_number))
+        raise ConfigError(sorted(dict.fromkeys(lines), key=_line_number))
     return ExperimentFile(experiment, source)
 
 

@@ -10,6 +10,8 @@ from transfer_lab.backbones import BACKBONES
 from transfer_lab.domains import DOMAINS
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import Registry, suggest
+from transfer_lab.size_sweeps import SIMILARITIES, implied
+from transfer_lab.spec import SIZES
 from transfer_lab.yaml_source import KeyPath
 
 Problem = tuple[KeyPath, str]
@@ -61,10 +63,8 @@ def _scenario(name: object, value: object) -> object:
     if not isinstance(value, dict):
         return value
     size, _, similarity = str(name).partition("_")
-    implied = {}
-    if size in ("small", "large") and similarity in ("similar", "dissimilar"):
-        implied = {"size": size, "similarity": similarity}
-    return implied | value
+    named = size in SIZES and similarity in SIMILARITIES
+    return implied(name) | value if named else value
 
 
 def _with_used_domains(declared: object, scenarios: Mapping) -> object:

@@ -30,7 +30,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
 Seed = Annotated[Int, Field(ge=0, lt=2**31)]
-Size = Literal["small", "large"]
+Size = Literal["small", "medium", "large"]
+"""Of the sizes between the smallest and the largest, the rules say nothing."""
+SIZES: tuple[Size, ...] = ("small", "medium", "large")
 Similarity = Literal["similar", "dissimilar"]
 
 

@@ -80,6 +80,7 @@ def record(cell: Cell, **changes: object) -> Record:
     kind, run = cell.run.regime.kind, cell.run
     chance = random.Random(run.id)
     small = cell.size == "small"
+    images = 300 if run.per_class == "all" else run.per_class
     skill = SKILL[kind][0 if small else 1]
     if run.init is not None and cell.similarity == "dissimilar":
         skill *= 0.45 if small else 0.8
@@ -90,8 +91,8 @@ def record(cell: Cell, **changes: object) -> Record:
         "init_id": run.init_id,
         "status": "done",
         "num_classes": 37,
-        "n_train": 37 * run.per_class * 4 // 5,
-        "n_val": 37 * run.per_class // 5,
+        "n_train": 37 * images * 4 // 5,
+        "n_val": 37 * images // 5,
         "n_test": 2220,
         "test_accuracy": min(max(skill, 0.0), 1.0),
         "val_accuracy": min(max(skill + 0.01, 0.0), 1.0),

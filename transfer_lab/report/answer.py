@@ -87,7 +87,7 @@ def answer(study: Study) -> Section:
 def _is_matrix(study: Study) -> bool:
     """Whether there are both sizes and both similarities to lay out two by two."""
     places = study.experiment.scenarios.values()
-    return len({p.size for p in places}) == len({p.similarity for p in places}) == 2
+    return {p.size for p in places} >= set(SIZES) and len({p.similarity for p in places}) == 2
 
 
 def _by_backbone(study: Study) -> Table:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_APART = 1.025
+"""Intervals of neighbouring regimes stand beside one another, and not on top."""
+
 
 def draw(study: Study, panels: Sequence[Panel]) -> Figure:
     """One panel for each source, target and backbone, at most two in a row."""
@@ -41,12 +44,13 @@ def draw(study: Study, panels: Sequence[Panel]) -> Figure:
 def _panel(ax: Axes, study: Study, panel: Panel) -> dict[str, object]:
     sizes = sorted(panel.scenarios)
     drawn = {}
-    for regime, pen in pens(study).items():
+    for number, (regime, pen) in enumerate(pens(study).items()):
+        aside = _APART ** (number - (len(study.regimes) - 1) / 2)
         found = [study.accuracy(panel.scenarios[n], panel.backbone, regime) for n in sizes]
         points = [(n, interval) for n, interval in zip(sizes, found, strict=True) if interval]
         if points:
             drawn[regime] = ax.errorbar(
-                [n for n, _ in points],
+                [n * aside for n, _ in points],
                 [100 * interval.mean for _, interval in points],
                 yerr=[100 * (interval.half or 0) for _, interval in points],
                 fmt=pen.dash, color=pen.colour, linewidth=1.4, elinewidth=0.9, marker="o",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.choices import Options, Trials
 from transfer_lab.evidence.intervals import Interval
 from transfer_lab.plan import trials_of
-from transfer_lab.report.blocks import Block, Bullets, Cell, Paragraph, Section, Table, cell
+from transfer_lab.report.blocks import Block, Bullets, Cell, Fold, Paragraph, Section, Table, cell
 from transfer_lab.report.study import Study, interval
 from transfer_lab.report.wording import amount, percent
 
@@ -50,10 +50,13 @@ def tuning(study: Study) -> Section | None:
     if rows.empty:
         return Section("Tuning", (Paragraph("No search has been finished yet."),))
     blocks: list[Block] = [Paragraph(LEGEND)]
+    winners = []
     for backbone in study.backbones:
         here = rows[rows["backbone"] == backbone]
         if not here.empty:
-            blocks += [_sensitivity(study, backbone, here), _winners(study, backbone, here)]
+            blocks.append(_sensitivity(study, backbone, here))
+            winners.append(_winners(study, backbone, here))
+    blocks.append(Fold("How often each trial was chosen", tuple(winners)))
     ends = tuple(_at_the_end(study, rows))
     if ends:
         told = "Chosen most often at the end of what was tried, so that more lies beyond:"

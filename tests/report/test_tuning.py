@@ -108,6 +108,7 @@ def test_the_protocol_names_trials_and_rule_of_selection_and_no_flag_is_raised(o
     assert "best validation accuracy chooses" in text
     assert "ntuned: rates set by hand" not in text
     assert "k=1, lr=0.01; k=1, lr=0.1" in text
+    assert "recomputed from records.csv and trials.csv" in text
 
 
 def test_both_formats_print_the_same(out, tables):

@@ -36,17 +36,22 @@ MAY_IMPORT = {
     "regimes": {"registry"},
     # what is built from it without torch
     "plan": {"spec", "regimes"},
-    "short_forms": {"registry", "yaml_source"} | REGISTRIES,
+    "size_sweeps": {"spec", "yaml_source"},
+    "short_forms": {"registry", "size_sweeps", "spec", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
-    "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
+    "config": {
+        *("spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"),
+        "size_sweeps",
+    },
     "records": {"spec", "called"},
+    "trials": {"choices"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "report.*", "spec", "wandb_copies"},
     "wandb_copies": {"records", "report.*", "spec"},
     "progress": {"records", "spec"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "records", "spec", "called"},
+    "report": {"report.*", "records", "spec", "called", "trials"},
     "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
@@ -94,6 +99,7 @@ MAY_IMPORT = {
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
     },
+    "tuning": {"fitting", "spec", "timing", "trials"},
     "training": {
         *("domains", "regimes"),
         *(
@@ -110,7 +116,7 @@ MAY_IMPORT = {
             "regimes.base",
             "rows",
         ),
-        *("seeding", "spec", "timing", "weights"),
+        *("seeding", "spec", "timing", "trials", "tuning", "weights"),
     },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": set(),
@@ -125,7 +131,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines.*", "execution", "folders", "host", "machine", "plan", "preflight"),
-        "progress",
+        *("progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
     "library": {
@@ -156,7 +162,16 @@ for allowed in MAY_IMPORT.values():
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
-    *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
+    *(
+        "trials",
+        "tracking",
+        "progress",
+        "host",
+        "yaml_source",
+        "engines.local",
+        "report",
+        "evidence",
+    ),
     *("inspection", "", "called", "grid", "library", "dashboard.launch", "dashboard.views"),
     *REGISTRIES,
 }

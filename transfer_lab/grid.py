@@ -23,12 +23,15 @@ from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, run_grid, todo
 from transfer_lab.spec import Cell, Experiment, Run
 from transfer_lab.tracking import Tracker
+from transfer_lab.trials import FILE as TRIALS
 from transfer_lab.yaml_source import ConfigError, Given
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from transfer_lab.report.study import Study
+
+CURVE = "metrics.csv"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,14 @@ def write_report(
 
     table = frame(cells, store)
     out = reports / file.experiment.name
-    return write(file.experiment, table, curves(table, store), out, command=command)
+    return write(
+        file.experiment,
+        table,
+        left_behind(table, store, CURVE),
+        out,
+        command=command,
+        trials=left_behind(table, store, TRIALS),
+    )
 
 
 def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
@@ -104,16 +114,17 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
     from transfer_lab.report.study import Study
 
     table = frame(cells, store)
-    return Study.of(file.experiment, table, curves(table, store), command)
+    curves, trials = (left_behind(table, store, name) for name in (CURVE, TRIALS))
+    return Study.of(file.experiment, table, curves, command, trials)
 
 
-def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, pd.DataFrame]:
-    """The learning curve of every finished run that left one, by run id."""
+def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
+    """The table of that name of every finished run that left one, by run id."""
     import pandas as pd
 
     found = {}
     for run_id in table.loc[table["status"] == "done", "run_id"].unique():
-        path = store.file(run_id, "metrics.csv")
+        path = store.file(run_id, name)
         if path.exists():
             found[run_id] = pd.read_csv(path)
     return found

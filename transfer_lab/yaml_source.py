@@ -37,6 +37,8 @@ class Source:
     places: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     overrides: dict[KeyPath, str] = field(default_factory=dict)
     duplicates: list[tuple[KeyPath, tuple[int, int]]] = field(default_factory=list)
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Keys that stand for others of the file, and which those are."""
 
     def where(self, path: KeyPath) -> str:
         """`file:line:col` of the key, or of the nearest one around it; `--set ...` if so set."""
@@ -51,8 +53,15 @@ class Source:
 
     def problem(self, path: KeyPath, message: str) -> str:
         """One line: place, field, message."""
+        path = self._written(path)
         name = ".".join(map(str, path))
         return f"{self.where(path)}: {name + ': ' if name else ''}{message}"
+
+    def _written(self, path: KeyPath) -> KeyPath:
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.origins:
+                return self.origins[path[:end]] + path[end:]
+        return path
 
     def duplicate_keys(self) -> list[str]:
         """One line for each key that stands in its mapping twice, at its second place."""

@@ -15,9 +15,10 @@ from transfer_lab.report.latex import to_latex
 from transfer_lab.report.markdown import to_markdown
 from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
-from transfer_lab.report.spreadsheet import to_csv
+from transfer_lab.report.spreadsheet import stacked, to_csv
 from transfer_lab.report.study import Study
 from transfer_lab.spec import Experiment
+from transfer_lab.trials import FILE as TRIALS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +33,13 @@ def write(
     out: Path,
     *,
     command: str,
+    trials: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`; returns the page's path."""
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv if there are
+    any; returns the page's path."""
     from transfer_lab.report.style import png
 
-    study = Study.of(experiment, frame, curves, command)
+    study = Study.of(experiment, frame, curves, command, trials)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
@@ -45,6 +48,9 @@ def write(
     for name, image in images.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(frame))
+    (out / TRIALS).unlink(missing_ok=True)
+    if study.trials:
+        _store(out / TRIALS, to_csv(stacked(study.trials)))
     _store(out / "report.md", _encoded(to_markdown(sections)))
     # The page comes last: where it is new, all that it stands for is there.
     _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))

@@ -16,6 +16,7 @@ from transfer_lab.report.blocks import (
 )
 from transfer_lab.report.standing import Standing, standing
 from transfer_lab.report.study import Study
+from transfer_lab.report.tuning import untuned
 from transfer_lab.report.wording import count, percent
 
 SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
@@ -35,7 +36,7 @@ def head(study: Study) -> Section:
         "which transfer regime should I use, what accuracy will I get, and what will it cost?"
     )
     lead = f"Experiment {experiment.name}: {progress}"
-    warnings = (*_copies(study), *_set_aside(study))
+    warnings = (*_copies(study), *_set_aside(study), *untuned(study))
     blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *warnings)
     return Section(experiment.title or experiment.name, blocks)
 
@@ -86,7 +87,7 @@ def answer(study: Study) -> Section:
 def _is_matrix(study: Study) -> bool:
     """Whether there are both sizes and both similarities to lay out two by two."""
     places = study.experiment.scenarios.values()
-    return len({p.size for p in places}) == len({p.similarity for p in places}) == 2
+    return {p.size for p in places} >= set(SIZES) and len({p.similarity for p in places}) == 2
 
 
 def _by_backbone(study: Study) -> Table:

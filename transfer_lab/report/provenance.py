@@ -20,7 +20,8 @@ def provenance(study: Study) -> Section:
     records = f"{done['run_id'].nunique():,} finished runs fill {len(done):,} cells"
     rows += [(cell("started"), cell(started)), (cell("records"), cell(records))]
     table = Table("Versions, machines and dates", ("what", "value"), tuple(rows), texts=2)
-    text = "Every number above, the learning curves apart, can be recomputed from records.csv."
+    files = "records.csv and trials.csv" if study.trials else "records.csv"
+    text = f"Every number above, the training curves apart, can be recomputed from {files}."
     return Section("Provenance", (table, Paragraph(text), Code(study.command)))
 
 

@@ -41,8 +41,10 @@ def rules(study: Study) -> Section | None:
 
 def _places(study: Study) -> Iterator[Place]:
     """Where at least two trained regimes were measured and something is transferred."""
-    for scenario in study.scenarios:
+    for scenario, asked in study.experiment.scenarios.items():
         for backbone in study.backbones:
+            if asked.size == "medium":
+                continue  # of which no rule says anything
             trained = study.trained_on(backbone)
             measured = [r for r in trained if study.by_seed(scenario, backbone, r)]
             if len(measured) > 1 and any(_starts_from_source(study, r) for r in measured):

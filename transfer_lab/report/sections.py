@@ -16,8 +16,10 @@ from transfer_lab.report.payoff import payoff
 from transfer_lab.report.protocol import protocol
 from transfer_lab.report.provenance import provenance
 from transfer_lab.report.rules import rules
+from transfer_lab.report.size_curves import size_curves
 from transfer_lab.report.study import Study
 from transfer_lab.report.training_time import training_time
+from transfer_lab.report.tuning import tuning
 
 SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     head,
@@ -25,7 +27,9 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     answer,
     accuracy,
     rules,
+    size_curves,
     degenerate,
+    tuning,
     training_time,
     payoff,
     architectures,

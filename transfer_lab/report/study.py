@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,7 @@ from transfer_lab.evidence.rules import EARLY_PROBE
 from transfer_lab.plan import fits
 from transfer_lab.records import Record
 from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Experiment
+from transfer_lab.spec import SIZES, Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ class Study:
     frame: pd.DataFrame
     curves: Mapping[str, pd.DataFrame]
     command: str
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -86,9 +88,10 @@ class Study:
         frame: pd.DataFrame,
         curves: Mapping[str, pd.DataFrame],
         command: str,
+        trials: Mapping[str, pd.DataFrame] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        return cls(experiment, measured(frame), curves, command)
+        return cls(experiment, measured(frame), curves, command, trials or {})
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -102,10 +105,16 @@ class Study:
 
     @cached_property
     def corners(self) -> tuple[str, ...]:
-        """Scenario names as in the 2 x 2 matrix: small before large, similar before dissimilar."""
+        """Scenario names as in the 2 x 2 matrix: small before large, similar before dissimilar;
+        of one corner those with fewer images first."""
         places = self.experiment.scenarios
         order = {
-            name: (p.size == "large", p.similarity == "dissimilar") for name, p in places.items()
+            name: (
+                SIZES.index(p.size),
+                p.similarity == "dissimilar",
+                math.inf if p.per_class == "all" else p.per_class,
+            )
+            for name, p in places.items()
         }
         return tuple(sorted(places, key=order.__getitem__))
 

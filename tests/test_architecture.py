@@ -79,6 +79,7 @@ MAY_IMPORT = {
         *("arithmetic", "backbones.base", "domains.base", "frozen_prefix", "rows", "spec"),
     },
     "stretches": set(),
+    "together": {"regimes.base", "regimes.recipes", "timing"},
     "timing": {"regimes.base", "stretches"},
     "fitting": {
         "activations",
@@ -91,6 +92,7 @@ MAY_IMPORT = {
         "spec",
         "stretches",
         "timing",
+        "together",
     },
     "preflight": {
         *("architectures", "backbones.base", "domains", "domains.splits"),
@@ -116,7 +118,7 @@ MAY_IMPORT = {
             "regimes.base",
             "rows",
         ),
-        *("seeding", "spec", "timing", "trials", "tuning", "weights"),
+        *("seeding", "spec", "timing", "together", "trials", "tuning", "weights"),
     },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": set(),

@@ -78,11 +78,16 @@ class Curve(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
         for epoch in trainer.strategy.finished():
-            self._add(epoch)
+            self.add(epoch)
+        self.add_validation(module)
+
+    def add_validation(self, module: TransferModule) -> None:
+        """Put the validation that has just run into the last epoch's row."""
         self.last["val_loss"], self.last["val_accuracy"] = _means(module.val_sums)
         module.val_sums = None
 
-    def _add(self, epoch: Epoch) -> None:
+    def add(self, epoch: Epoch) -> None:
+        """A row for an epoch; raises NonFiniteLossError if its loss is not finite."""
         loss, accuracy = _means(epoch.sums)
         number = len(self.rows) + 1
         if not math.isfinite(loss):

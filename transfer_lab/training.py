@@ -20,7 +20,7 @@ from transfer_lab.choices import Weights
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
-from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
+from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate, fit_heads
 from transfer_lab.folders import ACTIVATIONS, IMAGES
 from transfer_lab.machine import Numbers
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
@@ -31,7 +31,8 @@ from transfer_lab.rows import RowStore
 from transfer_lab.seeding import derive
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.trials import FILE, to_csv
+from transfer_lab.together import differ_in_rate_alone
+from transfer_lab.trials import FILE, to_csv, trial_of
 from transfer_lab.tuning import Search, search
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
 
@@ -160,10 +161,26 @@ def _search(run: Run, domain: ImageDomain, store: RecordStore, fitting: dict) ->
         regime = build_regime(trial, domain, store)
         fit_and_validate(regime, domain, trial.fit, ledger, **fitting)
 
-    found = search(run, fit)
+    found = _search_together(run, domain, store, fitting) or search(run, fit)
     content = to_csv(found.trials, found.place)
     write_atomically(store.file(run.id, FILE), lambda handle: handle.write(content))
     return found
+
+
+def _search_together(
+    run: Run, domain: ImageDomain, store: RecordStore, fitting: dict
+) -> Search | None:
+    """The same search in one pass over the batches, where that is exact."""
+    regimes = []
+    for options in run.tune:
+        regimes.append(build_regime(run.trial(options), domain, store))
+        regimes[-1].backbone = regimes[0].backbone  # equal ones, and one is enough to hold
+        if not differ_in_rate_alone(regimes):
+            return None
+    curves, seconds = fit_heads(regimes, domain, run.fit, **fitting)
+    share = seconds / len(curves)
+    tried = zip(run.tune, curves, strict=True)
+    return Search.of(trial_of(options, curve.last, share) for options, curve in tried)
 
 
 def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:

@@ -47,8 +47,8 @@ def trial_of(options: Options, last: dict[str, float | None], seconds: float) ->
         options,
         accuracy if sound else None,
         loss if sound else None,
-        last["epoch"],
-        last["steps"],
+        last.get("epoch", 0),
+        last.get("steps", 0),
         seconds,
         "done" if sound else "diverged",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from transfer_lab.fitting import Ledger
@@ -16,6 +16,12 @@ class Search(NamedTuple):
 
     trials: tuple[Trial, ...]
     place: int | None
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial]) -> Search:
+        """The trials, and the choice among them."""
+        tried = tuple(trials)
+        return cls(tried, choose(tried))
 
     @property
     def chosen(self) -> Trial:
@@ -35,8 +41,7 @@ def search(run: Run, fit: Callable[[Run, Ledger], None]) -> Search:
 
     A trial that diverges loses and ends no other. Any other error ends the search.
     """
-    trials = tuple(_tried(run, options, fit) for options in run.tune)
-    return Search(trials, choose(trials))
+    return Search.of(_tried(run, options, fit) for options in run.tune)
 
 
 def _tried(run: Run, options: dict, fit: Callable[[Run, Ledger], None]) -> Trial:

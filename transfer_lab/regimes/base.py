@@ -133,16 +133,20 @@ class TransferModule(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, object]:
         """The recipe on what learns; the head and the backbone each at their own peak rate."""
-        groups = [
-            {"params": list(module.parameters()), "lr": lr}
-            for module, lr in [(self.head, self.phase.lr), *self._learning_stages()]
-        ]
         steps = max(1, self.steps or self.trainer.estimated_stepping_batches)
-        optimizer, schedule = RECIPES[self.recipe](groups, self.weight_decay, steps)
+        recipe = RECIPES[self.recipe]
+        optimizer, schedule = recipe(self.parameter_groups(), self.weight_decay, steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """What learns in this phase, the head first, each part with its peak rate."""
+        return [
+            {"params": list(module.parameters()), "lr": lr}
+            for module, lr in [(self.head, self.phase.lr), *self._learning_stages()]
+        ]
 
     def _learning_stages(self) -> list[tuple[nn.Module, float]]:
         return [

@@ -167,6 +167,19 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
         report(TINY, reports=tmp_path / "file" / "reports")
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"jobs": 0}, "jobs"),
+        ({"threads": 0}, "threads"),
+        ({"precision": "fp8"}, "auto, fp32, bf16"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(tmp_path, asked, message):
+    with pytest.raises(ValueError, match=message):
+        run(TINY, runs=tmp_path / "runs", **asked)
+
+
 def test_a_damaged_record_is_a_warning(stored):
     file, runs = stored
     path = next(runs.glob("*/record.json"))

@@ -78,6 +78,23 @@ def test_its_runs_belong_to_its_content_and_not_to_its_place(folder):
     assert not {cell.run.id for cell in plan(changed)} & set(before)
 
 
+def test_two_files_of_one_name_are_told_apart_by_the_names_of_their_entries(folder):
+    alone = [cell.run.id for cell in plan(loaded(folder))]
+    (folder / "others").mkdir()
+    (folder / "others" / "own.py").write_text(MODULE + "# differs\n")
+    module = "{module: others/own.py:Tiny, units: 6}"
+    both = loaded(folder, f"backbones.second={module}")
+    labels = [choice.label for choice in both.backbones.values()]
+    assert labels == ["Tiny(units=6) [tiny]", "Tiny(units=6) [second]"]
+    cells = plan(both)
+    assert {cell.backbone for cell in cells} == set(labels)
+    assert len({cell.run.id for cell in cells}) == len(cells) == 2 * len(alone)
+    assert set(alone) < {cell.run.id for cell in cells}
+    (folder / "others" / "own.py").write_text(MODULE)
+    with pytest.raises(ConfigError, match="the same backbone with the same options"):
+        loaded(folder, f"backbones.second={module}")
+
+
 def test_it_trains_in_a_worker_process(folder, tmp_path):
     from transfer_lab.execution import execute
     from transfer_lab.training import Setting

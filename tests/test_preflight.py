@@ -5,6 +5,7 @@ import pytest
 from tests.builders import TINY_YAML, choice, experiment, write_tiny
 from transfer_lab.config import load_experiment
 from transfer_lab.preflight import preflight
+from transfer_lab.regimes.recipes import RECIPES
 from transfer_lab.yaml_source import ConfigError
 
 MLP, CNN = choice("mlp"), choice("cnn")
@@ -108,6 +109,16 @@ def test_a_rate_or_share_out_of_range_is_named(regime, option, value):
     told = found(regimes={"x": choice(regime, **{option: value})})
     assert list(told) == ["regimes.x"]
     assert option in told["regimes.x"]
+
+
+@pytest.mark.parametrize("recipe", [r for r in RECIPES if r.startswith("keras")])
+@pytest.mark.parametrize("kind", ["from_scratch", "linear_probe", "lp_ft", "full_finetune"])
+def test_a_weight_decay_that_the_recipe_would_ignore_is_refused(kind, recipe):
+    told = found(regimes={"x": choice(kind, recipe=recipe, weight_decay=0.01)})
+    assert list(told) == ["regimes.x"]
+    assert f"recipe {recipe} has no weight decay" in told["regimes.x"]
+    assert found(regimes={"x": choice(kind, recipe=recipe)}) == {}
+    assert found(regimes={"x": choice(kind, weight_decay=0.01)}) == {}
 
 
 def test_a_negative_k_is_refused():

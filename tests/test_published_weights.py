@@ -302,6 +302,12 @@ def test_a_file_that_is_not_there_is_refused_at_its_line(tmp_path):
         load_experiment(path)
 
 
+def test_the_way_to_what_is_stored_without_the_file_is_told(tmp_path):
+    path = experiment(tmp_path, "{kind: mlp, pretrained: {file: gone.safetensors}}")
+    with pytest.raises(ConfigError, match="with its sha256 given, status and report do without"):
+        load_experiment(path)
+
+
 def test_with_its_hash_given_a_file_may_be_absent_until_something_is_trained(tmp_path):
     start = f"{{file: gone.safetensors, sha256: {'a' * 64}}}"
     asked = load_experiment(experiment(tmp_path, f"{{kind: mlp, pretrained: {start}}}"))

@@ -227,3 +227,19 @@ def test_the_same_backbone_under_two_names_is_refused():
     with pytest.raises(ValidationError, match="the same backbone with the same options"):
         experiment(backbones={"a": choice("mlp"), "b": choice("mlp")})
     assert plan(experiment(backbones={"a": choice("mlp"), "b": choice("mlp", width=9)}))
+
+
+def test_weights_of_one_name_are_told_apart_and_those_of_one_content_are_not():
+    def start(path: str, digit: str) -> dict:
+        weights = {"origin": "file", "sha256": digit * 64, "path": path}
+        return choice("mlp") | {"pretrained": weights}
+
+    found = experiment(backbones={"a": start("x/w.pth", "1"), "b": start("y/w.pth", "2")})
+    assert [c.label for c in found.backbones.values()] == [
+        "mlp(pretrained=w) [a]",
+        "mlp(pretrained=w) [b]",
+    ]
+    scratch = {c.run.id for c in plan(found) if c.regime == "from_scratch"}
+    assert len(scratch) == 2 * 2  # sizes and seeds: it is the same network without its weights
+    with pytest.raises(ValidationError, match="the same backbone with the same options"):
+        experiment(backbones={"a": start("x/w.pth", "1"), "b": start("y/v.pth", "1")})

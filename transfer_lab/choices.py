@@ -66,14 +66,23 @@ class Architecture(Choice):
     """Path of the user's own Python file; `code` is its hash, and that alone counts."""
     code: str | None = None
     pretrained: Literal["run", "none"] | Weights = Field("run", exclude=True)
+    told_apart: str | None = Field(None, exclude=True)
+    """The entry's own name, where another entry would be called the same."""
 
     @property
     def label(self) -> str:
         """As for every choice, and where the weights come from if that is not a source run."""
-        if self.pretrained == "run":
-            return super().label
-        start = "none" if self.pretrained == "none" else self.pretrained.label
-        return _label(self.kind, self.options | {"pretrained": start})
+        name = super().label
+        if self.pretrained != "run":
+            start = "none" if self.pretrained == "none" else self.pretrained.label
+            name = _label(self.kind, self.options | {"pretrained": start})
+        return f"{name} [{self.told_apart}]" if self.told_apart else name
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What makes it another backbone than one of the same label: code, options, weights."""
+        start = self.pretrained.id if isinstance(self.pretrained, Weights) else self.pretrained
+        return self.model_dump_json(), start
 
 
 Options = Annotated[dict[str, JsonValue], Field(min_length=1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import platform
 import resource
@@ -19,10 +20,39 @@ def host() -> str:
 
 
 def cores() -> int:
-    """Processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processors this process may use: those it is bound to, and no more than its time allows."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.ceil(min(bound or 1, _quota())))
+
+
+def _quota(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> float:
+    """Processors' worth of time that the control groups around this process allow, in a container
+    above all; infinite where none says. Both versions of the interface."""
+    allowed = math.inf
+    with contextlib.suppress(OSError):
+        for line in groups.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                roots = [mount, mount / "unified"]
+            elif "cpu" in controllers.split(","):
+                roots = [mount / controllers, mount / "cpu"]
+            else:
+                continue
+            inner = Path(path.lstrip("/"))
+            places = {root / folder for root in roots for folder in (inner, *inner.parents)}
+            allowed = min([allowed, *map(_quota_of, places)])
+    return allowed
+
+
+def _quota_of(group: Path) -> float:
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = map(float, (group / "cpu.max").read_text().split())  # 'max' is no number
+        return quota / period
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+        quota = float((group / "cpu.cfs_quota_us").read_text())
+        if quota > 0:  # -1 is no limit
+            return quota / float((group / "cpu.cfs_period_us").read_text())
+    return math.inf
 
 
 @cache

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 
@@ -62,12 +62,11 @@ def run(
     A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
-    file, store = _loaded(experiment), _store(runs)
+    file, store, workers = _loaded(experiment), _store(runs), _workers(jobs, threads, precision)
     grid.check_writable(store.root)
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
-    workers = Workers(jobs, threads, precision)
     try:
         grid.train_missing(file, cells, store, tracker, workers, voice, download=download)
     except BaseException:
@@ -111,6 +110,15 @@ def _loaded(experiment: AnyExperiment) -> ExperimentFile:
     if isinstance(experiment, Experiment):
         return ExperimentFile(experiment, given({}))
     return experiment if isinstance(experiment, ExperimentFile) else load_experiment(experiment)
+
+
+def _workers(jobs: int | None, threads: int, precision: Numbers) -> Workers:
+    """Raises ValueError for what the command line would refuse."""
+    if (jobs is not None and jobs < 1) or threads < 1:
+        raise ValueError(f"jobs and threads must be 1 or more; they are {jobs} and {threads}")
+    if precision not in get_args(Numbers):
+        raise ValueError(f"no precision {precision!r}; there are {', '.join(get_args(Numbers))}")
+    return Workers(jobs, threads, precision)
 
 
 def _store(runs: Path | str) -> RecordStore:

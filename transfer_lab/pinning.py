@@ -82,7 +82,8 @@ def _pin_weights(name: str, choice: dict, base: Path) -> Iterator[Problem]:
         try:
             sha256 = sha256_of(path)
         except (OSError, ValueError) as error:
-            yield (*place, "file"), f"{path}: cannot read the weights ({_reason(error)})"
+            why = f"{path}: cannot read the weights ({_reason(error)})"
+            yield (*place, "file"), f"{why}; with its sha256 given, status and report do without it"
             return
     choice["pretrained"] = {"origin": "file", "sha256": sha256, "path": str(path)}
 

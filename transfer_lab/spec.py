@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -161,10 +162,16 @@ class Experiment(Spec):
     @field_validator("backbones")
     @classmethod
     def _distinct_labels(cls, backbones: dict[str, Architecture]) -> dict[str, Architecture]:
-        labels = [choice.label for choice in backbones.values()]
-        if len(set(labels)) < len(labels):
+        """Files of the same name may hold different code or weights: the entries' names tell."""
+        if len({choice.content for choice in backbones.values()}) < len(backbones):
             raise ValueError("two entries are the same backbone with the same options")
-        return backbones
+        count = Counter(choice.label for choice in backbones.values())
+        return {
+            name: choice.model_copy(update={"told_apart": name})
+            if count[choice.label] > 1
+            else choice
+            for name, choice in backbones.items()
+        }
 
     @field_validator("seeds")
     @classmethod

@@ -53,14 +53,13 @@ class TransferModule(L.LightningModule):
         num_classes: int,
         *,
         lr: float = 1e-3,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__()
         check_positive(lr=lr)
-        if not 0 <= weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be 0 or more, and finite; it is {weight_decay}")
-        self.lr, self.weight_decay, self.recipe = lr, weight_decay, recipe
+        self.lr, self.recipe = lr, recipe
+        self.weight_decay = _weight_decay(weight_decay, recipe)
         self.backbone = backbone
         self.head = nn.Linear(backbone.num_features, num_classes)
         self.phase: Phase | None = None
@@ -168,3 +167,14 @@ def _sums(loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> tor
     right = (logits.argmax(1) == labels).sum()
     count = torch.full_like(right, len(labels))
     return torch.stack([loss.detach().float() * count, right.float(), count.float()])
+
+
+def _weight_decay(given: float | None, recipe: str) -> float:
+    """What the recipe is to decay weights by: 1e-4 unless said, and nothing where it has none."""
+    if given is None:
+        return 1e-4 if recipe == "adamw_cosine" else 0.0
+    if recipe != "adamw_cosine":
+        raise ValueError(f"recipe {recipe} has no weight decay: leave weight_decay out")
+    if not 0 <= given < math.inf:
+        raise ValueError(f"weight_decay must be 0 or more, and finite; it is {given}")
+    return given

@@ -20,7 +20,7 @@ class FullFinetune(TransferModule):
         *,
         lr: float = 1e-3,
         backbone_lr: float = 3e-4,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay, recipe=recipe)

@@ -23,7 +23,7 @@ class LinearProbe(TransferModule):
         *,
         stage: int | None = None,
         lr: float = 1e-2,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
         if stage is not None:

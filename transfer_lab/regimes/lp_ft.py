@@ -28,7 +28,7 @@ class LPFT(FullFinetune):
         probe_share: float = 0.5,
         lr: float = 1e-3,
         backbone_lr: float = 3e-4,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__(

@@ -30,7 +30,7 @@ class MLPProbe(TransferModule):
         activations: Sequence[str] = ("relu", "sigmoid", "sigmoid"),
         dropout: float = 0.0,
         lr: float = 1e-3,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay, recipe=recipe)

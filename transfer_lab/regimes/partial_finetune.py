@@ -27,7 +27,7 @@ class PartialFinetune(FullFinetune):
         reinit: bool = False,
         lr: float = 1e-3,
         backbone_lr: float = 3e-4,
-        weight_decay: float = 1e-4,
+        weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
         super().__init__(

@@ -1,0 +1,55 @@
+"""What the machine gives this process."""
+
+import math
+import os
+
+import pytest
+
+from transfer_lab import host
+
+
+def quota(folder, groups: str, files: dict[str, str]) -> float:
+    """What is allowed where these are the groups of the process and the files of the system."""
+    (folder / "cgroup").write_text(groups)
+    for name, text in files.items():
+        path = folder / "sys" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return host._quota(folder / "cgroup", folder / "sys")
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "allowed"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, math.inf),
+        ("0::/a/b\n", {"a/cpu.max": "200000 100000\n", "a/b/cpu.max": "max 100000\n"}, 2),
+        ("0::/a/b\n", {"a/cpu.max": "200000 100000\n", "a/b/cpu.max": "50000 100000\n"}, 0.5),
+        ("0::/outside/of/here\n", {"cpu.max": "300000 100000\n"}, 3),
+        (
+            "4:cpu,cpuacct:/pod\n1:name=systemd:/\n",
+            {
+                "cpu,cpuacct/pod/cpu.cfs_quota_us": "250000\n",
+                "cpu,cpuacct/pod/cpu.cfs_period_us": "100000\n",
+            },
+            2.5,
+        ),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "1\n"}, math.inf),
+        ("1:cpuset:/\n", {"cpu/cpu.cfs_quota_us": "1\n", "cpu/cpu.cfs_period_us": "1\n"}, math.inf),
+        ("0::/\n", {"cpu.max": "nonsense\n"}, math.inf),
+        ("0::/\n", {}, math.inf),
+    ],
+)
+def test_the_time_that_control_groups_allow(tmp_path, groups, files, allowed):
+    assert quota(tmp_path, groups, files) == allowed
+
+
+def test_without_control_groups_nothing_is_limited(tmp_path):
+    assert host._quota(tmp_path / "none", tmp_path) == math.inf
+
+
+@pytest.mark.parametrize(("allowed", "share"), [(0.2, 1), (1.5, 2), (3.0, 3), (9.0, 4), (None, 4)])
+def test_cores_are_those_bound_and_no_more_than_their_time(monkeypatch, allowed, share):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.setattr(host, "_quota", lambda: math.inf if allowed is None else allowed)
+    assert host.cores() == share

@@ -208,7 +208,8 @@ def _write_report(
         if path.exists():
             curves[run_id] = pd.read_csv(path)
     out = reports / file.experiment.name
-    page = write(file.experiment, table, curves, out, command=command)
+    predictions = partial(store.file, name="predictions.npz")
+    page = write(file.experiment, table, curves, out, command=command, predictions=predictions)
     _say(f"report: {page} and {page.with_name('report.md')}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from transfer_lab.report.blocks import pictures
 from transfer_lab.report.html import to_html
 from transfer_lab.report.latex import to_latex
 from transfer_lab.report.markdown import to_markdown
+from transfer_lab.report.predictions import Predictions
 from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
 from transfer_lab.report.spreadsheet import to_csv
@@ -29,11 +30,16 @@ def write(
     out: Path,
     *,
     command: str,
+    predictions: Callable[[str], Path] | None = None,
 ) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`; returns the page's path."""
+    """Write report.md, index.html, records.csv and figures/ into `out`; returns the page's path.
+
+    `predictions` says where a run's predictions.npz lies; without it, statements rest on the
+    accuracies in the records alone.
+    """
     from transfer_lab.report.style import png
 
-    study = Study.of(experiment, frame, curves, command)
+    study = Study.of(experiment, frame, curves, command, Predictions(predictions))
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):

@@ -18,7 +18,7 @@ from transfer_lab.report.charts import (
     plain,
     rounded,
 )
-from transfer_lab.report.payoff import COLD
+from transfer_lab.report.costs import COLD
 from transfer_lab.report.study import Place, Study, interval
 from transfer_lab.report.style import Pen, marker, panel_title, panels, pens
 from transfer_lab.report.wording import count, percent, seconds

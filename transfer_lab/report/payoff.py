@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.report.architectures import largest
 from transfer_lab.report.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.report.costs import cold as cold_seconds
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import amount
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLD = ["decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds"]
 CACHED = ["fit_seconds", "eval_seconds"]
 
 
@@ -50,18 +50,18 @@ def _best_from_scratch(study: Study, done: pd.DataFrame) -> tuple[str, str, floa
         return None
     backbone, regime = rows.groupby(["backbone", "regime"])["val_accuracy"].mean().idxmax()
     chosen = rows[(rows["backbone"] == backbone) & (rows["regime"] == regime)]
-    return backbone, regime, chosen[COLD].sum(axis=1).mean()
+    return backbone, regime, cold_seconds(chosen).mean()
 
 
 def _row(names: tuple[str, str], rows: pd.DataFrame, plain: float) -> tuple[Cell, ...]:
-    cold, pretraining = rows[COLD].sum(axis=1).mean(), rows["pretrain_seconds"].mean()
+    cold, pretraining = cold_seconds(rows).mean(), rows["pretrain_seconds"].mean()
     parts = (rows[f"{part}_seconds"].mean() for part in ("feature", "fit", "eval"))
     return (
         *(cell(name) for name in names),
         cell(f"{100 * rows['test_accuracy'].mean():.1f}"),
         *(cell(amount(part)) for part in parts),
         cell(amount(cold)),
-        cell(amount(rows[CACHED].sum(axis=1).mean())),
+        cell(amount(rows[CACHED].sum(axis=1, skipna=False).mean())),
         cell(amount(pretraining) if not math.isnan(pretraining) else "ready-made"),
         cell(tasks_until(pretraining, plain, cold)),
     )
@@ -69,6 +69,8 @@ def _row(names: tuple[str, str], rows: pd.DataFrame, plain: float) -> tuple[Cell
 
 def tasks_until(pretraining: float, plain: float, transfer: float) -> str:
     """The number of target tasks n from which pretraining + n transfer < n plain, in words."""
+    if math.isnan(transfer) or math.isnan(plain):
+        return "–"
     if transfer >= plain:
         return "never: no faster"
     if math.isnan(pretraining):

@@ -1,0 +1,210 @@
+"""Seeds that share one test set: the error of the seeds and that of the test images, apart.
+
+The correctness y of seed s on image i is taken as mean + seed effect + image effect + rest, all
+random (a crossed two-way layout). The squared standard error of the grand mean over k seeds and
+m images is then
+
+    MS(seeds) / (k m)  +  (MS(images) - MS(rest)) / (k m)
+
+The first part is the seeds' sample variance over k, which already holds the rest's share; the
+second is the part of the test set's error that is common to all seeds and that no number of seeds
+removes. Images and rest are taken within classes: statements are about new images in the same mix
+of classes. Adding p(1-p)/m instead would count the rest twice, so it bounds the second part from
+above; it is used where only accuracies are known, and no correctness by image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from transfer_lab.evidence.intervals import Interval
+
+_FAR = 1e-12
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its two squared standard errors; None where seeds or images cannot tell one.
+
+    `seeds` is one more than the degrees of freedom of the error over seeds.
+    """
+
+    mean: float
+    over_seeds: float | None
+    over_images: float | None
+    seeds: float
+    images: int
+
+    @property
+    def known(self) -> bool:
+        """Whether both errors are."""
+        return self.over_seeds is not None and self.over_images is not None
+
+    def half(self, level: float = 0.95) -> float | None:
+        """Half-width of the two-sided interval; None unless both errors are known.
+
+        The half-widths of either error alone, Student's t over seeds and over images, added in
+        quadrature (Howe 1974). Exact where one of them is nothing, a little too wide between,
+        and never narrower than the seeds' own interval, unlike Welch and Satterthwaite's, whose
+        degrees of freedom are too many with two or three seeds.
+        """
+        return self.reach((1 - level) / 2) if self.known else None
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """The mean and its interval."""
+        return Interval(self.mean, self.half(level), self.seeds)
+
+    def p_above(self, bound: float = 0.0) -> float:
+        """One-sided p of the test that the true mean is not above `bound`; 1 if errors are unknown.
+
+        The smallest tail probability whose one-sided interval leaves the bound out.
+        """
+        from scipy.optimize import brentq
+
+        if not self.known:
+            return 1.0
+        distance = self.mean - bound
+        if abs(distance) < _FAR:
+            return 1.0 if self.reach(0.25) < _FAR else 0.5
+        if distance < 0:
+            return 1.0 - self._tail(-distance, brentq)
+        return self._tail(distance, brentq)
+
+    def equal_within(self, margin: float, level: float = 0.05) -> bool:
+        """Whether the true mean lies within ± margin, by two one-sided tests."""
+        return self.negative.p_above(-margin) <= level and self.p_above(-margin) <= level
+
+    @property
+    def negative(self) -> Estimate:
+        """The same difference, taken the other way round."""
+        return replace(self, mean=-self.mean)
+
+    def reach(self, tail: float) -> float:
+        """How far the one-sided interval of this tail probability reaches from the mean."""
+        from scipy.special import stdtrit
+
+        seeds = float(stdtrit(self.seeds - 1, tail)) ** 2 * self.over_seeds
+        images = float(stdtrit(self.images - 1, tail)) ** 2 * self.over_images
+        return math.sqrt(seeds + images)
+
+    def _tail(self, distance: float, solve: object) -> float:
+        if self.reach(_FAR) <= distance:
+            return 0.0
+        return math.exp(
+            solve(lambda u: self.reach(math.exp(u)) - distance, math.log(_FAR), math.log(0.5))
+        )
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Arms measured with the same seeds on the same images: means and both error covariances.
+
+    `over_seeds` is None with one seed. `over_images` of one seed is the whole test-set error of
+    the networks that were trained.
+    """
+
+    means: np.ndarray
+    over_seeds: np.ndarray | None
+    over_images: np.ndarray | None
+    seeds: int
+    images: int
+
+    @classmethod
+    def of(cls, right: np.ndarray, labels: np.ndarray) -> Crossed:
+        """From correctness by (arm, seed, image) and the images' classes."""
+        _, k, m = right.shape
+        by_seed = right.mean(axis=2, dtype=np.float64)
+        seeds = _covariance(by_seed) / k if k > 1 else None
+        images = _shared_by_seeds(right, labels)
+        return cls(by_seed.mean(axis=1), seeds, images, k, m)
+
+    @classmethod
+    def of_scores(cls, scores: np.ndarray, images: int | None) -> Crossed:
+        """From accuracies by (arm, seed) alone, as if each arm had been tested on images of its
+        own: an upper bound where what is hard for one arm is hard for the others."""
+        k = scores.shape[1]
+        means = scores.mean(axis=1)
+        known = images is not None and images > 1
+        over_images = np.diag(np.maximum(means * (1 - means), 0) / images) if known else None
+        over_seeds = _covariance(scores) / k if k > 1 else None
+        return cls(means, over_seeds, over_images, k, images or 0)
+
+    def contrast(self, weights: Sequence[float]) -> Estimate:
+        """The weighted sum of the arms' means, with its own errors."""
+        w = np.asarray(weights, dtype=float)
+        parts = (
+            None if matrix is None else max(0.0, float(w @ matrix @ w))
+            for matrix in (self.over_seeds, self.over_images)
+        )
+        return Estimate(float(w @ self.means), *parts, self.seeds, self.images)
+
+    def draws(self, count: int, chance: np.random.Generator) -> np.ndarray:
+        """Joint draws (count, arms) of the true means, given what was measured.
+
+        The posterior under the usual flat prior: Student's t over seeds, with the seeds' sample
+        covariance and k - 1 degrees of freedom, plus a normal error of the images. Every
+        difference of arms then has the spread of its own paired test. Raises ValueError unless
+        both errors are known.
+        """
+        if self.over_seeds is None or self.over_images is None:
+            raise ValueError("draws need two seeds, and a test set of two images")
+        spread = np.sqrt((self.seeds - 1) / chance.chisquare(self.seeds - 1, size=(count, 1)))
+        seeds = chance.standard_normal((count, len(self.means))) @ _root(self.over_seeds)
+        images = chance.standard_normal((count, len(self.means))) @ _root(self.over_images)
+        return self.means + spread * seeds + images
+
+
+def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
+    """Exact two-sided p of McNemar's test on two networks' correctness by image."""
+    from scipy.special import bdtr
+
+    first, second = int(np.sum(one & ~other)), int(np.sum(other & ~one))
+    if first == second:
+        return 1.0
+    return min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5)))
+
+
+def _covariance(rows: np.ndarray) -> np.ndarray:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return centred @ centred.T / (rows.shape[1] - 1)
+
+
+def _shared_by_seeds(right: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    """(MS(images) - MS(rest)) / (k m), both within classes; of one seed MS(images) / m.
+
+    None where no class has two images.
+    """
+    arms, k, m = right.shape
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    free = m - len(counts)
+    if free == 0:
+        return None
+    of_class = np.zeros((m, len(counts)))
+    of_class[np.arange(m), classes] = 1 / np.sqrt(counts[classes])
+    by_image = right.mean(axis=1, dtype=np.float64)
+    scaled = by_image @ of_class  # times its transpose: squares of class means, weighted
+    images = k * (by_image @ by_image.T - scaled @ scaled.T)
+    if k == 1:
+        return _without_negative(images / free / m)
+    total = np.zeros((arms, arms))
+    for seed in range(k):
+        here = right[:, seed].astype(np.float64)
+        means = here @ of_class
+        total += here @ here.T - means @ means.T
+    rest = (total - images) / ((k - 1) * free)
+    return _without_negative((images / free - rest) / (k * m))
+
+
+def _without_negative(matrix: np.ndarray) -> np.ndarray:
+    """The nearest covariance matrix: an estimated variance below zero is none."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))).T

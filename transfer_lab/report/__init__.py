@@ -55,10 +55,15 @@ def write(
 
 
 def write_latex(
-    experiment: Experiment, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame], out: Path
+    experiment: Experiment,
+    frame: pd.DataFrame,
+    curves: Mapping[str, pd.DataFrame],
+    out: Path,
+    *,
+    predictions: Callable[[str], Path] | None = None,
 ) -> tuple[Path, ...]:
     """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
-    study = Study.of(experiment, frame, curves, "")
+    study = Study.of(experiment, frame, curves, "", Predictions(predictions))
     sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
     made = {out / name: section for name, section in sections.items() if section}
     for path, section in made.items():

@@ -52,6 +52,12 @@ class Measured:
         """What a run answered to each test image, if its predictions can be read."""
         return self.predictions.of(run.run_id, run.accuracy)
 
+    def read_all(self) -> None:
+        """Read the predictions of every run, so that what is wrong with any is known."""
+        for tested in self._tested.values():
+            for run in tested.values():
+                self.outcome(run)
+
     def together(self, places: tuple[Place, ...]) -> Crossed | None:
         """The places on the seeds that all of them have, with both errors; None without any.
 

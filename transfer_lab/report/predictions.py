@@ -15,6 +15,12 @@ import numpy as np
 Locate = Callable[[str], Path]
 """Run id -> where its predictions.npz lies."""
 
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged file may raise."""
+
 _ROUNDING = 1e-5
 
 
@@ -48,6 +54,13 @@ class Predictions:
             self._known[run_id] = self._read(run_id, accuracy)
         return self._known[run_id]
 
+    def classes(self, run_id: str) -> tuple[str, ...]:
+        """The names of a run's classes, in label order; none where they are not stored."""
+        try:
+            return self._decoded(self._locate(run_id)).classes if self._locate else ()
+        except UNREADABLE:
+            return ()
+
     def together(self, runs: Sequence[tuple[str, float]]) -> Together | None:
         """The outcomes of (run id, accuracy) pairs, if all are there and of the same images."""
         found = [self.of(*run) for run in runs]
@@ -66,8 +79,7 @@ class Predictions:
         except FileNotFoundError:
             self.problems["missing"] += 1
             return None
-        except (OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError,
-                zipfile.BadZipFile, zlib.error):  # fmt: skip
+        except UNREADABLE:
             self.problems["damaged"] += 1
             return None
         if abs(outcome.right.mean() - accuracy) > _ROUNDING:

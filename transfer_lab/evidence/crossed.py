@@ -24,6 +24,8 @@ import numpy as np
 from transfer_lab.evidence.intervals import Interval
 
 _FAR = 1e-12
+_EXACT = 2**22
+"""So many zeros and ones are summed in single precision at a time, without loss."""
 
 
 @dataclass(frozen=True)
@@ -179,24 +181,33 @@ def _shared_by_seeds(right: np.ndarray, labels: np.ndarray) -> np.ndarray | None
     None where no class has two images.
     """
     arms, k, m = right.shape
-    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    order = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
     free = m - len(counts)
     if free == 0:
         return None
-    of_class = np.zeros((m, len(counts)))
-    of_class[np.arange(m), classes] = 1 / np.sqrt(counts[classes])
-    by_image = right.mean(axis=1, dtype=np.float64)
-    scaled = by_image @ of_class  # times its transpose: squares of class means, weighted
-    images = k * (by_image @ by_image.T - scaled @ scaled.T)
+    right = right[:, :, order]
+    by_image = right.sum(axis=1, dtype=np.float64)
+    images = _within(by_image, starts, counts) / k
     if k == 1:
         return _without_negative(images / free / m)
     total = np.zeros((arms, arms))
-    for seed in range(k):
-        here = right[:, seed].astype(np.float64)
-        means = here @ of_class
-        total += here @ here.T - means @ means.T
+    step = max(1, _EXACT // m)
+    for first in range(0, k, step):
+        total += _within(right[:, first : first + step], starts, counts)
     rest = (total - images) / ((k - 1) * free)
     return _without_negative((images / free - rest) / (k * m))
+
+
+def _within(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Products by arm of deviations from class means, summed over all else; the last axis is
+    images, sorted by class."""
+    arms = len(values)
+    sums = np.add.reduceat(values, starts, axis=-1, dtype=np.float64)
+    means = (sums / np.sqrt(counts)).reshape(arms, -1)
+    exact = np.float32 if values.dtype == bool else np.float64
+    rows = values.reshape(arms, -1).astype(exact)
+    return (rows @ rows.T).astype(np.float64) - means @ means.T
 
 
 def _without_negative(matrix: np.ndarray) -> np.ndarray:

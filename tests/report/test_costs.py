@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from transfer_lab.report.answer import answer
 from transfer_lab.report.costs import Arm, Cost, arms
 from transfer_lab.report.flags import FLAGS, flags
+from transfer_lab.report.frontier import frontier, frontiers
 from transfer_lab.report.measured import Place
-from transfer_lab.report.pareto import frontier, pareto
 
 from .invented import CORNERS, Grid, curve, experiment
 
@@ -56,13 +56,13 @@ def test_an_arm_whose_time_was_not_measured_is_on_no_frontier():
     assert math.isnan(
         next(a for a in arms(grid.study, "small_similar") if a.place.regime == "lp_ft").cost.cold
     )
-    shown = [row[2][0].text for row in pareto(grid.study).blocks[1].rows]
+    shown = [row[2][0].text for row in frontiers(grid.study).blocks[1].rows]
     assert "lp_ft" not in shown
 
 
 def test_without_times_there_is_no_frontier():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish(fit_seconds=None)
-    assert pareto(grid.study) is None
+    assert frontiers(grid.study) is None
 
 
 def decisions(small: dict[str, float], large: dict[str, float], **more: object) -> tuple[str, ...]:

@@ -13,31 +13,40 @@ from transfer_lab.report.study import Place, Study
 from transfer_lab.report.training_time import CONDITIONS
 
 TITLE = "Flags"
+IMAGES = (
+    "Images that source and target share are not looked for here: transfer-lab data TARGET "
+    "--source SOURCE counts them."
+)
 FEW_SEEDS = 3
 _NAMED = 8
 
 
 class Flag(NamedTuple):
-    """Something to look for: what it is called, what it means, and where it is found."""
+    """Something to look for: what it is called, what it means, and where it is found (None: the
+    records do not tell)."""
 
     name: str
     meaning: str
-    find: Callable[[Study], Iterable[str]]
+    find: Callable[[Study], Iterable[str] | None]
 
 
 def flags(study: Study) -> Section:
     """Every flag that is up, and the names of those that were looked for and not found."""
     if study.done.empty:
         return Section(TITLE, (Paragraph("Nothing measured yet."),))
-    found = {flag: list(flag.find(study)) for flag in FLAGS}
-    up = {flag: places for flag, places in found.items() if places}
+    found = {flag: flag.find(study) for flag in FLAGS}
+    known = {flag: list(places) for flag, places in found.items() if places is not None}
     rows = tuple(
-        (cell(flag.name), _lines(places), cell(flag.meaning)) for flag, places in up.items()
+        (cell(flag.name), _lines(places), cell(flag.meaning))
+        for flag, places in known.items()
+        if places
     )
-    down = ", ".join(flag.name for flag in FLAGS if flag not in up)
-    clear = (Paragraph(f"Looked for and not found: {down}."),) if down else ()
+    down = [flag.name for flag, places in known.items() if not places]
+    untold = [flag.name for flag in FLAGS if flag not in known]
+    texts = (("Looked for and not found", down), ("Not told by these records", untold))
+    said = tuple(Paragraph(f"{text}: {', '.join(names)}.") for text, names in texts if names)
     table = Table("Flags", ("flag", "where", "what it means"), rows, texts=3)
-    return Section(TITLE, (*((table,) if rows else ()), *clear))
+    return Section(TITLE, (*((table,) if rows else ()), *said, Paragraph(IMAGES)))
 
 
 def _lines(places: list[str]) -> Cell:
@@ -99,21 +108,19 @@ def _copies(study: Study) -> Iterable[str]:
         yield f"{target}: {copies:,.0f} test images"
 
 
-def _shared_names(study: Study) -> Iterable[str]:
-    """Scenarios whose target has classes of the same names as the source run's, where stored."""
-    own_runs = study.done.dropna(subset=["init_id"]).drop_duplicates(["scenario", "init_id"])
-    seen = set()
-    for scenario, run_id, source in own_runs[["scenario", "run_id", "init_id"]].itertuples(
-        index=False, name=None
-    ):
-        if scenario in seen:
-            continue
-        seen.add(scenario)
-        target = study.predictions.classes(run_id)
-        common = [name for name in target if name in set(study.predictions.classes(source))]
+def _shared_names(study: Study) -> list[str] | None:
+    """Scenarios whose target has classes of the same names as the source run's."""
+    columns = ["scenario", "run_id", "init_id"]
+    starts = study.done.dropna(subset=["init_id"]).drop_duplicates("scenario")[columns]
+    found, untold = [], False
+    for scenario, run_id, source in starts.itertuples(index=False, name=None):
+        target, known = study.predictions.classes(run_id), study.predictions.classes(source)
+        untold |= not (target and known)
+        common = [name for name in target if name in set(known)]
         if common:
-            few = ", ".join(common[:3])
-            yield f"{scenario}: {len(common)} of {len(target)} ({few}{', ...' * (len(common) > 3)})"
+            few = ", ".join(common[:3]) + ", ..." * (len(common) > 3)
+            found.append(f"{scenario}: {len(common)} of {len(target)} ({few})")
+    return None if untold and not found else found
 
 
 def _untuned(study: Study) -> Iterable[str]:

@@ -4,7 +4,7 @@ EXPERIMENT ?= experiments/four_scenarios.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report test lint format lock clean
+.PHONY: help install grid study plan status report dashboard test lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ status: install  ## say how far the grid is
 
 report: install  ## write the report on what is stored
 	$(BIN)/transfer-lab report $(EXPERIMENT) $(ARGS)
+
+dashboard: install  ## open a page that compares the experiments and their runs, live
+	$(BIN)/transfer-lab dashboard $(ARGS)
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest $(ARGS)

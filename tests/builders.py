@@ -134,6 +134,19 @@ def workers() -> LocalEngine:
     return LocalEngine(2)
 
 
+class SharedEngine:
+    """Stands for `LocalEngine` and hands everything to the workers that all tests share."""
+
+    def __init__(self, jobs: int, threads: int = 1):
+        assert threads == 1
+        self.slots, self.submit = jobs, workers().submit
+
+    def close(self) -> None:
+        pass
+
+    kill = close
+
+
 def until(condition: Callable[[], bool], seconds: float) -> bool:
     """Wait for the condition; whether it came true in time."""
     end = time.monotonic() + seconds

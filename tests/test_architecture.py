@@ -18,7 +18,8 @@ REGISTRIES = {"domains", "backbones", "regimes"}
 
 MAY_IMPORT = {
     # vocabulary
-    "": set(),
+    "": {"library", "yaml_source"},
+    "called": {"library"},
     "choices": set(),
     "spec": {"choices"},
     "registry": set(),
@@ -35,16 +36,22 @@ MAY_IMPORT = {
     "regimes": {"registry"},
     # what is built from it without torch
     "plan": {"spec", "regimes"},
-    "short_forms": {"registry", "yaml_source"} | REGISTRIES,
+    "size_sweeps": {"spec", "yaml_source"},
+    "short_forms": {"registry", "size_sweeps", "spec", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
-    "config": {"spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"},
-    "records": {"spec"},
+    "config": {
+        *("spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"),
+        "size_sweeps",
+    },
+    "records": {"spec", "called"},
+    "trials": {"choices"},
     "runner": {"plan", "records", "spec"},
-    "tracking": {"records", "spec"},
+    "tracking": {"records", "report.*", "spec", "wandb_copies"},
+    "wandb_copies": {"records", "report.*", "spec"},
     "progress": {"records", "spec"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "records", "spec"},
+    "report": {"report.*", "records", "spec", "called", "trials"},
     "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
@@ -92,6 +99,7 @@ MAY_IMPORT = {
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
     },
+    "tuning": {"fitting", "spec", "timing", "trials"},
     "training": {
         *("domains", "regimes"),
         *(
@@ -108,7 +116,7 @@ MAY_IMPORT = {
             "regimes.base",
             "rows",
         ),
-        *("seeding", "spec", "timing", "weights"),
+        *("seeding", "spec", "timing", "trials", "tuning", "weights"),
     },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": set(),
@@ -121,20 +129,28 @@ MAY_IMPORT = {
         *("domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
-    "commands": {
-        *("host", "folders", "machine", "plan", "config", "progress", "records", "runner", "spec"),
-        *(
-            "frozen_map",
-            "yaml_source",
-            "engines.*",
-            "tracking",
-            "preflight",
-            "execution",
-            "training",
-            "report",
-        ),
+    "grid": {
+        *("config", "engines.*", "execution", "folders", "host", "machine", "plan", "preflight"),
+        *("progress", "trials"),
+        *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
-    "cli": {"", "commands", "doctor", "inspection", "folders", "machine", "yaml_source"},
+    "library": {
+        *("config", "folders", "grid", "machine", "plan", "records", "report.*", "spec"),
+        *("tracking", "yaml_source"),
+    },
+    "commands": {
+        *("config", "frozen_map", "grid", "machine", "plan", "preflight", "records", "runner"),
+        *("report", "spec", "tracking"),
+    },
+    "dashboard": set(),
+    "dashboard.*": {
+        *("config", "dashboard.*", "plan", "records", "regimes", "report.*", "spec"),
+        "yaml_source",
+    },
+    "cli": {
+        *("", "commands", "dashboard.*", "doctor", "inspection", "folders", "machine"),
+        "yaml_source",
+    },
     "__main__": {"cli"},
 }
 """Module -> the modules of the package that it may import, now or later in a function."""
@@ -146,8 +162,17 @@ for allowed in MAY_IMPORT.values():
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
-    *("tracking", "progress", "host", "yaml_source", "engines.local", "report", "evidence"),
-    "inspection",
+    *(
+        "trials",
+        "tracking",
+        "progress",
+        "host",
+        "yaml_source",
+        "engines.local",
+        "report",
+        "evidence",
+    ),
+    *("inspection", "", "called", "grid", "library", "dashboard.launch", "dashboard.views"),
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300

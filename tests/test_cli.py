@@ -15,7 +15,15 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tests.builders import ENVIRONMENT, TINY_YAML, alive, children_of, until, workers, write_tiny
+from tests.builders import (
+    ENVIRONMENT,
+    TINY_YAML,
+    SharedEngine,
+    alive,
+    children_of,
+    until,
+    write_tiny,
+)
 from transfer_lab import __version__, cli
 from transfer_lab.engines import local
 from transfer_lab.records import COLUMNS, RecordStore
@@ -89,18 +97,8 @@ def _own_signals():
 
 @pytest.fixture(scope="module", autouse=True)
 def _shared_workers():
-    class Shared:
-        def __init__(self, jobs, threads=1):
-            assert threads == 1
-            self.slots, self.submit = jobs, workers().submit
-
-        def close(self):
-            pass
-
-        kill = close
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "LocalEngine", Shared)
+        patch.setattr(local, "LocalEngine", SharedEngine)
         yield
 
 
@@ -124,11 +122,13 @@ def same_metrics(first: Lab, second: Lab) -> bool:
 def test_help_lists_the_commands(capsys):
     assert call("--help") == 0
     shown = capsys.readouterr().out
-    for command in ("plan", "run", "report", "status", "data", "doctor"):
+    for command in ("plan", "run", "report", "status", "data", "dashboard", "doctor"):
         assert f"│ {command} " in shown
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "report", "status", "data", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["plan", "run", "report", "status", "data", "dashboard", "doctor"]
+)
 def test_every_command_has_a_help_of_its_own(capsys, command):
     assert call(command, "--help") == 0
     assert f"transfer-lab {command}" in capsys.readouterr().out

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.builders import TINY_YAML, SharedEngine
 from tests.toys import Leaky, drawn
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.config import load_experiment
 from transfer_lab.domains import DOMAINS
+from transfer_lab.engines import local
 from transfer_lab.fitting import fit_and_test
 from transfer_lab.plan import plan
 from transfer_lab.preflight import preflight
@@ -23,9 +25,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    return found
+def block(language: str, about: str = "") -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (wanted,) = (text for text in found if about in text)
+    return wanted
 
 
 def test_the_example_experiment_is_valid(tmp_path):
@@ -38,13 +41,26 @@ def test_the_example_experiment_is_valid(tmp_path):
 
 def test_the_example_regime_freezes_what_it_says():
     namespace = {"TransferModule": TransferModule, "Phase": Phase}
-    exec(block("python"), namespace)
+    exec(block("python", "class TuneFirst"), namespace)
     regime = namespace["TuneFirst"](Leaky(), 4, k=1)
     before = {k: v.clone() for k, v in regime.backbone.stages.state_dict().items()}
     fit_and_test(regime, drawn(), Fit(epochs=2, batch_size=8))
     after = regime.backbone.stages.state_dict()
     for key, value in before.items():
         assert torch.equal(value, after[key]) == (not key.startswith("0.")), key
+
+
+def test_the_example_notebook_trains_and_reports(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "LocalEngine", SharedEngine)
+    (tmp_path / "experiments").mkdir()
+    for name in ("four_scenarios", "digits"):  # as small as a test needs
+        (tmp_path / "experiments" / f"{name}.yaml").write_text(TINY_YAML)
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(block("python", "load_experiment"), namespace)
+    assert namespace["table"]["status"].unique().tolist() == ["done"]
+    assert len(namespace["table"]) == 6
+    assert (tmp_path / "reports" / "tiny" / "index.html").exists()
 
 
 @pytest.mark.parametrize("registry", [DOMAINS, BACKBONES, REGIMES], ids=lambda r: r.kind)

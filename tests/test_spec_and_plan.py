@@ -24,6 +24,7 @@ RUN_CHANGES = {
     "fit": [{"epochs": 3, "batch_size": 8}],
     "seed": [1],
     "init": [tiny_run().model_dump()],
+    "tune": [[{"lr": 0.1}, {"lr": 0.2}], [{"lr": 0.2}, {"lr": 0.1}], [{"lr": 0.1}, {"lr": 0.3}]],
 }
 FIT_CHANGES = {
     "epochs": 11,

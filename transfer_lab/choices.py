@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 
 class Spec(BaseModel):
@@ -76,10 +76,25 @@ class Architecture(Choice):
         return _label(self.kind, self.options | {"pretrained": start})
 
 
+Options = Annotated[dict[str, JsonValue], Field(min_length=1)]
+
+
+def _distinct(trials: tuple[Options, ...]) -> tuple[Options, ...]:
+    if len({json.dumps(trial, sort_keys=True) for trial in trials}) < len(trials):
+        raise ValueError("the same trial twice")
+    return trials
+
+
+Trials = Annotated[tuple[Options, ...], Field(min_length=2), AfterValidator(_distinct)]
+"""Options to try, of which validation chooses; they take the place of a regime's own."""
+
+
 class Regime(Choice):
-    """A regime and the backbones it is meant for; all of them unless `on` names some."""
+    """A regime, the backbones it is meant for (all of them unless `on` names some), and trials of
+    its own in place of the experiment's."""
 
     on: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
+    tune: Trials | None = Field(None, exclude=True)
 
 
 def _label(kind: str, options: Mapping[str, JsonValue]) -> str:

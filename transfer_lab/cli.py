@@ -228,6 +228,25 @@ def data(
 
 
 @app.command()
+def dashboard(
+    experiments: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT.yaml]...",
+            help="What to compare.",
+            show_default="all in experiments/",
+        ),
+    ] = None,
+    runs: RunsFolder = RUNS,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is served.")] = 8501,
+) -> None:
+    """Open a page on this machine that compares experiments and runs, live while a grid trains."""
+    from transfer_lab.dashboard.launch import launch
+
+    launch(experiments or [], runs, port)
+
+
+@app.command()
 def doctor(
     experiment: Annotated[
         Path | None, typer.Argument(metavar="[EXPERIMENT.yaml]", help="Check this file as well.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 from collections import Counter
 from functools import partial
@@ -12,17 +11,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from tabulate import tabulate
 
-from transfer_lab import host
+from transfer_lab import grid
 from transfer_lab import plan as planning
 from transfer_lab.config import ExperimentFile, load_experiment
-from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
-from transfer_lab.machine import Machine, Numbers
-from transfer_lab.progress import GridProgress
-from transfer_lab.records import Record, RecordStore, frame
-from transfer_lab.runner import Summary, Todo, run_grid, todo
-from transfer_lab.spec import Cell, Experiment, Run
+from transfer_lab.machine import Numbers, Workers
+from transfer_lab.records import RecordStore, frame
+from transfer_lab.runner import todo
+from transfer_lab.spec import Cell, Experiment
 from transfer_lab.tracking import Tracker
-from transfer_lab.yaml_source import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,21 +65,19 @@ def run(
 ) -> int:
     """Train what is missing and write the report; returns the exit code."""
     file = load_experiment(path, overrides)
-    _check_writable(runs, reports)
+    grid.check_writable(runs, reports)
     store, cells = _store(runs), planning.plan(file.experiment)
-    work = todo(cells, store)
-    command = _command(path, overrides, runs, reports)
+    command = grid.command_for(file, runs, reports)
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
-    summary, interrupted = Summary(), False
-    if work.runs:
-        machine = Machine(jobs or host.cores(), threads, precision)
-        summary, interrupted = _train(file, cells, work, store, tracker, machine, download)
-    else:
-        _say(f"all {len(cells)} cells are stored; nothing to train")
-    if interrupted:
+    workers = Workers(jobs, threads, precision)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        summary = grid.train_missing(file, cells, store, tracker, workers, VOICE, download=download)
+    except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {command}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
+    tracker.summarise(partial(grid.study, file, cells, store, command))
     tracker.close()  # last, so that a W&B out of reach delays nothing
     if summary.failed:
         _warn(
@@ -96,20 +90,21 @@ def run(
 def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the report on what is stored."""
     file = load_experiment(path, overrides)
-    _check_writable(reports)
+    grid.check_writable(reports)
     cells = planning.plan(file.experiment)
-    _write_report(file, cells, _store(runs), reports, _command(path, overrides, runs, reports))
+    command = grid.command_for(file, runs, reports)
+    _write_report(file, cells, _store(runs), reports, command)
 
 
 def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the main tables of the report as LaTeX, beside it."""
     file = load_experiment(path, overrides)
-    _check_writable(reports)
+    grid.check_writable(reports)
     from transfer_lab.report import write_latex
 
     store = _store(runs)
     table = frame(planning.plan(file.experiment), store)
-    predictions = partial(store.file, name="predictions.npz")
+    predictions = partial(store.file, name=grid.PREDICTIONS)
     out = reports / file.experiment.name
     for written in write_latex(file.experiment, table, {}, out, predictions=predictions):
         _say(f"table: {written}")
@@ -130,95 +125,11 @@ def status(path: Path, overrides: list[str], runs: Path) -> None:
         )
 
 
-def _train(
-    file: ExperimentFile,
-    cells: tuple[Cell, ...],
-    work: Todo,
-    store: RecordStore,
-    tracker: Tracker,
-    machine: Machine,
-    download: bool,
-) -> tuple[Summary, bool]:
-    """Preflight in a worker, since it needs torch and the parent does not; then the grid."""
-    from transfer_lab.engines.local import LocalEngine
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    engine = LocalEngine(min(machine.jobs, len(work.runs)), machine.threads)
-    try:
-        _say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
-        images = store.root / IMAGES
-        file.refuse(engine.submit(_preflight, file.experiment, images, download).result())
-        with GridProgress(OUT, len(work.runs)) as progress:
-            store.warn = progress.say
-            tracker.warn = progress.say
-            train = partial(_execute, str(store.root), machine, engine.slots, host.commit())
-            summary = run_grid(work, store, engine, train, _Both(progress, tracker))
-    except KeyboardInterrupt:
-        engine.kill()
-        return Summary(), True
-    except BaseException:
-        engine.kill()
-        raise
-    engine.close()
-    return summary, False
-
-
-class _Both:
-    """The progress bar and the tracker, as one watch."""
-
-    def __init__(self, progress: GridProgress, tracker: Tracker):
-        self.progress, self.tracker = progress, tracker
-
-    def started(self, run: Run) -> None:
-        self.progress.started(run)
-
-    def ended(self, run: Run, record: Record) -> None:
-        self.progress.ended(run, record)
-        self.tracker.offer(run.id)
-
-
-def _preflight(
-    experiment: Experiment, cache: Path, download: bool
-) -> list[tuple[tuple[str, ...], str]]:
-    """Runs in a worker."""
-    from transfer_lab.preflight import preflight
-
-    return preflight(experiment, cache, download=download)
-
-
-def _execute(
-    root: str, machine: Machine, concurrency: int, commit: str | None, run: Run, keep_weights: bool
-) -> Record:
-    """Runs in a worker."""
-    from transfer_lab.execution import execute
-    from transfer_lab.training import Setting
-
-    setting = Setting(machine.threads, concurrency, commit, machine.precision)
-    return execute(run, Path(root), setting, keep_weights)
-
-
 def _write_report(
     file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, reports: Path, command: str
 ) -> None:
-    import pandas as pd
-
-    from transfer_lab.report import write
-
-    table = frame(cells, store)
-    curves = {}
-    for run_id in table.loc[table["status"] == "done", "run_id"].unique():
-        path = store.file(run_id, "metrics.csv")
-        if path.exists():
-            curves[run_id] = pd.read_csv(path)
-    out = reports / file.experiment.name
-    predictions = partial(store.file, name="predictions.npz")
-    page = write(file.experiment, table, curves, out, command=command, predictions=predictions)
+    page = grid.write_report(file, cells, store, reports, command)
     _say(f"report: {page} and {page.with_name('report.md')}")
-
-
-def _check_writable(*folders: Path) -> None:
-    if problems := unwritable(folders):
-        raise ConfigError(problems)
 
 
 def _store(runs: Path) -> RecordStore:
@@ -226,21 +137,14 @@ def _store(runs: Path) -> RecordStore:
 
 
 def _say(text: str) -> None:
-    OUT.print(text, markup=False, soft_wrap=True)
+    VOICE.say(text)
 
 
 def _warn(text: str) -> None:
     ERR.print(text, markup=False, soft_wrap=True)
 
 
-def _command(path: Path, overrides: list[str], runs: Path, reports: Path) -> str:
-    """The command that goes on with this experiment in these folders."""
-    words = ["transfer-lab", "run", str(path)]
-    for assignment in overrides:
-        words += ["--set", assignment]
-    for option, folder, default in (("--runs", runs, RUNS), ("--reports", reports, REPORTS)):
-        words += [option, str(folder)] if folder != default else []
-    return shlex.join(words)
+VOICE = grid.Voice(OUT, _warn)
 
 
 def _others(counts: Counter) -> str:

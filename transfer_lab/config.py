@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from transfer_lab.pinning import pin_contents
-from transfer_lab.plan import fits
+from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
+from transfer_lab.size_sweeps import expand_sizes
 from transfer_lab.spec import Augment, Claim, Experiment, Fit, Pretrain, Scenario, Tracking
 from transfer_lab.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
@@ -37,9 +39,18 @@ class ExperimentFile:
 
     def refuse(self, problems: Iterable[tuple[KeyPath, str]]) -> None:
         """Raise ConfigError with every problem at its place; nothing if there is none."""
-        lines = [self.source.problem(path, message) for path, message in problems]
+        lines = dict.fromkeys(self.source.problem(path, message) for path, message in problems)
         if lines:
-            raise ConfigError(lines)
+            raise ConfigError(list(lines))
+
+    def __getattr__(self, name: str) -> object:
+        """What the experiment holds: `name`, `scenarios`, `seeds`, ..."""
+        if name.startswith("__") or name == "experiment":  # as while it is being unpickled
+            raise AttributeError(name)
+        return getattr(self.experiment, name)
+
+    def __repr__(self) -> str:
+        return f"<experiment {self.experiment.name!r}, {self.source.path}>"
 
 
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> ExperimentFile:
@@ -51,19 +62,28 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     source = read_yaml(Path(path))
     for assignment in overrides:
         source.override(assignment)
-    data, problems = full_form(source.data)
-    problems += pin_contents(data, Path(path).parent)
+    return checked(source)
+
+
+def checked(source: Source) -> ExperimentFile:
+    """The experiment that a source holds; raises ConfigError with every problem found."""
+    expanded = expand_sizes(source.data)
+    source.origins = expanded.origins
+    data, problems = full_form(expanded.data)
+    problems += expanded.problems
+    problems += pin_contents(data, source.path.parent)
     experiment = None
     try:
         experiment = Experiment.model_validate(data)
         problems += dict.fromkeys(_contradictions(experiment))
+        problems += _unfair_trials(experiment)
         if not problems:
             problems += _unknown_arms(experiment)
     except ValidationError as error:
         problems += _explanations(error)
     lines = source.duplicate_keys() + [source.problem(*problem) for problem in problems]
     if lines:
-        raise ConfigError(sorted(lines, key=_line_number))
+        raise ConfigError(sorted(dict.fromkeys(lines), key=_line_number))
     return ExperimentFile(experiment, source)
 
 
@@ -104,6 +124,33 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                     "is without a source, but some regimes start from a source run; name a "
                     "source, or give the backbones `pretrained` weights",
                 )
+
+
+def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
+    """Regimes with more trials than others, and trials that no validation image could tell
+    apart."""
+    regimes = experiment.regimes
+    for name, regime in regimes.items():
+        if regime.tune and regime.kind in REGIMES and not REGIMES[regime.kind].learns:
+            yield ("regimes", name, "tune"), f"{regime.kind} learns nothing that could be tuned"
+    learning = [n for n, r in regimes.items() if r.kind in REGIMES and REGIMES[r.kind].learns]
+    counts = {name: len(trials_of(experiment, name) or (None,)) for name in learning}
+    searches = Counter(count for count in counts.values() if count > 1)
+    if not searches:
+        return
+    ((usual, _),) = searches.most_common(1)
+    like = next(name for name, count in counts.items() if count == usual)
+    for name, count in counts.items():
+        if count != usual:
+            place = ("regimes", name, "tune") if regimes[name].tune else ("regimes", name)
+            told = f"{count} trial{'s' if count > 1 else ''}, but {like} has {usual}"
+            yield place, f"{told}: give every regime the same number"
+    if experiment.fit.val_fraction == 0:
+        yield ("fit", "val_fraction"), "is 0, but trials are chosen by validation images"
+    for name, place in experiment.scenarios.items():
+        if place.per_class == 1:
+            problem = "1 image per class leaves none for validation, by which trials are chosen"
+            yield ("scenarios", name, "per_class"), problem
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:

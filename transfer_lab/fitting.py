@@ -56,14 +56,32 @@ def fit_and_test(
     step.
     """
     ledger = Ledger()
+    data = fit_and_validate(
+        regime, domain, fit, ledger, reuse_prefix=reuse_prefix, rows=rows, precision=precision
+    )
+    _test(regime, data, ledger, precision)
+    return ledger
+
+
+def fit_and_validate(
+    regime: TransferModule,
+    domain: ImageDomain,
+    fit: Fit,
+    ledger: Ledger,
+    *,
+    reuse_prefix: bool = True,
+    rows: RowStore | None = None,
+    precision: Precision = "fp32",
+) -> PrefixDomain:
+    """Spend the budget phase by phase without a look at the test set; gives the data as the last
+    phase saw them. What it took so far is in the ledger even if the fit raises."""
     regime.observe(domain.section_labels("train"))
     data = PrefixDomain(domain, regime.backbone, 0)
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, reuse_prefix, rows, precision)
         _fit_phase(regime, data, share, ledger, precision)
-    _test(regime, data, ledger, precision)
-    return ledger
+    return data
 
 
 def epochs_for(fit: Fit, n_train: int) -> int:

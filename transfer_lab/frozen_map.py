@@ -11,9 +11,9 @@ from torch import nn
 
 from transfer_lab.architectures import build_backbone
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.choices import Architecture, Regime
+from transfer_lab.choices import Architecture, Choice
 from transfer_lab.counting import parameter_count
-from transfer_lab.plan import fits
+from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.spec import Experiment
@@ -25,20 +25,28 @@ _FROZEN, _LEARNS = "frozen", "learns"
 def frozen_maps(experiment: Experiment) -> Iterator[str]:
     """One table a backbone: stages, layers, parameters, output shapes, and each regime's plan.
 
-    Where a regime has phases, what it does in them is joined by an arrow.
+    Where a regime has phases, what it does in them is joined by an arrow; where it is tuned, it is
+    shown with the first of its trials.
     """
     for name, choice in experiment.backbones.items():
         with torch.device("meta"):
             backbone = build_backbone(choice, experiment.image_size).eval()
             regimes = {
-                regime: _regime(experiment.regimes[regime], choice, experiment.image_size)
+                regime: _regime(_first_tried(experiment, regime), choice, experiment.image_size)
                 for regime in experiment.regimes
                 if fits(experiment, name, regime)
             }
         yield _table(choice, backbone, regimes, experiment.image_size)
 
 
-def _regime(regime: Regime, choice: Architecture, image_size: int) -> TransferModule:
+def _first_tried(experiment: Experiment, regime: str) -> Choice:
+    """The regime with the first of its trials."""
+    choice = experiment.regimes[regime]
+    first, *_ = trials_of(experiment, regime) or ({},)
+    return Choice(kind=choice.kind, options=choice.options | first)
+
+
+def _regime(regime: Choice, choice: Architecture, image_size: int) -> TransferModule:
     backbone = build_backbone(choice, image_size)
     return REGIMES.load(regime.kind)(backbone, _CLASSES, **regime.options)
 

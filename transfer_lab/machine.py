@@ -8,9 +8,9 @@ Numbers = Literal["auto", "fp32", "bf16"]
 """Numbers to compute in; `auto`: bf16 where the device has it in hardware, else fp32."""
 
 
-class Machine(NamedTuple):
-    """Worker processes, threads of each, and the numbers they compute in."""
+class Workers(NamedTuple):
+    """Processes that train, one a core unless told; threads of each; numbers they compute in."""
 
-    jobs: int
+    jobs: int | None = None
     threads: int = 1
     precision: Numbers = "auto"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 
-from transfer_lab.choices import Choice, Weights
+from pydantic import JsonValue
+
+from transfer_lab.choices import Choice, Trials, Weights
 from transfer_lab.regimes import REGIMES
 from transfer_lab.spec import Cell, Experiment, Run
 
@@ -34,6 +36,14 @@ def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
     return not (needs_source and experiment.backbones[backbone].pretrained == "none")
 
 
+def trials_of(experiment: Experiment, regime: str) -> Trials | None:
+    """What is tried for a regime: its own trials, or those of all regimes that learn."""
+    choice = experiment.regimes[regime]
+    if not REGIMES[choice.kind].learns:
+        return None
+    return choice.tune or experiment.tune
+
+
 def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
     """The distinct runs behind the cells by id, every parent before its children."""
     runs: dict[str, Run] = {}
@@ -51,6 +61,7 @@ def parents_of(runs: Iterable[Run]) -> frozenset[str]:
 def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, seed: int) -> Cell:
     place = experiment.scenarios[scenario]
     choice, start = experiment.regimes[regime], experiment.backbones[backbone].pretrained
+    trials = trials_of(experiment, regime)
     init = None
     if REGIMES[choice.kind].from_source:
         run = start == "run"
@@ -60,10 +71,11 @@ def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, see
         image_size=experiment.image_size,
         per_class=place.per_class,
         backbone=experiment.backbones[backbone],
-        regime=Choice(kind=choice.kind, options=choice.options),
+        regime=Choice(kind=choice.kind, options=_fixed(choice.options, trials)),
         fit=experiment.fit,
         seed=seed,
         init=init,
+        tune=trials,
     )
     return Cell(
         experiment=experiment.name,
@@ -75,6 +87,12 @@ def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, see
         source=start.label if isinstance(start, Weights) else place.source,
         **{name: getattr(place, name) for name in ("size", "similarity", "target")},
     )
+
+
+def _fixed(options: Mapping[str, JsonValue], trials: Trials | None) -> dict[str, JsonValue]:
+    """The options that some trial leaves as they are."""
+    replaced = set.intersection(*map(set, trials)) if trials else set()
+    return {name: value for name, value in options.items() if name not in replaced}
 
 
 def _source_run(experiment: Experiment, source: str, backbone: str, seed: int) -> Run:

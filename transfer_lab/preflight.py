@@ -17,7 +17,7 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.choices import Architecture, Choice, Weights
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.splits import SubsetError, check_per_class
-from transfer_lab.plan import fits
+from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.spec import Experiment
@@ -136,23 +136,37 @@ def _check_models(experiment: Experiment, download: bool) -> list[Problem]:
         if backbone is None:
             continue
         problems += _check_weights(backbone, choice, ("backbones", name, "pretrained"), download)
-        regimes = [
-            (("regimes", regime), experiment.regimes[regime])
+        wrong = [
+            problem
             for regime in experiment.regimes
             if fits(experiment, name, regime)
+            for problem in _check_regime(experiment, regime, backbone)
         ]
-        for where, regime in (*regimes, (("pretrain", "options"), pretraining)):
-            with torch.device("meta"):
-                _, wrong = _build(
-                    # A copy, since a regime may leave stages out.
-                    REGIMES.load(regime.kind),
-                    regime,
-                    where,
-                    copy.deepcopy(backbone),
-                    2,
-                )
-            problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
+        wrong += _check_options(pretraining, ("pretrain", "options"), backbone)
+        problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
+
+
+def _check_regime(experiment: Experiment, name: str, backbone: Backbone) -> Iterator[Problem]:
+    """What the regime refuses: of its own options at their place, of its trials' at theirs."""
+    regime, here = experiment.regimes[name], ("regimes", name)
+    trials = trials_of(experiment, name)
+    if trials is None:
+        yield from _check_options(regime, here, backbone)
+        return
+    tried = (*here, "tune") if regime.tune else ("tune",)
+    for trial in trials:
+        choice = Choice(kind=regime.kind, options=regime.options | trial)
+        for path, text in _check_options(choice, here, backbone):
+            own = path != here and path[-1] not in trial
+            yield (path, text) if own else ((*tried, *path[len(here) :]), f"{name}: {text}")
+
+
+def _check_options(choice: Choice, place: tuple[str, ...], backbone: Backbone) -> list[Problem]:
+    with torch.device("meta"):
+        # A copy, since a regime may leave stages out.
+        cls = REGIMES.load(choice.kind)
+        return _build(cls, choice, place, copy.deepcopy(backbone), 2)[1]
 
 
 def _backbone(

@@ -13,10 +13,13 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from transfer_lab.called import callable_as_in_library
 from transfer_lab.spec import PROTOCOL, Cell, Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+callable_as_in_library(__name__)
 
 FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
 
@@ -57,6 +60,9 @@ class Record(BaseModel):
     fit_seconds: float | None = None
     eval_seconds: float | None = None
     pretrain_seconds: float | None = None
+    trials: int | None = None
+    tune_seconds: float | None = None
+    chosen_options: str | None = None
 
     epochs: int | None = None
     steps: int | None = None
@@ -100,6 +106,7 @@ COLUMNS = tuple(
     predicted_classes commonest_prediction dead_units
     val_accuracy train_accuracy majority_accuracy
     decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
+    trials tune_seconds chosen_options
     epochs steps trainable_params total_params macs_per_image peak_rss_mb
     precision device host threads concurrency torch lightning transfer_lab commit started_at
     """.split()  # noqa: SIM905

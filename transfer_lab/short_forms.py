@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from transfer_lab.backbones import BACKBONES
 from transfer_lab.domains import DOMAINS
 from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import Registry, suggest
+from transfer_lab.size_sweeps import SIMILARITIES, implied
+from transfer_lab.spec import SIZES
 from transfer_lab.yaml_source import KeyPath
 
 Problem = tuple[KeyPath, str]
@@ -17,8 +21,9 @@ _REGISTRIES: dict[str, Registry] = {
     "backbones": BACKBONES,
     "regimes": REGIMES,
 }
-_BESIDE_OPTIONS = {"backbones": ("module", "pretrained"), "regimes": ("on",)}
+_BESIDE_OPTIONS = {"backbones": ("module", "pretrained"), "regimes": ("on", "tune")}
 _STARTS = ("run", "none", "imagenet")
+_MOST_TRIALS = 1000
 
 
 def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
@@ -39,6 +44,9 @@ def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
             data[group] = {name: _choice(group, name, item) for name, item in value.items()}
             problems += _unknown(group, data[group], registry, raw)
     problems += _unknown_starts(data.get("backbones"))
+    problems += _expand_trials(data, ("tune",))
+    for name, choice in choices(data, "regimes"):
+        problems += _expand_trials(choice, ("regimes", name, "tune"))
     return data, problems
 
 
@@ -55,10 +63,8 @@ def _scenario(name: object, value: object) -> object:
     if not isinstance(value, dict):
         return value
     size, _, similarity = str(name).partition("_")
-    implied = {}
-    if size in ("small", "large") and similarity in ("similar", "dissimilar"):
-        implied = {"size": size, "similarity": similarity}
-    return implied | value
+    named = size in SIZES and similarity in SIMILARITIES
+    return implied(name) | value if named else value
 
 
 def _with_used_domains(declared: object, scenarios: Mapping) -> object:
@@ -137,3 +143,21 @@ def _unknown_starts(backbones: object) -> list[Problem]:
             message = f"{start!r} is none of {', '.join(_STARTS)} and {{file: PATH, sha256: ...}}"
             problems.append((("backbones", name, "pretrained"), message))
     return problems
+
+
+def _expand_trials(holder: dict, place: KeyPath) -> list[Problem]:
+    """`tune: {option: [values]}` as the list of all combinations; a list is one already."""
+    values = holder.get("tune")
+    if not isinstance(values, dict):
+        return []
+    wrong = [
+        ((*place, option), f"name the values to try as a list (it is {listed!r})")
+        for option, listed in values.items()
+        if not isinstance(listed, list) or not listed
+    ]
+    count = math.prod(len(listed) for listed in values.values()) if not wrong else 0
+    if count > _MOST_TRIALS:
+        wrong = [(place, f"makes {count:,} trials; {_MOST_TRIALS:,} at most")]
+    made = [] if wrong else product(*values.values())
+    holder["tune"] = [dict(zip(values, chosen, strict=True)) for chosen in made] or None
+    return wrong

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from transfer_lab.choices import Architecture, Choice, Regime, Spec, Weights
+from transfer_lab.choices import Architecture, Choice, Options, Regime, Spec, Trials, Weights
 
 PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -30,7 +30,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
 Seed = Annotated[Int, Field(ge=0, lt=2**31)]
-Size = Literal["small", "large"]
+Size = Literal["small", "medium", "large"]
+"""Of the sizes between the smallest and the largest, the rules say nothing."""
+SIZES: tuple[Size, ...] = ("small", "medium", "large")
 Similarity = Literal["similar", "dissimilar"]
 
 
@@ -152,6 +154,7 @@ class Experiment(Spec):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     fit: Fit = Fit()
     pretrain: Pretrain = Pretrain()
+    tune: Trials | None = None
     claims: dict[Slug, Claim] = Field({})
     wandb: Tracking = Tracking()
 
@@ -172,7 +175,11 @@ class Experiment(Spec):
 
 
 class Run(Spec):
-    """All that determines one trained model."""
+    """All that determines one trained model.
+
+    With `tune` each of these options is tried with the same seed, and the model is fitted anew on
+    training and validation images with those of the best validation accuracy.
+    """
 
     domain: Choice
     image_size: int
@@ -182,6 +189,26 @@ class Run(Spec):
     fit: Fit
     seed: Seed
     init: Run | Weights | None = None
+    tune: Trials | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run without trials is written, and so hashed, as if nothing could be tuned."""
+        return {k: v for k, v in handler(self).items() if k != "tune" or v is not None}
+
+    def trial(self, options: Options) -> Run:
+        """The untuned run that tries these options."""
+        return self._with(options, self.fit)
+
+    def refit(self, options: Options) -> Run:
+        """The untuned run that learns from training and validation images with these options."""
+        return self._with(options, self.fit.model_copy(update={"val_fraction": 0.0}))
+
+    def _with(self, options: Options, fit: Fit) -> Run:
+        regime = Choice(kind=self.regime.kind, options=self.regime.options | options)
+        # Not model_copy, which would take the id along.
+        content = {name: getattr(self, name) for name in Run.model_fields}
+        return Run(**content | {"regime": regime, "fit": fit, "tune": None})
 
     @cached_property
     def id(self) -> str:

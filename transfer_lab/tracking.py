@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transfer_lab.records import Record, RecordStore, write_atomically
+from transfer_lab.records import RecordStore, write_atomically
 from transfer_lab.spec import Cell, Tracking
+from transfer_lab.wandb_copies import copy_cell, copy_summary, place_of
 
-_INIT_TIMEOUT_S = 15
+if TYPE_CHECKING:
+    from transfer_lab.report.study import Study
+
 _LAST_WAIT_S = 120
 
 
 class Tracker:
-    """Copies finished runs to W&B from a thread of its own, each once.
+    """Copies finished cells to W&B from a thread of its own, each once, and then their summary.
 
-    The first error switches it off with one warning; results and reports do not notice. One W&B
-    run a trained run: group = experiment, job_type = regime, tags = scenarios and backbone,
-    config = the run, history = its curve, summary = its record.
+    The first error switches it off with one warning; results and reports do not notice.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class Tracker:
         self._cells: dict[str, list[Cell]] = {}
         for cell in cells:
             self._cells.setdefault(cell.run.id, []).append(cell)
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._off = threading.Event()
         self._thread: threading.Thread | None = None
         if tracking.mode != "disabled":
@@ -45,9 +48,13 @@ class Tracker:
                 self.offer(run_id)
 
     def offer(self, run_id: str) -> None:
-        """Copy this run if it is finished, belongs to a cell, and was not copied before."""
-        if self._thread and not self._off.is_set() and run_id in self._cells:
-            self._queue.put(run_id)
+        """Copy the cells of this run if it is finished and they were not copied before."""
+        if run_id in self._cells:
+            self._put(partial(self._copy, run_id))
+
+    def summarise(self, study: Callable[[], Study]) -> None:
+        """Copy the summary of what is stored, unless it is as it was copied before."""
+        self._put(partial(self._summarise, study))
 
     def close(self) -> None:
         """Wait, within bounds, for what was offered."""
@@ -57,10 +64,19 @@ class Tracker:
             if self._thread.is_alive():
                 self.warn("W&B is slow: some copies were not sent; the next `run` sends them")
 
+    def abandon(self) -> None:
+        """Begin nothing new and wait for nothing; the next `run` sends the rest."""
+        self._off.set()
+        self._queue.put(None)
+
+    def _put(self, job: Callable[[], None]) -> None:
+        if self._thread and not self._off.is_set():
+            self._queue.put(job)
+
     def _work(self) -> None:
-        while (run_id := self._queue.get()) is not None:
+        while not self._off.is_set() and (job := self._queue.get()) is not None:
             try:
-                self._copy(run_id)
+                job()
             except Exception as error:  # whatever W&B raises, a tracker must never fail a run
                 first_line = str(error).strip().splitlines()[:1]
                 self.warn(
@@ -68,49 +84,38 @@ class Tracker:
                     "tracking is off, results are stored"
                 )
                 self._off.set()
-                return
 
     def _copy(self, run_id: str) -> None:
         cells = self._cells[run_id]
         marker = self.store.file(run_id, f"wandb-{cells[0].experiment}.json")
+        copied = _read(marker).get("cells", {})
         record = self.store.get(run_id)
-        if marker.exists() or record is None or record.status != "done":
+        if record is None or record.status != "done":
             return
-        url = _send(self.tracking, cells, record, self.store)
-        note = json.dumps({"mode": self.tracking.mode, "url": url}).encode()
-        write_atomically(marker, lambda handle: handle.write(note))
+        for cell in cells:
+            place = place_of(cell)
+            if place not in copied:
+                copied[place] = copy_cell(self.tracking, cell, record, self.store)
+                _write(marker, {"mode": self.tracking.mode, "cells": copied})
+
+    def _summarise(self, study: Callable[[], Study]) -> None:
+        found = study()
+        marker = self.store.root / f"wandb-summary-{found.experiment.name}.json"
+        content = hashlib.sha256(found.frame.to_csv().encode(errors="replace")).hexdigest()
+        if _read(marker).get("content") == content:
+            return
+        url = copy_summary(self.tracking, found, self.store)
+        _write(marker, {"mode": self.tracking.mode, "url": url, "content": content})
 
 
-def _send(tracking: Tracking, cells: list[Cell], record: Record, store: RecordStore) -> str | None:
-    import wandb
-
-    cell = cells[0]
-    os.environ.setdefault("WANDB_SILENT", "true")
-    run = wandb.init(
-        project=tracking.project,
-        entity=tracking.entity,
-        mode=tracking.mode,
-        dir=str(store.root),
-        id=f"{record.run_id}-{cell.experiment}",
-        name=f"{cell.regime}-{cell.run.backbone.kind}-{cell.run.per_class}-s{cell.seed}",
-        group=cell.experiment,
-        job_type=cell.regime,
-        tags=sorted({c.scenario for c in cells} | {cell.run.backbone.kind}),
-        config=cell.run.model_dump(mode="json"),
-        settings=wandb.Settings(init_timeout=_INIT_TIMEOUT_S, console="off", disable_git=True),
-    )
+def _read(marker: Path) -> dict:
+    """What was noted when something was copied; nothing if it was not, or cannot be read."""
     try:
-        for row in _curve(store.file(record.run_id, "metrics.csv")):
-            run.log(row, step=int(row["epoch"]))
-        run.summary.update(record.model_dump(exclude_none=True))
-        return run.url
-    finally:
-        run.finish()
+        note = json.loads(marker.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
-def _curve(path: Path) -> list[Mapping[str, float]]:
-    import pandas as pd
-
-    if not path.exists():
-        return []
-    return [row.dropna().to_dict() for _, row in pd.read_csv(path).iterrows()]
+def _write(marker: Path, note: Mapping[str, object]) -> None:
+    write_atomically(marker, lambda handle: handle.write(json.dumps(note).encode()))

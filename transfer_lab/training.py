@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from transfer_lab.choices import Weights
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
-from transfer_lab.fitting import Ledger, fit_and_test
+from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
 from transfer_lab.folders import ACTIVATIONS, IMAGES
 from transfer_lab.machine import Numbers
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
@@ -30,6 +31,8 @@ from transfer_lab.rows import RowStore
 from transfer_lab.seeding import derive
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
+from transfer_lab.trials import FILE, to_csv
+from transfer_lab.tuning import Search, search
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
 
 
@@ -51,10 +54,16 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     host.reset_peak_memory()
     domain = build_domain(run, store.root / IMAGES)
-    regime = build_regime(run, domain, store)
-    rows = RowStore(store.root / ACTIVATIONS)
+    split, rows = domain.split, RowStore(store.root / ACTIVATIONS)
     numbers = precision(setting.precision)
-    ledger = fit_and_test(regime, domain, run.fit, rows=rows, precision=numbers)
+    fitting = {"rows": rows, "precision": numbers}
+    found, final = None, run
+    if run.tune:
+        found = _search(run, domain, store, fitting)
+        final = run.refit(found.chosen.options)
+        _draw(domain, final)
+    regime = build_regime(final, domain, store)
+    ledger = fit_and_test(regime, domain, final.fit, **fitting)
     logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
     metrics = test_metrics(logits, labels)
     if not math.isfinite(metrics["test_log_loss"]):
@@ -70,6 +79,9 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         status="done",
         **metrics,
         **_outcome(regime, domain, ledger),
+        **_selection(found, ledger),
+        n_train=len(split.train),
+        n_val=len(split.val),
         majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
         pretrain_seconds=_pretrain_seconds(run, store),
         weights_sha256=sha256,
@@ -86,6 +98,11 @@ def build_domain(run: Run, cache: Path | None) -> ImageDomain:
     """The run's domain with this seed's subset drawn."""
     domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.arguments)
     domain.cache = cache
+    _draw(domain, run)
+    return domain
+
+
+def _draw(domain: ImageDomain, run: Run) -> None:
     domain.draw(
         per_class=run.per_class,
         val_fraction=run.fit.val_fraction,
@@ -93,7 +110,6 @@ def build_domain(run: Run, cache: Path | None) -> ImageDomain:
         seed=run.seed,
         augment=run.fit.augment,
     )
-    return domain
 
 
 def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferModule:
@@ -137,6 +153,31 @@ def write_curve(rows: list[dict[str, object]], path: Path) -> None:
     write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
 
 
+def _search(run: Run, domain: ImageDomain, store: RecordStore, fitting: dict) -> Search:
+    """Try the run's options on the drawn images and keep what came of it, whatever that is."""
+
+    def fit(trial: Run, ledger: Ledger) -> None:
+        regime = build_regime(trial, domain, store)
+        fit_and_validate(regime, domain, trial.fit, ledger, **fitting)
+
+    found = search(run, fit)
+    content = to_csv(found.trials, found.place)
+    write_atomically(store.file(run.id, FILE), lambda handle: handle.write(content))
+    return found
+
+
+def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
+    """What validation said: of the result, or of the trial that was chosen for it."""
+    if found is None:
+        return {"val_accuracy": ledger.curve.last.get("val_accuracy")}
+    return {
+        "val_accuracy": found.chosen.val_accuracy,
+        "trials": len(found.trials),
+        "tune_seconds": found.seconds,
+        "chosen_options": json.dumps(found.chosen.options, sort_keys=True),
+    }
+
+
 def _start_from(source: Run, regime: TransferModule, store: RecordStore) -> None:
     record = store.get(source.id)
     if record is None or record.weights_sha256 is None:
@@ -157,12 +198,9 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
     regime.entry = 0
     return {
         "num_classes": domain.num_classes,
-        "n_train": len(domain.split.train),
-        "n_val": len(domain.split.val),
         "n_test": len(domain.labels("test")),
         "test_copies": domain.copies,
         "set_aside": domain.set_aside,
-        "val_accuracy": last.get("val_accuracy"),
         "train_accuracy": last.get("train_accuracy"),
         "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),
         "feature_seconds": ledger.feature_seconds,

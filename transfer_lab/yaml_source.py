@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ class Source:
     places: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     overrides: dict[KeyPath, str] = field(default_factory=dict)
     duplicates: list[tuple[KeyPath, tuple[int, int]]] = field(default_factory=list)
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Keys that stand for others of the file, and which those are."""
 
     def where(self, path: KeyPath) -> str:
         """`file:line:col` of the key, or of the nearest one around it; `--set ...` if so set."""
@@ -49,8 +53,15 @@ class Source:
 
     def problem(self, path: KeyPath, message: str) -> str:
         """One line: place, field, message."""
+        path = self._written(path)
         name = ".".join(map(str, path))
         return f"{self.where(path)}: {name + ': ' if name else ''}{message}"
+
+    def _written(self, path: KeyPath) -> KeyPath:
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.origins:
+                return self.origins[path[:end]] + path[end:]
+        return path
 
     def duplicate_keys(self) -> list[str]:
         """One line for each key that stands in its mapping twice, at its second place."""
@@ -66,13 +77,47 @@ class Source:
         keys = tuple(name.split("."))
         if not equals or not all(keys):
             raise ConfigError([f"--set {assignment}: write it as key=value or outer.inner=value"])
-        value = _parse(text, f"--set {assignment}", None)
+        self._assign(keys, _parse(text, f"--set {assignment}", None), assignment)
+
+    def set(self, name: str, value: object) -> None:
+        """Apply a value from Python to `a.b`. Raises ConfigError if the name is not one."""
+        assignment = f"{name}={json.dumps(plain(value), default=repr)}"
+        keys = tuple(name.split("."))
+        if not all(keys):
+            raise ConfigError([f"--set {assignment}: name a field, as 'key' or 'outer.inner'"])
+        self._assign(keys, plain(value), assignment)
+
+    def _assign(self, keys: KeyPath, value: object, assignment: str) -> None:
         target = self.data
         for key in keys[:-1]:
             target[key] = _as_mapping(target.get(key))
             target = target[key]
         target[keys[-1]] = value
+        self.overrides.pop(keys, None)  # the order of assignments counts
         self.overrides[keys] = assignment
+
+
+class Given(Source):
+    """An experiment handed over in Python: a problem has a field, and no line."""
+
+    def where(self, path: KeyPath) -> str:
+        """The name of the experiment where no assignment is to blame."""
+        place = super().where(path)
+        return place if place.startswith("--set ") else str(self.path)
+
+
+def given(data: Mapping) -> Given:
+    """An experiment that is no file but a mapping, copied; as if written in YAML."""
+    return Given(Path("experiment"), plain(data))
+
+
+def plain(value: object) -> Any:
+    """A copy in the types that YAML has: sequences as lists, paths as text."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def read_yaml(path: Path) -> Source:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from transfer_lab.report.predictions import Predictions
 from transfer_lab.report.sections import SECTIONS
 from transfer_lab.report.study import Study
 from transfer_lab.spec import Cell, Experiment, Run
+from transfer_lab.trials import Trial, choose, to_csv
 
 REGIMES = ("from_scratch", "linear_probe", "partial_finetune", "full_finetune", "lp_ft")
 CONTROLS = ("majority", "random_features")
@@ -79,6 +82,7 @@ def record(cell: Cell, **changes: object) -> Record:
     kind, run = cell.run.regime.kind, cell.run
     chance = random.Random(run.id)
     small = cell.size == "small"
+    images = 300 if run.per_class == "all" else run.per_class
     skill = SKILL[kind][0 if small else 1]
     if run.init is not None and cell.similarity == "dissimilar":
         skill *= 0.45 if small else 0.8
@@ -89,8 +93,8 @@ def record(cell: Cell, **changes: object) -> Record:
         "init_id": run.init_id,
         "status": "done",
         "num_classes": 37,
-        "n_train": 37 * run.per_class * 4 // 5,
-        "n_val": 37 * run.per_class // 5,
+        "n_train": 37 * images * 4 // 5,
+        "n_val": 37 * images // 5,
         "n_test": 2220,
         "test_accuracy": min(max(skill, 0.0), 1.0),
         "val_accuracy": min(max(skill + 0.01, 0.0), 1.0),
@@ -157,6 +161,27 @@ def predictions(cell: Cell, accuracy: float, n: int, classes: int) -> dict[str, 
     }
 
 
+def search(cell: Cell) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The trials.csv of a tuned run, its last trial diverged, and what the record keeps of it."""
+    chance = random.Random(f"search {cell.run.id}")
+    *done, _ = cell.run.tune
+    made = [
+        Trial(
+            options, chance.uniform(0.3, 0.7), chance.uniform(1, 2), 20, 600, chance.uniform(1, 2)
+        )
+        for options in done
+    ]
+    made.append(Trial(cell.run.tune[-1], None, None, 0, 0, 0.1, "diverged"))
+    place = choose(made)
+    found = {
+        "trials": len(made),
+        "tune_seconds": sum(trial.seconds for trial in made),
+        "chosen_options": json.dumps(made[place].options, sort_keys=True),
+        "val_accuracy": made[place].val_accuracy,
+    }
+    return pd.read_csv(io.BytesIO(to_csv(made, place))), found
+
+
 @dataclass
 class Grid:
     """An experiment, the records there are of it, and their curves."""
@@ -164,6 +189,7 @@ class Grid:
     experiment: Experiment
     records: dict[str, Record] = field(default_factory=dict)
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)
+    trials: dict[str, pd.DataFrame] = field(default_factory=dict)
     store: Path | None = None
 
     def predict(self, store: Path, *, n: int = 370, classes: int = 37) -> Grid:
@@ -186,17 +212,6 @@ class Grid:
         return self.store / run_id / "predictions.npz"
 
     @property
-    def study(self) -> Study:
-        """The study behind the report."""
-        return Study.of(
-            self.experiment,
-            self.frame,
-            self.curves,
-            "transfer-lab report letters.yaml",
-            Predictions(self.locate if self.store else None),
-        )
-
-    @property
     def cells(self) -> tuple[Cell, ...]:
         return plan(self.experiment)
 
@@ -204,6 +219,9 @@ class Grid:
         """Finish the wanted cells."""
         for cell in filter(wanted, self.cells):
             self.records[cell.run.id] = record(cell, **changes)
+            if cell.run.tune:
+                self.trials[cell.run.id], found = search(cell)
+                self.records[cell.run.id] = record(cell, **(changes | found))
             if cell.run.regime.kind != "majority":
                 self.curves[cell.run.id] = curve(cell)
         return self
@@ -218,13 +236,22 @@ class Grid:
     def frame(self) -> pd.DataFrame:
         return frame(self.cells, self.records)
 
+    def study(self, command: str = "transfer-lab report letters.yaml") -> Study:
+        known = Predictions(self.locate if self.store else None)
+        return Study.of(self.experiment, self.frame, self.curves, command, self.trials, known)
+
     def markdown(self, command: str = "transfer-lab report letters.yaml") -> str:
         """report.md without its figures, which take most of the time."""
-        study = replace(self.study, command=command)
+        study = self.study(command)
         return to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
 
     def write(self, out: Path, command: str = "transfer-lab report letters.yaml") -> Path:
-        locate = self.locate if self.store else None
         return write(
-            self.experiment, self.frame, self.curves, out, command=command, predictions=locate
+            self.experiment,
+            self.frame,
+            self.curves,
+            out,
+            command=command,
+            trials=self.trials,
+            predictions=self.locate if self.store else None,
         )

@@ -8,6 +8,7 @@ from transfer_lab.report.answer import answer, head
 from transfer_lab.report.blocks import Bullets
 from transfer_lab.report.standing import standing
 from transfer_lab.report.study import Study
+from transfer_lab.report.tuning import UNTUNED
 
 from .invented import CORNERS, Grid, experiment
 
@@ -162,7 +163,8 @@ def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():
     ]
     assert [block.text for block in warned] == [
         "11 of the 2,985 test images of cyrillic are copies of images in its training pool: "
-        "accuracies on it are too high to that extent."
+        "accuracies on it are too high to that extent.",
+        UNTUNED,
     ]
 
 
@@ -172,7 +174,8 @@ def test_files_that_were_left_out_are_a_warning_on_top():
         b for b in head(Study.of(grid.experiment, grid.frame, {}, "report")).blocks if b.warning
     ]
     assert [block.text for block in warned] == [
-        "Files of cyrillic that cannot be read, left out of its training pool and test set: 1,234."
+        "Files of cyrillic that cannot be read, left out of its training pool and test set: 1,234.",
+        UNTUNED,
     ]
 
 

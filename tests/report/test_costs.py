@@ -56,15 +56,15 @@ def test_an_arm_whose_time_was_not_measured_is_on_no_frontier():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish()
     grid.finish(lambda cell: cell.regime == "lp_ft", fit_seconds=None)
     assert math.isnan(
-        next(a for a in arms(grid.study, "small_similar") if a.place.regime == "lp_ft").cost.cold
+        next(a for a in arms(grid.study(), "small_similar") if a.place.regime == "lp_ft").cost.cold
     )
-    shown = [row[2][0].text for row in frontiers(grid.study).blocks[1].rows]
+    shown = [row[2][0].text for row in frontiers(grid.study()).blocks[1].rows]
     assert "lp_ft" not in shown
 
 
 def test_without_times_there_is_no_frontier():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish(fit_seconds=None)
-    assert frontiers(grid.study) is None
+    assert frontiers(grid.study()) is None
 
 
 def decisions(small: dict[str, float], large: dict[str, float], **more: object) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def decisions(small: dict[str, float], large: dict[str, float], **more: object) 
                 test_accuracy=score,
                 **more,
             )
-    return answer(grid.study).blocks[0].items
+    return answer(grid.study()).blocks[0].items
 
 
 def test_a_leader_that_changes_with_more_images_is_announced():
@@ -108,7 +108,7 @@ def test_the_same_leader_or_one_shown_to_be_equal_is_no_change(larger):
 def test_times_of_several_machines_are_not_told():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish()
     grid.finish(lambda cell: cell.seed == 1, host="another")
-    (line,) = answer(grid.study).blocks[0].items
+    (line,) = answer(grid.study()).blocks[0].items
     assert "times of several machines, not compared" in line
     assert " s here" not in line
     assert "cheapest" not in line
@@ -116,7 +116,7 @@ def test_times_of_several_machines_are_not_told():
 
 def raised(grid: Grid) -> dict[str, str]:
     """Flag -> where it is up."""
-    tables = [block for block in flags(grid.study).blocks if hasattr(block, "rows")]
+    tables = [block for block in flags(grid.study()).blocks if hasattr(block, "rows")]
     return {
         row[0][0].text: "; ".join(f"{line.text}{line.note}" for line in row[1])
         for table in tables
@@ -130,7 +130,7 @@ def grid() -> Grid:
 
 
 def said(made: Grid) -> list[str]:
-    return [block.text for block in flags(made.study).blocks if hasattr(block, "text")]
+    return [block.text for block in flags(made.study()).blocks if hasattr(block, "text")]
 
 
 def with_sources(made: Grid, folder: Path, names: list[str]) -> Grid:
@@ -225,4 +225,4 @@ def test_long_lists_are_cut_and_counted(tmp_path):
 
 
 def test_nothing_measured_is_said():
-    assert flags(Grid(experiment()).study).blocks[0].text == "Nothing measured yet."
+    assert flags(Grid(experiment()).study()).blocks[0].text == "Nothing measured yet."

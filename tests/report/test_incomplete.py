@@ -27,7 +27,7 @@ def test_empty_grid_says_so_and_prints_no_number(tmp_path):
     tables = markdown_tables(text)
     assert "0 of 140 cells done (140 missing)" in text
     assert "Nothing has been measured yet." in text
-    assert "No learning curve has been stored yet." in text
+    assert "No training curve has been stored yet." in text
     cells = [value for line in tables["Test accuracy (%), cnn"][1:] for value in line[1:]]
     assert {value.removeprefix("† ") for value in cells} == {"– (missing)"}
     assert not (tmp_path / "figures").exists()

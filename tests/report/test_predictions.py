@@ -62,9 +62,9 @@ def damage(grid: Grid, how: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_and_the_accuracies_are_used(grid, how, reason):
-    whole = grid.study.measured.lead(*PLACES)
+    whole = grid.study().measured.lead(*PLACES)
     damage(grid, how)
-    study = grid.study
+    study = grid.study()
     found = study.measured.lead(*PLACES)
     assert study.predictions.problems == {reason: 1}
     assert found.mean == pytest.approx(whole.mean)
@@ -85,7 +85,7 @@ def test_seeds_tested_on_other_images_are_not_compared_image_by_image(grid):
     path = grid.locate(grid.cells[0].run.id)
     arrays = dict(np.load(path))
     np.savez(path, **{k: v[::-1] for k, v in arrays.items()})
-    study = grid.study
+    study = grid.study()
     bound = study.measured.lead(*PLACES)
     assert not study.predictions.problems
     accuracy = [study.measured.estimate(place).mean for place in PLACES]

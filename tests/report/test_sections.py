@@ -71,7 +71,7 @@ def test_curves_without_validation_give_no_empty_figure():
 def test_curves_of_unfinished_cells_are_left_out():
     grid = small(regimes=["linear_probe"]).finish()
     grid.records.clear()
-    assert "No learning curve" in prose(learning(study(grid)))
+    assert "No training curve" in prose(learning(study(grid)))
 
 
 @pytest.mark.parametrize(

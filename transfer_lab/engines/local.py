@@ -7,11 +7,13 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 
 
 class WorkerCrashError(RuntimeError):
@@ -76,7 +78,8 @@ class LocalEngine:
         with self._starting:
             if not self._killed:
                 before = set(multiprocessing.active_children())
-                pool.submit(os.getpid)  # a pool starts its process with its first call
+                with _main_module_hidden():
+                    pool.submit(os.getpid)  # a pool starts its process with its first call
                 self._processes |= set(multiprocessing.active_children()) - before
         return pool
 
@@ -92,6 +95,18 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """A spawned process imports the main module of its parent, and so would run a user's script
+    again unless its main part is guarded. Workers need nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _begin_worker(threads: int) -> None:

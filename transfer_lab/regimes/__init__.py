@@ -10,11 +10,12 @@ class RegimeEntry(Entry):
     """A regime's class, and what the plan and the report must know without importing it.
 
     `from_source`: whether it starts from source weights. `control`: whether it is there for
-    comparison and is never recommended.
+    comparison and is never recommended. `learns`: whether it fits anything that could be tuned.
     """
 
     from_source: bool = True
     control: bool = False
+    learns: bool = True
 
 
 REGIMES = Registry(
@@ -27,7 +28,7 @@ REGIMES = Registry(
         "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
         "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
         "lp_ft": RegimeEntry("lp_ft:LPFT"),
-        "majority": RegimeEntry("majority:Majority", from_source=False, control=True),
+        "majority": RegimeEntry("majority:Majority", from_source=False, control=True, learns=False),
         "random_features": RegimeEntry(
             "random_features:RandomFeatures", from_source=False, control=True
         ),

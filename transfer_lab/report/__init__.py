@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transfer_lab.called import callable_as_in_library
 from transfer_lab.records import write_atomically
 from transfer_lab.report.accuracy import accuracy
 from transfer_lab.report.blocks import pictures
@@ -15,12 +16,15 @@ from transfer_lab.report.markdown import to_markdown
 from transfer_lab.report.predictions import Predictions
 from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
-from transfer_lab.report.spreadsheet import to_csv
+from transfer_lab.report.spreadsheet import stacked, to_csv
 from transfer_lab.report.study import Study
 from transfer_lab.spec import Experiment
+from transfer_lab.trials import FILE as TRIALS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+callable_as_in_library(__name__)
 
 
 def write(
@@ -30,16 +34,18 @@ def write(
     out: Path,
     *,
     command: str,
+    trials: Mapping[str, pd.DataFrame] | None = None,
     predictions: Callable[[str], Path] | None = None,
 ) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`; returns the page's path.
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv if there are
+    any; returns the page's path.
 
     `predictions` says where a run's predictions.npz lies; without it, statements rest on the
     accuracies in the records alone.
     """
     from transfer_lab.report.style import png
 
-    study = Study.of(experiment, frame, curves, command, Predictions(predictions))
+    study = Study.of(experiment, frame, curves, command, trials, Predictions(predictions))
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
@@ -48,6 +54,9 @@ def write(
     for name, image in images.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(frame))
+    (out / TRIALS).unlink(missing_ok=True)
+    if study.trials:
+        _store(out / TRIALS, to_csv(stacked(study.trials)))
     _store(out / "report.md", _encoded(to_markdown(sections)))
     # The page comes last: where it is new, all that it stands for is there.
     _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))
@@ -63,7 +72,7 @@ def write_latex(
     predictions: Callable[[str], Path] | None = None,
 ) -> tuple[Path, ...]:
     """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
-    study = Study.of(experiment, frame, curves, "", Predictions(predictions))
+    study = Study.of(experiment, frame, curves, "", predictions=Predictions(predictions))
     sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
     made = {out / name: section for name, section in sections.items() if section}
     for path, section in made.items():

@@ -22,6 +22,7 @@ from transfer_lab.report.decision import decision
 from transfer_lab.report.family import Spot, verdicts
 from transfer_lab.report.standing import standing
 from transfer_lab.report.study import Study
+from transfer_lab.report.tuning import untuned
 from transfer_lab.report.wording import count, needs, percent
 
 SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
@@ -57,7 +58,7 @@ def head(study: Study) -> Section:
         "which transfer regime should I use, what accuracy will I get, and what will it cost?"
     )
     lead = f"Experiment {experiment.name}: {progress}"
-    warnings = (*_copies(study), *_set_aside(study))
+    warnings = (*_copies(study), *_set_aside(study), *untuned(study))
     blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *warnings)
     return Section(experiment.title or experiment.name, blocks)
 
@@ -121,7 +122,7 @@ def _power(study: Study) -> tuple[Paragraph, ...]:
 def _is_matrix(study: Study) -> bool:
     """Whether there are both sizes and both similarities to lay out two by two."""
     places = study.experiment.scenarios.values()
-    return len({p.size for p in places}) == len({p.similarity for p in places}) == 2
+    return {p.size for p in places} >= set(SIZES) and len({p.similarity for p in places}) == 2
 
 
 def _by_backbone(study: Study, told: Verdicts) -> Table:

@@ -126,7 +126,7 @@ MEASURES = {
     "test_accuracy": lambda rows: rows["test_accuracy"],
     "seconds_per_epoch": lambda rows: rows["fit_seconds"] / rows["epochs"],
     "total_seconds": lambda rows: rows[
-        ["decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds"]
+        ["decode_seconds", "feature_seconds", "tune_seconds", "fit_seconds", "eval_seconds"]
     ].sum(axis=1),
 }
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLD = ["decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds"]
-"""What one target takes when nothing is stored yet."""
+"""What one target takes when nothing is stored yet, apart from a search for options."""
 
 
 class Cost(NamedTuple):
@@ -44,8 +44,14 @@ class Arm(NamedTuple):
 
 
 def cold(rows: pd.DataFrame) -> pd.Series:
-    """Cold seconds of each run; NaN where a part of them was not measured."""
-    return rows[COLD].sum(axis=1, skipna=False)
+    """Cold seconds of each run, its search for options included."""
+    return total(rows, COLD)
+
+
+def total(rows: pd.DataFrame, parts: list[str]) -> pd.Series:
+    """These parts and the search for options, which most runs have none of, of each run; NaN where
+    one of the parts was not measured."""
+    return rows[parts].sum(axis=1, skipna=False) + rows["tune_seconds"].fillna(0)
 
 
 def arms(study: Study, scenario: str) -> tuple[Arm, ...]:

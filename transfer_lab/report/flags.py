@@ -11,6 +11,7 @@ from transfer_lab.report.degenerate import CONSTANT, not_above
 from transfer_lab.report.learning import shape
 from transfer_lab.report.study import Place, Study
 from transfer_lab.report.training_time import CONDITIONS
+from transfer_lab.report.tuning import tried
 
 TITLE = "Flags"
 IMAGES = (
@@ -124,7 +125,7 @@ def _shared_names(study: Study) -> list[str] | None:
 
 
 def _untuned(study: Study) -> Iterable[str]:
-    yield "every regime"
+    return () if tried(study) else ("every regime",)
 
 
 def _one_source_run(study: Study) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Learning curves, and which of them have not flattened."""
+"""Training curves, and which of them have not flattened."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CRITERION = (
 def learning(study: Study) -> Section:
     """How training went, and whether the budget was enough."""
     if not any(study.with_curves()):
-        return Section("Learning curves", (Paragraph("No learning curve has been stored yet."),))
-    return Section("Learning curves", (*_pictures(study), Paragraph(CRITERION), *_verdict(study)))
+        return Section("Training curves", (Paragraph("No training curve has been stored yet."),))
+    return Section("Training curves", (*_pictures(study), Paragraph(CRITERION), *_verdict(study)))
 
 
 def shape(losses: list[float]) -> Shape:

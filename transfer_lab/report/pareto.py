@@ -18,7 +18,7 @@ from transfer_lab.report.charts import (
     plain,
     rounded,
 )
-from transfer_lab.report.costs import COLD
+from transfer_lab.report.costs import cold
 from transfer_lab.report.study import Place, Study, interval
 from transfer_lab.report.style import Pen, marker, panel_title, panels, pens
 from transfer_lab.report.wording import count, percent, seconds
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 AXIS = "seconds a target task takes, cold"
 CAPTION = (
     "Test accuracy against the time that a target task takes: decoding, extraction of frozen "
-    "features, fit and evaluation, without pretraining; means over seeds, 95 % intervals. The "
-    "stepped line joins the arms that no other beats in both; the others are grey. Numbers stand "
-    "for regimes."
+    "features, search for options if any, fit and evaluation, without pretraining; means over "
+    "seeds, 95 % intervals. The stepped line joins the arms that no other beats in both; the "
+    "others are grey. Numbers stand for regimes."
 )
 
 
@@ -63,7 +63,7 @@ def picture(study: Study) -> Picture | None:
 def arms(study: Study) -> dict[Place, Arm]:
     """Accuracy and cold time of every trained place that has both."""
     times: dict[Place, Interval] = {}
-    totals = study.done.assign(cold=study.done[COLD].sum(axis=1, skipna=False))
+    totals = study.done.assign(cold=cold(study.done))
     for names, rows in totals.groupby(["scenario", "backbone", "regime"], sort=False):
         if spent := interval([s for s in rows["cold"].tolist() if s > 0]):
             times[Place(*names)] = spent

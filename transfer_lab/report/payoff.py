@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.report.architectures import largest
 from transfer_lab.report.blocks import Cell, Paragraph, Section, Table, cell
 from transfer_lab.report.costs import cold as cold_seconds
+from transfer_lab.report.costs import total
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import amount
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CACHED = ["fit_seconds", "eval_seconds"]
+PARTS = {"extraction": "feature", "search": "tune", "fit": "fit", "evaluation": "eval"}
 
 
 def payoff(study: Study) -> Section | None:
@@ -28,16 +30,22 @@ def payoff(study: Study) -> Section | None:
     backbone, regime, plain = scratch
     text = (
         f"Seconds a target task takes in scenario {scenario}, means over seeds. Cold: decoding, "
-        "extraction of frozen features, fit and evaluation. Cached: fit and evaluation, with "
-        "images and frozen features stored before. The reference is the training from scratch of "
+        "extraction of frozen features, search for options if any, fit and evaluation. Cached: "
+        "search, fit and evaluation, with images and frozen features stored before. The "
+        "reference is the training from scratch of "
         f"the best validation accuracy, {regime} on {backbone}: {amount(plain)} s cold. Pays "
         "after: the number of target tasks from which pretraining and transfer together take "
         "less time than the reference; ready-made weights were paid for by others."
     )
+    parts = {
+        name: f"{column}_seconds"
+        for name, column in PARTS.items()
+        if done[f"{column}_seconds"].notna().any()
+    }
     groups = transferred.groupby(["backbone", "regime"], sort=False)
-    rows = tuple(_row(names, group, plain) for names, group in groups)
+    rows = tuple(_row(names, group, plain, tuple(parts.values())) for names, group in groups)
     head = (
-        *("backbone", "regime", "accuracy (%)", "extraction", "fit", "evaluation"),
+        *("backbone", "regime", "accuracy (%)", *parts),
         *("cold", "cached", "pretraining", "pays after"),
     )
     table = Table("What the pretrained way costs (s)", head, rows, texts=2)
@@ -53,15 +61,16 @@ def _best_from_scratch(study: Study, done: pd.DataFrame) -> tuple[str, str, floa
     return backbone, regime, cold_seconds(chosen).mean()
 
 
-def _row(names: tuple[str, str], rows: pd.DataFrame, plain: float) -> tuple[Cell, ...]:
+def _row(
+    names: tuple[str, str], rows: pd.DataFrame, plain: float, parts: tuple[str, ...]
+) -> tuple[Cell, ...]:
     cold, pretraining = cold_seconds(rows).mean(), rows["pretrain_seconds"].mean()
-    parts = (rows[f"{part}_seconds"].mean() for part in ("feature", "fit", "eval"))
     return (
         *(cell(name) for name in names),
         cell(f"{100 * rows['test_accuracy'].mean():.1f}"),
-        *(cell(amount(part)) for part in parts),
+        *(cell(amount(rows[part].mean())) for part in parts),
         cell(amount(cold)),
-        cell(amount(rows[CACHED].sum(axis=1, skipna=False).mean())),
+        cell(amount(total(rows, CACHED).mean())),
         cell(amount(pretraining) if not math.isnan(pretraining) else "ready-made"),
         cell(tasks_until(pretraining, plain, cold)),
     )

@@ -8,6 +8,7 @@ from transfer_lab.choices import Weights
 from transfer_lab.report.blocks import Bullets, Cell, Section, Table, cell
 from transfer_lab.report.inference import inference
 from transfer_lab.report.study import Study
+from transfer_lab.report.tuning import tried, words
 from transfer_lab.report.wording import whole
 from transfer_lab.spec import Fit, PerClass
 
@@ -22,8 +23,7 @@ def protocol(study: Study) -> Section:
         "large ones, and validation images count towards n.",
         f"Every regime has the same budget: {_budget(experiment.fit)}. The last epoch is the "
         "result; there is no early stopping.",
-        "Learning rates and other options are those written in the experiment file, listed below. "
-        "They are untuned.",
+        _selection(study),
         *_starts(study),
         *inference(study),
     )
@@ -37,6 +37,25 @@ def _budget(fit: Fit) -> str:
     return (
         f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
         f"images for validation{_augmentation(fit)}"
+    )
+
+
+def _selection(study: Study) -> str:
+    """Who chose the options: the experiment's author, or validation among equally many trials."""
+    trials = tried(study)
+    if not trials:
+        return (
+            "Learning rates and other options are those written in the experiment file, listed "
+            "below. They are untuned: rates set by hand."
+        )
+    (count,) = {len(found) for found in trials.values()}
+    return (
+        f"Every regime that learns has {count} trials in each place of the grid and with each "
+        "seed, all from the same initial weights. A trial learns from the training images alone; "
+        "the best validation accuracy chooses (among equals the lower validation loss, then the "
+        "first listed). One model then learns anew, from training and validation images, with the "
+        "chosen options and the same budget, and is the one that is tested. Source runs are not "
+        "tuned."
     )
 
 
@@ -115,5 +134,14 @@ def _whole(*values: float | None) -> Cell:
 
 
 def _options(study: Study) -> Table:
-    rows = tuple((cell(r), cell(study.experiment.regimes[r].label)) for r in study.regimes)
-    return Table("Regimes and their options", ("regime", "as configured"), rows, texts=2)
+    trials = tried(study)
+    rows = tuple(
+        (
+            cell(regime),
+            cell(study.experiment.regimes[regime].label),
+            *([cell("; ".join(map(words, trials.get(regime, ()))) or "–")] if trials else []),
+        )
+        for regime in study.regimes
+    )
+    head = ("regime", "as configured", *(["tried in its place"] if trials else []))
+    return Table("Regimes and their options", head, rows, texts=len(head))

@@ -20,8 +20,9 @@ def provenance(study: Study) -> Section:
     records = f"{done['run_id'].nunique():,} finished runs fill {len(done):,} cells"
     rows += [(cell("started"), cell(started)), (cell("records"), cell(records))]
     table = Table("Versions, machines and dates", ("what", "value"), tuple(rows), texts=2)
+    files = "records.csv and trials.csv" if study.trials else "records.csv"
     text = (
-        "Every number above, the learning curves apart, can be recomputed from records.csv and the "
+        f"Every number above, the training curves apart, can be recomputed from {files} and the "
         "predictions stored beside the records."
     )
     return Section("Provenance", (table, Paragraph(text), Code(study.command)))

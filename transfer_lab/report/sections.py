@@ -19,8 +19,10 @@ from transfer_lab.report.per_class import per_class
 from transfer_lab.report.protocol import protocol
 from transfer_lab.report.provenance import provenance
 from transfer_lab.report.rules import rules
+from transfer_lab.report.size_curves import size_curves
 from transfer_lab.report.study import Study
 from transfer_lab.report.training_time import training_time
+from transfer_lab.report.tuning import tuning
 
 SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     head,
@@ -29,7 +31,9 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     accuracy,
     rules,
     flags,
+    size_curves,
     degenerate,
+    tuning,
     frontiers,
     training_time,
     payoff,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from transfer_lab.report.study import INTEGERS
@@ -22,6 +23,13 @@ def to_csv(frame: pd.DataFrame) -> bytes:
             columns[name] = column.map(_harmless)
     text = frame.assign(**columns).to_csv(index=False, lineterminator="\n")
     return text.encode("utf-8", errors="replace")
+
+
+def stacked(trials: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The trials of all runs as one frame, each after the id of its run."""
+    import pandas as pd
+
+    return pd.concat(trials, names=["run_id"]).reset_index("run_id").reset_index(drop=True)
 
 
 def _harmless(value: object) -> object:

@@ -12,6 +12,8 @@ from transfer_lab.report.wording import gap
 
 SEPARATED, EQUAL = "separated", f"equal within {100 * MARGIN:g} point"
 
+NOTHING = "nothing for a medium size"
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -43,6 +45,8 @@ class Standing:
     def rule(self) -> str:
         """What the rule says, in words, and how far that is behind the best."""
         name = self.prescribed
+        if name == NOTHING:
+            return name
         if self.rule_regime is None:
             return f"{name}, not in this experiment"
         if self.rule_regime != name:
@@ -122,7 +126,7 @@ def _single(study: Study, one: Place, other: Place) -> str:
 def prescribed(study: Study, scenario: str) -> str:
     """The kind of regime that the rule prescribes in the scenario."""
     place = study.experiment.scenarios[scenario]
-    return RULE_AV[place.size, place.similarity]
+    return RULE_AV.get((place.size, place.similarity), NOTHING)
 
 
 def rule_regime(study: Study, scenario: str, backbone: str) -> str | None:

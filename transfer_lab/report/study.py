@@ -17,7 +17,7 @@ from transfer_lab.records import Record
 from transfer_lab.regimes import REGIMES
 from transfer_lab.report.measured import Measured, Place
 from transfer_lab.report.predictions import Predictions
-from transfer_lab.spec import Experiment
+from transfer_lab.spec import SIZES, Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,14 @@ class Summary:
         return ", ".join(f"{count} {state}" for state, count in absent.items())
 
 
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with every measured column as numbers, absent values as NaN."""
+    import pandas as pd
+
+    numbers = {name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame}
+    return frame.assign(**numbers)
+
+
 @dataclass(frozen=True)
 class Study:
     """All that a section may draw on."""
@@ -65,6 +73,7 @@ class Study:
     frame: pd.DataFrame
     curves: Mapping[str, pd.DataFrame]
     command: str
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     predictions: Predictions = field(default_factory=Predictions)
 
     @classmethod
@@ -74,16 +83,12 @@ class Study:
         frame: pd.DataFrame,
         curves: Mapping[str, pd.DataFrame],
         command: str,
+        trials: Mapping[str, pd.DataFrame] | None = None,
         predictions: Predictions | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        import pandas as pd
-
-        numbers = {
-            name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame
-        }
-        numbered = frame.assign(**numbers)
-        return cls(experiment, numbered, curves, command, predictions or Predictions())
+        known = predictions or Predictions()
+        return cls(experiment, measured(frame), curves, command, trials or {}, known)
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -97,10 +102,16 @@ class Study:
 
     @cached_property
     def corners(self) -> tuple[str, ...]:
-        """Scenario names as in the 2 x 2 matrix: small before large, similar before dissimilar."""
+        """Scenario names as in the 2 x 2 matrix: small before large, similar before dissimilar;
+        of one corner those with fewer images first."""
         places = self.experiment.scenarios
         order = {
-            name: (p.size == "large", p.similarity == "dissimilar") for name, p in places.items()
+            name: (
+                SIZES.index(p.size),
+                p.similarity == "dissimilar",
+                math.inf if p.per_class == "all" else p.per_class,
+            )
+            for name, p in places.items()
         }
         return tuple(sorted(places, key=order.__getitem__))
 

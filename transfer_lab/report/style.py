@@ -6,8 +6,6 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from transfer_lab.report.study import Study
 
 if TYPE_CHECKING:
@@ -95,6 +93,7 @@ def panels(
 
 def png(draw: Callable[[], Figure]) -> bytes:
     """Draw with the shared look, whatever the user's own matplotlib settings are."""
+    import numpy as np
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

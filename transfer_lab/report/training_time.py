@@ -11,6 +11,7 @@ from transfer_lab.report.wording import absent, amount, count, regime_name, seco
 LEDGER = {
     "decode": "decode_seconds",
     "features": "feature_seconds",
+    "search": "tune_seconds",
     "fit": "fit_seconds",
     "evaluation": "eval_seconds",
     "pretraining": "pretrain_seconds",
@@ -20,7 +21,8 @@ CONDITIONS = ("host", "device", "precision", "threads", "concurrency", "commit")
 MEANING = (
     "Seconds on a monotonic clock. Fit is the training loop alone: validation, set-up and imports "
     "are excluded. Decode is reading and preparing the images. Features is the cold computation "
-    "of the frozen prefix's output, even where it came from the cache. Evaluation is the pass over "
+    "of the frozen prefix's output, even where it came from the cache. Search is the fit of all "
+    "trials where options were tuned. Evaluation is the pass over "
     "the test set. Pretraining is the source run's fit, paid once and shared by every run that "
     "starts from it; it is in no other column."
 )
@@ -88,18 +90,19 @@ def _ledger(study: Study, backbone: str) -> Table:
     done = study.done[study.done["backbone"] == backbone]
     means = done.groupby(["scenario", "regime"], sort=False)[list(LEDGER.values())].mean()
     known = means.to_dict("index")
+    ledger = {what: column for what, column in LEDGER.items() if means[column].notna().any()}
     rows = tuple(
         (
             (regime_name(study, regime),),
             cell(scenario),
-            *(_mean(known[scenario, regime][column]) for column in LEDGER.values()),
+            *(_mean(known[scenario, regime][column]) for column in ledger.values()),
         )
         for scenario in study.scenarios
         for regime in study.regimes_on(backbone)
         if (scenario, regime) in known
     )
     caption = f"Time ledger (s), {backbone}: means over the finished seeds"
-    head = ("regime", "scenario", *LEDGER)
+    head = ("regime", "scenario", *ledger)
     return Table(caption, head, rows, texts=2, about=(("backbone", backbone),))
 
 

@@ -1,0 +1,185 @@
+"""An experiment and its store: train what is missing, read what is there, write the report.
+
+The command line prints what these functions do, and the library returns it: one path for both.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from transfer_lab import host
+from transfer_lab.config import ExperimentFile
+from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
+from transfer_lab.machine import Workers
+from transfer_lab.progress import GridProgress
+from transfer_lab.records import Record, RecordStore, frame
+from transfer_lab.runner import Summary, run_grid, todo
+from transfer_lab.spec import Cell, Experiment, Run
+from transfer_lab.tracking import Tracker
+from transfer_lab.trials import FILE as TRIALS
+from transfer_lab.yaml_source import ConfigError, Given
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from transfer_lab.report.study import Study
+
+CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Where progress is shown, and who is told of what does not stop the grid."""
+
+    console: Console
+    warn: Callable[[str], None]
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether progress is a bar in a terminal."""
+        return self.console.is_terminal and not self.console.quiet
+
+    def say(self, text: str) -> None:
+        """A line of progress."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+
+def train_missing(
+    file: ExperimentFile,
+    cells: tuple[Cell, ...],
+    store: RecordStore,
+    tracker: Tracker,
+    workers: Workers,
+    voice: Voice,
+    *,
+    download: bool = False,
+) -> Summary:
+    """Train every run without a finished record; raises ConfigError before any training.
+
+    Preflight happens in a worker, since it needs torch and the parent does not. An interrupt ends
+    the workers and is raised again; finished runs are stored.
+    """
+    from transfer_lab.engines.local import LocalEngine
+
+    work = todo(cells, store)
+    if not work.runs:
+        voice.say(f"all {len(cells)} cells are stored; nothing to train")
+        return Summary()
+    engine = LocalEngine(min(workers.jobs or host.cores(), len(work.runs)), workers.threads)
+    try:
+        voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
+        root = store.root.absolute()  # a worker may stand elsewhere
+        file.refuse(engine.submit(_preflight, file.experiment, root / IMAGES, download).result())
+        with GridProgress(voice.console, len(work.runs)) as progress:
+            if voice.has_bar:  # which a line from elsewhere would tear
+                store.warn = tracker.warn = progress.say
+            train = partial(_execute, str(root), workers, engine.slots, host.commit())
+            summary = run_grid(work, store, engine, train, _Both(progress, tracker))
+    except BaseException:
+        engine.kill()
+        raise
+    finally:
+        store.warn = tracker.warn = voice.warn
+    engine.close()
+    return summary
+
+
+def write_report(
+    file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, reports: Path, command: str
+) -> Path:
+    """Write the report on what is stored, finished or not; returns the page's path."""
+    from transfer_lab.report import write
+
+    table = frame(cells, store)
+    out = reports / file.experiment.name
+    return write(
+        file.experiment,
+        table,
+        left_behind(table, store, CURVE),
+        out,
+        command=command,
+        trials=left_behind(table, store, TRIALS),
+        predictions=partial(store.file, name=PREDICTIONS),
+    )
+
+
+def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
+    """The report's view of what is stored."""
+    from transfer_lab.report.predictions import Predictions
+    from transfer_lab.report.study import Study
+
+    table = frame(cells, store)
+    curves, trials = (left_behind(table, store, name) for name in (CURVE, TRIALS))
+    predictions = Predictions(partial(store.file, name=PREDICTIONS))
+    return Study.of(file.experiment, table, curves, command, trials, predictions)
+
+
+def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
+    """The table of that name of every finished run that left one, by run id."""
+    import pandas as pd
+
+    found = {}
+    for run_id in table.loc[table["status"] == "done", "run_id"].unique():
+        path = store.file(run_id, name)
+        if path.exists():
+            found[run_id] = pd.read_csv(path)
+    return found
+
+
+def command_for(file: ExperimentFile, runs: Path, reports: Path) -> str:
+    """The command that goes on with this experiment in these folders."""
+    if isinstance(file.source, Given):
+        return f"transfer_lab.run({file.experiment.name}, runs={str(runs)!r})  # given in Python"
+    words = ["transfer-lab", "run", str(file.source.path)]
+    for assignment in file.source.overrides.values():
+        words += ["--set", assignment]
+    for option, folder, default in (("--runs", runs, RUNS), ("--reports", reports, REPORTS)):
+        words += [option, str(folder)] if folder != default else []
+    return shlex.join(words)
+
+
+def check_writable(*folders: Path) -> None:
+    """Raise ConfigError naming every folder that cannot be written to."""
+    if problems := unwritable(folders):
+        raise ConfigError(problems)
+
+
+class _Both:
+    """The progress bar and the tracker, as one watch."""
+
+    def __init__(self, progress: GridProgress, tracker: Tracker):
+        self.progress, self.tracker = progress, tracker
+
+    def started(self, run: Run) -> None:
+        self.progress.started(run)
+
+    def ended(self, run: Run, record: Record) -> None:
+        self.progress.ended(run, record)
+        self.tracker.offer(run.id)
+
+
+def _preflight(
+    experiment: Experiment, cache: Path, download: bool
+) -> list[tuple[tuple[str, ...], str]]:
+    """Runs in a worker."""
+    from transfer_lab.preflight import preflight
+
+    return preflight(experiment, cache, download=download)
+
+
+def _execute(
+    root: str, workers: Workers, concurrency: int, commit: str | None, run: Run, keep_weights: bool
+) -> Record:
+    """Runs in a worker."""
+    from transfer_lab.execution import execute
+    from transfer_lab.training import Setting
+
+    setting = Setting(workers.threads, concurrency, commit, workers.precision)
+    return execute(run, Path(root), setting, keep_weights)

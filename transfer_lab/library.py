@@ -1,0 +1,121 @@
+"""For notebooks and scripts: what the commands do, with results returned instead of printed.
+
+`from transfer_lab import load_experiment, run, records, report`
+"""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from transfer_lab import grid
+from transfer_lab.config import ExperimentFile, checked
+from transfer_lab.folders import REPORTS, RUNS
+from transfer_lab.machine import Numbers, Workers
+from transfer_lab.plan import plan
+from transfer_lab.records import RecordStore, frame
+from transfer_lab.report.study import measured
+from transfer_lab.spec import Experiment
+from transfer_lab.tracking import Tracker
+from transfer_lab.yaml_source import given, read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AnyExperiment = ExperimentFile | Experiment | Mapping | Path | str
+"""An experiment, or what one is loaded from."""
+
+
+def load_experiment(
+    experiment: Mapping | Path | str,
+    set: Mapping[str, object] | None = None,
+) -> ExperimentFile:
+    """Read and check an experiment: a YAML file, or a mapping of the same keys.
+
+    `set` overrides values of it, as in `{"seeds": [0, 1], "fit.epochs": 20}`. Raises ConfigError
+    with everything that is wrong in its text.
+    """
+    source = given(experiment) if isinstance(experiment, Mapping) else read_yaml(Path(experiment))
+    for name, value in (set or {}).items():
+        source.set(name, value)
+    return checked(source)
+
+
+def run(
+    experiment: AnyExperiment,
+    runs: Path | str = RUNS,
+    *,
+    jobs: int | None = None,
+    threads: int = 1,
+    precision: Numbers = "auto",
+    download: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train what is not stored yet, in worker processes; returns the records, one row a cell.
+
+    A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
+    notebook's stop) loses no finished run. Raises ConfigError before any training.
+    """
+    file, store = _loaded(experiment), _store(runs)
+    grid.check_writable(store.root)
+    cells = plan(file.experiment)
+    voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
+    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
+    workers = Workers(jobs, threads, precision)
+    try:
+        grid.train_missing(file, cells, store, tracker, workers, voice, download=download)
+    except BaseException:
+        tracker.abandon()
+        raise
+    command = grid.command_for(file, store.root, REPORTS)
+    tracker.summarise(partial(grid.study, file, cells, store, command))
+    tracker.close()
+    return measured(frame(cells, store))
+
+
+def records(
+    experiment: AnyExperiment | Sequence[AnyExperiment], runs: Path | str = RUNS
+) -> pd.DataFrame:
+    """What is stored of one experiment or of several: the columns of records.csv, a row a cell."""
+    several = experiment if isinstance(experiment, list | tuple) else [experiment]
+    cells = [cell for one in several for cell in plan(_loaded(one).experiment)]
+    return measured(frame(cells, _store(runs)))
+
+
+def report(
+    experiment: AnyExperiment, runs: Path | str = RUNS, reports: Path | str = REPORTS
+) -> Page:
+    """Write the report on what is stored; returns the path of its page, which a notebook shows."""
+    file, reports = _loaded(experiment), Path(reports)
+    grid.check_writable(reports)
+    command = grid.command_for(file, Path(runs), reports)
+    return Page(grid.write_report(file, plan(file.experiment), _store(runs), reports, command))
+
+
+class Page(type(Path())):
+    """The path of a report's page; a notebook shows the page itself."""
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.read_text(encoding="utf-8"), quote=True)
+        look = 'title="report" sandbox="allow-scripts" style="width: 100%; height: 80vh; border: 0"'
+        return f'<iframe {look} srcdoc="{page}"></iframe>'
+
+
+def _loaded(experiment: AnyExperiment) -> ExperimentFile:
+    if isinstance(experiment, Experiment):
+        return ExperimentFile(experiment, given({}))
+    return experiment if isinstance(experiment, ExperimentFile) else load_experiment(experiment)
+
+
+def _store(runs: Path | str) -> RecordStore:
+    return RecordStore(runs, warn=_warn)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)

@@ -1,0 +1,152 @@
+"""Learning curves: accuracy against the number of images, and where regimes change places."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from functools import partial
+from typing import NamedTuple
+
+from transfer_lab.evidence.crossover import Crossover, Curve, crossover
+from transfer_lab.report.blocks import Cell, Paragraph, Picture, Section, Table, cell
+from transfer_lab.report.study import Study
+
+FEWEST = 3
+"""Sizes from which a curve is drawn."""
+LEGEND = (
+    "Crossover: the number of images per class from which the regime that leads at the largest "
+    "size stays ahead of the one that leads at the smallest, with accuracies linear in the "
+    "logarithm of that number between measured sizes. In brackets a 95 % confidence set, all "
+    "numbers at which a paired t-interval over seeds cannot tell the two apart; 'below' and "
+    "'above' where it runs out of the measured range. The two regimes were chosen by the same "
+    "accuracies, so this explores and tests nothing."
+)
+
+
+class Panel(NamedTuple):
+    """A source, a target and a backbone, and the scenarios of each number of images per class."""
+
+    source: str
+    target: str
+    similarity: str
+    backbone: str
+    scenarios: dict[float, str]
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return f"{self.source} → {self.target} ({self.similarity}), {self.backbone}"
+
+
+def size_curves(study: Study) -> Section | None:
+    """Curves of every source and target that were measured at three sizes or more."""
+    found = panels(study)
+    if not found:
+        return None
+    caption = (
+        "Test accuracy against labelled images per class, with 95 % intervals (seeds and test "
+        "set); one panel for each source, target and backbone."
+    )
+    alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
+    picture = Picture("learning-curves.png", caption, alt, partial(_draw, study, found))
+    head = (
+        *("source and target", "backbone", "leads at the smallest", "leads at the largest"),
+        *("crossover (images per class)", "seeds"),
+    )
+    rows = tuple(_row(study, panel) for panel in found)
+    table = Table("Where the leading regimes change places", head, rows, texts=5)
+    return Section("Learning curves", (picture, table, Paragraph(LEGEND)))
+
+
+def panels(study: Study) -> list[Panel]:
+    """Every source, target and backbone with enough sizes."""
+    groups: dict[tuple[str | None, str, str], dict[float, str]] = defaultdict(dict)
+    for name, place in study.experiment.scenarios.items():
+        n = images_per_class(study, name)
+        if n is not None:
+            groups[place.source, place.target, place.similarity].setdefault(n, name)
+    return [
+        Panel(study.source(next(iter(sizes.values()))), target, similarity, backbone, sizes)
+        for (_, target, similarity), sizes in groups.items()
+        for backbone in study.backbones
+        if len(sizes) >= FEWEST and _measured(study, backbone, sizes)
+    ]
+
+
+def images_per_class(study: Study, scenario: str) -> float | None:
+    """What the experiment says; for 'all' what the records counted, None before there are any."""
+    per_class = study.experiment.scenarios[scenario].per_class
+    if per_class != "all":
+        return float(per_class)
+    rows = study.done[study.done["scenario"] == scenario]
+    counts = ((rows["n_train"] + rows["n_val"].fillna(0)) / rows["num_classes"]).dropna()
+    return None if counts.empty else float(counts.iloc[0])
+
+
+def curve(study: Study, panel: Panel, regime: str) -> Curve:
+    """Accuracies by images per class and seed, where there are any."""
+    found = {
+        n: study.by_seed(scenario, panel.backbone, regime)
+        for n, scenario in sorted(panel.scenarios.items())
+    }
+    return {n: scores for n, scores in found.items() if scores}
+
+
+def leaders(study: Study, panel: Panel) -> tuple[str, str] | None:
+    """The best trained regimes at the smallest and at the largest size, of those measured at all
+    sizes."""
+    whole = tuple(
+        regime
+        for regime in study.trained_on(panel.backbone)
+        if len(curve(study, panel, regime)) == len(panel.scenarios)
+    )
+    if not whole:
+        return None
+    sizes = panel.scenarios
+    first, last = (study.best(sizes[n], panel.backbone, whole) for n in (min(sizes), max(sizes)))
+    return first, last
+
+
+def _measured(study: Study, backbone: str, sizes: dict[float, str]) -> bool:
+    return any(
+        study.accuracy(scenario, backbone, regime)
+        for scenario in sizes.values()
+        for regime in study.trained_on(backbone)
+    )
+
+
+def _row(study: Study, panel: Panel) -> tuple[Cell, ...]:
+    start = (cell(f"{panel.source} → {panel.target}"), cell(panel.backbone))
+    found = leaders(study, panel)
+    if found is None:
+        return (*start, cell("–"), cell("–"), cell("not measured at every size"), cell("–"))
+    first, last = found
+    if first == last:
+        seeds = len(study.by_seed(panel.scenarios[max(panel.scenarios)], panel.backbone, last))
+        text = "no crossover within the measured range"
+        return (*start, cell(first), cell(last), cell(text), cell(seeds))
+    try:
+        place = crossover(curve(study, panel, first), curve(study, panel, last))
+    except ValueError:
+        return (*start, cell(first), cell(last), cell("–", "no common seed"), cell(0))
+    ends = min(panel.scenarios), max(panel.scenarios)
+    return (*start, cell(first), cell(last), _place(place, *ends), cell(place.seeds))
+
+
+def _place(found: Crossover, least: float, most: float) -> Cell:
+    if found.low is None or found.high is None:
+        return cell(_images(found.size, least, most), "(no interval: one seed)")
+    low, high = (_images(n, least, most) for n in (found.low, found.high))
+    return cell(_images(found.size, least, most), f"[{low} to {high}]")
+
+
+def _images(n: float, least: float, most: float) -> str:
+    if n == 0:
+        return f"below {least:g}"
+    return f"above {most:g}" if math.isinf(n) else f"{n:.3g}"
+
+
+def _draw(study: Study, found: list[Panel]) -> object:
+    from transfer_lab.report.size_lines import draw
+
+    return draw(study, found)

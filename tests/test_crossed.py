@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from transfer_lab.evidence.crossed import Crossed, Estimate, mcnemar
+from transfer_lab.evidence.crossed import Crossed, mcnemar
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.intervals import t_interval
 
 CLASSES = 4

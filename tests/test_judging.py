@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from transfer_lab.evidence.crossed import Crossed, Estimate
+from transfer_lab.evidence.crossed import Crossed
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.judging import holm, judge
 from transfer_lab.evidence.power import detectable, images_suffice, seeds_needed
 from transfer_lab.evidence.rules import RULE_AV, RULES

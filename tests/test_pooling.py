@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transfer_lab.evidence.crossed import Crossed, Estimate
+from transfer_lab.evidence.crossed import Crossed
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.pooling import (
     Target,
     pooled,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from transfer_lab.evidence.crossed import Estimate
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.intervals import Interval
 from transfer_lab.evidence.power import detectable, images_suffice, seeds_needed
 from transfer_lab.evidence.verdicts import Verdict

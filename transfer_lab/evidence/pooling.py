@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transfer_lab.evidence.crossed import Crossed, Estimate
+from transfer_lab.evidence.crossed import Crossed
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.intervals import Interval, t_interval
 
 DRAWS = 4000

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from transfer_lab.evidence.crossed import Estimate
+from transfer_lab.evidence.estimates import Estimate
 
 MOST_SEEDS = 1000
-_QUANTILES = (np.arange(400) + 0.5) / 400
+_QUANTILES = 400
 
 
 def detectable(found: Estimate, tail: float, power: float = 0.8) -> float | None:
@@ -18,6 +16,7 @@ def detectable(found: Estimate, tail: float, power: float = 0.8) -> float | None
 
     The seeds' estimated variance varies from one experiment to the next as chi-squared does.
     """
+    import numpy as np
     from scipy.optimize import brentq
     from scipy.special import gammaincinv, ndtr, stdtrit
 
@@ -27,7 +26,8 @@ def detectable(found: Estimate, tail: float, power: float = 0.8) -> float | None
     if error == 0:
         return 0.0
     freedom = found.seeds - 1
-    estimated = found.over_seeds * 2 * gammaincinv(freedom / 2, _QUANTILES) / freedom
+    evenly = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    estimated = found.over_seeds * 2 * gammaincinv(freedom / 2, evenly) / freedom
     needed = np.sqrt(
         stdtrit(freedom, tail) ** 2 * estimated
         + stdtrit(found.images - 1, tail) ** 2 * found.over_images
@@ -40,6 +40,7 @@ def detectable(found: Estimate, tail: float, power: float = 0.8) -> float | None
 def seeds_needed(found: Estimate, bound: float, tail: float) -> int | None:
     """Seeds, more than there are, from which a mean of this distance from `bound` would be told
     from it at the present spread; None where the errors are unknown or 1,000 would not do."""
+    import numpy as np
     from scipy.special import stdtrit
 
     if not found.known:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from transfer_lab.evidence.crossed import Estimate
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.judging import Judgement, judge
-from transfer_lab.evidence.pooling import probability_best
 from transfer_lab.evidence.rules import RULES, Rule
 from transfer_lab.report.study import Place, Study
 
@@ -67,6 +66,8 @@ def verdicts(study: Study) -> dict[tuple[str, Spot], Judgement]:
 def chance_of_best(study: Study, spot: Spot, regime: str) -> float | None:
     """How probably this is the best trained regime of its spot; None where two common seeds, or
     the test set's size, are not there."""
+    from transfer_lab.evidence.pooling import probability_best
+
     regimes = measured(study, spot)
     found = study.measured.together(tuple(Place(*spot, r) for r in regimes))
     if found is None or found.over_seeds is None or found.over_images is None:

@@ -6,13 +6,13 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from transfer_lab.evidence.crossed import Crossed, Estimate
 from transfer_lab.report.predictions import Outcome, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from transfer_lab.evidence.crossed import Crossed
+    from transfer_lab.evidence.estimates import Estimate
 
 
 class Place(NamedTuple):
@@ -79,6 +79,10 @@ class Measured:
         return found.contrast([1, -1]) if found else None
 
     def _cross(self, places: tuple[Place, ...]) -> Crossed | None:
+        import numpy as np
+
+        from transfer_lab.evidence.crossed import Crossed
+
         tested = [self.tested(place) for place in places]
         seeds = sorted(set.intersection(*(set(found) for found in tested)))
         if not seeds:

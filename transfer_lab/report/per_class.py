@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from transfer_lab.evidence.crossed import Crossed
 from transfer_lab.report.blocks import (
     Block,
     Bullets,
@@ -20,6 +19,9 @@ from transfer_lab.report.costs import Arm, arms
 from transfer_lab.report.predictions import Outcome
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import percent, whole
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LONG = 20
 LEGEND = (
@@ -46,6 +48,8 @@ def per_class(study: Study) -> Section | None:
 
 
 def _blocks(study: Study, target: str, best: dict[str, Arm]) -> tuple[Block, ...]:
+    import numpy as np
+
     found = {scenario: _outcomes(study, arm) for scenario, arm in best.items()}
     known = [outcomes for outcomes in found.values() if outcomes]
     if not known:
@@ -83,6 +87,8 @@ def _names(known: list[list[Outcome]]) -> dict[int, str]:
 
 
 def _column(outcomes: list[Outcome], labels: np.ndarray, classes: np.ndarray) -> list[Cell]:
+    import numpy as np
+
     if not outcomes or outcomes[0].labels is not labels:
         return [(Line("–", "(no predictions)"),)] * len(classes)
     right = np.stack([one.right for one in outcomes])
@@ -90,6 +96,10 @@ def _column(outcomes: list[Outcome], labels: np.ndarray, classes: np.ndarray) ->
 
 
 def _recall(right: np.ndarray) -> Cell:
+    import numpy as np
+
+    from transfer_lab.evidence.crossed import Crossed
+
     found = Crossed.of(right[None], np.zeros(right.shape[1])).contrast([1])
     return cell(percent(found.interval()))
 

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Locate = Callable[[str], Path]
 """Run id -> where its predictions.npz lies."""
@@ -64,6 +65,8 @@ class Predictions:
 
     def together(self, runs: Sequence[tuple[str, float]]) -> Together | None:
         """The outcomes of (run id, accuracy) pairs, if all are there and of the same images."""
+        import numpy as np
+
         found = [self.of(*run) for run in runs]
         if not found or any(one is None for one in found):
             return None
@@ -108,6 +111,8 @@ class Predictions:
 
 
 def _array(content: bytes) -> np.ndarray:
+    import numpy as np
+
     start = 10 + int.from_bytes(content[8:10], "little")
     dtype, shape = _layout(content[:start])
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
@@ -117,6 +122,8 @@ def _array(content: bytes) -> np.ndarray:
 def _layout(header: bytes) -> tuple[np.dtype, tuple[int, ...]]:
     """Type and shape that the header of an array file states; parsing one takes longer than
     reading the array."""
+    import numpy as np
+
     stream = io.BytesIO(header)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("an array file of another version")

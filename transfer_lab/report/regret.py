@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from transfer_lab.evidence.crossed import Estimate
 from transfer_lab.evidence.intervals import Interval
-from transfer_lab.evidence.pooling import Pooled, Target, pooled, probability_of_least_regret
 from transfer_lab.evidence.rules import RULES, Rule
 from transfer_lab.report.blocks import Cell, Line, Table, cell
 from transfer_lab.report.family import Spot, followed, measured
 from transfer_lab.report.study import Place, Study, interval
 from transfer_lab.report.wording import amount, share
+
+if TYPE_CHECKING:
+    from transfer_lab.evidence.estimates import Estimate
+    from transfer_lab.evidence.pooling import Pooled, Target
 
 ORACLE, REFERENCE = "oracle", "rule_av"
 LEGEND = (
@@ -72,6 +73,8 @@ def _regret_row(
 def against(study: Study, rule: Rule, places: list[Spot]) -> Pooled | None:
     """How far a rule is ahead of the reference, pooled over the targets; None where no place is
     served by both."""
+    from transfer_lab.evidence.pooling import pooled
+
     reference = RULES[REFERENCE]
     pairs: dict[str, list[tuple[Place, Place]]] = defaultdict(list)
     for spot in places:
@@ -96,6 +99,8 @@ def _mean_lead(study: Study, pairs: list[tuple[Place, Place]]) -> Estimate | Non
 def chances_of_least_regret(study: Study, places: list[Spot]) -> dict[str, float]:
     """How probably each rule that serves every place loses least; empty where two seeds that all
     arms of a target have in common are not there."""
+    from transfer_lab.evidence.pooling import probability_of_least_regret
+
     choices = {
         name: [followed(study, rule, spot) for spot in places] for name, rule in RULES.items()
     }
@@ -113,6 +118,10 @@ def chances_of_least_regret(study: Study, places: list[Spot]) -> dict[str, float
 def _target(
     study: Study, places: list[Spot], numbers: list[int], choices: dict[str, list[str]]
 ) -> Target | None:
+    import numpy as np
+
+    from transfer_lab.evidence.pooling import Target
+
     arms: dict[Place, int] = {}
     groups = []
     for number in numbers:

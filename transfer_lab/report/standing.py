@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transfer_lab.evidence.crossed import Estimate, mcnemar
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.judging import MARGIN
 from transfer_lab.evidence.rules import RULE_AV
 from transfer_lab.report.study import Place, Study
@@ -109,6 +109,8 @@ def told_apart(study: Study, one: Place, other: Place) -> str:
 
 def _single(study: Study, one: Place, other: Place) -> str:
     """Of one common seed no interval follows; of its two networks something may be said."""
+    from transfer_lab.evidence.crossed import mcnemar
+
     first, second = study.measured.tested(one), study.measured.tested(other)
     common = set(first) & set(second)
     if len(common) != 1:

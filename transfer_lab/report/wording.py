@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from transfer_lab.evidence.crossed import Estimate
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.intervals import Interval
 from transfer_lab.evidence.judging import Judgement
 from transfer_lab.report.blocks import Line

@@ -11,8 +11,9 @@ from transfer_lab import execution
 from transfer_lab.domains.splits import SubsetError
 from transfer_lab.execution import execute, failure_kind
 from transfer_lab.records import Record, RecordStore
+from transfer_lab.report.predictions import Predictions
 from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.training import Setting
+from transfer_lab.training import Setting, build_domain
 from transfer_lab.weights import WeightsError
 
 PARENT = tiny_run(seed=3)
@@ -65,6 +66,17 @@ def test_a_run_leaves_a_finished_record_and_its_files(store):
             "metrics.csv",
             "predictions.npz",
         }
+
+
+def test_predictions_name_the_classes_in_label_order(store):
+    classes = build_domain(SCRATCH, None).classes
+    assert predicted(store, SCRATCH)["classes"].tolist() == list(classes)
+    accuracy = store.get(SCRATCH.id).test_accuracy
+    read = Predictions(lambda run_id: store.file(run_id, "predictions.npz")).of(
+        SCRATCH.id, accuracy
+    )
+    assert read.classes == tuple(classes)
+    assert read.right.mean() == pytest.approx(accuracy)
 
 
 def test_the_accuracy_is_that_of_the_stored_predictions(store):

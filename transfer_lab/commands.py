@@ -102,8 +102,11 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     grid.check_writable(reports)
     from transfer_lab.report import write_latex
 
-    table = frame(planning.plan(file.experiment), _store(runs))
-    for written in write_latex(file.experiment, table, {}, reports / file.experiment.name):
+    store = _store(runs)
+    table = frame(planning.plan(file.experiment), store)
+    predictions = partial(store.file, name=grid.PREDICTIONS)
+    out = reports / file.experiment.name
+    for written in write_latex(file.experiment, table, {}, out, predictions=predictions):
         _say(f"table: {written}")
 
 

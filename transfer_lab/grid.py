@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from transfer_lab.report.study import Study
 
-CURVE = "metrics.csv"
+CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,19 @@ def write_report(
         out,
         command=command,
         trials=left_behind(table, store, TRIALS),
+        predictions=partial(store.file, name=PREDICTIONS),
     )
 
 
 def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
     """The report's view of what is stored."""
+    from transfer_lab.report.predictions import Predictions
     from transfer_lab.report.study import Study
 
     table = frame(cells, store)
     curves, trials = (left_behind(table, store, name) for name in (CURVE, TRIALS))
-    return Study.of(file.experiment, table, curves, command, trials)
+    predictions = Predictions(partial(store.file, name=PREDICTIONS))
+    return Study.of(file.experiment, table, curves, command, trials, predictions)
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:

@@ -70,7 +70,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
     if not math.isfinite(metrics["test_log_loss"]):
         raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
     write_curve(ledger.curve.rows, store.file(run.id, "metrics.csv"))
-    _write_predictions(logits, labels, store.file(run.id, "predictions.npz"))
+    _write_predictions(logits, labels, domain.classes, store.file(run.id, "predictions.npz"))
     sha256 = None
     if keep_weights:
         sha256 = save_backbone(regime.backbone, store.file(run.id, "backbone.safetensors"))
@@ -233,6 +233,8 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
     }
 
 
-def _write_predictions(logits: torch.Tensor, labels: torch.Tensor, path: Path) -> None:
-    arrays = predictions(logits, labels)
+def _write_predictions(
+    logits: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...], path: Path
+) -> None:
+    arrays = predictions(logits, labels) | {"classes": np.array(classes, dtype=np.str_)}
     write_atomically(path, lambda handle: np.savez_compressed(handle, **arrays))

@@ -48,7 +48,9 @@ def test_every_dot_and_interval_follows_from_the_records(study):
         assert trace["x"] == [pytest.approx(100 * scores.mean(), rel=1e-3)]
         assert f"({len(scores)} of 3)" in trace["text"][0] or "(n=3)" in trace["text"][0]
         t = {2: 12.706, 3: 4.303}[len(scores)]
-        half = 100 * t * statistics.stdev(scores) / math.sqrt(len(scores))
+        seeds = t * statistics.stdev(scores) / math.sqrt(len(scores))
+        mean = scores.mean()
+        half = 100 * math.hypot(seeds, 1.961 * math.sqrt(mean * (1 - mean) / 2220))
         assert trace["error_x"]["array"] == [pytest.approx(half, rel=2e-3, abs=1e-6)]
 
 

@@ -79,7 +79,7 @@ def test_what_a_run_measured_before_it_failed_does_not_count():
             )
     text, tables = written(grid)
     accuracy = tables["Test accuracy (%), cnn"]
-    assert entry(accuracy, "lp_ft", "small_similar") == "50.0 ± 0.0 (2 of 3)"
+    assert entry(accuracy, "lp_ft", "small_similar") == "50.0 ± 2.1 (2 of 3)"
     time = tables["Fit time (s), cnn: mean ± 95 % t-interval over seeds"]
     assert entry(time, "lp_ft", "small_similar") == "2.00 ± 0.00 (2 of 3)"
     ledger = tables["Time ledger (s), cnn: means over the finished seeds"]

@@ -30,7 +30,7 @@ def read(entry: str) -> str:
     """An entry as it is printed."""
     entry = entry.replace(r"{\footnotesize ", "").replace(r"\,\ensuremath{\pm}\,", " ± ")
     entry = entry.replace(r"\textdagger{}", "†").replace(r"\textendash{}", "–")
-    entry = entry.replace("-{}", "-")
+    entry = entry.replace("-{}", "-").replace(r"\textless{}", "<").replace(r"\textgreater{}", ">")
     entry = re.sub(r"\\(textbf|emph)\{([^{}]*)\}", r"\2", entry)
     return re.sub(r"\s+", " ", re.sub(r"\\([_%])", r"\1", entry).replace("}", "")).strip()
 

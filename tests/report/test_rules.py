@@ -50,7 +50,7 @@ def test_regrets_can_be_recomputed_from_the_records(grid, tables):
             for scenario, p in places.items()
             if rule[p.size, p.similarity] in REGIMES
         ]
-        mean, worst, _, served = regret[name]
+        mean, worst, _, _, _, served = regret[name]
         assert float(mean) == pytest.approx(100 * sum(lost) / len(lost), abs=0.051)
         assert float(worst) == pytest.approx(100 * max(lost), abs=0.051)
         assert served == f"{len(lost)} of 4"

@@ -101,7 +101,18 @@ def test_protocol_tells_one_shared_source_run_from_one_a_seed():
 def test_protocol_prints_the_test_sets_own_error():
     grid = small(regimes=["lp_ft"]).finish(test_accuracy=0.5, n_test=2500)
     said = prose(protocol(study(grid)))
-    assert "up to ± 2.0 points for the 2,500 test images of cyrillic" in said
+    assert (
+        "2,500 of cyrillic (95 % half-width of one accuracy of 50 %, at most: ± 2.0 points" in said
+    )
+
+
+def test_protocol_says_what_is_corrected_and_what_is_exploratory():
+    made = Grid(experiment(seeds=3)).finish()
+    said = prose(protocol(study(made)))
+    # Two rules in four scenarios; they agree in both similar ones, and one has no early probe.
+    assert "Here that is 5 hypotheses" in said
+    assert "Everything else is exploratory" in said
+    assert f"here: {made.frame['run_id'].nunique()} not handed to the report" in said
 
 
 def test_provenance_counts_runs_and_dates_and_repeats_the_command():

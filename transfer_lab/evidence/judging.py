@@ -1,56 +1,50 @@
-"""Whether a prescribed regime is as good as any other: paired over seeds, corrected for many."""
+"""Whether prescribed regimes are as good as any other: one family of hypotheses, corrected."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from transfer_lab.evidence.intervals import Interval, t_interval
+from transfer_lab.evidence.estimates import Estimate
+from transfer_lab.evidence.intervals import Interval
+from transfer_lab.evidence.power import detectable, images_suffice, seeds_needed
 from transfer_lab.evidence.verdicts import Verdict
 
 MARGIN = 0.01
 """Accuracies closer than this count as equal in practice: one point."""
 LEVEL = 0.05
 
-_MOST_SEEDS = 1000
-
-Scores = Mapping[int, float]
-"""Seed -> accuracy."""
+Rivals = Mapping[str, Estimate]
+"""Rival -> its lead over the prescribed regime."""
 
 
 class Bounds(NamedTuple):
-    """What counts as equal, how sure a verdict is, and among how many comparisons."""
+    """What counts as equal, how sure a verdict is, and how many hypotheses are judged together."""
 
     margin: float
     level: float
-    comparisons: int
+    family: int
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the seeds say of one prescribed regime in one place."""
+    """What was found of one prescribed regime in one place.
+
+    `rival` has the highest mean of all others, `lead` is how far it is ahead (None: it is not).
+    `detectable` is the smallest true lead that would refute with 80 % probability. Where the
+    verdict is undecided, `lacking` says what would decide it, and `seeds_needed` how many seeds if
+    fewer than 1,000 would; "images": the test set is too small for any number of them.
+    """
 
     verdict: Verdict
     rival: str | None = None
-    behind: Interval | None = None
+    lead: Interval | None = None
+    p_worse: float = 1.0
+    p_as_good: float = 1.0
+    detectable: float | None = None
+    lacking: Literal["a second seed", "seeds", "images"] | None = None
     seeds_needed: int | None = None
-
-
-def p_better(differences: Sequence[float]) -> float:
-    """One-sided p of Student's paired test that the mean difference is not above zero.
-
-    1 with fewer than two differences: they show nothing.
-    """
-    from scipy.special import stdtr
-
-    if len(differences) < 2:
-        return 1.0
-    mean, error = _mean_and_error(differences)
-    if error == 0:
-        return 0.0 if mean > 0 else 1.0
-    return float(1 - stdtr(len(differences) - 1, mean / error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -64,76 +58,65 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def judge(
-    places: Sequence[tuple[Scores, Mapping[str, Scores]]],
-    *,
-    margin: float = MARGIN,
-    level: float = LEVEL,
+    places: Sequence[Rivals], *, margin: float = MARGIN, level: float = LEVEL
 ) -> list[Judgement]:
-    """Judge a rule in all its places at once; a place is (prescribed, rivals by name).
+    """Judge a family of hypotheses at once: in each place, that no rival is better.
 
-    Refuted: some rival is better, by Holm's correction over all rivals of all places. Supported:
-    the prescribed regime is within `margin` of every rival or above it, each by a one-sided test
-    (an intersection of tests needs no correction). Undecided otherwise, with the number of seeds
-    from which the closest rival could be told apart at the present spread. Comparisons are paired
-    by seed; seeds that one side lacks are left out.
+    A place's p against its hypothesis is the smallest of its rivals' one-sided p-values times
+    their number (Bonferroni); its p for being within `margin` of every rival, or above, is the
+    largest of theirs (an intersection of tests). Each of the two is corrected by Holm over the
+    places: of all verdicts, the chance of a wrong "refuted" is at most `level`, and so is that of
+    a wrong "supported". Undecided otherwise.
     """
-    keys = [(n, rival) for n, (_, rivals) in enumerate(places) for rival in rivals]
-    differences = {key: _paired(*places[key[0]], key[1]) for key in keys}
-    adjusted = dict(zip(keys, holm([p_better(differences[key]) for key in keys]), strict=True))
+    bounds = Bounds(margin, level, sum(1 for rivals in places if rivals))
+    worse = holm([_p_worse(rivals) for rivals in places if rivals])
+    good = holm([_p_as_good(rivals, margin) for rivals in places if rivals])
+    told = iter(zip(worse, good, strict=True))
     return [
-        _judgement(
-            {rival: differences[n, rival] for rival in rivals if differences[n, rival]},
-            {rival: adjusted[n, rival] for rival in rivals},
-            Bounds(margin, level, len(keys)),
-        )
-        for n, (_, rivals) in enumerate(places)
+        _judgement(rivals, *next(told), bounds) if rivals else Judgement("no data")
+        for rivals in places
     ]
 
 
-def _judgement(
-    differences: Mapping[str, Sequence[float]],
-    adjusted: Mapping[str, float],
-    bounds: Bounds,
-) -> Judgement:
-    if not differences:
-        return Judgement("no data")
-    rival = max(differences, key=lambda name: math.fsum(differences[name]) / len(differences[name]))
-    gap = t_interval(differences[rival])
-    behind = gap if gap.mean > 0 else None
-    if any(adjusted[name] <= bounds.level for name in differences):
-        return Judgement("refuted", rival, behind)
-    if all(
-        p_better([bounds.margin - d for d in found]) <= bounds.level
-        for found in differences.values()
-    ):
-        return Judgement("supported", rival, behind)
-    return Judgement("undecided", rival, behind, seeds_needed(differences[rival], bounds))
+def _p_worse(rivals: Rivals) -> float:
+    return min(1.0, len(rivals) * min(found.p_above() for found in rivals.values()))
 
 
-def seeds_needed(differences: Sequence[float], bounds: Bounds) -> int | None:
-    """Seeds, more than there are, from which a difference of this mean and spread would be told
-    from zero (after the first of Holm's corrections) or from the margin, whichever takes fewer;
-    None where two seeds are not there or 1,000 would not do."""
-    from scipy.special import stdtrit
-
-    if len(differences) < 2:
-        return None
-    mean, error = _mean_and_error(differences)
-    spread = error * math.sqrt(len(differences))
-    for n in range(len(differences) + 1, _MOST_SEEDS + 1):
-        error = spread / math.sqrt(n)
-        corrected = float(stdtrit(n - 1, 1 - bounds.level / bounds.comparisons))
-        plain = float(stdtrit(n - 1, 1 - bounds.level))
-        if mean > corrected * error or bounds.margin - mean > plain * error:
-            return n
-    return None
+def _p_as_good(rivals: Rivals, margin: float) -> float:
+    return max(found.negative.p_above(-margin) for found in rivals.values())
 
 
-def _paired(prescribed: Scores, rivals: Mapping[str, Scores], rival: str) -> list[float]:
-    return [score - prescribed[s] for s, score in sorted(rivals[rival].items()) if s in prescribed]
+def _judgement(rivals: Rivals, worse: float, good: float, bounds: Bounds) -> Judgement:
+    rival = max(rivals, key=lambda name: rivals[name].mean)
+    closest = rivals[rival]
+    tail = bounds.level / (bounds.family * len(rivals))
+    known = {
+        "rival": rival,
+        "lead": closest.interval() if closest.mean > 0 else None,
+        "p_worse": worse,
+        "p_as_good": good,
+        "detectable": detectable(closest, tail),
+    }
+    if worse <= bounds.level:
+        return Judgement("refuted", **known)
+    if good <= bounds.level:
+        return Judgement("supported", **known)
+    return Judgement("undecided", **known, **_missing(closest, bounds, tail))
 
 
-def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    mean = math.fsum(values) / len(values)
-    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return mean, spread / math.sqrt(len(values))
+def _missing(closest: Estimate, bounds: Bounds, tail: float) -> dict[str, object]:
+    """What would tell the closest rival from equal or from the margin, at the first of Holm's
+    steps and the present spread."""
+    if not closest.known:
+        return {"lacking": "a second seed"}
+    ways = []
+    if closest.mean > 0:
+        ways.append((0.0, tail))
+    if closest.mean < bounds.margin:
+        ways.append((bounds.margin, bounds.level / bounds.family))
+    needed = [n for way in ways if (n := seeds_needed(closest, *way)) is not None]
+    if needed:
+        return {"lacking": "seeds", "seeds_needed": min(needed)}
+    if any(images_suffice(closest, *way) for way in ways):
+        return {"lacking": "seeds"}
+    return {"lacking": "images"}

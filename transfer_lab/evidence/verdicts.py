@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from transfer_lab.evidence.intervals import t_interval
+from transfer_lab.evidence.intervals import Interval
 
 Verdict = Literal["supported", "refuted", "undecided", "no data"]
 Relation = Literal["above", "below"]
 
 
-def verdict(differences: Sequence[float], relation: Relation, level: float = 0.95) -> Verdict:
-    """Whether paired differences (this minus that, one a seed) lie above or below zero.
+def verdict(difference: Interval | None, relation: Relation) -> Verdict:
+    """Whether a difference (this minus that) lies above or below zero, by its interval.
 
-    By Student's t interval of their mean; a single difference decides nothing. Differences that
-    are all exactly equal have an interval without width: not zero, they decide.
+    Without an interval (a single seed) it decides nothing. An interval without width decides,
+    unless it is zero.
     """
-    if not differences:
+    if difference is None:
         return "no data"
-    mean, half, _ = t_interval(differences, level)
+    mean, half, _ = difference
     if half is None or abs(mean) <= half:
         return "undecided"
     return "supported" if (mean > 0) == (relation == "above") else "refuted"

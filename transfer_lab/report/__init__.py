@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from transfer_lab.report.blocks import pictures
 from transfer_lab.report.html import to_html
 from transfer_lab.report.latex import to_latex
 from transfer_lab.report.markdown import to_markdown
+from transfer_lab.report.predictions import Predictions
 from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
 from transfer_lab.report.spreadsheet import stacked, to_csv
@@ -34,12 +35,17 @@ def write(
     *,
     command: str,
     trials: Mapping[str, pd.DataFrame] | None = None,
+    predictions: Callable[[str], Path] | None = None,
 ) -> Path:
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv if there are
-    any; returns the page's path."""
+    any; returns the page's path.
+
+    `predictions` says where a run's predictions.npz lies; without it, statements rest on the
+    accuracies in the records alone.
+    """
     from transfer_lab.report.style import png
 
-    study = Study.of(experiment, frame, curves, command, trials)
+    study = Study.of(experiment, frame, curves, command, trials, Predictions(predictions))
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
@@ -58,10 +64,15 @@ def write(
 
 
 def write_latex(
-    experiment: Experiment, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame], out: Path
+    experiment: Experiment,
+    frame: pd.DataFrame,
+    curves: Mapping[str, pd.DataFrame],
+    out: Path,
+    *,
+    predictions: Callable[[str], Path] | None = None,
 ) -> tuple[Path, ...]:
     """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
-    study = Study.of(experiment, frame, curves, "")
+    study = Study.of(experiment, frame, curves, "", predictions=Predictions(predictions))
     sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
     made = {out / name: section for name, section in sections.items() if section}
     for path, section in made.items():

@@ -11,10 +11,11 @@ from transfer_lab.report.wording import RULE_MARK, absent, count, percent, regim
 def accuracy(study: Study) -> Section:
     """Mean test accuracy and its interval in every place of the grid."""
     legend = (
-        "Mean test accuracy in percent ± the half-width of the 95 % t-interval over seeds, and the "
-        "number of seeds n; (k of n) where only k of the n planned seeds are done. Bold: the best "
-        f"trained regime of the column. {RULE_MARK}: what rule_av prescribes. Controls cannot win. "
-        "A dash is a number that was not measured, with the reason."
+        "Mean test accuracy in percent ± the half-width of its 95 % interval, which holds the "
+        "error of the seeds and of the test set (see Protocol), and the number of seeds n; "
+        "(k of n) where only k of the n planned seeds are done. Bold: the best trained regime of "
+        f"the column. {RULE_MARK}: what rule_av prescribes. Controls cannot win. A dash is a "
+        "number that was not measured, with the reason."
     )
     tables: list[Block] = [_table(study, backbone) for backbone in study.backbones]
     return Section("Accuracy", (Paragraph(legend), *tables))

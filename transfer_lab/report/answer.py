@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from statistics import median
 
+from transfer_lab.evidence.judging import MARGIN, Judgement
+from transfer_lab.evidence.power import detectable
 from transfer_lab.report.blocks import (
     Block,
     Bullets,
@@ -14,12 +18,30 @@ from transfer_lab.report.blocks import (
     Section,
     Table,
 )
-from transfer_lab.report.standing import Standing, standing
+from transfer_lab.report.decision import decision
+from transfer_lab.report.family import Spot, verdicts
+from transfer_lab.report.standing import standing
 from transfer_lab.report.study import Study
 from transfer_lab.report.tuning import untuned
-from transfer_lab.report.wording import count, percent
+from transfer_lab.report.wording import count, needs, percent
 
 SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
+Verdicts = Mapping[tuple[str, Spot], Judgement]
+
+LEGEND = (
+    "Best by mean test accuracy in percent, ± the half-width of its 95 % interval over n seeds "
+    "and the test images. Differences are paired by seed and, where predictions are stored, by "
+    "test image, with their own 95 % intervals. Separated: that interval lies on one side of zero. "
+    f"Equal within {100 * MARGIN:g} point: shown by two one-sided tests at 5 %. Not separated: "
+    "neither. These comparisons are exploratory: best and runner-up were picked by the same test "
+    "accuracies, and nothing is corrected for the number of comparisons, so that a margin is a "
+    "little too large. The verdict is that on rule_av, the articles' rule of thumb, from the "
+    "pre-registered family of The rules, scored; where several regimes are of the kind it "
+    "prescribes, the one with the best validation accuracy stands for it. Seconds are those of "
+    "this machine for one target: decoding, frozen features, fit and evaluation. A single "
+    "training varies more than the mean that an interval is about: the range of the seeds is in "
+    "brackets."
+)
 
 
 def head(study: Study) -> Section:
@@ -71,17 +93,30 @@ def answer(study: Study) -> Section:
     """The best trained regime of every scenario, and what the rule of thumb said."""
     if study.done.empty:
         return Section("The answer", (Paragraph("Nothing has been measured yet."),))
-    legend = (
-        "Best by mean test accuracy in percent, ± 95 % t-interval over n seeds. "
-        "Not separated: the intervals of best and runner-up overlap. No claim of significance is "
-        "made here. The rule is rule_av, the articles' rule of thumb; where several regimes are "
-        "of the kind it prescribes, it is given the best of them."
-    )
-    blocks: list[Block] = [_by_backbone(study)]
+    told = verdicts(study)
+    blocks: list[Block] = [_by_backbone(study, told)]
     if _is_matrix(study):
-        blocks = [_matrix(study, backbone) for backbone in study.backbones]
-    sentences = Bullets(tuple(_sentence(study, scenario) for scenario in study.scenarios), "lead")
-    return Section("The answer", (sentences, *blocks, Paragraph(legend), _picture(study)))
+        blocks = [_matrix(study, backbone, told) for backbone in study.backbones]
+    sentences = Bullets(tuple(decision(study, scenario) for scenario in study.scenarios), "lead")
+    texts = (Paragraph(LEGEND), *_power(study))
+    return Section("The answer", (sentences, *blocks, *texts, _picture(study)))
+
+
+def _power(study: Study) -> tuple[Paragraph, ...]:
+    """What a single comparison could have seen."""
+    places = [(s, b) for s in study.scenarios for b in study.backbones]
+    margins = [standing(study, *place).margin for place in places]
+    found = sorted(d for m in margins if m and (d := detectable(m, tail=0.025)) is not None)
+    if not found:
+        return ()
+    low, middle, high = (100 * d for d in (found[0], median(found), found[-1]))
+    text = (
+        "Minimum detectable difference: with these seeds and test images a single comparison of "
+        f"the two best regimes (two-sided, 5 %, 80 % power) sees a true difference of {middle:.1f} "
+        f"points (median over scenarios and backbones; from {low:.1f} to {high:.1f}). Smaller ones "
+        'mostly go unseen, so "not separated" is not "equal".'
+    )
+    return (Paragraph(text),)
 
 
 def _is_matrix(study: Study) -> bool:
@@ -90,14 +125,11 @@ def _is_matrix(study: Study) -> bool:
     return {p.size for p in places} >= set(SIZES) and len({p.similarity for p in places}) == 2
 
 
-def _by_backbone(study: Study) -> Table:
+def _by_backbone(study: Study, told: Verdicts) -> Table:
     rows = tuple(
         (
             (Line(backbone),),
-            *(
-                tuple(_lead(study, s, backbone, standing(study, s, backbone)))
-                for s in study.scenarios
-            ),
+            *(tuple(_lead(study, Spot(s, backbone), told)) for s in study.scenarios),
         )
         for backbone in study.backbones
     )
@@ -105,9 +137,9 @@ def _by_backbone(study: Study) -> Table:
     return Table("Best trained regime by backbone and scenario", head, rows, texts=len(head))
 
 
-def _matrix(study: Study, backbone: str) -> Table:
+def _matrix(study: Study, backbone: str, told: Verdicts) -> Table:
     rows = tuple(
-        ((Line(size),), *(_corner(study, backbone, size, s) for s in SIMILARITIES))
+        ((Line(size),), *(_corner(study, backbone, (size, s), told) for s in SIMILARITIES))
         for size in SIZES
     )
     return Table(
@@ -120,11 +152,11 @@ def _matrix(study: Study, backbone: str) -> Table:
     )
 
 
-def _corner(study: Study, backbone: str, size: str, similarity: str) -> Cell:
+def _corner(study: Study, backbone: str, corner: tuple[str, str], told: Verdicts) -> Cell:
     names = [
         name
         for name, place in study.experiment.scenarios.items()
-        if (place.size, place.similarity) == (size, similarity)
+        if (place.size, place.similarity) == corner
     ]
     if not names:
         return (Line("–", "(not in this experiment)"),)
@@ -132,14 +164,15 @@ def _corner(study: Study, backbone: str, size: str, similarity: str) -> Cell:
     for name in names:
         if len(names) > 1:
             lines.append(Line(f"{name}:"))
-        lines += _lead(study, name, backbone, standing(study, name, backbone))
+        lines += _lead(study, Spot(name, backbone), told)
     return tuple(lines)
 
 
-def _lead(study: Study, scenario: str, backbone: str, found: Standing) -> list[Line]:
+def _lead(study: Study, spot: Spot, told: Verdicts) -> list[Line]:
+    found = standing(study, *spot)
     if found.best is None:
         return [Line("–", "(no trained regime measured)"), Line("", f"rule: {found.prescribed}")]
-    summary = study.summary(scenario, backbone, found.best)
+    summary = study.summary(*spot, found.best)
     accuracy = summary.accuracy
     so_far = ", so far" if found.provisional else ""
     return [
@@ -147,48 +180,21 @@ def _lead(study: Study, scenario: str, backbone: str, found: Standing) -> list[L
         Line(f"{percent(accuracy)} %", count(accuracy.n, summary.planned) + so_far),
         Line("", found.contest),
         Line("", f"rule: {found.rule}"),
+        *_verdict(told.get(("rule_av", spot))),
     ]
 
 
-def _sentence(study: Study, scenario: str) -> str:
-    """The best of all regimes and backbones, and how the rule's regime does on that backbone."""
-    where = situation(study, scenario)
-    found = {backbone: standing(study, scenario, backbone) for backbone in study.backbones}
-    means = {
-        backbone: study.accuracy(scenario, backbone, place.best).mean
-        for backbone, place in found.items()
-        if place.best
-    }
-    if not means:
-        prescribed = next(iter(found.values())).prescribed
-        return f"{where}: nothing measured yet. The rule says {prescribed}."
-    backbone = max(means, key=means.__getitem__)
-    place = found[backbone]
-    accuracy = percent(study.accuracy(scenario, backbone, place.best))
-    doubt = f", not separated from {place.runner_up}" if place.separated is False else ""
-    return f"{where}: {place.best} on {backbone}, {accuracy} %{doubt}. The rule: {place.rule}."
-
-
-def situation(study: Study, scenario: str) -> str:
-    """'With 5 images per class (185 in all) of a similar domain (latin → cyrillic)'."""
-    place = study.experiment.scenarios[scenario]
-    amount = f"{place.per_class} images per class"
-    if place.per_class == 1:
-        amount = "1 image per class"
-    rows = study.done[study.done["scenario"] == scenario]
-    images = (rows["n_train"] + rows["n_val"].fillna(0)).dropna()
-    if not images.empty:
-        amount += f" ({int(images.iloc[0]):,} in all)"
-    return (
-        f"With {amount} of a {place.similarity} domain ({study.source(scenario)} → {place.target})"
-    )
+def _verdict(judged: Judgement | None) -> tuple[Line, ...]:
+    if judged is None:
+        return ()
+    return (Line("", " ".join(filter(None, (f"verdict: {judged.verdict}", needs(judged))))),)
 
 
 def _picture(study: Study) -> Picture:
     from transfer_lab.report.dots import chart, draw
 
     caption = (
-        "Test accuracy of every regime with its 95 % t-interval over seeds. "
+        "Test accuracy of every regime with its 95 % interval (seeds and test set). "
         "The shaded row is what the rule prescribes; controls are grey."
     )
     alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"

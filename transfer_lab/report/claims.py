@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from transfer_lab.evidence.intervals import Interval
 from transfer_lab.evidence.verdicts import Verdict, verdict
 from transfer_lab.report.blocks import Cell, Line, Paragraph, Section, Table, cell
-from transfer_lab.report.study import Study, interval
+from transfer_lab.report.degenerate import gain
+from transfer_lab.report.study import Place, Study, interval
 from transfer_lab.report.wording import percent, seconds
 from transfer_lab.spec import Claim
 
@@ -21,10 +22,12 @@ WORDS: dict[Verdict, str] = {
     "no data": "not measured",
 }
 LEGEND = (
-    "A claim holds, or does not, where the 95 % t-interval of the paired difference over seeds "
-    "lies on one side of zero, and is undecided otherwise. Equal: not one "
+    "A claim holds, or does not, where the 95 % interval of the difference lies on one side of "
+    "zero, and is undecided otherwise. Differences are paired by seed; those of accuracies hold "
+    "the test set's error too, paired by test image where predictions are stored. Equal: not one "
     "seed differs. Where a claim is about several arms, the mean validation "
-    "accuracy has chosen one of them. The intervals are those of single comparisons and hold for "
+    "accuracy has chosen one of them. The intervals are those of single comparisons, not corrected "
+    "for the number of claims, and hold for "
     "this data and these options; seconds are those of this machine."
 )
 
@@ -43,16 +46,43 @@ def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
     arm = _chosen(study, claim)
     found, other = measured(study, claim, arm), measured(study, claim, claim.than)
     differences = [value - other[seed] for seed, value in found.items() if seed in other]
-    told = verdict(differences, claim.relation)
+    told = verdict(_difference(study, claim, arm, differences), claim.relation)
     equal = len(differences) > 1 and not any(differences)
     word = "does not hold: equal" if equal else WORDS[told]
     return (
         cell(claim.text),
         cell(word, f"(n={len(differences)})", strong=equal or told in ("supported", "refuted")),
         cell(_published(claim)),
-        _value(claim, interval([*found.values()]), arm),
-        _value(claim, interval([*other.values()]), claim.than),
+        _value(claim, _measure(study, claim, arm, found), arm),
+        _value(claim, _measure(study, claim, claim.than, other), claim.than),
     )
+
+
+def _difference(study: Study, claim: Claim, arm: str, differences: list[float]) -> Interval | None:
+    """The arm's measure minus that it is compared with, paired by seed."""
+    place = _place(study, claim, arm)
+    if place is None or not differences:
+        return interval(differences)
+    if isinstance(claim.than, str) and (other := _place(study, claim, claim.than)):
+        lead = study.measured.lead(place, over=other)
+        return lead.interval() if lead else None
+    return gain(study, place, differences)  # over a constant: it has no error of its own
+
+
+def _measure(
+    study: Study, claim: Claim, what: str | float, values: dict[int, float]
+) -> Interval | None:
+    place = _place(study, claim, what) if isinstance(what, str) else None
+    return study.accuracy(*place) if place else interval([*values.values()])
+
+
+def _place(study: Study, claim: Claim, arm: str) -> Place | None:
+    """Where an arm's test accuracy stands; None where the claim is about something else."""
+    scenario = claim.scenario or (study.scenarios[0] if len(study.scenarios) == 1 else None)
+    if claim.measure != "test_accuracy" or "/" not in arm or scenario is None:
+        return None
+    backbone, _, regime = arm.rpartition("/")
+    return Place(scenario, study.experiment.backbones[backbone].label, regime)
 
 
 def _published(claim: Claim) -> str:

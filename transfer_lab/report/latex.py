@@ -27,6 +27,7 @@ SPECIAL = {
     # Two hyphens would become a dash.
     "-": r"-{}",
     "±": r"\,\ensuremath{\pm}\,",
+    "−": r"\ensuremath{-}",
     "×": r"\ensuremath{\times}",
     "→": r"\ensuremath{\rightarrow}",
     "†": r"\textdagger{}",

@@ -18,7 +18,7 @@ from transfer_lab.report.charts import (
     plain,
     rounded,
 )
-from transfer_lab.report.payoff import COLD
+from transfer_lab.report.costs import cold
 from transfer_lab.report.study import Place, Study, interval
 from transfer_lab.report.style import Pen, marker, panel_title, panels, pens
 from transfer_lab.report.wording import count, percent, seconds
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 AXIS = "seconds a target task takes, cold"
 CAPTION = (
     "Test accuracy against the time that a target task takes: decoding, extraction of frozen "
-    "features, fit and evaluation, without pretraining; means over seeds, 95 % t-intervals. The "
-    "stepped line joins the arms that no other beats in both; numbers stand for regimes."
+    "features, search for options if any, fit and evaluation, without pretraining; means over "
+    "seeds, 95 % intervals. The stepped line joins the arms that no other beats in both; the "
+    "others are grey. Numbers stand for regimes."
 )
+
+
+DOMINATED = "#B6BCC5"
 
 
 class Arm(NamedTuple):
@@ -59,7 +63,7 @@ def picture(study: Study) -> Picture | None:
 def arms(study: Study) -> dict[Place, Arm]:
     """Accuracy and cold time of every trained place that has both."""
     times: dict[Place, Interval] = {}
-    totals = study.done.assign(cold=study.done[COLD].sum(axis=1, skipna=False))
+    totals = study.done.assign(cold=cold(study.done))
     for names, rows in totals.groupby(["scenario", "backbone", "regime"], sort=False):
         if spent := interval([s for s in rows["cold"].tolist() if s > 0]):
             times[Place(*names)] = spent
@@ -107,7 +111,8 @@ def draw(study: Study, found: Mapping[Place, Arm]) -> Figure:
 def _panel(panel: Axes, study: Study, found: Mapping[Place, Arm], scenario: str) -> None:
     look = pens(study)
     panel.tick_params(axis="x", labelbottom=True)
-    edge = [found[place] for place in front(found, scenario)]
+    kept = front(found, scenario)
+    edge = [found[place] for place in kept]
     panel.step(
         [arm.seconds.mean for arm in edge],
         [100 * arm.accuracy.mean for arm in edge],
@@ -119,11 +124,13 @@ def _panel(panel: Axes, study: Study, found: Mapping[Place, Arm], scenario: str)
                 arm.seconds.mean, 100 * arm.accuracy.mean,
                 yerr=100 * (arm.accuracy.half or 0) or None,
                 fmt=marker(study, place.backbone), markersize=4.5,
-                color=look[place.regime].colour, elinewidth=1, markeredgewidth=0,
+                color=look[place.regime].colour if place in kept else DOMINATED,
+                elinewidth=1, markeredgewidth=0,
             )  # fmt: skip
             panel.annotate(
                 str(_number(study, place.regime)),
                 (arm.seconds.mean, 100 * arm.accuracy.mean),
+                color="#111827" if place in kept else "#9CA3AF",
                 xytext=(3.5, 2.5), textcoords="offset points", fontsize=6.5,
             )  # fmt: skip
 
@@ -202,7 +209,7 @@ def chart(study: Study, found: Mapping[Place, Arm]) -> Chart:
             panel_title(study, scenario),
             (
                 _edge([found[place] for place in front(found, scenario)]),
-                *(_point(study, p, arm) for p, arm in found.items() if p.scenario == scenario),
+                *(_point(study, p, found) for p in found if p.scenario == scenario),
             ),
             layout,
         )
@@ -222,7 +229,8 @@ def _edge(arms: list[Arm]) -> dict:
     }
 
 
-def _point(study: Study, place: Place, arm: Arm) -> dict:
+def _point(study: Study, place: Place, found: Mapping[Place, Arm]) -> dict:
+    arm, kept = found[place], place in front(found, place.scenario)
     planned = study.summary(*place).planned
     text = (
         f"<b>{plain(place.regime)}</b><br>{plain(place.backbone)}<br>"
@@ -243,7 +251,7 @@ def _point(study: Study, place: Place, arm: Arm) -> dict:
         "marker": {
             "symbol": SYMBOLS[marker(study, place.backbone)],
             "size": 10,
-            "color": pens(study)[place.regime].colour,
+            "color": pens(study)[place.regime].colour if kept else DOMINATED,
         },
         "text": [str(_number(study, place.regime))],
         "textposition": "top right",

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.report.architectures import largest
 from transfer_lab.report.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.report.costs import cold as cold_seconds
+from transfer_lab.report.costs import total
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import amount
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CACHED = ["tune_seconds", "fit_seconds", "eval_seconds"]
-COLD = ["decode_seconds", "feature_seconds", *CACHED]
+CACHED = ["fit_seconds", "eval_seconds"]
 PARTS = {"extraction": "feature", "search": "tune", "fit": "fit", "evaluation": "eval"}
 
 
@@ -57,19 +58,19 @@ def _best_from_scratch(study: Study, done: pd.DataFrame) -> tuple[str, str, floa
         return None
     backbone, regime = rows.groupby(["backbone", "regime"])["val_accuracy"].mean().idxmax()
     chosen = rows[(rows["backbone"] == backbone) & (rows["regime"] == regime)]
-    return backbone, regime, chosen[COLD].sum(axis=1).mean()
+    return backbone, regime, cold_seconds(chosen).mean()
 
 
 def _row(
     names: tuple[str, str], rows: pd.DataFrame, plain: float, parts: tuple[str, ...]
 ) -> tuple[Cell, ...]:
-    cold, pretraining = rows[COLD].sum(axis=1).mean(), rows["pretrain_seconds"].mean()
+    cold, pretraining = cold_seconds(rows).mean(), rows["pretrain_seconds"].mean()
     return (
         *(cell(name) for name in names),
         cell(f"{100 * rows['test_accuracy'].mean():.1f}"),
         *(cell(amount(rows[part].mean())) for part in parts),
         cell(amount(cold)),
-        cell(amount(rows[CACHED].sum(axis=1).mean())),
+        cell(amount(total(rows, CACHED).mean())),
         cell(amount(pretraining) if not math.isnan(pretraining) else "ready-made"),
         cell(tasks_until(pretraining, plain, cold)),
     )
@@ -77,6 +78,8 @@ def _row(
 
 def tasks_until(pretraining: float, plain: float, transfer: float) -> str:
     """The number of target tasks n from which pretraining + n transfer < n plain, in words."""
+    if math.isnan(transfer) or math.isnan(plain):
+        return "–"
     if transfer >= plain:
         return "never: no faster"
     if math.isnan(pretraining):

@@ -6,6 +6,7 @@ import math
 
 from transfer_lab.choices import Weights
 from transfer_lab.report.blocks import Bullets, Cell, Section, Table, cell
+from transfer_lab.report.inference import inference
 from transfer_lab.report.study import Study
 from transfer_lab.report.tuning import tried, words
 from transfer_lab.report.wording import whole
@@ -15,7 +16,6 @@ from transfer_lab.spec import Fit, PerClass
 def protocol(study: Study) -> Section:
     """The rules that every cell obeys, the scenarios and the options."""
     experiment = study.experiment
-    seeds = len(experiment.seeds)
     rules = (
         "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
         "seeds. A run reads it once, after training, and selects nothing on it.",
@@ -25,9 +25,7 @@ def protocol(study: Study) -> Section:
         "result; there is no early stopping.",
         _selection(study),
         *_starts(study),
-        f"Intervals are Student's t over {seeds} seed{'s' if seeds > 1 else ''}: the spread of "
-        "subsets, initialisation and order of training. They do not include the test set's own "
-        f"sampling error{_sampling_error(study)}",
+        *inference(study),
     )
     return Section("Protocol", (Bullets(rules), _scenarios(study), _options(study)))
 
@@ -102,22 +100,6 @@ def _source_runs(study: Study) -> str:
 
 def _per_class(per_class: PerClass) -> str:
     return "all its images" if per_class == "all" else f"{per_class} images per class"
-
-
-def _sampling_error(study: Study) -> str:
-    """The widest binomial interval of one test accuracy, for each target."""
-    done = study.done.dropna(subset=["n_test", "test_accuracy"])
-    share = done["test_accuracy"]
-    half = 1.959964 * (share * (1 - share) / done["n_test"]) ** 0.5
-    widest = done.assign(half=half).groupby("target", sort=False)[["half", "n_test"]].max()
-    if widest.empty:
-        return "."
-    parts = (
-        f"up to ± {100 * row.half:.1f} points for the {whole(row.n_test)} test images of {target}"
-        for target, row in widest.iterrows()
-        if not math.isnan(row.half)
-    )
-    return f", whose 95 % half-width (binomial) is {'; '.join(parts)}."
 
 
 def _scenarios(study: Study) -> Table:

@@ -21,7 +21,10 @@ def provenance(study: Study) -> Section:
     rows += [(cell("started"), cell(started)), (cell("records"), cell(records))]
     table = Table("Versions, machines and dates", ("what", "value"), tuple(rows), texts=2)
     files = "records.csv and trials.csv" if study.trials else "records.csv"
-    text = f"Every number above, the training curves apart, can be recomputed from {files}."
+    text = (
+        f"Every number above, the training curves apart, can be recomputed from {files} and the "
+        "predictions stored beside the records."
+    )
     return Section("Provenance", (table, Paragraph(text), Code(study.command)))
 
 

@@ -11,8 +11,11 @@ from transfer_lab.report.blocks import Section
 from transfer_lab.report.claims import claims
 from transfer_lab.report.degenerate import degenerate
 from transfer_lab.report.failures import failures
+from transfer_lab.report.flags import flags
+from transfer_lab.report.frontier import frontiers
 from transfer_lab.report.learning import learning
 from transfer_lab.report.payoff import payoff
+from transfer_lab.report.per_class import per_class
 from transfer_lab.report.protocol import protocol
 from transfer_lab.report.provenance import provenance
 from transfer_lab.report.rules import rules
@@ -27,12 +30,15 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     answer,
     accuracy,
     rules,
+    flags,
     size_curves,
     degenerate,
     tuning,
+    frontiers,
     training_time,
     payoff,
     architectures,
+    per_class,
     learning,
     failures,
     protocol,

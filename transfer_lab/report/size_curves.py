@@ -44,8 +44,8 @@ def size_curves(study: Study) -> Section | None:
     if not found:
         return None
     caption = (
-        "Test accuracy against labelled images per class, with 95 % t-intervals over seeds; one "
-        "panel for each source, target and backbone."
+        "Test accuracy against labelled images per class, with 95 % intervals (seeds and test "
+        "set); one panel for each source, target and backbone."
     )
     alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
     picture = Picture("learning-curves.png", caption, alt, partial(_draw, study, found))

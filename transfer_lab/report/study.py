@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from transfer_lab.choices import Regime
 from transfer_lab.evidence.intervals import Interval, t_interval
@@ -15,6 +15,8 @@ from transfer_lab.evidence.rules import EARLY_PROBE
 from transfer_lab.plan import fits
 from transfer_lab.records import Record
 from transfer_lab.regimes import REGIMES
+from transfer_lab.report.measured import Measured, Place
+from transfer_lab.report.predictions import Predictions
 from transfer_lab.spec import SIZES, Experiment
 
 if TYPE_CHECKING:
@@ -24,14 +26,6 @@ INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (i
 NUMBERS = INTEGERS + tuple(
     n for n, f in Record.model_fields.items() if f.annotation == (float | None)
 )
-
-
-class Place(NamedTuple):
-    """Where a group of cells that differ in the seed alone stands in the matrix."""
-
-    scenario: str
-    backbone: str
-    regime: str
 
 
 @dataclass(frozen=True)
@@ -80,6 +74,7 @@ class Study:
     curves: Mapping[str, pd.DataFrame]
     command: str
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    predictions: Predictions = field(default_factory=Predictions)
 
     @classmethod
     def of(
@@ -89,9 +84,11 @@ class Study:
         curves: Mapping[str, pd.DataFrame],
         command: str,
         trials: Mapping[str, pd.DataFrame] | None = None,
+        predictions: Predictions | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        return cls(experiment, measured(frame), curves, command, trials or {})
+        known = predictions or Predictions()
+        return cls(experiment, measured(frame), curves, command, trials or {}, known)
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -181,27 +178,40 @@ class Study:
         return self._summaries.get(Place(scenario, backbone, regime), Summary({}))
 
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
-        """Test accuracy over seeds, or None where no seed is done."""
+        """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Test accuracies with their errors."""
+        return Measured(self.done, self.predictions)
 
     def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
         """Test accuracy of every finished seed of one place."""
-        return self._by_seed.get(Place(scenario, backbone, regime), {})
-
-    @cached_property
-    def _by_seed(self) -> dict[Place, dict[int, float]]:
-        found: dict[Place, dict[int, float]] = defaultdict(dict)
-        columns = ("scenario", "backbone", "regime", "seed", "test_accuracy")
-        for *names, seed, score in zip(*(self.done[c] for c in columns), strict=True):
-            if score == score:
-                found[Place(*names)][seed] = score
-        return found
+        tested = self.measured.tested(Place(scenario, backbone, regime))
+        return {seed: one.accuracy for seed, one in tested.items()}
 
     def best(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
         """The regime of highest mean accuracy among those measured; the first of equals."""
         found = {r: self.accuracy(scenario, backbone, r) for r in among}
         means = {regime: interval.mean for regime, interval in found.items() if interval}
         return max(means, key=means.__getitem__) if means else None
+
+    def preferred(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
+        """The measured regime of highest mean validation accuracy: a choice that has not seen
+        the test set. The first measured one where nothing was held out for validation."""
+        means = {
+            regime: self._validation.get(Place(scenario, backbone, regime), math.nan)
+            for regime in among
+            if self.accuracy(scenario, backbone, regime)
+        }
+        known = {regime: mean for regime, mean in means.items() if mean == mean}
+        return max(known, key=known.__getitem__) if known else next(iter(means), None)
+
+    @cached_property
+    def _validation(self) -> dict[Place, float]:
+        places = self.done.groupby(["scenario", "backbone", "regime"], sort=False)
+        return {Place(*names): mean for names, mean in places["val_accuracy"].mean().items()}
 
     def with_curves(self) -> Iterator[tuple[Place, str]]:
         """Every finished cell that has a learning curve: its place and its run."""
@@ -212,20 +222,22 @@ class Study:
 
     @cached_property
     def _summaries(self) -> dict[Place, Summary]:
-        columns = ("scenario", "backbone", "regime", "status", "test_accuracy", "fit_seconds")
+        columns = ("scenario", "backbone", "regime", "status", "fit_seconds")
         states: dict[Place, Counter[str]] = defaultdict(Counter)
-        accuracy: dict[Place, list[float]] = defaultdict(list)
         seconds: dict[Place, list[float]] = defaultdict(list)
-        for *names, status, score, time in zip(*(self.frame[c] for c in columns), strict=True):
+        for *names, status, time in zip(*(self.frame[c] for c in columns), strict=True):
             place = Place(*names)
             states[place][status] += 1
             if status == "done":
-                accuracy[place].append(score)
                 seconds[place].append(time)
         return {
-            place: Summary(count, interval(accuracy[place]), interval(seconds[place]))
+            place: Summary(count, self._accuracy(place), interval(seconds[place]))
             for place, count in states.items()
         }
+
+    def _accuracy(self, place: Place) -> Interval | None:
+        found = self.measured.estimate(place)
+        return found.interval() if found else None
 
 
 def prescribed_as(regime: Regime) -> str:

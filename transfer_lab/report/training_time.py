@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from transfer_lab.report.blocks import Block, Cell, Fold, Line, Paragraph, Section, Table, cell
-from transfer_lab.report.pareto import picture
 from transfer_lab.report.study import Study, interval
 from transfer_lab.report.wording import absent, amount, count, regime_name, seconds
 
@@ -37,8 +36,6 @@ def training_time(study: Study) -> Section:
         listed = ", ".join(mixed)
         warning = f"Times are not comparable: the records differ in {listed} (see Provenance)."
         blocks.append(Paragraph(warning, warning=True))
-    if figure := picture(study):
-        blocks.append(figure)
     blocks += [_matrix(study, backbone) for backbone in study.backbones]
     blocks += _pretraining(study)
     ledgers = tuple(_ledger(study, backbone) for backbone in study.backbones)

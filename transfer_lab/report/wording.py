@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.intervals import Interval
+from transfer_lab.evidence.judging import Judgement
 from transfer_lab.report.blocks import Line
 from transfer_lab.report.study import Study, Summary
 
@@ -11,19 +15,40 @@ RULE_MARK = "†"
 
 def percent(accuracy: Interval) -> str:
     """'34.1 ± 1.2', in percent; the mean alone where one seed gives no interval."""
-    if accuracy.half is None:
-        return f"{100 * accuracy.mean:.1f}"
-    return f"{100 * accuracy.mean:.1f} ± {100 * accuracy.half:.1f}"
+    mean = f"{round(100 * accuracy.mean, 1) + 0.0:.1f}"  # never minus nought
+    return mean if accuracy.half is None else f"{mean} ± {100 * accuracy.half:.1f}"
 
 
-def points(difference: float) -> str:
-    """A difference of accuracies, '2.3 points'."""
-    return f"{100 * difference:.1f} points"
+def gap(difference: Estimate) -> str:
+    """A difference of accuracies with its interval, '2.3 ± 1.1 points'."""
+    return f"{percent(difference.interval())} points"
+
+
+def share(probability: float | None) -> str:
+    """A probability as whole percent, never rounded to certainty; a dash where there is none."""
+    if probability is None:
+        return "–"
+    if probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def needs(told: Judgement) -> str:
+    """What would decide an undecided verdict."""
+    if told.verdict != "undecided":
+        return ""
+    if told.lacking == "images":
+        return "(the test set is too small to tell, with any number of seeds)"
+    if told.lacking == "a second seed":
+        return "(needs at least a second seed)"
+    if told.seeds_needed is None:
+        return "(more than 1,000 seeds)"
+    return f"(about {told.seeds_needed} seeds would tell)"
 
 
 def amount(value: float) -> str:
-    """Seconds with about three digits."""
-    return f"{value:.{_decimals(value)}f}"
+    """Seconds with about three digits; a dash for a NaN."""
+    return "–" if math.isnan(value) else f"{value:.{_decimals(value)}f}"
 
 
 def seconds(time: Interval) -> str:

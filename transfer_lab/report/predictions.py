@@ -1,0 +1,133 @@
+"""Which test images each run got right: read from disk when a statement needs it, and once."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Locate = Callable[[str], Path]
+"""Run id -> where its predictions.npz lies."""
+
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged file may raise."""
+
+_ROUNDING = 1e-5
+
+
+class Outcome(NamedTuple):
+    """A run's test set, as it answered it: labels, whether each answer is right, class names."""
+
+    labels: np.ndarray
+    right: np.ndarray
+    classes: tuple[str, ...]
+
+
+class Together(NamedTuple):
+    """Runs that were tested on the same images: their labels, and correctness by run and image."""
+
+    labels: np.ndarray
+    right: np.ndarray
+
+
+class Predictions:
+    """The stored predictions of runs; what is missing or damaged is named and never an error."""
+
+    def __init__(self, locate: Locate | None = None):
+        self._locate = locate
+        self._known: dict[str, Outcome | None] = {}
+        self._arrays: dict[bytes, np.ndarray] = {}
+        self.problems: Counter[str] = Counter()
+
+    def of(self, run_id: str, accuracy: float) -> Outcome | None:
+        """A run's outcome, if it is there and agrees with the accuracy in its record."""
+        if run_id not in self._known:
+            self._known[run_id] = self._read(run_id, accuracy)
+        return self._known[run_id]
+
+    def classes(self, run_id: str) -> tuple[str, ...]:
+        """The names of a run's classes, in label order; none where they are not stored."""
+        try:
+            return self._decoded(self._locate(run_id)).classes if self._locate else ()
+        except UNREADABLE:
+            return ()
+
+    def together(self, runs: Sequence[tuple[str, float]]) -> Together | None:
+        """The outcomes of (run id, accuracy) pairs, if all are there and of the same images."""
+        import numpy as np
+
+        found = [self.of(*run) for run in runs]
+        if not found or any(one is None for one in found):
+            return None
+        if any(one.labels is not found[0].labels for one in found):
+            return None
+        return Together(found[0].labels, np.stack([one.right for one in found]))
+
+    def _read(self, run_id: str, accuracy: float) -> Outcome | None:
+        if self._locate is None:
+            self.problems["not handed to the report"] += 1
+            return None
+        try:
+            outcome = self._decoded(self._locate(run_id))
+        except FileNotFoundError:
+            self.problems["missing"] += 1
+            return None
+        except UNREADABLE:
+            self.problems["damaged"] += 1
+            return None
+        if abs(outcome.right.mean() - accuracy) > _ROUNDING:
+            self.problems["not those of the record"] += 1
+            return None
+        return outcome
+
+    def _decoded(self, path: Path) -> Outcome:
+        # As np.load, but the whole file at once and known labels not decoded again: 10,000 runs
+        # are read in seconds.
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as file:
+            labels = self._once(file.read("label.npy"))
+            predicted = _array(file.read("predicted.npy"))
+            named = "classes.npy" in file.namelist()
+            classes = tuple(map(str, self._once(file.read("classes.npy")))) if named else ()
+        if labels.ndim != 1 or not labels.size or labels.shape != predicted.shape:
+            raise ValueError("labels and predictions do not fit together")
+        return Outcome(labels, labels == predicted, classes)
+
+    def _once(self, content: bytes) -> np.ndarray:
+        """One array for equal contents: comparing labels is then comparing references."""
+        if content not in self._arrays:
+            self._arrays[content] = _array(content)
+        return self._arrays[content]
+
+
+def _array(content: bytes) -> np.ndarray:
+    import numpy as np
+
+    start = 10 + int.from_bytes(content[8:10], "little")
+    dtype, shape = _layout(content[:start])
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+@lru_cache
+def _layout(header: bytes) -> tuple[np.dtype, tuple[int, ...]]:
+    """Type and shape that the header of an array file states; parsing one takes longer than
+    reading the array."""
+    import numpy as np
+
+    stream = io.BytesIO(header)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array file of another version")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject:
+        raise ValueError("an array of objects")
+    return dtype, shape

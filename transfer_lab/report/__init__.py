@@ -15,7 +15,7 @@ from transfer_lab.report.latex import to_latex
 from transfer_lab.report.markdown import to_markdown
 from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
-from transfer_lab.report.spreadsheet import stacked, to_csv
+from transfer_lab.report.spreadsheet import measured_frame, stacked, to_csv
 from transfer_lab.report.study import Study
 from transfer_lab.spec import Experiment
 from transfer_lab.trials import FILE as TRIALS
@@ -23,7 +23,11 @@ from transfer_lab.trials import FILE as TRIALS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.comparisons import Measured
+
 callable_as_in_library(__name__)
+
+SIMILARITY = "similarity.csv"
 
 
 def write(
@@ -34,12 +38,13 @@ def write(
     *,
     command: str,
     trials: Mapping[str, pd.DataFrame] | None = None,
+    similarities: Mapping[str, Measured] | None = None,
 ) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv if there are
-    any; returns the page's path."""
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv and
+    similarity.csv if there is what they hold; returns the page's path."""
     from transfer_lab.report.style import png
 
-    study = Study.of(experiment, frame, curves, command, trials)
+    study = Study.of(experiment, frame, curves, command, trials, similarities)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
@@ -51,6 +56,9 @@ def write(
     (out / TRIALS).unlink(missing_ok=True)
     if study.trials:
         _store(out / TRIALS, to_csv(stacked(study.trials)))
+    (out / SIMILARITY).unlink(missing_ok=True)
+    if study.similarities:
+        _store(out / SIMILARITY, to_csv(measured_frame(experiment, study.similarities)))
     _store(out / "report.md", _encoded(to_markdown(sections)))
     # The page comes last: where it is new, all that it stands for is there.
     _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))

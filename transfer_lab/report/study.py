@@ -20,6 +20,8 @@ from transfer_lab.spec import SIZES, Experiment
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.comparisons import Measured
+
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(
     n for n, f in Record.model_fields.items() if f.annotation == (float | None)
@@ -80,6 +82,8 @@ class Study:
     curves: Mapping[str, pd.DataFrame]
     command: str
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    similarities: Mapping[str, Measured] = field(default_factory=dict)
+    """What was measured of source and target, by the comparison's id."""
 
     @classmethod
     def of(
@@ -89,9 +93,10 @@ class Study:
         curves: Mapping[str, pd.DataFrame],
         command: str,
         trials: Mapping[str, pd.DataFrame] | None = None,
+        similarities: Mapping[str, Measured] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        return cls(experiment, measured(frame), curves, command, trials or {})
+        return cls(experiment, measured(frame), curves, command, trials or {}, similarities or {})
 
     @cached_property
     def done(self) -> pd.DataFrame:

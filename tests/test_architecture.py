@@ -49,10 +49,20 @@ MAY_IMPORT = {
     "tracking": {"records", "report.*", "spec", "wandb_copies"},
     "wandb_copies": {"records", "report.*", "spec"},
     "progress": {"records", "spec"},
+    "comparisons": {"plan", "records", "spec"},
+    "comparing": {
+        *("climbing", "comparisons", "engines.*", "measuring", "records", "report.ladders"),
+        *("runner", "spec"),
+    },
+    "similarity": set(),
+    "similarity.*": {"similarity.*"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "records", "spec", "called", "trials"},
-    "report.*": {"report.*", "evidence.*", "plan", "records", "spec"} | REGISTRIES,
+    "report": {"report.*", "comparisons", "records", "spec", "called", "trials"},
+    "report.*": {
+        *("report.*", "comparisons", "evidence.*", "plan", "records", "similarity.axis", "spec"),
+        *REGISTRIES,
+    },
     # what learns
     "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
     "domains.torchvision": {
@@ -120,6 +130,11 @@ MAY_IMPORT = {
         ),
         *("seeding", "spec", "timing", "together", "trials", "tuning", "weights"),
     },
+    "climbing": {"comparisons", "measuring", "records", "similarity.*"},
+    "measuring": {
+        *("architectures", "arithmetic", "backbones.base", "comparisons", "domains", "folders"),
+        *("frozen_prefix", "records", "seeding", "similarity.*", "spec", "weights"),
+    },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": set(),
     "engines.*": {"fitting"},
@@ -133,7 +148,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines.*", "execution", "folders", "host", "machine", "plan", "preflight"),
-        *("progress", "trials"),
+        *("comparing", "progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
     "library": {
@@ -142,7 +157,7 @@ MAY_IMPORT = {
     },
     "commands": {
         *("config", "frozen_map", "grid", "machine", "plan", "preflight", "records", "runner"),
-        *("report", "spec", "tracking"),
+        *("comparing", "host", "report", "spec", "tracking"),
     },
     "dashboard": set(),
     "dashboard.*": {
@@ -163,6 +178,7 @@ for allowed in MAY_IMPORT.values():
 
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
 STARTS_WITHOUT_TORCH = {
+    *("comparisons", "comparing", "similarity.axis"),
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *(
         "trials",

@@ -29,6 +29,7 @@ from transfer_lab.engines import local
 from transfer_lab.records import COLUMNS, RecordStore
 
 CELLS, RUNS = 12, 10
+COMMANDS = ("plan", "run", "report", "status", "similarity", "data", "dashboard", "doctor")
 METRICS = [
     name
     for name in COLUMNS
@@ -47,7 +48,7 @@ class Lab:
 
     def words(self, verb: str, *options: str) -> list[str]:
         folders = ["--runs", str(self.runs)]
-        if verb in ("run", "report", "doctor"):
+        if verb in ("run", "report", "doctor", "similarity"):
             folders += ["--reports", str(self.reports)]
         return [verb, str(self.experiment), *folders, *options]
 
@@ -122,13 +123,11 @@ def same_metrics(first: Lab, second: Lab) -> bool:
 def test_help_lists_the_commands(capsys):
     assert call("--help") == 0
     shown = capsys.readouterr().out
-    for command in ("plan", "run", "report", "status", "data", "dashboard", "doctor"):
+    for command in COMMANDS:
         assert f"│ {command} " in shown
 
 
-@pytest.mark.parametrize(
-    "command", ["plan", "run", "report", "status", "data", "dashboard", "doctor"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_help_of_its_own(capsys, command):
     assert call(command, "--help") == 0
     assert f"transfer-lab {command}" in capsys.readouterr().out
@@ -287,6 +286,32 @@ def test_status_counts_what_is_there(whole, lab, capsys):
     shown = capsys.readouterr().out
     assert f"0 of {CELLS} cells done ({CELLS} missing)" in shown
     assert not lab.runs.exists()
+
+
+def test_a_grid_measures_its_similarities_and_reports_them(whole, capsys):
+    assert len(list((whole.runs / "similarity").glob("*.json"))) == 4
+    assert "latin → cyrillic" in whole.report().partition("Similarity, measured")[2]
+    assert (whole.reports / "tiny" / "similarity.csv").exists()
+    assert call(*whole.words("similarity")) == 0
+    shown = capsys.readouterr().out
+    assert "greek → cyrillic" in shown and "not measured" not in shown
+
+
+def test_similarity_needs_no_finished_run_and_names_those_that_it_waits_for(lab, capsys):
+    assert call(*lab.words("similarity")) == 0
+    told = capsys.readouterr()
+    assert told.out.count("not measured") == 2
+    assert told.err.count("has left no weights yet") == 2
+
+
+def test_a_similarity_that_cannot_be_measured_costs_no_report(whole, tmp_path, capsys):
+    lab = whole.copy(tmp_path)
+    shutil.rmtree(lab.runs / "similarity")
+    (lab.runs / "similarity").write_text("in the way")
+    assert call(*lab.words("run")) == 0
+    assert "similarity of latin → cyrillic" in capsys.readouterr().err
+    assert "transfer-lab similarity" in lab.report()
+    assert call(*lab.words("similarity")) == 1
 
 
 def test_report_needs_no_finished_run(lab, capsys):

@@ -217,6 +217,23 @@ def test_an_empty_grid_is_refused(group, empty):
     assert [p.split(": ")[1] for p in told] == [group]
 
 
+def test_the_far_domain_of_the_axis_is_no_source():
+    (line,) = set(problems(TINY_YAML + "similarity: {far: greek}\n"))
+    assert "similarity.far: greek is the source of scenario small_dissimilar" in line
+    same = TINY_YAML.replace("domains:\n", "domains:\n  same: {kind: latin, letters: ABCD, "
+                             "train_per_class: 8, test_per_class: 6}\n")  # fmt: skip
+    assert "is the source" in problems(same + "similarity: {far: same}\n")[0]
+
+
+def test_the_far_domain_needs_no_options_and_its_name_is_checked():
+    asked = loaded(TINY_YAML + "similarity: {far: textures, images: 50}\n")
+    assert asked.domains["textures"].kind == "textures"
+    (line,) = problems(TINY_YAML + "similarity: {far: texture}\n")
+    assert "similarity.far: no domain named 'texture'; did you mean 'textures'" in line
+    (line,) = problems(TINY_YAML + "similarity: {image: 50}\n")
+    assert "did you mean 'images'" in line
+
+
 def test_source_and_target_must_differ():
     text = tiny("source: greek", "source: cyrillic")
     (told,) = problems(text)

@@ -1,12 +1,14 @@
 """On real photographs and weights, where they are at hand.
 
 `TRANSFER_LAB_REAL_DATA` names a folder that holds `scene15/{train,test}/<class>/*.jpg` and
-`mobilenet_v1_imagenet_block12.safetensors`; without it these tests are skipped.
+`mobilenet_v1_imagenet_block12.safetensors`, and for the ladder of PACS
+`pacs/{photo,art_painting,cartoon,sketch}/<class>/*`; without it these tests are skipped.
 """
 
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from transfer_lab.architectures import build_backbone
-from transfer_lab.choices import Weights
+from transfer_lab.choices import Choice, Weights
+from transfer_lab.comparisons import Comparison
 from transfer_lab.config import load_experiment
 from transfer_lab.domains.folder import Folder
 from transfer_lab.frozen_prefix import FrozenPrefix
+from transfer_lab.measuring import measure
 from transfer_lab.pinning import sha256_of
+from transfer_lab.records import RecordStore
 from transfer_lab.weights import load_published
 
 ROOT = Path(os.environ.get("TRANSFER_LAB_REAL_DATA", "nowhere"))
@@ -61,3 +66,21 @@ def test_15_scene_is_what_its_paper_says():
     domain = Folder(32, root=str(ROOT / "scene15"))
     assert domain.num_classes == 15
     assert len(domain.labels("train")) + len(domain.labels("test")) == 4485
+
+
+@pytest.mark.skipif(not (ROOT / "pacs").is_dir(), reason="no PACS there")
+def test_paintings_cartoons_and_sketches_are_ever_farther_from_photographs(tmp_path):
+    def domain(name: str) -> Choice:
+        return Choice(kind="folder", root=str(ROOT / "pacs" / name))
+
+    places = [
+        measure(
+            Comparison(
+                source=domain("photo"), target=domain(name), far=None, image_size=64, images=1000
+            ),
+            RecordStore(tmp_path),
+        ).position
+        for name in ("art_painting", "cartoon", "sketch")
+    ]
+    for (_, _, high), (_, low, _) in pairwise(places):
+        assert high < low

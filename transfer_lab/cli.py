@@ -192,6 +192,29 @@ def status(
 
 
 @app.command()
+def similarity(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+    ladders: Annotated[
+        bool,
+        typer.Option("--ladders", help="Also draw where the axis puts images of known order."),
+    ] = False,
+) -> None:
+    """Measure how far each source is from its target, and print it; reports show it from then on.
+
+    `run` does so by itself once the grid is done.
+    """
+    from transfer_lab import commands
+
+    how = {"jobs": jobs, "threads": threads, "ladders": ladders}
+    raise typer.Exit(commands.similarity(experiment, overrides or [], runs, reports, **how))
+
+
+@app.command()
 def data(
     place: Annotated[
         str,

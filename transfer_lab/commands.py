@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from tabulate import tabulate
 
-from transfer_lab import grid
+from transfer_lab import comparing, grid, host
 from transfer_lab import plan as planning
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.machine import Numbers, Workers
@@ -123,6 +123,32 @@ def status(path: Path, overrides: list[str], runs: Path) -> None:
             f"failed {row.run_id}: {row.scenario} {row.backbone} {row.regime} seed {row.seed}: "
             f"{row.error}",
         )
+
+
+def similarity(
+    path: Path,
+    overrides: list[str],
+    runs: Path,
+    reports: Path,
+    *,
+    jobs: int | None,
+    threads: int,
+    ladders: bool = False,
+) -> int:
+    """Measure what is not stored of source and target, and print all of it; the exit code."""
+    file = load_experiment(path, overrides)
+    grid.check_writable(runs, *([reports] if ladders else []))
+    store = _store(runs)
+    desk = comparing.Desk(file.experiment, store, _say, _warn)
+    picture = reports / file.experiment.name / "ladders.png" if ladders else None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        desk.work(jobs or host.cores(), threads, picture)
+    except KeyboardInterrupt:
+        _warn("\nstopped; what was measured is stored, and the same command goes on")
+        return INTERRUPTED
+    _say(comparing.table(file.experiment, store))
+    return 1 if comparing.pending(file.experiment, store).open else 0
 
 
 def _write_report(

@@ -15,7 +15,16 @@ from transfer_lab.regimes import REGIMES
 from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
 from transfer_lab.size_sweeps import expand_sizes
-from transfer_lab.spec import Augment, Claim, Experiment, Fit, Pretrain, Scenario, Tracking
+from transfer_lab.spec import (
+    Augment,
+    Claim,
+    Experiment,
+    Fit,
+    Pretrain,
+    Scenario,
+    SimilaritySettings,
+    Tracking,
+)
 from transfer_lab.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
@@ -25,6 +34,7 @@ _MODELS: dict[KeyPath, type[BaseModel]] = {
     ("fit", "augment"): Augment,
     ("pretrain", "augment"): Augment,
     ("pretrain",): Pretrain,
+    ("similarity",): SimilaritySettings,
     ("wandb",): Tracking,
 }
 _ENTRIES: dict[KeyPath, type[BaseModel]] = {("scenarios",): Scenario, ("claims",): Claim}
@@ -104,6 +114,7 @@ def _explanations(error: ValidationError) -> list[tuple[KeyPath, str]]:
 def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     """Regimes on backbones that are not there, and starts that lead nowhere."""
     backbones = experiment.backbones
+    yield from _far_sources(experiment)
     for name, place in experiment.scenarios.items():
         if place.source and _same(experiment, place.source, place.target):
             yield ("scenarios", name), "source and target hold the same images"
@@ -151,6 +162,18 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
         if place.per_class == 1:
             problem = "1 image per class leaves none for validation, by which trials are chosen"
             yield ("scenarios", name, "per_class"), problem
+
+
+def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
+    """A far domain that is a source: nothing lies between a domain and itself."""
+    far = experiment.similarity.far
+    for name, place in experiment.scenarios.items():
+        if far and place.source and (place.source == far or _same(experiment, place.source, far)):
+            yield (
+                ("similarity", "far"),
+                f"{far} is the source of scenario {name}, and nothing lies between a domain and "
+                "itself; name another, or none for random pixels",
+            )
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from transfer_lab import host
+from transfer_lab import comparing, host
 from transfer_lab.config import ExperimentFile
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
@@ -61,16 +61,18 @@ def train_missing(
     *,
     download: bool = False,
 ) -> Summary:
-    """Train every run without a finished record; raises ConfigError before any training.
+    """Train every run without a finished record, then measure the similarities that are missing;
+    raises ConfigError before any training.
 
     Preflight happens in a worker, since it needs torch and the parent does not. An interrupt ends
     the workers and is raised again; finished runs are stored.
     """
     from transfer_lab.engines.local import LocalEngine
 
-    work = todo(cells, store)
+    work, desk = todo(cells, store), comparing.Desk(file.experiment, store, voice.say, voice.warn)
     if not work.runs:
         voice.say(f"all {len(cells)} cells are stored; nothing to train")
+        desk.work(1, workers.threads)
         return Summary()
     engine = LocalEngine(min(workers.jobs or host.cores(), len(work.runs)), workers.threads)
     try:
@@ -82,6 +84,7 @@ def train_missing(
                 store.warn = tracker.warn = progress.say
             train = partial(_execute, str(root), workers, engine.slots, host.commit())
             summary = run_grid(work, store, engine, train, _Both(progress, tracker))
+        desk.measure(engine)
     except BaseException:
         engine.kill()
         raise
@@ -107,6 +110,7 @@ def write_report(
         command=command,
         trials=left_behind(table, store, TRIALS),
         predictions=partial(store.file, name=PREDICTIONS),
+        similarities=comparing.results(file.experiment, store),
     )
 
 
@@ -118,7 +122,8 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
     table = frame(cells, store)
     curves, trials = (left_behind(table, store, name) for name in (CURVE, TRIALS))
     predictions = Predictions(partial(store.file, name=PREDICTIONS))
-    return Study.of(file.experiment, table, curves, command, trials, predictions)
+    similarities = comparing.results(file.experiment, store)
+    return Study.of(file.experiment, table, curves, command, trials, predictions, similarities)
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:

@@ -65,7 +65,7 @@ def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, see
     init = None
     if REGIMES[choice.kind].from_source:
         run = start == "run"
-        init = _source_run(experiment, place.source, backbone, seed) if run else start
+        init = source_run(experiment, place.source, backbone, seed) if run else start
     run = Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,
@@ -95,7 +95,8 @@ def _fixed(options: Mapping[str, JsonValue], trials: Trials | None) -> dict[str,
     return {name: value for name, value in options.items() if name not in replaced}
 
 
-def _source_run(experiment: Experiment, source: str, backbone: str, seed: int) -> Run:
+def source_run(experiment: Experiment, source: str, backbone: str, seed: int) -> Run:
+    """The run that pretrains a backbone on a source domain, for the runs of a seed."""
     pretrain = experiment.pretrain
     return Run(
         domain=experiment.domains[source],

@@ -33,7 +33,7 @@ def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
     data.setdefault("domains", {})
     if isinstance(scenarios, dict):
         data["scenarios"] = {name: _scenario(name, value) for name, value in scenarios.items()}
-        data["domains"] = _with_used_domains(data.get("domains"), data["scenarios"])
+        data["domains"] = _with_used_domains(data.get("domains"), _all_uses(data))
     for group, registry in _REGISTRIES.items():
         value = data.get(group)
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -67,19 +67,13 @@ def _scenario(name: object, value: object) -> object:
     return implied(name) | value if named else value
 
 
-def _with_used_domains(declared: object, scenarios: Mapping) -> object:
-    """Declared domains, and those that scenarios name without options."""
+def _with_used_domains(declared: object, uses: Mapping[KeyPath, object]) -> object:
+    """Declared domains, and those that are named elsewhere, without options."""
     if isinstance(declared, list) and all(isinstance(name, str) for name in declared):
         declared = dict.fromkeys(declared)
     if declared is not None and not isinstance(declared, dict):
         return declared
-    used = [
-        scenario[role]
-        for scenario in scenarios.values()
-        if isinstance(scenario, dict)
-        for role in ("source", "target")
-        if isinstance(scenario.get(role), str)
-    ]
+    used = [name for name in uses.values() if isinstance(name, str)]
     return dict.fromkeys(used) | (declared or {})
 
 
@@ -114,21 +108,26 @@ def _unknown(group: str, found: Mapping, registry: Registry, raw: Mapping) -> li
             continue
         message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry)}"
         if group == "domains" and name not in (raw.get("domains") or {}):
-            problems += [(place, message) for place in _uses(name, raw["scenarios"])]
+            used = _all_uses(raw).items()
+            problems += [(place, message) for place, domain in used if domain == name]
         else:
             key = raw[group].index(name) if isinstance(raw[group], list) else name
             problems.append(((group, key), message))
     return problems
 
 
-def _uses(domain: object, scenarios: Mapping) -> list[KeyPath]:
-    return [
-        ("scenarios", name, role)
-        for name, scenario in scenarios.items()
+def _all_uses(data: Mapping) -> dict[KeyPath, object]:
+    """Where a domain is named outside of `domains`, and which."""
+    uses: dict[KeyPath, object] = {
+        ("scenarios", name, role): scenario.get(role)
+        for name, scenario in data["scenarios"].items()
         if isinstance(scenario, dict)
         for role in ("source", "target")
-        if scenario.get(role) == domain
-    ]
+    }
+    similarity = data.get("similarity")
+    if isinstance(similarity, dict):
+        uses["similarity", "far"] = similarity.get("far")
+    return uses
 
 
 def _unknown_starts(backbones: object) -> list[Problem]:

@@ -134,6 +134,17 @@ class Claim(Spec):
         return (self.arm,) if isinstance(self.arm, str) else self.arm
 
 
+class SimilaritySettings(Spec):
+    """How source and target are compared; never part of a run's identity.
+
+    `far`: the domain that is 1 on the axis, by default images of independent random pixels.
+    `images`: images of each domain's training pool that are looked at, at most.
+    """
+
+    far: str | None = None
+    images: Int = Field(1000, ge=20, le=10_000)
+
+
 class Tracking(Spec):
     """Where copies of the results go; never part of a run's identity."""
 
@@ -157,6 +168,7 @@ class Experiment(Spec):
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
     claims: dict[Slug, Claim] = Field({})
+    similarity: SimilaritySettings = SimilaritySettings()
     wandb: Tracking = Tracking()
 
     @field_validator("backbones")

@@ -16,7 +16,7 @@ from transfer_lab.report.markdown import to_markdown
 from transfer_lab.report.predictions import Predictions
 from transfer_lab.report.rules import rules
 from transfer_lab.report.sections import SECTIONS
-from transfer_lab.report.spreadsheet import stacked, to_csv
+from transfer_lab.report.spreadsheet import measured_frame, stacked, to_csv
 from transfer_lab.report.study import Study
 from transfer_lab.spec import Experiment
 from transfer_lab.trials import FILE as TRIALS
@@ -24,7 +24,11 @@ from transfer_lab.trials import FILE as TRIALS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.comparisons import Compared
+
 callable_as_in_library(__name__)
+
+SIMILARITY = "similarity.csv"
 
 
 def write(
@@ -36,16 +40,18 @@ def write(
     command: str,
     trials: Mapping[str, pd.DataFrame] | None = None,
     predictions: Callable[[str], Path] | None = None,
+    similarities: Mapping[str, Compared] | None = None,
 ) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv if there are
-    any; returns the page's path.
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv and
+    similarity.csv if there is what they hold; returns the page's path.
 
     `predictions` says where a run's predictions.npz lies; without it, statements rest on the
     accuracies in the records alone.
     """
     from transfer_lab.report.style import png
 
-    study = Study.of(experiment, frame, curves, command, trials, Predictions(predictions))
+    known = Predictions(predictions)
+    study = Study.of(experiment, frame, curves, command, trials, known, similarities)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
@@ -57,6 +63,9 @@ def write(
     (out / TRIALS).unlink(missing_ok=True)
     if study.trials:
         _store(out / TRIALS, to_csv(stacked(study.trials)))
+    (out / SIMILARITY).unlink(missing_ok=True)
+    if study.similarities:
+        _store(out / SIMILARITY, to_csv(measured_frame(experiment, study.similarities)))
     _store(out / "report.md", _encoded(to_markdown(sections)))
     # The page comes last: where it is new, all that it stands for is there.
     _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))

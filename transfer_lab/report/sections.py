@@ -19,6 +19,7 @@ from transfer_lab.report.per_class import per_class
 from transfer_lab.report.protocol import protocol
 from transfer_lab.report.provenance import provenance
 from transfer_lab.report.rules import rules
+from transfer_lab.report.similarity import similarity
 from transfer_lab.report.size_curves import size_curves
 from transfer_lab.report.study import Study
 from transfer_lab.report.training_time import training_time
@@ -32,6 +33,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     rules,
     flags,
     size_curves,
+    similarity,
     degenerate,
     tuning,
     frontiers,

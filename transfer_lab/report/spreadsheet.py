@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from transfer_lab.comparisons import Compared, comparisons
 from transfer_lab.report.study import INTEGERS
+from transfer_lab.spec import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,31 @@ def stacked(trials: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat(trials, names=["run_id"]).reset_index("run_id").reset_index(drop=True)
+
+
+def measured_frame(experiment: Experiment, found: Mapping[str, Compared]) -> pd.DataFrame:
+    """What was measured of each comparison; a pair or an interval takes a column a number."""
+    import pandas as pd
+
+    rows = []
+    for named in comparisons(experiment):
+        measured = found.get(named.comparison.id)
+        if measured is not None:
+            names = {"source": named.source, "target": named.target, "features": named.space}
+            rows.append(names | _flat(measured))
+    return pd.DataFrame(rows)
+
+
+_PARTS = {2: ("", "_error"), 3: ("", "_low", "_high")}
+
+
+def _flat(measured: Compared) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for name, value in measured.model_dump(exclude={"notes"}).items():
+        parts = value if isinstance(value, tuple) else (value,)
+        ends = _PARTS.get(len(parts), ("",))
+        row |= {f"{name}{end}": part for end, part in zip(ends, parts, strict=True)}
+    return row
 
 
 def _harmless(value: object) -> object:

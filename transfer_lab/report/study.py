@@ -22,6 +22,8 @@ from transfer_lab.spec import SIZES, Experiment
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.comparisons import Compared
+
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(
     n for n, f in Record.model_fields.items() if f.annotation == (float | None)
@@ -75,6 +77,8 @@ class Study:
     command: str
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     predictions: Predictions = field(default_factory=Predictions)
+    similarities: Mapping[str, Compared] = field(default_factory=dict)
+    """What was measured of source and target, by the comparison's id."""
 
     @classmethod
     def of(
@@ -85,10 +89,11 @@ class Study:
         command: str,
         trials: Mapping[str, pd.DataFrame] | None = None,
         predictions: Predictions | None = None,
+        similarities: Mapping[str, Compared] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        known = predictions or Predictions()
-        return cls(experiment, measured(frame), curves, command, trials or {}, known)
+        rest = (trials or {}, predictions or Predictions(), similarities or {})
+        return cls(experiment, measured(frame), curves, command, *rest)
 
     @cached_property
     def done(self) -> pd.DataFrame:

@@ -119,8 +119,11 @@ MAY_IMPORT = {
         *("seeding", "spec", "timing", "trials", "tuning", "weights"),
     },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
-    "engines": set(),
-    "engines.*": {"fitting"},
+    "engines": {"engines.local", "engines.ray", "host", "machine"},
+    "engines.local": {"fitting"},
+    "engines.ray_worker": {"engines.local", "host"},
+    "engines.ray_cluster": {"engines", "engines.ray_worker", "host"},
+    "engines.ray": {"engines", "engines.local", "engines.ray_cluster", "engines.ray_worker"},
     # what people call
     "inspection": {
         *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
@@ -130,7 +133,7 @@ MAY_IMPORT = {
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
-        *("config", "engines.*", "execution", "folders", "host", "machine", "plan", "preflight"),
+        *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
         *("progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
@@ -159,7 +162,7 @@ for allowed in MAY_IMPORT.values():
     if "spec" in allowed:
         allowed.add("choices")  # one vocabulary in two files
 
-HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
+HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 STARTS_WITHOUT_TORCH = {
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *(
@@ -168,7 +171,9 @@ STARTS_WITHOUT_TORCH = {
         "progress",
         "host",
         "yaml_source",
+        "engines",
         "engines.local",
+        "engines.ray",
         "report",
         "evidence",
     ),

@@ -17,7 +17,7 @@ from rich.console import Console
 from transfer_lab import grid
 from transfer_lab.config import ExperimentFile, checked
 from transfer_lab.folders import REPORTS, RUNS
-from transfer_lab.machine import Numbers, Workers
+from transfer_lab.machine import EngineName, Numbers, Workers
 from transfer_lab.plan import plan
 from transfer_lab.records import RecordStore, frame
 from transfer_lab.report.study import measured
@@ -54,10 +54,12 @@ def run(
     jobs: int | None = None,
     threads: int = 1,
     precision: Numbers = "auto",
+    engine: EngineName = "local",
+    gpus_per_run: float | None = None,
     download: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train what is not stored yet, in worker processes; returns the records, one row a cell.
+    """Train what is not stored yet, in the engine's workers; returns the records, one row a cell.
 
     A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
     notebook's stop) loses no finished run. Raises ConfigError before any training.
@@ -67,7 +69,7 @@ def run(
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
-    workers = Workers(jobs, threads, precision)
+    workers = Workers(jobs, threads, precision, engine, gpus_per_run)
     try:
         grid.train_missing(file, cells, store, tracker, workers, voice, download=download)
     except BaseException:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from transfer_lab import __version__
+from transfer_lab.cli_options import (
+    Download,
+    Engine,
+    ExperimentPath,
+    GpusPerRun,
+    Jobs,
+    Overrides,
+    Precision,
+    ReportFormat,
+    ReportsFolder,
+    RunsFolder,
+    Threads,
+    Wandb,
+)
 from transfer_lab.folders import REPORTS, RUNS
-from transfer_lab.machine import Numbers
+from transfer_lab.machine import Workers
 
 app = typer.Typer(
     name="transfer-lab",
@@ -33,69 +46,6 @@ app = typer.Typer(
     Finished runs are stored by content: stop at any time and call `run` again to go on.
     Exit codes: 0 all done, 1 some runs failed, 2 refused before training, 130 interrupted.""",
 )
-
-
-class ReportFormat(StrEnum):
-    """What `report` writes: the page with all that belongs to it, or tables for a paper."""
-
-    page = "page"
-    latex = "latex"
-
-
-ExperimentPath = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment to work on.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="a.b=VALUE",
-        help="Override one value of the file, e.g. `--set fit.epochs=20` or `--set seeds=[0,1]`. "
-        "May be repeated.",
-    ),
-]
-RunsFolder = Annotated[
-    Path,
-    typer.Option("--runs", metavar="DIR", help="Store of finished runs."),
-]
-ReportsFolder = Annotated[
-    Path, typer.Option("--reports", metavar="DIR", help="Where `DIR/<experiment>/` is written.")
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Worker processes, one run each at a time.", show_default="one per core"
-    ),
-]
-Threads = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Threads of a worker. Another number may change the last digits of results.",
-    ),
-]
-Precision = Annotated[
-    Numbers,
-    typer.Option(
-        help="Numbers that networks compute in; auto: bf16 where CPU or GPU have it in hardware, "
-        "else fp32. Records say which, and may be of both.",
-    ),
-]
-Wandb = Annotated[
-    str | None,
-    typer.Option(
-        metavar="offline|online|disabled",
-        help="Copy finished runs to Weights & Biases; overrides the experiment's `wandb.mode`.",
-        show_default="as the experiment says",
-    ),
-]
-Download = Annotated[
-    bool,
-    typer.Option(
-        "--download",
-        help="Fetch published datasets and weights that are absent. Without it nothing is fetched.",
-    ),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -135,6 +85,8 @@ def run(
     jobs: Jobs = None,
     threads: Threads = 1,
     precision: Precision = "auto",
+    engine: Engine = "local",
+    gpus_per_run: GpusPerRun = None,
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
@@ -155,9 +107,7 @@ def run(
             overrides or [],
             runs,
             reports,
-            jobs=jobs,
-            threads=threads,
-            precision=precision,
+            workers=Workers(jobs, threads, precision, engine, gpus_per_run),
             download=download,
         )
     )

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "progress": {"records", "spec"},
     "comparisons": {"plan", "records", "spec"},
     "comparing": {
-        *("climbing", "comparisons", "engines.*", "measuring", "records", "report.ladders"),
+        *("climbing", "comparisons", "engines.local", "measuring", "records", "report.ladders"),
         *("runner", "spec"),
     },
     "similarity": set(),
@@ -136,8 +136,11 @@ MAY_IMPORT = {
         *("frozen_prefix", "records", "seeding", "similarity.*", "spec", "weights"),
     },
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
-    "engines": set(),
-    "engines.*": {"fitting"},
+    "engines": {"engines.local", "engines.ray", "host", "machine"},
+    "engines.local": {"fitting"},
+    "engines.ray_worker": {"engines.local", "host"},
+    "engines.ray_cluster": {"engines", "engines.ray_worker", "host"},
+    "engines.ray": {"engines", "engines.local", "engines.ray_cluster", "engines.ray_worker"},
     # what people call
     "inspection": {
         *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
@@ -147,7 +150,7 @@ MAY_IMPORT = {
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
-        *("config", "engines.*", "execution", "folders", "host", "machine", "plan", "preflight"),
+        *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
         *("comparing", "progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
@@ -176,7 +179,7 @@ for allowed in MAY_IMPORT.values():
     if "spec" in allowed:
         allowed.add("choices")  # one vocabulary in two files
 
-HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm"}
+HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 STARTS_WITHOUT_TORCH = {
     *("comparisons", "comparing", "similarity.axis"),
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
@@ -186,7 +189,9 @@ STARTS_WITHOUT_TORCH = {
         "progress",
         "host",
         "yaml_source",
+        "engines",
         "engines.local",
+        "engines.ray",
         "report",
         "evidence",
     ),

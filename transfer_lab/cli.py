@@ -11,7 +11,7 @@ import typer
 
 from transfer_lab import __version__
 from transfer_lab.folders import REPORTS, RUNS
-from transfer_lab.machine import Numbers
+from transfer_lab.machine import EngineName, Numbers, Workers
 
 app = typer.Typer(
     name="transfer-lab",
@@ -64,7 +64,9 @@ ReportsFolder = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Worker processes, one run each at a time.", show_default="one per core"
+        min=1,
+        help="Worker processes, one run each at a time.",
+        show_default="one per core; with Ray as many as the cluster has room for",
     ),
 ]
 Threads = Annotated[
@@ -79,6 +81,23 @@ Precision = Annotated[
     typer.Option(
         help="Numbers that networks compute in; auto: bf16 where CPU or GPU have it in hardware, "
         "else fp32. Records say which, and may be of both.",
+    ),
+]
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="Where runs execute: worker processes on this machine, or on the Ray cluster that "
+        "RAY_ADDRESS names (without it, a cluster of this machine alone).",
+    ),
+]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="With `--engine ray`: the share of a GPU, and of its memory, that a run has; 0.25 "
+        "lets four runs share one, 0 keeps runs on CPUs.",
+        show_default="1 where the cluster has a GPU, else 0",
     ),
 ]
 Wandb = Annotated[
@@ -135,6 +154,8 @@ def run(
     jobs: Jobs = None,
     threads: Threads = 1,
     precision: Precision = "auto",
+    engine: Engine = "local",
+    gpus_per_run: GpusPerRun = None,
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
@@ -155,9 +176,7 @@ def run(
             overrides or [],
             runs,
             reports,
-            jobs=jobs,
-            threads=threads,
-            precision=precision,
+            workers=Workers(jobs, threads, precision, engine, gpus_per_run),
             download=download,
         )
     )

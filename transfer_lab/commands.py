@@ -14,7 +14,7 @@ from tabulate import tabulate
 from transfer_lab import comparing, grid, host
 from transfer_lab import plan as planning
 from transfer_lab.config import ExperimentFile, load_experiment
-from transfer_lab.machine import Numbers, Workers
+from transfer_lab.machine import Workers
 from transfer_lab.records import RecordStore, frame
 from transfer_lab.runner import todo
 from transfer_lab.spec import Cell, Experiment
@@ -58,9 +58,7 @@ def run(
     runs: Path,
     reports: Path,
     *,
-    jobs: int | None,
-    threads: int,
-    precision: Numbers = "auto",
+    workers: Workers,
     download: bool = False,
 ) -> int:
     """Train what is missing and write the report; returns the exit code."""
@@ -69,12 +67,12 @@ def run(
     store, cells = _store(runs), planning.plan(file.experiment)
     command = grid.command_for(file, runs, reports)
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
-    workers = Workers(jobs, threads, precision)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         summary = grid.train_missing(file, cells, store, tracker, workers, VOICE, download=download)
     except KeyboardInterrupt:
-        _warn(f"\nstopped; finished runs are stored. To go on: {command}")
+        again = command + (" --engine ray" if workers.engine == "ray" else "")
+        _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
     tracker.summarise(partial(grid.study, file, cells, store, command))

@@ -44,6 +44,8 @@ def _installation() -> Iterator[tuple[bool, str]]:
     for package in _PACKAGES:
         version = host.version(package)
         yield version != "absent", f"{package} {version}"
+    ray = host.version("ray")
+    yield True, f"ray {ray}" + (": only --engine ray needs it" if ray == "absent" else "")
     if host.version("lightning") in ("2.6.2", "2.6.3"):
         yield False, "this lightning release was a malicious upload; install 2.6.4 or later"
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from transfer_lab import comparing, host
 from transfer_lab.config import ExperimentFile
+from transfer_lab.engines import EngineError, start
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
 from transfer_lab.progress import GridProgress
@@ -67,16 +68,17 @@ def train_missing(
     Preflight happens in a worker, since it needs torch and the parent does not. An interrupt ends
     the workers and is raised again; finished runs are stored.
     """
-    from transfer_lab.engines.local import LocalEngine
-
     work, desk = todo(cells, store), comparing.Desk(file.experiment, store, voice.say, voice.warn)
     if not work.runs:
         voice.say(f"all {len(cells)} cells are stored; nothing to train")
         desk.work(1, workers.threads)
         return Summary()
-    engine = LocalEngine(min(workers.jobs or host.cores(), len(work.runs)), workers.threads)
+    voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
     try:
-        voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
+        engine = start(workers, len(work.runs), store.root, lambda text: store.warn(text))
+    except EngineError as error:
+        raise ConfigError([str(error)]) from error
+    try:
         root = store.root.absolute()  # a worker may stand elsewhere
         file.refuse(engine.submit(_preflight, file.experiment, root / IMAGES, download).result())
         with GridProgress(voice.console, len(work.runs)) as progress:
@@ -85,6 +87,9 @@ def train_missing(
             train = partial(_execute, str(root), workers, engine.slots, host.commit())
             summary = run_grid(work, store, engine, train, _Both(progress, tracker))
         desk.measure(engine)
+    except EngineError as error:
+        engine.kill()
+        raise ConfigError([str(error)]) from error
     except BaseException:
         engine.kill()
         raise

@@ -16,7 +16,12 @@ from pathlib import Path
 @cache
 def host() -> str:
     """Name, processor and core count of this machine."""
-    return f"{platform.node()} ({_processor()}, {cores()} cores)"
+    return f"{name()} ({_processor()}, {cores()} cores)"
+
+
+def name() -> str:
+    """Name of this machine in its network."""
+    return platform.node()
 
 
 def cores() -> int:

@@ -17,7 +17,7 @@ from rich.console import Console
 from transfer_lab import grid
 from transfer_lab.config import ExperimentFile, checked
 from transfer_lab.folders import REPORTS, RUNS
-from transfer_lab.machine import Numbers, Workers
+from transfer_lab.machine import EngineName, Numbers, Workers
 from transfer_lab.plan import plan
 from transfer_lab.records import RecordStore, frame
 from transfer_lab.report.study import measured
@@ -54,15 +54,18 @@ def run(
     jobs: int | None = None,
     threads: int = 1,
     precision: Numbers = "auto",
+    engine: EngineName = "local",
+    gpus_per_run: float | None = None,
     download: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train what is not stored yet, in worker processes; returns the records, one row a cell.
+    """Train what is not stored yet, in the engine's workers; returns the records, one row a cell.
 
     A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
-    file, store, workers = _loaded(experiment), _store(runs), _workers(jobs, threads, precision)
+    file, store = _loaded(experiment), _store(runs)
+    workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
     grid.check_writable(store.root)
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
@@ -112,13 +115,17 @@ def _loaded(experiment: AnyExperiment) -> ExperimentFile:
     return experiment if isinstance(experiment, ExperimentFile) else load_experiment(experiment)
 
 
-def _workers(jobs: int | None, threads: int, precision: Numbers) -> Workers:
+def _checked(workers: Workers) -> Workers:
     """Raises ValueError for what the command line would refuse."""
+    jobs, threads, precision, engine, gpus = workers
     if (jobs is not None and jobs < 1) or threads < 1:
         raise ValueError(f"jobs and threads must be 1 or more; they are {jobs} and {threads}")
-    if precision not in get_args(Numbers):
-        raise ValueError(f"no precision {precision!r}; there are {', '.join(get_args(Numbers))}")
-    return Workers(jobs, threads, precision)
+    for what, value, known in (("precision", precision, Numbers), ("engine", engine, EngineName)):
+        if value not in get_args(known):
+            raise ValueError(f"no {what} {value!r}; there are {', '.join(get_args(known))}")
+    if gpus is not None and not 0 <= gpus <= 1:
+        raise ValueError(f"gpus_per_run must be 0 to 1; it is {gpus}")
+    return workers
 
 
 def _store(runs: Path | str) -> RecordStore:

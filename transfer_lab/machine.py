@@ -6,11 +6,16 @@ from typing import Literal, NamedTuple
 
 Numbers = Literal["auto", "fp32", "bf16"]
 """Numbers to compute in; `auto`: bf16 where the device has it in hardware, else fp32."""
+EngineName = Literal["local", "ray"]
+"""Where runs execute: worker processes on this machine, or on a Ray cluster."""
 
 
 class Workers(NamedTuple):
-    """Processes that train, one a core unless told; threads of each; numbers they compute in."""
+    """Processes that train, one a core unless told; threads of each; numbers they compute in; the
+    engine that has them, and the share of a GPU that each has."""
 
     jobs: int | None = None
     threads: int = 1
     precision: Numbers = "auto"
+    engine: EngineName = "local"
+    gpus_per_run: float | None = None

@@ -1,1 +1,40 @@
 """Engines: where runs execute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfer_lab import host
+from transfer_lab.machine import Workers
+
+if TYPE_CHECKING:
+    from transfer_lab.engines.local import LocalEngine
+    from transfer_lab.engines.ray import RayEngine
+
+
+class EngineError(RuntimeError):
+    """The workers that were asked for cannot be had; the message says why and the way out."""
+
+
+def start(
+    workers: Workers, runs: int, store: Path, warn: Callable[[str], None]
+) -> LocalEngine | RayEngine:
+    """The engine, with no more workers than there are runs. EngineError if it cannot be had."""
+    if workers.engine == "ray":
+        from transfer_lab.engines.ray import RayEngine
+
+        return RayEngine(
+            store=store,
+            runs=runs,
+            jobs=workers.jobs,
+            threads=workers.threads,
+            gpus_per_run=workers.gpus_per_run,
+            warn=warn,
+        )
+    if workers.gpus_per_run is not None:
+        raise EngineError("--gpus-per-run needs --engine ray: local workers share the first GPU")
+    from transfer_lab.engines.local import LocalEngine
+
+    return LocalEngine(min(workers.jobs or host.cores(), runs), workers.threads)

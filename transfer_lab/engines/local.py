@@ -112,6 +112,11 @@ def _main_module_hidden() -> Iterator[None]:
 def _begin_worker(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    pin_threads(threads)
+
+
+def pin_threads(threads: int) -> None:
+    """Import torch, once in a worker's life, with so many threads."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     import torch

@@ -173,6 +173,8 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
         ({"jobs": 0}, "jobs"),
         ({"threads": 0}, "threads"),
         ({"precision": "fp8"}, "auto, fp32, bf16"),
+        ({"engine": "slurm"}, "local, ray"),
+        ({"gpus_per_run": 2}, "0 to 1"),
     ],
 )
 def test_workers_that_cannot_be_are_refused(tmp_path, asked, message):

@@ -64,8 +64,8 @@ def run(
     A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
-    workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
     file, store = _loaded(experiment), _store(runs)
+    workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
     grid.check_writable(store.root)
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
@@ -117,17 +117,14 @@ def _loaded(experiment: AnyExperiment) -> ExperimentFile:
 
 def _checked(workers: Workers) -> Workers:
     """Raises ValueError for what the command line would refuse."""
-    jobs, threads, share = workers.jobs, workers.threads, workers.gpus_per_run
+    jobs, threads, precision, engine, gpus = workers
     if (jobs is not None and jobs < 1) or threads < 1:
         raise ValueError(f"jobs and threads must be 1 or more; they are {jobs} and {threads}")
-    if share is not None and not 0 <= share <= 1:
-        raise ValueError(f"gpus_per_run must lie between 0 and 1; it is {share}")
-    for name, value, known in (
-        ("precision", workers.precision, get_args(Numbers)),
-        ("engine", workers.engine, get_args(EngineName)),
-    ):
-        if value not in known:
-            raise ValueError(f"no {name} {value!r}; there are {', '.join(known)}")
+    for what, value, known in (("precision", precision, Numbers), ("engine", engine, EngineName)):
+        if value not in get_args(known):
+            raise ValueError(f"no {what} {value!r}; there are {', '.join(get_args(known))}")
+    if gpus is not None and not 0 <= gpus <= 1:
+        raise ValueError(f"gpus_per_run must be 0 to 1; it is {gpus}")
     return workers
 
 

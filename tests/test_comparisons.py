@@ -80,6 +80,11 @@ def test_ready_made_weights_have_no_source_images_and_no_weights_no_space():
     assert {space for *_, space in known} == {NO_BACKBONE, "vgg16(pretrained=imagenet)"}
 
 
+def test_a_backbone_that_nothing_is_transferred_with_has_no_space():
+    asked = experiment(regimes={"from_scratch": choice("from_scratch")})
+    assert {named.space for named in comparisons(asked)} == {NO_BACKBONE}
+
+
 def test_an_experiment_without_a_source_compares_no_images():
     places = {"one": {"target": "cyrillic", "per_class": 2, "size": "small"}}
     places["one"]["similarity"] = "similar"

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Architecture, Choice, Spec, Weights
-from transfer_lab.plan import source_run
+from transfer_lab.plan import plan
 from transfer_lab.records import RecordStore, write_atomically
-from transfer_lab.spec import PROTOCOL, Experiment, Run
+from transfer_lab.spec import PROTOCOL, Cell, Experiment, Run, Scenario
 
 VERSION = 1
 """Raised whenever a change of code changes what is measured."""
@@ -92,34 +92,36 @@ class Compared(BaseModel):
 
 def comparisons(experiment: Experiment) -> tuple[Named, ...]:
     """Every (source, target) of the scenarios in the space of no backbone, and in that of each
-    backbone that something is transferred with; in the experiment's order, without repeats."""
+    start that something is transferred from (with a source run a seed, that of the first seed);
+    in the experiment's order, without repeats."""
     found: dict[str, Named] = {}
-    for place in experiment.scenarios.values():
-        for named in _of_pair(experiment, place.source, place.target):
+    cells = [cell for cell in plan(experiment) if cell.run.init]
+    for name, place in experiment.scenarios.items():
+        here = [cell for cell in cells if cell.scenario == name]
+        for named in _of_place(experiment, place, here):
             found.setdefault(named.comparison.id, named)
     return tuple(found.values())
 
 
-def _of_pair(experiment: Experiment, source: str | None, target: str) -> Iterator[Named]:
+def _of_place(experiment: Experiment, place: Scenario, cells: list[Cell]) -> Iterator[Named]:
     settings, domains = experiment.similarity, experiment.domains
     common = {
-        "target": domains[target],
+        "target": domains[place.target],
         "far": domains[settings.far] if settings.far else None,
         "image_size": experiment.image_size,
         "images": settings.images,
     }
-    if source is not None:
-        known = Comparison(source=domains[source], **common)
-        yield Named(source, target, NO_BACKBONE, known)
-    for name, backbone in experiment.backbones.items():
-        start = backbone.pretrained
-        if isinstance(start, Weights):
-            alone = Comparison(source=None, backbone=backbone, init=start, **common)
-            yield Named(start.label, target, backbone.label, alone)
-        elif start == "run" and source is not None:
-            init = source_run(experiment, source, name, experiment.seeds[0])
-            known = Comparison(source=domains[source], backbone=backbone, init=init, **common)
-            yield Named(source, target, backbone.label, known)
+    source = None if place.source is None else domains[place.source]
+    if source:
+        yield Named(place.source, place.target, NO_BACKBONE, Comparison(source=source, **common))
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.backbone, cell)
+    for space, cell in first.items():
+        start = cell.run.init
+        seen = {"source": source if isinstance(start, Run) else None, "init": start}
+        known = Comparison(backbone=cell.run.backbone, **seen, **common)
+        yield Named(cell.source, place.target, space, known)
 
 
 class ComparisonStore:

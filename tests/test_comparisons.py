@@ -6,6 +6,7 @@ import math
 import pytest
 
 from tests.builders import choice, done, experiment, leave_weights
+from transfer_lab import measuring
 from transfer_lab.choices import Architecture, Weights
 from transfer_lab.comparing import pending, results
 from transfer_lab.comparisons import (
@@ -18,6 +19,7 @@ from transfer_lab.comparisons import (
 from transfer_lab.measuring import measure, sample
 from transfer_lab.plan import plan
 from transfer_lab.records import RecordStore
+from transfer_lab.similarity.ladders import mislabelled
 from transfer_lab.weights import WeightsError, save_backbone
 
 IMAGENET = {"origin": "imagenet"}
@@ -170,6 +172,25 @@ def test_every_measure_is_there_on_tiny_domains_and_stored(store):
         assert all(map(math.isfinite, (v for v in labelled if v is not None)))
     near, away = (found[f"{s} → cyrillic, {NO_BACKBONE}"] for s in ("latin", "textures"))
     assert near.position[0] < away.position[0]
+
+
+def test_wrong_labels_move_what_looks_at_labels_and_nothing_else(store, monkeypatch):
+    asked = small()
+    pretrained(asked, store)
+    named = next(n for n in comparisons(asked) if n.comparison.init)
+    right = measure(named.comparison, store)
+
+    def spoilt(*arguments):
+        found = sample(*arguments)
+        return found._replace(labels=mislabelled(found.labels, 0.8, 0))
+
+    monkeypatch.setattr(measuring, "sample", spoilt)
+    wrong = measure(named.comparison, store)
+    free = ("position", "mmd2", "mmd2_half", "mmd2_far", "proxy_a", "proxy_a_far")
+    assert [getattr(wrong, n) for n in free] == [getattr(right, n) for n in free]
+    # An untrained network's probes are near chance; that they fall is tested on features that know.
+    for name in ("logme", "h_score"):
+        assert getattr(wrong, name) < getattr(right, name), name
 
 
 def test_measuring_again_gives_the_same_numbers(store):

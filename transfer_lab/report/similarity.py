@@ -43,8 +43,10 @@ AXIS = (
     "source run learnt from."
 )
 RULE = (
-    f"The cut between similar and dissimilar is {CUT:g}, half way to the far domain, and was set "
-    "before any of these numbers was seen."
+    f"The cut between similar and dissimilar is {CUT:g}, half way to the far domain, the same for "
+    "every experiment and set before the first was measured. How features are scaled was settled "
+    "later, on trials with rendered letters, textures and PACS: there the axis is no independent "
+    "witness."
 )
 SATURATION = (
     f"A proxy A-distance above {SATURATED:g} is saturated: nearly every image is told apart, and "

@@ -29,6 +29,7 @@ PARTS = {
     "partial_finetune": Part("vgg16:partial_finetune", "frozen to the fourth stage, cold"),
     "grid": Part("grid:default_grid", "the default grid, cold; two workers against one"),
     "loop": Part("loop:training_loop", "the training loop against one written by hand"),
+    "engines": Part("engines:engines", "a grid on a Ray cluster against local workers"),
     "scale": Part("scale:scale", "plan and status of 100,000 cells, report over 10,000 records"),
     "memory": Part("memory:memory", "memory of a worker as its domain grows"),
 }

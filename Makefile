@@ -4,7 +4,7 @@ EXPERIMENT ?= experiments/four_scenarios.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report dashboard test lint format lock clean
+.PHONY: help install grid study plan status report dashboard bench test lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ report: install  ## write the report on what is stored
 dashboard: install  ## open a page that compares the experiments and their runs, live
 	$(BIN)/transfer-lab dashboard $(ARGS)
 
+bench: install  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
+	$(BIN)/python -m benchmarks $(ARGS)
+
 test: install  ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -58,4 +61,4 @@ lock: install  ## write constraints.txt from what is installed
 
 clean:  ## remove the environment and caches; runs/ and reports/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find transfer_lab tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find transfer_lab benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,25 +1,20 @@
 """Ray against local: the same grid of runs of about a second, in turns, start-up told apart.
 
-    python benchmarks/engines.py [--repeats 7] [--jobs 2] [--runs 12] [--epochs 20]
-
-Prints one row an engine: seconds until a worker has answered its first call, and median seconds of
-the grid once all workers run; then the median of Ray's grids in proportion to the local ones beside
-them. The CNN is trained from scratch on scikit-learn's digits, into an empty store every time;
-`--epochs` sets how long a run is. With RAY_ADDRESS, Ray runs on that cluster.
+The CNN is trained from scratch on scikit-learn's digits, into an empty store every time. With
+RAY_ADDRESS, Ray runs on that cluster.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tabulate import tabulate
-
+from benchmarks.figures import Figure, Result, Timing, at_most, ratio
+from benchmarks.setting import Setting
 from transfer_lab import host
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.engines import start
@@ -58,10 +53,11 @@ class Silence:
 class Bench:
     """One engine, started once, and the seconds of its grids."""
 
-    def __init__(self, name: str, jobs: int, runs: int, folder: Path):
-        self.name, self.folder, self.grids = name, folder, []
+    def __init__(self, name: str, jobs: int, runs: int, folder: Path, say: Callable[[str], None]):
+        self.name, self.folder, self.say = name, folder, say
+        self.grids: list[float] = []
         begun = time.perf_counter()
-        self.engine = start(Workers(jobs, engine=name), runs=runs, store=folder, warn=print)
+        self.engine = start(Workers(jobs, engine=name), runs=runs, store=folder, warn=say)
         try:
             self.engine.submit(time.sleep, 0).result()
             self.start_up = time.perf_counter() - begun
@@ -80,51 +76,35 @@ class Bench:
         begun = time.perf_counter()
         summary = run_grid(todo(cells, store), store, self.engine, train, Silence())
         self.grids.append(time.perf_counter() - begun)
-        print(f"{self.name}: {len(summary.done)} runs in {self.grids[-1]:.2f} s", flush=True)
+        self.say(f"{self.name}: {len(summary.done)} runs in {self.grids[-1]:.2f} s")
 
 
-def main() -> None:
-    """Measure both engines in turns and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--jobs", type=int, default=host.cores())
-    parser.add_argument("--runs", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=20)
-    asked = parser.parse_args()
+def engines(setting: Setting) -> Result:
+    """Seconds of a grid on either engine, once all workers run."""
+    jobs, runs, epochs = host.cores(), 2 if setting.quick else 12, 2 if setting.quick else 20
     with contextlib.ExitStack() as ending:
-        folder = Path(ending.enter_context(tempfile.TemporaryDirectory()))
-        path = folder / "engines.yaml"
-        path.write_text(EXPERIMENT.format(seeds=list(range(asked.runs)), epochs=asked.epochs))
+        path = setting.folder("experiment") / "engines.yaml"
+        path.write_text(EXPERIMENT.format(seeds=list(range(runs)), epochs=epochs))
         benches = []
         for name in ENGINES:
-            bench = Bench(name, asked.jobs, asked.runs, folder)
+            bench = Bench(name, jobs, runs, setting.folder(name), setting.say)
             ending.callback(bench.engine.kill)
             benches.append(bench)
-            bench.train(load_experiment(path, []))  # not counted: all workers have begun by then
+            bench.train(load_experiment(path))  # not counted: all workers have begun by then
             bench.grids.clear()
-        for repeat in range(asked.repeats):
+        for repeat in range(1 if setting.quick else 2 * setting.repeats + 1):
             for bench in benches if repeat % 2 else reversed(benches):
-                bench.train(load_experiment(path, []))
-    print(table(benches, asked))
-
-
-def table(benches: list[Bench], asked: argparse.Namespace) -> str:
-    """One row an engine, and Ray's grids in proportion to the local ones beside them."""
-    rows = []
-    for bench in benches:
-        grid = statistics.median(bench.grids)
-        rows.append((bench.name, bench.start_up, grid, grid * bench.engine.slots / asked.runs))
-    local, ray = (bench.grids for bench in benches)
-    ratios = [mine / other for mine, other in zip(ray, local, strict=True)]
-    return "\n".join(
-        [
-            f"\n{host.host()}, {asked.jobs} jobs, {asked.runs} runs, {asked.repeats} repeats",
-            tabulate(rows, ("engine", "start-up s", "grid s", "s a run"), floatfmt=".2f"),
-            f"ray / local, grid: median {statistics.median(ratios):.3f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f})",
-        ]
+                bench.train(load_experiment(path))
+    local, ray = (Timing(tuple(bench.grids)) for bench in benches)
+    slots = benches[0].engine.slots
+    figure = Figure(
+        cell=f"a grid of {runs} runs on Ray, {jobs} workers",
+        value=ratio(ray, local),
+        baseline_name="local",
+        baseline=local,
+        ours=ray,
+        target=at_most(1.1),
+        note=f"{local.median * slots / runs:.1f} s a run; start-up apart: "
+        + ", ".join(f"{bench.name} {bench.start_up:.0f} s" for bench in benches),
     )
-
-
-if __name__ == "__main__":
-    main()
+    return Result((figure,))

@@ -43,7 +43,9 @@ MAY_IMPORT = {
         *("spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"),
         "size_sweeps",
     },
-    "records": {"spec", "called"},
+    "curves": set(),
+    "records": {"called", "seal", "spec"},
+    "seal": {"choices"},
     "trials": {"choices"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "report.*", "spec", "wandb_copies"},
@@ -58,9 +60,10 @@ MAY_IMPORT = {
     "similarity.*": {"similarity.*"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "comparisons", "records", "spec", "called", "trials"},
+    "report": {"report.*", "comparisons", "curves", "records", "spec", "called", "trials"},
     "report.*": {
         *("report.*", "comparisons", "evidence.*", "plan", "records", "similarity.axis", "spec"),
+        "curves",
         *REGISTRIES,
     },
     # what learns
@@ -151,7 +154,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
-        *("comparing", "progress", "trials"),
+        *("comparing", "curves", "progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
     "library": {
@@ -183,7 +186,7 @@ for allowed in MAY_IMPORT.values():
 
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 STARTS_WITHOUT_TORCH = {
-    *("comparisons", "comparing", "similarity.axis"),
+    *("comparisons", "comparing", "curves", "seal", "similarity.axis"),
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *(
         "trials",
@@ -343,3 +346,18 @@ def test_no_module_has_a_name_that_says_nothing():
 
 def test_every_module_says_what_it_is_for():
     assert [module for module in MODULES if not ast.get_docstring(tree(module))] == []
+
+
+def test_the_package_knows_nothing_of_its_benchmarks():
+    for module in MODULES:
+        names = {name for node in ast.walk(tree(module)) for name in named(node)}
+        assert not {name for name in names if name.partition(".")[0] in {"benchmarks", "tests"}}
+
+
+def test_the_benchmarks_keep_to_the_same_budgets():
+    for path in (ROOT.parent / "benchmarks").glob("*.py"):
+        text = path.read_text()
+        found = ast.walk(ast.parse(text))
+        lengths = [n.end_lineno - n.lineno + 1 for n in found if isinstance(n, ast.FunctionDef)]
+        assert max(lengths, default=0) <= FUNCTION_LINES, path
+        assert len(text.splitlines()) <= FILE_LINES, path

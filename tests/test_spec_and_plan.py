@@ -1,5 +1,7 @@
 """What identifies a run, and which runs an experiment needs."""
 
+import hashlib
+import json
 import subprocess
 import sys
 
@@ -10,10 +12,10 @@ from pydantic import ValidationError
 
 from tests.builders import ENVIRONMENT, choice, experiment, tiny_run
 from transfer_lab import spec
-from transfer_lab.choices import Choice
+from transfer_lab.choices import Choice, Weights
 from transfer_lab.plan import parents_of, plan, runs_of
 from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Fit, Run
+from transfer_lab.spec import PROTOCOL, Fit, Run
 
 RUN_CHANGES = {
     "domain": [choice("latin"), choice("greek", letters="ABCD")],
@@ -243,3 +245,39 @@ def test_weights_of_one_name_are_told_apart_and_those_of_one_content_are_not():
     assert len(scratch) == 2 * 2  # sizes and seeds: it is the same network without its weights
     with pytest.raises(ValidationError, match="the same backbone with the same options"):
         experiment(backbones={"a": start("x/w.pth", "1"), "b": start("y/v.pth", "1")})
+
+
+def plainly(run):
+    """The id by its definition: everything written out, in one piece."""
+    content = json.dumps([PROTOCOL, run.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+TRIED = [{"lr": 0.1}, {"lr": 0.2}]
+
+
+@pytest.mark.parametrize("changes", [{}, {"fit": {"augment": {"flip": True}}}, {"tune": TRIED}])
+def test_the_id_is_the_hash_of_the_whole_content(changes):
+    """Whatever parts of it are written only once for many runs."""
+    runs = runs_of(plan(experiment(**changes)))
+    assert any(run.parent for run in runs.values())
+    assert {run_id: plainly(run) for run_id, run in runs.items()} == {i: i for i in runs}
+    for run in filter(lambda run: run.tune, runs.values()):
+        for made in (run.refit(run.tune[0]), run.trial(run.tune[1])):
+            assert made.id == plainly(made)
+
+
+def test_the_id_of_a_run_on_ready_made_weights_is_that_hash():
+    weights = Weights(origin="file", sha256="0" * 64, path="/somewhere/w.pth")
+    start = tiny_run("linear_probe", init=weights, lr=0.1, recipe="ключ \u2028 \"'")
+    assert start.id == plainly(start)
+
+
+def test_a_changed_copy_has_an_id_of_its_own():
+    run = tiny_run()
+    known = run.id, run.fit.canonical
+    fit = run.fit.model_copy(update={"epochs": 7})
+    changed = run.model_copy(update={"fit": fit})
+    assert changed.id == plainly(changed) != run.id
+    assert (run.id, run.fit.canonical) == known
+    assert run.model_copy() == run

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+canonical = json.JSONEncoder(sort_keys=True).encode
+"""JSON with sorted keys, as `json.dumps(..., sort_keys=True)` writes it."""
 
 
 class Spec(BaseModel):
     """Base of all specifications: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @cached_property
+    def canonical(self) -> str:
+        """The content as JSON with sorted keys: what is hashed."""
+        return canonical(self.model_dump(mode="json"))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As usual, without what was derived from the content: the copy's may be another."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
 
 class Choice(Spec):
@@ -28,6 +44,11 @@ class Choice(Spec):
     def arguments(self) -> dict[str, JsonValue]:
         """All keyword arguments of the constructor."""
         return self.options | ({} if self.root is None else {"root": self.root})
+
+    @cached_property
+    def options_text(self) -> str:
+        """The options as JSON, in one order."""
+        return canonical(self.options)
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from transfer_lab import comparing, host
 from transfer_lab.config import ExperimentFile
+from transfer_lab.curves import Curve, read_curves
 from transfer_lab.engines import EngineError, start
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
@@ -110,7 +111,7 @@ def write_report(
     return write(
         file.experiment,
         table,
-        left_behind(table, store, CURVE),
+        curves(table, store),
         out,
         command=command,
         trials=left_behind(table, store, TRIALS),
@@ -125,10 +126,17 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
     from transfer_lab.report.study import Study
 
     table = frame(cells, store)
-    curves, trials = (left_behind(table, store, name) for name in (CURVE, TRIALS))
+    trials = left_behind(table, store, TRIALS)
     predictions = Predictions(partial(store.file, name=PREDICTIONS))
     similarities = comparing.results(file.experiment, store)
-    return Study.of(file.experiment, table, curves, command, trials, predictions, similarities)
+    known = (command, trials, predictions, similarities)
+    return Study.of(file.experiment, table, curves(table, store), *known)
+
+
+def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
+    """The training curve of every finished run that left one, by run id."""
+    done = table.loc[table["status"] == "done", "run_id"].unique()
+    return read_curves({run_id: store.file(run_id, CURVE) for run_id in done})
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:

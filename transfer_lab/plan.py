@@ -18,8 +18,9 @@ def plan(experiment: Experiment) -> tuple[Cell, ...]:
     A regime is planned on the backbones it is meant for, and one that starts from a source only on
     those that have one.
     """
+    shared = _Shared(experiment)
     return tuple(
-        _cell(experiment, scenario, backbone, regime, seed)
+        _cell(shared, scenario, backbone, regime, seed)
         for scenario, backbone, regime, seed in product(
             experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds
         )
@@ -48,8 +49,9 @@ def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
     """The distinct runs behind the cells by id, every parent before its children."""
     runs: dict[str, Run] = {}
     for cell in cells:
-        for run in _lineage(cell.run):
-            runs.setdefault(run.id, run)
+        if cell.run.id not in runs:
+            for run in _lineage(cell.run):
+                runs.setdefault(run.id, run)
     return runs
 
 
@@ -58,34 +60,57 @@ def parents_of(runs: Iterable[Run]) -> frozenset[str]:
     return frozenset(run.parent.id for run in runs if run.parent)
 
 
-def _cell(experiment: Experiment, scenario: str, backbone: str, regime: str, seed: int) -> Cell:
+class _Shared:
+    """An experiment, and what many of its cells have in common, made once."""
+
+    def __init__(self, experiment: Experiment):
+        self.experiment = experiment
+        self.labels = {name: b.label for name, b in experiment.backbones.items()}
+        self.trials = {name: trials_of(experiment, name) for name in experiment.regimes}
+        self.regimes = {
+            name: Choice(kind=choice.kind, options=_fixed(choice.options, self.trials[name]))
+            for name, choice in experiment.regimes.items()
+        }
+        self._source_runs: dict[tuple[str | None, str, int], Run] = {}
+
+    def source_run(self, source: str | None, backbone: str, seed: int) -> Run:
+        """The run that pretrains a backbone for the runs of a seed."""
+        key = (source, backbone, seed if self.experiment.pretrain.per_seed else 0)
+        if key not in self._source_runs:
+            self._source_runs[key] = source_run(self.experiment, source, backbone, seed)
+        return self._source_runs[key]
+
+
+def _cell(shared: _Shared, scenario: str, backbone: str, regime: str, seed: int) -> Cell:
+    experiment = shared.experiment
     place = experiment.scenarios[scenario]
-    choice, start = experiment.regimes[regime], experiment.backbones[backbone].pretrained
-    trials = trials_of(experiment, regime)
+    choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
     init = None
     if REGIMES[choice.kind].from_source:
         run = start == "run"
-        init = source_run(experiment, place.source, backbone, seed) if run else start
+        init = shared.source_run(place.source, backbone, seed) if run else start
     run = Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,
         per_class=place.per_class,
         backbone=experiment.backbones[backbone],
-        regime=Choice(kind=choice.kind, options=_fixed(choice.options, trials)),
+        regime=choice,
         fit=experiment.fit,
         seed=seed,
         init=init,
-        tune=trials,
+        tune=shared.trials[regime],
     )
     return Cell(
         experiment=experiment.name,
         scenario=scenario,
-        backbone=experiment.backbones[backbone].label,
+        backbone=shared.labels[backbone],
         regime=regime,
         seed=seed,
         run=run,
         source=start.label if isinstance(start, Weights) else place.source,
-        **{name: getattr(place, name) for name in ("size", "similarity", "target")},
+        size=place.size,
+        similarity=place.similarity,
+        target=place.target,
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.called import callable_as_in_library
+from transfer_lab.seal import opened, sealed
 from transfer_lab.spec import PROTOCOL, Cell, Run
 
 if TYPE_CHECKING:
@@ -134,14 +136,16 @@ class RecordStore:
 
     def get(self, run_id: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
-        path = self.file(run_id, "record.json")
+        place = f"{self.root}/{run_id}/record.json"  # a Path takes as long as reading the file
         try:
-            content = path.read_bytes()
+            with open(place, "rb") as handle:
+                content = handle.read()
         except FileNotFoundError:
             return None
         try:
             return _decode(content, run_id)
         except (ValueError, ValidationError) as problem:
+            path = Path(place)
             aside = _set_aside(path)
             reason = str(problem).splitlines()[0]
             self.warn(
@@ -155,7 +159,7 @@ class RecordStore:
             stored = self.get(record.run_id)
             if stored and stored.status == "done":
                 return
-        content = _encode(record)
+        content = sealed(record.model_dump(mode="json"))
         write_atomically(
             self.file(record.run_id, "record.json"), lambda handle: handle.write(content)
         )
@@ -214,61 +218,69 @@ def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
     """
     import pandas as pd
 
-    known: dict[str, Record | None] = {}
-
-    def record(run_id: str) -> Record | None:
-        if run_id not in known:
-            known[run_id] = store.get(run_id)
-        return known[run_id]
-
-    rows = []
+    outcomes = _Outcomes(store)
+    places, found = [], []
     for cell in cells:
-        found = record(cell.run.id)
-        parent = record(cell.run.parent.id) if cell.run.parent else None
-        rows.append(_place(cell) | _outcome(found, parent))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        places.append(_place(cell))
+        found.append(outcomes.of(cell.run))
+    columns = dict(zip(_PLACE, zip(*places, strict=True), strict=True))
+    columns |= dict(zip(_OUTCOME, zip(*found, strict=True), strict=True))
+    return pd.DataFrame({name: list(columns.get(name, ())) for name in COLUMNS}, columns=COLUMNS)
 
 
-def _place(cell: Cell) -> dict[str, object]:
+_PLACE = tuple(
+    """
+    experiment scenario size similarity source target backbone regime seed
+    per_class regime_kind options run_id init_id
+    """.split()  # noqa: SIM905
+)
+_OUTCOME = tuple(name for name in Record.model_fields if name in {*COLUMNS} - {*_PLACE})
+_NOTHING = dict.fromkeys(_OUTCOME, math.nan)
+_measured = itemgetter(*_OUTCOME)
+
+
+def _place(cell: Cell) -> tuple[object, ...]:
     run = cell.run
-    return cell.model_dump(exclude={"run"}) | {
-        "per_class": run.per_class,
-        "regime_kind": run.regime.kind,
-        "options": json.dumps(run.regime.options, sort_keys=True),
-        "run_id": run.id,
-        "init_id": run.init_id,
-    }
+    return (
+        *(cell.experiment, cell.scenario, cell.size, cell.similarity, cell.source, cell.target),
+        *(cell.backbone, cell.regime, cell.seed),
+        *(run.per_class, run.regime.kind, run.regime.options_text, run.id, run.init_id),
+    )
 
 
-def _outcome(record: Record | None, parent: Record | None) -> dict[str, object]:
-    if record is not None:
-        return record.model_dump(exclude={"run_id", "init_id", "protocol", "weights_sha256"})
-    if parent is not None and parent.status == "failed":
-        return {"status": "blocked", "error": f"source run {parent.run_id} failed: {parent.error}"}
-    return {"status": "missing"}
+class _Outcomes:
+    """The measured columns of runs, each record read once."""
 
+    def __init__(self, store: RecordStore):
+        self._store = store
+        self._records: dict[str, Record | None] = {}
+        self._rows: dict[str, tuple[object, ...]] = {}
 
-def _encode(record: Record) -> bytes:
-    body = record.model_dump(mode="json")
-    return json.dumps({"sha256": _checksum(body), "record": body}, indent=1).encode()
+    def of(self, run: Run) -> tuple[object, ...]:
+        """The run's row of outcomes, whether or not there is a record."""
+        if run.id not in self._rows:
+            record = self._record(run.id)
+            self._rows[run.id] = _measured(record.__dict__ if record else self._absent(run))
+        return self._rows[run.id]
+
+    def _absent(self, run: Run) -> dict[str, object]:
+        parent = self._record(run.parent.id) if run.parent else None
+        if parent is not None and parent.status == "failed":
+            error = f"source run {parent.run_id} failed: {parent.error}"
+            return _NOTHING | {"status": "blocked", "error": error}
+        return _NOTHING | {"status": "missing"}
+
+    def _record(self, run_id: str) -> Record | None:
+        if run_id not in self._records:
+            self._records[run_id] = self._store.get(run_id)
+        return self._records[run_id]
 
 
 def _decode(content: bytes, run_id: str) -> Record:
-    data = json.loads(content)
-    if not isinstance(data, dict) or set(data) != {"sha256", "record"}:
-        raise ValueError("not a record")
-    if not isinstance(data["record"], dict):
-        raise ValueError("the record is no mapping of columns to values")
-    if data["sha256"] != _checksum(data["record"]):
-        raise ValueError("checksum does not match")
-    record = Record(**data["record"])
+    record = Record.model_validate_json(opened(content))
     if record.run_id != run_id:
         raise ValueError(f"it belongs to run {record.run_id}")
     return record
-
-
-def _checksum(body: object) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _set_aside(path: Path) -> Path:

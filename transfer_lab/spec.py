@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -17,7 +16,16 @@ from pydantic import (
     model_validator,
 )
 
-from transfer_lab.choices import Architecture, Choice, Options, Regime, Spec, Trials, Weights
+from transfer_lab.choices import (
+    Architecture,
+    Choice,
+    Options,
+    Regime,
+    Spec,
+    Trials,
+    Weights,
+    canonical,
+)
 
 PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -232,8 +240,17 @@ class Run(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, the parent's included, and of the protocol number."""
-        content = json.dumps([PROTOCOL, self.model_dump(mode="json")], sort_keys=True)
+        content = f"[{PROTOCOL}, {self.canonical}]"
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @cached_property
+    def canonical(self) -> str:
+        """The content as JSON with sorted keys; what many runs have in common is written once."""
+        shared = {name: getattr(self, name) for name in _SHARED}
+        parts = {name: part.canonical for name, part in shared.items() if part is not None}
+        rest = self.model_dump(mode="json", exclude=set(parts))
+        parts |= {name: canonical(value) for name, value in rest.items()}
+        return "{" + ", ".join(f'"{name}": {parts[name]}' for name in sorted(parts)) + "}"
 
     @property
     def parent(self) -> Run | None:
@@ -267,6 +284,9 @@ class Cell(Spec):
     regime: str
     seed: Seed
     run: Run
+
+
+_SHARED = ("domain", "backbone", "regime", "fit", "init")
 
 
 def _name(choice: Choice) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.called import callable_as_in_library
+from transfer_lab.curves import Curve
 from transfer_lab.records import write_atomically
 from transfer_lab.report.accuracy import accuracy
 from transfer_lab.report.blocks import pictures
@@ -34,7 +35,7 @@ SIMILARITY = "similarity.csv"
 def write(
     experiment: Experiment,
     frame: pd.DataFrame,
-    curves: Mapping[str, pd.DataFrame],
+    curves: Mapping[str, Curve],
     out: Path,
     *,
     command: str,
@@ -75,7 +76,7 @@ def write(
 def write_latex(
     experiment: Experiment,
     frame: pd.DataFrame,
-    curves: Mapping[str, pd.DataFrame],
+    curves: Mapping[str, Curve],
     out: Path,
     *,
     predictions: Callable[[str], Path] | None = None,

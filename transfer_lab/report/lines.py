@@ -28,8 +28,8 @@ def mean_curves(study: Study, column: str) -> dict[Place, Curve]:
     runs: dict[Place, list[np.ndarray]] = defaultdict(list)
     for place, run_id in study.with_curves():
         curve = study.curves[run_id]
-        points = np.column_stack([curve["epoch"].to_numpy(), curve[column].to_numpy(dtype=float)])
-        runs[place].append(points[~np.isnan(points[:, 1])])
+        epochs, values = np.asarray(curve["epoch"]), np.asarray(curve[column], float)
+        runs[place].append(np.column_stack([epochs, values])[~np.isnan(values)])
     means = {place: _mean(np.concatenate(found)) for place, found in runs.items()}
     return {place: curve for place, curve in means.items() if len(curve.epochs)}
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from transfer_lab.choices import Regime
+from transfer_lab.curves import Curve
 from transfer_lab.evidence.intervals import Interval, t_interval
 from transfer_lab.evidence.rules import EARLY_PROBE
 from transfer_lab.plan import fits
@@ -73,7 +74,7 @@ class Study:
 
     experiment: Experiment
     frame: pd.DataFrame
-    curves: Mapping[str, pd.DataFrame]
+    curves: Mapping[str, Curve]
     command: str
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     predictions: Predictions = field(default_factory=Predictions)
@@ -85,7 +86,7 @@ class Study:
         cls,
         experiment: Experiment,
         frame: pd.DataFrame,
-        curves: Mapping[str, pd.DataFrame],
+        curves: Mapping[str, Curve],
         command: str,
         trials: Mapping[str, pd.DataFrame] | None = None,
         predictions: Predictions | None = None,

@@ -1,0 +1,185 @@
+"""The default grid, cold: the lab against the plain script, and two workers against one."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cells import PlainCell, projection
+from benchmarks.figures import Figure, Result, Timing, at_least, mean, ratio
+from benchmarks.setting import Setting, stopwatch
+from transfer_lab.config import load_experiment
+from transfer_lab.evidence.intervals import t_interval
+from transfer_lab.folders import IMAGES
+from transfer_lab.plan import plan, runs_of
+from transfer_lab.records import RecordStore
+from transfer_lab.spec import Cell, Run
+from transfer_lab.training import build_domain
+
+ROOT = Path(__file__).parents[1]
+GRID = ROOT / "experiments" / "four_scenarios.yaml"
+_QUICK = """\
+name: quick
+image_size: 12
+domains:
+  latin: {letters: ABCD, train_per_class: 8, test_per_class: 6}
+  cyrillic: {letters: БГДЖ, train_per_class: 8, test_per_class: 6}
+scenarios:
+  small_similar: {source: latin, target: cyrillic, per_class: 4}
+backbones: {mlp: {width: 8, depth: 2}}
+regimes: {from_scratch: , linear_probe: , lp_ft: , majority: }
+seeds: [0, 1]
+fit: {epochs: 2, batch_size: 8}
+pretrain: {epochs: 2, batch_size: 8}
+"""
+
+Kind = tuple[str, str, str]
+"""Regime, backbone and size: cells of one kind take the same time."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A cell on the plain side: seconds, and the accuracies of both sides."""
+
+    seconds: float
+    plain: float
+    ours: float
+
+
+def default_grid(setting: Setting) -> Result:
+    """`transfer-lab run` with two workers, then with one; the plain script before and after."""
+    path = GRID
+    if setting.quick:
+        path = setting.folder("experiment") / "quick.yaml"
+        path.write_text(_QUICK)
+    cells = plan(load_experiment(path).experiment)
+    kinds = by_kind(cells)
+    chosen = sample(kinds, setting.cells)
+    two, store = run_grid(path, 2, setting)
+    half = len(chosen) // 2
+    trained = _plain(chosen[:half], store, setting)
+    one, _ = run_grid(path, 1, setting)
+    trained |= _plain(chosen[half:], store, setting)
+    sources = _sources(cells, store, setting)
+    baseline = projected_grid(kinds, trained, sources)
+    gap = t_interval([100 * (t.ours - t.plain) for t in trained.values()])
+    count = f"{len(cells)} cells" if not setting.quick else "quick"
+    figures = (
+        Figure(
+            cell=f"the default grid ({count}), cold",
+            value=ratio(baseline, two),
+            baseline_name="plain Lightning, one after another",
+            baseline=baseline,
+            ours=two,
+            accuracy_baseline=mean([t.plain for t in trained.values()]),
+            accuracy_ours=mean([t.ours for t in trained.values()]),
+            target=at_least(5),
+            note=f"ours: two workers, imports and report included; accuracies over the {gap.n} "
+            f"cells that both trained, ours {gap.mean:+.2f} ± {gap.half or 0:.2f} points",
+        ),
+        Figure(
+            cell=f"the default grid ({count}), cold, --jobs 2",
+            value=ratio(one, two),
+            baseline_name="--jobs 1",
+            baseline=one,
+            ours=two,
+            target=at_least(1.5),
+        ),
+    )
+    return Result(figures)
+
+
+def by_kind(cells: Iterable[Cell]) -> dict[Kind, list[Cell]]:
+    """The cells that learn, by what determines how long they take; of those that are one and the
+    same run, as training from scratch for two sources is, the first."""
+    found: dict[Kind, list[Cell]] = defaultdict(list)
+    for cell in {cell.run.id: cell for cell in reversed(tuple(cells))}.values():
+        if cell.run.regime.kind != "majority":
+            found[cell.regime, cell.backbone, cell.size].append(cell)
+    return dict(found)
+
+
+def sample(kinds: Mapping[Kind, Sequence[Cell]], count: int | None) -> list[Cell]:
+    """So many cells, the same at every call, as evenly over the kinds as can be.
+
+    Raises ValueError if not every kind would have one: the rest could not be projected.
+    """
+    count = len(kinds) if count is None else count
+    if count < len(kinds):
+        raise ValueError(f"--cells {count}, but there are {len(kinds)} kinds of cells to time")
+    chance = random.Random(0)
+    orders = [chance.sample(cells, len(cells)) for cells in kinds.values()]
+    rounds = [cells[n] for n in range(max(map(len, orders))) for cells in orders if n < len(cells)]
+    return chance.sample(rounds[:count], min(count, len(rounds)))
+
+
+def projected_grid(
+    kinds: Mapping[Kind, Sequence[Cell]], trained: Mapping[str, Trained], sources: float
+) -> Timing:
+    """Seconds of the whole grid: every run at the mean of its kind, and what comes before."""
+    total = sources
+    for cells in kinds.values():
+        ids = [cell.run.id for cell in cells]
+        total += len(ids) * mean([trained[run_id].seconds for run_id in ids if run_id in trained])
+    count = sum(map(len, kinds.values()))
+    if len(trained) == count:
+        return Timing((total,), projected="an epoch of each source run")
+    told = (
+        f"{len(trained)} of {count} distinct runs, at least one of each regime, backbone and size"
+    )
+    return Timing((total,), projected=f"{told}, and an epoch of each source run")
+
+
+def run_grid(path: Path, jobs: int, setting: Setting) -> tuple[Timing, RecordStore]:
+    """`transfer-lab run` on a fresh store, as people call it."""
+    folder = setting.folder("ours")
+    runs, reports = folder / "runs", folder / "reports"
+    command = [sys.executable, "-m", "transfer_lab", "run", str(path), "--jobs", str(jobs)]
+    command += ["--runs", str(runs), "--reports", str(reports)]
+
+    def call() -> None:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"transfer-lab run failed: {(done.stderr or done.stdout)[-500:]}")
+
+    seconds = stopwatch(call)
+    setting.say(f"ours, --jobs {jobs}: {seconds:.0f} s")
+    return Timing((seconds,)), RecordStore(runs)
+
+
+def _plain(cells: Sequence[Cell], store: RecordStore, setting: Setting) -> dict[str, Trained]:
+    """The plain script on these cells, from the source runs that the lab has trained."""
+    trained = {}
+    for cell in cells:
+        outcome = PlainCell.of(cell.run, store).run()
+        ours = store.get(cell.run.id).test_accuracy
+        trained[cell.run.id] = Trained(outcome.seconds, outcome.accuracy, ours)
+    total = sum(t.seconds for t in trained.values())
+    setting.say(f"plain, {len(trained)} cells: {total:.0f} s")
+    return trained
+
+
+def _sources(cells: Iterable[Cell], store: RecordStore, setting: Setting) -> float:
+    """Seconds of making the images once and of all source runs, from an epoch of each."""
+    runs = runs_of(cells).values()
+    parents = {run.parent.id: run.parent for run in runs if run.parent}
+    total = sum(_source(run, store) for run in parents.values())
+    fresh = setting.folder("rendered")
+    domains = {run.domain.model_dump_json(): run for run in runs}
+    for run in domains.values():
+        total += stopwatch(build_domain(run, fresh / IMAGES).prepare_data)
+    setting.say(f"plain, {len(parents)} source runs and the images: {total:.0f} s")
+    return total
+
+
+def _source(run: Run, store: RecordStore) -> float:
+    fit = run.fit.model_copy(update={"epochs": 1, "min_steps": 0})
+    cell = PlainCell.of(run.model_copy(update={"fit": fit}), store)
+    images = run.fit.epochs * len(cell.data.train)
+    tested = len(cell.data.test) + run.fit.epochs * len(cell.data.val)
+    return projection(cell.run(), images, tested).median

@@ -1,0 +1,166 @@
+"""Memory of a process that extracts frozen features, as the number of images grows.
+
+Each size runs in a process of its own, since memory that was once taken is not always given back.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.figures import Detail, Figure, Result, at_most
+from benchmarks.grid import ROOT
+from benchmarks.setting import Setting
+from transfer_lab.domains.base import ImageDomain, Part
+
+_SIDE, _TEST = 64, 64
+_TIMES = (1, 4, 16)
+_MIB = 2**20
+
+
+class Noise(ImageDomain):
+    """Random images, so many: nothing to learn, and quickly made."""
+
+    classes = ("one", "another")
+
+    def __init__(self, image_size: int, *, images: int):
+        super().__init__(image_size)
+        self.sizes = {"train": images, "test": _TEST}
+
+    @property
+    def identity(self) -> dict[str, object]:
+        return {"sizes": self.sizes}
+
+    def labels(self, part: Part) -> np.ndarray:
+        return np.arange(self.sizes[part], dtype=np.int64) % 2
+
+    def make_images(self, part: Part) -> np.ndarray:
+        shape = (self.sizes[part], 3, self.image_size, self.image_size)
+        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def memory(setting: Setting) -> Result:
+    """Growth of the peak over the imports from the smallest domain to the largest.
+
+    Counted is memory of the process's own; mapped files, which the system drops when it needs the
+    room, are shown beside it.
+    """
+    base = 64 if setting.quick else 1024
+    found = []
+    for times in _TIMES:
+        found.append(_in_a_process(times * base, setting.folder("store")))
+        setting.say(", ".join(f"{name} {value:,.0f}" for name, value in found[-1].items()))
+    growth = found[-1]["own"] - found[0]["own"]
+    figure = Figure(
+        cell=f"memory of a worker over its imports, {base:,} to {_TIMES[-1] * base:,} images",
+        value=growth,
+        unit="MiB",
+        target=at_most(32),
+        note=f"growth of its own memory while the images grow by "
+        f"{found[-1]['images'] - found[0]['images']:,.0f} MiB; at most {found[-1]['own']:,.0f} MiB "
+        "over the imports",
+    )
+    head = ("images", "MiB of images", "extracting", "with mapped files", "making the images")
+    columns = ("images", "own", "resident", "made")
+    rows = tuple(
+        (f"{times * base:,}", *(f"{m[name]:,.0f}" for name in columns))
+        for times, m in zip(_TIMES, found, strict=True)
+    )
+    return Result((figure,), (Detail("Peak over the imports, in MiB", head, rows),))
+
+
+class Peak:
+    """The most that a call takes, beyond what the process had before it, in MiB."""
+
+    def __init__(self, interval: float = 0.005):
+        self._interval, self._ended = interval, threading.Event()
+        self.own = self.resident = 0.0
+
+    def of(self, call: Callable[[], object]) -> Peak:
+        """Watch the call."""
+        own, resident = _memory()
+        watch = threading.Thread(target=self._watch, daemon=True)
+        watch.start()
+        call()
+        self._ended.set()
+        watch.join()
+        self.own, self.resident = self.own - own, self.resident - resident
+        return self
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._interval):
+            own, resident = _memory()
+            self.own, self.resident = max(self.own, own), max(self.resident, resident)
+
+
+def extract(images: int, store: Path) -> dict[str, float]:
+    """Extract features of so many stored images, and say what that took at most."""
+    import torch
+
+    from transfer_lab.backbones.vgg16 import VGG16
+    from transfer_lab.fitting import fit_and_test, quiet
+    from transfer_lab.regimes.linear_probe import LinearProbe
+    from transfer_lab.rows import RowStore
+    from transfer_lab.spec import Fit
+
+    quiet()
+    torch.manual_seed(0)
+
+    def trained(count: int, folder: Path) -> None:
+        domain = Noise(_SIDE, images=count)
+        domain.cache = folder / "images"
+        domain.draw(per_class="all", val_fraction=0, batch_size=64, seed=0)
+        regime = LinearProbe(VGG16(_SIDE, width=0.125, top="pooled"), domain.num_classes)
+        fit = Fit(epochs=1, batch_size=64, val_fraction=0)
+        fit_and_test(regime, domain, fit, rows=RowStore(folder / "activations"))
+
+    _warm_up(trained, store / "warm")
+    peak = Peak().of(lambda: trained(images, store))
+    size = images * 3 * _SIDE**2 / _MIB
+    return {"images": size, "own": peak.own, "resident": peak.resident}
+
+
+def _warm_up(trained: Callable[[int, Path], None], folder: Path) -> None:
+    """What a first fit imports late is imports, too; on fewer images than a batch."""
+    trained(8, folder)
+
+
+def _memory() -> tuple[float, float]:
+    """The process's own memory and all that is resident, in MiB (Linux)."""
+    found = {}
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in ("RssAnon", "VmRSS"):
+            found[name] = int(value.split()[0]) / 1024
+    return found["RssAnon"], found["VmRSS"]
+
+
+def _in_a_process(images: int, store: Path) -> dict[str, float]:
+    prepared = _child("prepare", images, store)
+    return prepared | _child("extract", images, store)
+
+
+def _child(what: str, images: int, store: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.memory", what, str(images), str(store)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{what} failed: {done.stderr[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def prepare(images: int, store: Path) -> dict[str, float]:
+    """Make the images and store them, as the check before a grid does."""
+    domain = Noise(_SIDE, images=images)
+    domain.cache = store / "images"
+    return {"made": Peak().of(domain.prepare_data).own}
+
+
+if __name__ == "__main__":
+    call = {"prepare": prepare, "extract": extract}[sys.argv[1]]
+    print(json.dumps(call(int(sys.argv[2]), Path(sys.argv[3]))))

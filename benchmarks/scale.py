@@ -1,0 +1,165 @@
+"""Commands that train nothing, on stores of many records: seconds, and whether they grow in line.
+
+The records are invented here and hold nothing that was measured.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+from unittest.mock import patch
+
+from benchmarks.figures import Figure, Result, at_most, ratio
+from benchmarks.grid import GRID, ROOT
+from benchmarks.setting import Setting, interleaved, stopwatch
+from transfer_lab import records
+from transfer_lab.config import load_experiment
+from transfer_lab.plan import plan, runs_of
+from transfer_lab.records import Record, RecordStore
+from transfer_lab.spec import Run
+
+PLANNED, REPORTED = 100_000, 10_000
+"""Cells that are planned, and records that are reported on."""
+_EPOCHS = 10
+_CURVE = ("phase", "epoch", "steps", "train_loss", "train_accuracy")
+_CURVE += ("val_loss", "val_accuracy", "fit_seconds")
+
+
+def scale(setting: Setting) -> Result:
+    """`plan` and `status` with nothing to do, then `report`, each at N and at a quarter of it."""
+    planned, reported = (480, 320) if setting.quick else (PLANNED, REPORTED)
+    store, figures = RecordStore(setting.folder("store") / "runs"), []
+    per_seed, records_per_seed = _per_seed()
+    seeds = -(-planned // per_seed)
+    with_curves = -(-reported // records_per_seed)
+    written = write_records(_runs(seeds), store, with_curves=_ids(_runs(with_curves)))
+    setting.say(f"{written:,} invented records are written")
+    planned_told = f"{seeds * per_seed:,} cells, nothing to do"
+    for name, count, what in (
+        ("plan", seeds, planned_told),
+        ("status", seeds, planned_told),
+        ("report", with_curves, f"{with_curves * records_per_seed:,} records"),
+    ):
+        figures += _figures(name, count, what, store, setting)
+    return Result(tuple(figures))
+
+
+def write_records(runs: Iterable[Run], store: RecordStore, with_curves: frozenset[str]) -> int:
+    """Store a made-up record for every run, and curves for some; returns their number."""
+    count = 0
+    with patch.object(records, "write_atomically", _write):
+        for run in runs:
+            store.put(_invented(run))
+            if run.id in with_curves and run.regime.kind != "majority":
+                store.file(run.id, "metrics.csv").write_text(_curve(run))
+            count += 1
+    return count
+
+
+def _figures(
+    name: str, seeds: int, what: str, store: RecordStore, setting: Setting
+) -> Iterator[Figure]:
+    calls = {part: _call(name, max(1, seeds // part), store, setting) for part in (1, 4)}
+    timings = interleaved(calls, 1 if setting.quick else setting.repeats)
+    whole, quarter = timings[1], timings[4]
+    setting.say(f"{name}: {whole.median:.1f} s; of a quarter: {quarter.median:.1f} s")
+    yield Figure(
+        cell=f"{name}: {what}", value=whole.median, unit="s", ours=whole, target=at_most(10)
+    )
+    yield Figure(
+        cell=f"{name}: all of them against a quarter",
+        value=ratio(whole, quarter),
+        baseline_name="a quarter",
+        baseline=quarter,
+        ours=whole,
+        target=at_most(4.4),
+        note="4 is linear; below it, starting takes its share",
+    )
+
+
+def _call(name: str, seeds: int, store: RecordStore, setting: Setting) -> Callable[[], float]:
+    reports = setting.folder("reports")
+    command = [sys.executable, "-m", "transfer_lab", name, str(GRID), "--set", _seeds(seeds)]
+    command += ["--runs", str(store.root)]
+    command += ["--reports", str(reports)] if name == "report" else []
+
+    def run() -> None:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"transfer-lab {name} failed: {done.stderr[-500:]}")
+
+    return lambda: stopwatch(run)
+
+
+def _seeds(count: int) -> str:
+    return f"seeds=[{','.join(map(str, range(count)))}]"
+
+
+def _runs(seeds: int) -> tuple[Run, ...]:
+    return tuple(runs_of(plan(load_experiment(GRID, [_seeds(seeds)]).experiment)).values())
+
+
+def _ids(runs: Iterable[Run]) -> frozenset[str]:
+    return frozenset(run.id for run in runs)
+
+
+def _per_seed() -> tuple[int, int]:
+    """Cells of one seed, and runs that are its own: source runs are shared."""
+    cells = plan(load_experiment(GRID, [_seeds(1)]).experiment)
+    return len(cells), len({cell.run.id for cell in cells})
+
+
+def _invented(run: Run) -> Record:
+    chance = random.Random(run.id)
+    counts = {"num_classes": 16, "n_train": 64, "n_val": 16, "n_test": 2000, "epochs": _EPOCHS}
+    scores = {
+        name: chance.random()
+        for name in ("test_accuracy", "val_accuracy", "train_accuracy", "test_balanced_accuracy")
+    }
+    times = {"fit_seconds": 1 + chance.random(), "eval_seconds": 0.1, "decode_seconds": 0.1}
+    return Record(
+        run_id=run.id,
+        init_id=run.init_id,
+        status="done",
+        majority_accuracy=1 / 16,
+        predicted_classes=16,
+        commonest_prediction=0.1,
+        pretrain_seconds=5.0 if run.init else 0.0,
+        feature_seconds=0.0,
+        macs_per_image=1_000_000,
+        total_params=100_000,
+        trainable_params=100_000,
+        steps=80,
+        host="invented",
+        precision="fp32",
+        device="cpu",
+        threads=1,
+        concurrency=1,
+        started_at="2026-01-01T00:00:00+00:00",
+        **counts,
+        **scores,
+        **times,
+    )
+
+
+def _curve(run: Run) -> str:
+    chance, text = random.Random(run.id), io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(_CURVE)
+    for epoch in range(1, _EPOCHS + 1):
+        loss = 2 / epoch + chance.random()
+        writer.writerow((1, epoch, 8 * epoch, loss, 1 / loss, loss, 1 / loss, epoch / 10))
+    return text.getvalue()
+
+
+def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Invented records need not survive a power cut, and flushing each takes minutes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as handle:
+        write(handle)

@@ -1,0 +1,46 @@
+"""How a benchmark is run: how much of it, where it may write, whom it tells."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import Timing
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`quick`: sizes that take seconds and mean nothing; `repeats`: of what is short; `cells`: of
+    the default grid that the plain script trains (None: one of each kind); `scratch`: an empty
+    folder; `say`: prints a line."""
+
+    scratch: Path
+    say: Callable[[str], None]
+    quick: bool = False
+    repeats: int = 3
+    cells: int | None = None
+
+    def folder(self, name: str) -> Path:
+        """A new folder of this name."""
+        number = sum(1 for _ in self.scratch.glob(f"{name}-*"))
+        path = self.scratch / f"{name}-{number}"
+        path.mkdir(parents=True)
+        return path
+
+
+def stopwatch(call: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def interleaved(calls: dict[str, Callable[[], float]], repeats: int) -> dict[str, Timing]:
+    """Each call's own seconds, in rounds, so that a slow stretch of the machine falls on all."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            seconds[name].append(call())
+    return {name: Timing(tuple(values)) for name, values in seconds.items()}

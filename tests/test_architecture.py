@@ -92,7 +92,7 @@ MAY_IMPORT = {
         *("arithmetic", "backbones.base", "domains.base", "frozen_prefix", "rows", "spec"),
     },
     "stretches": set(),
-    "together": {"regimes.base", "regimes.recipes", "timing"},
+    "together": {"regimes.base", "regimes.recipes", "stretches", "timing"},
     "timing": {"regimes.base", "stretches"},
     "fitting": {
         "activations",

@@ -263,3 +263,27 @@ def test_every_run_of_a_tuned_experiment_is_tuned_but_sources_and_what_learns_no
         assert (run.tune is None) == (source or run.regime.kind == "majority")
     lp = next(c.run for c in cells if c.regime == "linear_probe")
     assert lp.regime.options == {}
+
+
+def test_trials_of_other_stages_are_not_trained_on_one_of_them(on_blocks, tmp_path):
+    """In one pass only what differs in the rate alone; else each trial as if it were alone."""
+    trials = [{"stage": stage} for stage in (1, 2)]  # of equal width
+    run = tuned(*trials, regime=Choice(kind="random_features", options={"lr": 0.01}))
+    store = RecordStore(tmp_path)
+    train(run, store, Setting())
+    found = [float(row["val_loss"]) for row in rows(store, run)]
+    for options, loss in zip(trials, found, strict=True):
+        alone = train(run.trial(options), store, Setting())
+        curve = list(
+            csv.DictReader(store.file(alone.run_id, "metrics.csv").read_text().splitlines())
+        )
+        assert float(curve[-1]["val_loss"]) == loss
+    assert found[0] != found[1]
+
+
+def test_a_head_that_diverges_at_once_loses_and_ends_no_other(on_blocks, tmp_path):
+    regime = Choice(kind="random_features", options={"recipe": "keras_sgd"})
+    run, store = tuned({"lr": 1e38}, {"lr": 0.01}, regime=regime), RecordStore(tmp_path)
+    record = train(run, store, Setting())
+    assert [row["status"] for row in rows(store, run)] == ["diverged", "done"]
+    assert json.loads(record.chosen_options) == {"lr": 0.01}

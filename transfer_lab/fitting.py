@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import lightning as L
+import torch
 
 from transfer_lab.activations import PrefixDomain
 from transfer_lab.arithmetic import Precision, device
@@ -168,8 +169,8 @@ def _test(regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision:
     start = time.perf_counter()
     _trainer(1, ledger, precision).test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start
-    # After the pass that is timed, and on one batch, since watching every layer takes time.
-    ledger.dead_units = dead_share(regime, regime.first_tested.to(regime.device))
+    # After the pass that is timed, and on a sample, since watching every layer takes time.
+    ledger.dead_units = dead_share(regime, torch.cat(regime.tested).to(regime.device))
 
 
 def _trainer(stretches: int, ledger: Ledger, precision: Precision) -> L.Trainer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 import lightning as L
@@ -11,6 +10,7 @@ from torch import nn
 
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.recipes import RECIPES
+from transfer_lab.stretches import Epoch
 from transfer_lab.timing import Curve, FitClock, NonFiniteLossError
 
 
@@ -73,6 +73,7 @@ class Curves(L.Callback):
 
     def __init__(self, clock: FitClock, members: Sequence[TransferModule]):
         self.members, self.each = members, tuple(Curve(clock) for _ in members)
+        self._diverged: set[int] = set()
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         for curve in self.each:
@@ -81,7 +82,16 @@ class Curves(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         epochs = trainer.strategy.finished()
         for place, (curve, member) in enumerate(zip(self.each, self.members, strict=True)):
-            with contextlib.suppress(NonFiniteLossError):
-                for epoch in epochs:
-                    curve.add(epoch._replace(sums=epoch.sums[place]))
-            curve.add_validation(member)
+            if place not in self._diverged:
+                self._follow(place, epochs)
+            if place in self._diverged:
+                curve.last.update(val_loss=None, val_accuracy=None)
+            else:
+                curve.add_validation(member)
+
+    def _follow(self, place: int, epochs: Sequence[Epoch]) -> None:
+        try:
+            for epoch in epochs:
+                self.each[place].add(epoch._replace(sums=epoch.sums[place]))
+        except NonFiniteLossError:
+            self._diverged.add(place)

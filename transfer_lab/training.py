@@ -171,12 +171,14 @@ def _search_together(
     run: Run, domain: ImageDomain, store: RecordStore, fitting: dict
 ) -> Search | None:
     """The same search in one pass over the batches, where that is exact."""
+    if any(set(options) != {"lr"} for options in run.tune):
+        return None
     regimes = []
     for options in run.tune:
         regimes.append(build_regime(run.trial(options), domain, store))
-        regimes[-1].backbone = regimes[0].backbone  # equal ones, and one is enough to hold
         if not differ_in_rate_alone(regimes):
             return None
+        regimes[-1].backbone = regimes[0].backbone  # equal ones, and one is enough to hold
     curves, seconds = fit_heads(regimes, domain, run.fit, **fitting)
     share = seconds / len(curves)
     tried = zip(run.tune, curves, strict=True)

@@ -41,7 +41,7 @@ def choose(trials: Iterable[Trial]) -> int | None:
 
 def trial_of(options: Options, last: dict[str, float | None], seconds: float) -> Trial:
     """The trial that ended with this epoch; diverged if its validation loss is not finite."""
-    loss, accuracy = last["val_loss"], last["val_accuracy"]
+    loss, accuracy = last.get("val_loss"), last.get("val_accuracy")
     sound = loss is not None and math.isfinite(loss)
     return Trial(
         options,

@@ -341,7 +341,7 @@ def test_the_decision_lines_follow_from_the_records(out, records):
         if cheapest == means.index[0]:
             assert "nothing within 1 point of it is cheaper" in line
         else:
-            assert f"cheapest within 1 point: {cheapest[1]} on {cheapest[0]}, " in line
+            assert f"cheapest with a mean within 1 point: {cheapest[1]} on {cheapest[0]}, " in line
         larger = scenario.replace("small", "large")
         leader = done[done["scenario"] == larger].groupby(["backbone", "regime"])
         leader = leader["test_accuracy"].mean().idxmax()

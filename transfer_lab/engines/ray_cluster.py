@@ -48,6 +48,8 @@ def connect(cpus: int) -> None:
             f"--engine ray needs Ray ({error}): pip install 'transfer-lab[ray]', "
             "or leave --engine out to run on this machine"
         ) from None
+    if ray.is_initialized():
+        raise EngineError("Ray is in use in this process already; call ray.shutdown() first")
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)

@@ -68,7 +68,7 @@ class TransferModule(L.LightningModule):
         self.train_sums: torch.Tensor | None = None
         self.val_sums: torch.Tensor | None = None
         self.test_outputs: list[torch.Tensor] = []
-        self.first_tested: torch.Tensor | None = None
+        self.tested: list[torch.Tensor] = []
 
     @property
     def transferred(self) -> int:
@@ -126,8 +126,8 @@ class TransferModule(L.LightningModule):
         self.val_sums += _sums(F.cross_entropy(logits, labels), logits, labels)
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
-        if self.first_tested is None:
-            self.first_tested = batch[0]
+        # About a batch in all, from everywhere: folders list one class after the other.
+        self.tested.append(batch[0][:: self.trainer.num_test_batches[0]])
         self.test_outputs.append(self(batch[0]).float().cpu())
 
     def configure_optimizers(self) -> dict[str, object]:

@@ -36,11 +36,11 @@ LEGEND = (
     "neither. These comparisons are exploratory: best and runner-up were picked by the same test "
     "accuracies, and nothing is corrected for the number of comparisons, so that a margin is a "
     "little too large. The verdict is that on rule_av, the articles' rule of thumb, from the "
-    "pre-registered family of The rules, scored; where several regimes are of the kind it "
-    "prescribes, the one with the best validation accuracy stands for it. Seconds are those of "
-    "this machine for one target: decoding, frozen features, fit and evaluation. A single "
-    "training varies more than the mean that an interval is about: the range of the seeds is in "
-    "brackets."
+    "family of tests that the experiment file fixes (The rules, scored); where several regimes are "
+    "of the kind it prescribes, the one with the best validation accuracy stands for it. Seconds "
+    "are those of this machine for one target: decoding, frozen features, fit and evaluation. What "
+    "to expect is an interval for the mean of many trainings; what these few single trainings gave "
+    "is in brackets, and one more may lie outside of both."
 )
 
 

@@ -52,8 +52,8 @@ def _expect(study: Study, arm: Arm) -> str:
         return f"expect about {100 * found.mean:.1f} % ({_seeds(found.n)}, no interval)"
     low, high = max(0.0, found.mean - found.half), min(1.0, found.mean + found.half)
     scores = study.by_seed(*arm.place).values()
-    single = f"single seeds {100 * min(scores):.1f} to {100 * max(scores):.1f}"
-    return f"expect {100 * low:.1f} to {100 * high:.1f} % ({single})"
+    single = f"single trainings gave {100 * min(scores):.1f} to {100 * max(scores):.1f}"
+    return f"expect {100 * low:.1f} to {100 * high:.1f} % on average ({single})"
 
 
 def _seeds(n: int) -> str:
@@ -88,7 +88,8 @@ def _cheapest(study: Study, found: tuple[Arm, ...]) -> str:
     least = min(timed, key=lambda arm: arm.cost.cold)
     if least == found[0]:
         return f"nothing within {100 * MARGIN:g} point of it is cheaper"
-    return f"cheapest within {100 * MARGIN:g} point: {least.name}, {amount(least.cost.cold)} s"
+    near = f"cheapest with a mean within {100 * MARGIN:g} point"
+    return f"{near}: {least.name}, {amount(least.cost.cold)} s"
 
 
 def _change(study: Study, scenario: str, best: Arm) -> str:
@@ -113,7 +114,7 @@ def _change(study: Study, scenario: str, best: Arm) -> str:
     if not larger:
         return ""
     size = study.experiment.scenarios[larger[-1]].per_class
-    return f"no change up to {size} images per class"
+    return f"up to {size} images per class nothing is seen to lead it by more than a point"
 
 
 def _by_size(study: Study, scenario: str) -> list[str]:

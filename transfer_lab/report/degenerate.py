@@ -23,8 +23,9 @@ LEGEND = (
     "Every trained arm that is not above the majority class by the 95 % interval of the difference "
     "(seeds and test set; single comparisons, not corrected). "
     "The majority class is the test accuracy of always answering the training subset's most "
-    "frequent class. Dead units: rectified units (of a map: channels) that none of the first 256 "
-    "test images makes positive. An answer is called constant where one class is "
+    "frequent class; where all are equally frequent the first one stands for it, and an arm above "
+    "it may still be at chance. Dead units: rectified units (of a map: channels) that none of "
+    "about 256 test images makes positive. An answer is called constant where one class is "
     f"{100 * CONSTANT:.0f} % of all predictions or more."
 )
 STANDS: dict[Verdict, str] = {
@@ -39,7 +40,11 @@ def degenerate(study: Study) -> Section:
     if study.done.empty:
         return Section("Against the majority class", (Paragraph("Nothing measured yet."),))
     if not rows:
-        text = "Every trained arm of every scenario is above the majority class."
+        text = (
+            "Every trained arm of every scenario is above the majority class. Where all classes "
+            "are equally frequent in training the first one stands for it: an arm above it may "
+            "still be at chance, which is 100 / number of classes %."
+        )
         return Section("Against the majority class", (Paragraph(text),))
     head = (
         *("backbone", "regime", "scenario", "accuracy (%)", "majority (%)", "stands"),

@@ -46,7 +46,7 @@ def _family(study: Study) -> str:
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     outcome = f" Here that is {distinct} hypotheses; the rules' verdicts: {said}." if told else ""
     return (
-        "The family of tests follows from the experiment file alone, and not from what came out: "
+        "The family of tests is set by the experiment file and not by test accuracies: "
         "one hypothesis for each scenario, backbone and published rule (rule_av, rule_cs231n) of "
         "which records are there, with Bonferroni's correction over rivals and Holm's over "
         f"hypotheses, separately for refuting and for supporting, at {100 * LEVEL:g} % each."

@@ -27,12 +27,15 @@ LEGEND = (
     "over the rivals of the place and Holm's over the family. Supported: the prescribed regime is "
     f"within {100 * MARGIN:g} point of every other or above it, each by a one-sided test, with "
     f"Holm's correction over the family at {100 * LEVEL:g} %. Undecided otherwise, with the number "
-    "of seeds from which the closest rival could be told apart at the present spread, or that the "
-    "test set is too small for any number of them. Detectable: the smallest true lead of that "
-    "rival that would have refuted with 80 % probability, at the first of Holm's steps. P(best): "
-    "how probably the prescribed regime has the highest true accuracy of all that were measured "
-    "here, given a flat prior (Student's t jointly over seeds, a normal error of the test set); it "
-    "is no part of the verdict. Source runs and options are taken as they are."
+    "of seeds from which the closest rival would be told apart if lead and spread stayed as seen "
+    "(about an even chance, and few seeds know the spread badly), or that the test set is too "
+    "small for any number of them. Detectable: the smallest true lead of that rival that would "
+    "have refuted with 80 % probability, at the first of Holm's steps; none possible: no lead up "
+    "to 100 % accuracy would. P(best): how probably the prescribed regime has the highest true "
+    "accuracy of all that were measured here, by draws in which every difference of two regimes "
+    "has the spread of its own paired test (Student's t over seeds, normal over images); with "
+    "fewer seeds than regimes their joint spread is known only roughly. It is no part of the "
+    "verdict. Source runs and options are taken as they are."
 )
 
 
@@ -58,6 +61,12 @@ def _verdicts(
     return Table(f"{name}: verdict in every scenario", head, rows, texts=3)
 
 
+def _detectable(lead: float | None, accuracy: float) -> str:
+    if lead is None:
+        return "–"
+    return f"{100 * lead:.1f}" if accuracy + lead <= 1 else "none possible"
+
+
 def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) -> tuple[Cell, ...]:
     scenario = study.experiment.scenarios[place.scenario]
     start = (cell(place.scenario), cell(place.backbone))
@@ -68,13 +77,13 @@ def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) 
         return (*start, cell(kind), *gaps, (Line("no data", "not measured here"),))
     rival = told.rival or "–"
     note = f"{percent(told.lead)} points ahead" if told.lead else "not ahead"
-    seen = told.detectable
+    found = study.accuracy(*place, regime)
     return (
         *start,
         cell(regime),
-        cell(percent(study.accuracy(*place, regime))),
+        cell(percent(found)),
         cell(rival, note),
         cell(share(chance_of_best(study, place, regime))),
-        cell("–" if seen is None else f"{100 * seen:.1f}" if seen < 1 else "over 100"),
+        cell(_detectable(told.detectable, found.mean)),
         cell(told.verdict, needs(told), strong=told.verdict in ("supported", "refuted")),
     )

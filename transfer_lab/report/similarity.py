@@ -48,6 +48,10 @@ RULE = (
     "later, on trials with rendered letters, textures and PACS: there the axis is no independent "
     "witness."
 )
+UNPLACED = (
+    "No place on the axis: the images of the source are not here. "
+    '"Similar" and "dissimilar" are the author\'s words, unchecked.'
+)
 SATURATION = (
     f"A proxy A-distance above {SATURATED:g} is saturated: nearly every image is told apart, and "
     "such distances are not to be ordered among each other."
@@ -107,7 +111,7 @@ def _words(study: Study, named: Named) -> tuple[Word, ...]:
 def _axis(study: Study, results: list[Result]) -> list[Block]:
     placed = [result for result in results if result.placed]
     if not placed:
-        return [*_notes(results)]
+        return [*([Paragraph(UNPLACED)] if results else []), *_notes(results)]
     far = study.experiment.similarity.far
     told = AXIS.format(far=far or "images of independent random pixels")
     return [

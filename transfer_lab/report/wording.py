@@ -43,7 +43,7 @@ def needs(told: Judgement) -> str:
         return "(needs at least a second seed)"
     if told.seeds_needed is None:
         return "(more than 1,000 seeds)"
-    return f"(about {told.seeds_needed} seeds would tell)"
+    return f"(about {told.seeds_needed} seeds, if lead and spread stay)"
 
 
 def amount(value: float) -> str:

@@ -10,6 +10,7 @@ from statistics import median
 
 import torch
 from torch.utils.data import Dataset
+from torchvision.transforms import v2
 
 from benchmarks.figures import Timing
 from benchmarks.plain_lightning import (
@@ -59,8 +60,9 @@ class PlainCell:
     batch_size: int
 
     @classmethod
-    def of(cls, run: Run, store: RecordStore) -> PlainCell:
-        """The same weights, the same subset, the same epochs and rates."""
+    def of(cls, run: Run, store: RecordStore, workers: int = 0) -> PlainCell:
+        """The same weights, the same subset, the same epochs and rates; `workers` load images that
+        are arrays."""
         domain = build_domain(run, store.root / IMAGES)
         regime = build_regime(run, domain, store)
         epochs = epochs_for(run.fit, len(domain.split.train))
@@ -68,7 +70,8 @@ class PlainCell:
             Stretch(phase.frozen, phase.lr, phase.backbone_lr, share)
             for phase, share in phase_epochs(regime.phases(), epochs)
         )
-        return cls(plain_module(regime), plain_data(domain, regime), stretches, run.fit.batch_size)
+        data = plain_data(domain, regime, workers)
+        return cls(plain_module(regime), data, stretches, run.fit.batch_size)
 
     def run(self, accelerator: str = "auto") -> Outcome:
         """Train and test it."""
@@ -88,23 +91,22 @@ def plain_module(regime: TransferModule) -> PlainModule:
     return module.to(memory_format=torch.contiguous_format)
 
 
-def plain_data(domain: ImageDomain, regime: TransferModule) -> Data:
+def plain_data(domain: ImageDomain, regime: TransferModule, workers: int = 0) -> Data:
     """The domain's drawn images: files where it has files, arrays otherwise."""
     mean, std = regime.backbone.mean, regime.backbone.std
-    return Data(*(_section(domain, s, mean, std) for s in ("train", "val", "test")))
+    change = transform(mean, std, domain.image_size if isinstance(domain, Folder) else None)
+    return Data(*(_section(domain, s, change, workers) for s in ("train", "val", "test")))
 
 
-def _section(
-    domain: ImageDomain, section: Section, mean: Sequence[float], std: Sequence[float]
-) -> Dataset:
+def _section(domain: ImageDomain, section: Section, change: v2.Transform, workers: int) -> Dataset:
     labels = domain.section_labels(section).numpy()
     if isinstance(domain, Folder):
         part = "test" if section == "test" else "train"
         index = range(len(labels)) if section == "test" else getattr(domain.split, section)
         paths = [domain.files[part][i].path for i in index]
-        return ImageFiles(paths, labels, transform(mean, std, domain.image_size))
+        return ImageFiles(paths, labels, change)
     images, index, _ = domain.source_of(section)
-    return ImageArrays(images[index], labels, transform(mean, std))
+    return ImageArrays(images[index], labels, change, workers)
 
 
 def projection(outcome: Outcome, images: int, tested: int) -> Timing:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.cells import PlainCell, projection
 from benchmarks.figures import Figure, Result, Timing, at_least, mean, ratio
+from benchmarks.plain_lightning import WORKERS
 from benchmarks.setting import Setting, stopwatch
 from transfer_lab.config import load_experiment
 from transfer_lab.evidence.intervals import t_interval
@@ -62,10 +63,11 @@ def default_grid(setting: Setting) -> Result:
     chosen = sample(kinds, setting.cells)
     two, store = run_grid(path, 2, setting)
     half = len(chosen) // 2
-    trained = _plain(chosen[:half], store, setting)
+    workers = _workers(chosen, store, setting)
+    trained = _plain(chosen[:half], store, workers, setting)
     one, _ = run_grid(path, 1, setting)
-    trained |= _plain(chosen[half:], store, setting)
-    sources = _sources(cells, store, setting)
+    trained |= _plain(chosen[half:], store, workers, setting)
+    sources = _sources(cells, store, workers, setting)
     baseline = projected_grid(kinds, trained, sources)
     gap = t_interval([100 * (t.ours - t.plain) for t in trained.values()])
     count = f"{len(cells)} cells" if not setting.quick else "quick"
@@ -80,7 +82,8 @@ def default_grid(setting: Setting) -> Result:
             accuracy_ours=mean([t.ours for t in trained.values()]),
             target=at_least(5),
             note=f"ours: two workers, imports and report included; accuracies over the {gap.n} "
-            f"cells that both trained, ours {gap.mean:+.2f} ± {gap.half or 0:.2f} points",
+            f"cells that both trained, ours {gap.mean:+.2f} ± {gap.half or 0:.2f} points; plain: "
+            f"{_told(workers)}",
         ),
         Figure(
             cell=f"the default grid ({count}), cold, --jobs 2",
@@ -152,11 +155,28 @@ def run_grid(path: Path, jobs: int, setting: Setting) -> tuple[Timing, RecordSto
     return Timing((seconds,)), RecordStore(runs)
 
 
-def _plain(cells: Sequence[Cell], store: RecordStore, setting: Setting) -> dict[str, Trained]:
+def _workers(cells: Iterable[Cell], store: RecordStore, setting: Setting) -> dict[str, int]:
+    """By size, the number of loader workers with which the plain script is faster."""
+    found = {}
+    for size, cell in {cell.size: cell for cell in cells}.items():
+        seconds = {n: PlainCell.of(cell.run, store, n).run().seconds for n in (0, WORKERS)}
+        found[size] = min(seconds, key=seconds.__getitem__)
+    setting.say(f"plain: {_told(found)}")
+    return found
+
+
+def _told(workers: Mapping[str, int]) -> str:
+    told = ", ".join(f"{count} for {size} cells" for size, count in workers.items())
+    return f"the faster of 0 and {WORKERS} loader workers, {told}"
+
+
+def _plain(
+    cells: Sequence[Cell], store: RecordStore, workers: Mapping[str, int], setting: Setting
+) -> dict[str, Trained]:
     """The plain script on these cells, from the source runs that the lab has trained."""
     trained = {}
     for cell in cells:
-        outcome = PlainCell.of(cell.run, store).run()
+        outcome = PlainCell.of(cell.run, store, workers[cell.size]).run()
         ours = store.get(cell.run.id).test_accuracy
         trained[cell.run.id] = Trained(outcome.seconds, outcome.accuracy, ours)
     total = sum(t.seconds for t in trained.values())
@@ -164,11 +184,14 @@ def _plain(cells: Sequence[Cell], store: RecordStore, setting: Setting) -> dict[
     return trained
 
 
-def _sources(cells: Iterable[Cell], store: RecordStore, setting: Setting) -> float:
+def _sources(
+    cells: Iterable[Cell], store: RecordStore, workers: Mapping[str, int], setting: Setting
+) -> float:
     """Seconds of making the images once and of all source runs, from an epoch of each."""
     runs = runs_of(cells).values()
     parents = {run.parent.id: run.parent for run in runs if run.parent}
-    total = sum(_source(run, store) for run in parents.values())
+    count = workers.get("large", 0)  # source domains are large
+    total = sum(_source(run, store, count) for run in parents.values())
     fresh = setting.folder("rendered")
     domains = {run.domain.model_dump_json(): run for run in runs}
     for run in domains.values():
@@ -177,9 +200,9 @@ def _sources(cells: Iterable[Cell], store: RecordStore, setting: Setting) -> flo
     return total
 
 
-def _source(run: Run, store: RecordStore) -> float:
+def _source(run: Run, store: RecordStore, workers: int) -> float:
     fit = run.fit.model_copy(update={"epochs": 1, "min_steps": 0})
-    cell = PlainCell.of(run.model_copy(update={"fit": fit}), store)
+    cell = PlainCell.of(run.model_copy(update={"fit": fit}), store, workers)
     images = run.fit.epochs * len(cell.data.train)
     tested = len(cell.data.test) + run.fit.epochs * len(cell.data.val)
     return projection(cell.run(), images, tested).median

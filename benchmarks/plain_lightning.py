@@ -2,7 +2,7 @@
 
 A dataset with per-image transforms, DataLoaders, fp32, a module whose frozen layers run live at
 every epoch, AdamW under a warm-up and a cosine, `Trainer(max_epochs)`. Worker processes decode
-image files; arrays in memory are read in the main process, which is faster there. Logger,
+image files; for small images in memory it is tried whether they pay. Logger,
 checkpoints, sanity checks and progress bar are off, which flatters this script.
 """
 
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-FILE_WORKERS = 2
+WORKERS = 2
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -33,7 +33,7 @@ class ImageFiles(Dataset):
 
     def __init__(self, paths: Sequence[Path], labels: np.ndarray, transform: v2.Transform):
         self.paths, self.labels, self.transform = paths, labels, transform
-        self.workers = FILE_WORKERS
+        self.workers = WORKERS
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -46,9 +46,11 @@ class ImageFiles(Dataset):
 class ImageArrays(Dataset):
     """Images (n, 3, s, s) in memory, transformed one by one."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: v2.Transform):
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, transform: v2.Transform, workers: int = 0
+    ):
         self.images, self.labels, self.transform = images, labels, transform
-        self.workers = 0
+        self.workers = workers
 
     def __len__(self) -> int:
         return len(self.images)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,14 +29,20 @@ from transfer_lab.spec import Run
 PLANNED, REPORTED = 100_000, 10_000
 """Cells that are planned, and records that are reported on."""
 _EPOCHS = 10
+_ROOM = 2**31
 _CURVE = ("phase", "epoch", "steps", "train_loss", "train_accuracy")
 _CURVE += ("val_loss", "val_accuracy", "fit_seconds")
 
 
 def scale(setting: Setting) -> Result:
     """`plan` and `status` with nothing to do, then `report`, each at N and at a quarter of it."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=_in_memory()) as folder:
+        return _scale(setting, RecordStore(Path(folder) / "runs"))
+
+
+def _scale(setting: Setting, store: RecordStore) -> Result:
     planned, reported = (480, 320) if setting.quick else (PLANNED, REPORTED)
-    store, figures = RecordStore(setting.folder("store") / "runs"), []
+    figures: list[Figure] = []
     per_seed, records_per_seed = _per_seed()
     seeds = -(-planned // per_seed)
     with_curves = -(-reported // records_per_seed)
@@ -48,6 +56,13 @@ def scale(setting: Setting) -> Result:
     ):
         figures += _figures(name, count, what, store, setting)
     return Result(tuple(figures))
+
+
+def _in_memory() -> Path | None:
+    """Where files live in memory, if there is room: what is measured is the commands and not a
+    disk, and deleting so many files may take minutes on one."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() and shutil.disk_usage(place).free > _ROOM else None
 
 
 def write_records(runs: Iterable[Run], store: RecordStore, with_curves: frozenset[str]) -> int:

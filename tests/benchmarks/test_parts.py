@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import gpu
+from benchmarks import gpu, grid
 from benchmarks.figures import Figure, Result
 from benchmarks.grid import GRID, Trained, by_kind, projected_grid, sample
 from benchmarks.loop import by_hand
@@ -65,6 +65,26 @@ def test_a_projected_grid_takes_every_run_at_the_mean_of_its_kind():
     assert f"{len(kinds)} of {count} distinct runs" in timing.projected
     whole = {cell.run.id: Trained(2.0, 0.5, 0.5) for cells in kinds.values() for cell in cells}
     assert projected_grid(kinds, whole, sources=10.0).projected == "an epoch of each source run"
+
+
+def test_the_plain_side_gets_the_faster_of_both_ways_to_load(monkeypatch, setting):
+    """In turns of the clock, and not of this machine: small cells want workers, large ones none."""
+
+    class Cell:
+        def __init__(self, seconds):
+            self.seconds = seconds
+
+        @classmethod
+        def of(cls, run, store, workers):
+            wanted = grid.WORKERS if run.per_class == 2 else 0
+            return cls(1.0 if workers == wanted else 2.0)
+
+        def run(self):
+            return self
+
+    monkeypatch.setattr(grid, "PlainCell", Cell)
+    found = grid._workers(plan(experiment()), RecordStore(setting.scratch), setting)
+    assert found == {"small": grid.WORKERS, "large": 0}
 
 
 def test_invented_records_leave_nothing_to_do(tmp_path):

@@ -17,7 +17,7 @@ def callable_as_in_library(name: str) -> None:
 
 class _Called(ModuleType):
     def __call__(self, *arguments: object, **options: object) -> object:
-        """See the function of this name in `transfer_lab.library`."""
+        """See the function of this name in the module `library`."""
         from transfer_lab import library
 
         return getattr(library, self.__name__.rpartition(".")[2])(*arguments, **options)

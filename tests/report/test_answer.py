@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from transfer_lab.report.answer import answer, head
-from transfer_lab.report.blocks import Bullets
+from transfer_lab.report.blocks import Answers
 from transfer_lab.report.standing import standing
 from transfer_lab.report.study import Study
 from transfer_lab.report.tuning import UNTUNED
@@ -107,15 +107,15 @@ def test_an_unfinished_rival_makes_the_answer_provisional():
 
 def test_every_scenario_gets_one_plain_sentence():
     section = answer(study({"linear_probe": [0.30, 0.34, 0.32], "lp_ft": [0.1, 0.1, 0.1]}))
-    (bullets,) = (block for block in section.blocks if isinstance(block, Bullets))
-    assert bullets.items == (
+    (answers,) = (block for block in section.blocks if isinstance(block, Answers))
+    assert [item.text for item in answers.items] == [
         "With 5 images per class (185 in all) of a similar domain (latin → cyrillic): "
         "linear_probe on cnn; "
         "expect 26.7 to 37.3 % on average (single trainings gave 30.0 to 34.0); "
         "2.90 s here after 45.0 s of pretraining, once; "
         "runner-up lp_ft on cnn, 22.0 ± 5.5 points behind (separated); "
-        "nothing within 1 point of it is cheaper. The rule: linear_probe, the best.",
-    )
+        "nothing within 1 point of it is cheaper. The rule: linear_probe, the best."
+    ]
 
 
 def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
@@ -131,7 +131,7 @@ def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
             lambda c, b=backbone, r=regime: (c.backbone, c.regime) == (b, r), test_accuracy=value
         )
     section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
-    (sentence,) = section.blocks[0].items
+    (sentence,) = (item.text for item in section.blocks[0].items)
     assert ": lp_ft on mlp(width=64); expect 42.9 to 47.1 % " in sentence
     assert "; runner-up linear_probe on mlp(width=64), 5.0 ± 2.9 points behind " in sentence
     assert sentence.endswith(" The rule: linear_probe, 5.0 ± 2.9 points behind.")

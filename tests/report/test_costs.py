@@ -77,7 +77,7 @@ def decisions(small: dict[str, float], large: dict[str, float], **more: object) 
                 test_accuracy=score,
                 **more,
             )
-    return answer(grid.study()).blocks[0].items
+    return tuple(item.text for item in answer(grid.study()).blocks[0].items)
 
 
 def test_a_leader_that_changes_with_more_images_is_announced():
@@ -108,7 +108,7 @@ def test_the_same_leader_or_one_shown_to_be_equal_is_no_change(larger):
 def test_times_of_several_machines_are_not_told():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish()
     grid.finish(lambda cell: cell.seed == 1, host="another")
-    (line,) = answer(grid.study()).blocks[0].items
+    (line,) = (item.text for item in answer(grid.study()).blocks[0].items)
     assert "times of several machines, not compared" in line
     assert " s here" not in line
     assert "cheapest" not in line

@@ -21,8 +21,8 @@ BACKBONES = {
 RULE = {
     "small_similar": "linear_probe",
     "small_dissimilar": "partial_finetune",
-    "large_dissimilar": "from_scratch",
     "large_similar": "full_finetune",
+    "large_dissimilar": "from_scratch",
 }
 NUMBER = re.compile(r"(\d+\.?\d*)(?: ± (\d+\.?\d*))? \((?:n=)?(\d+)(?: of (\d+))?\)")
 
@@ -329,7 +329,7 @@ def test_the_decision_lines_follow_from_the_records(out, records):
         means = arms["test_accuracy"].mean().sort_values(ascending=False)
         (backbone, regime), (second, runner) = means.index[:2]
         own = cells_of(records, scenario, backbone, regime)
-        assert f": {regime} on {backbone}; expect" in line
+        assert f": **{regime} on {backbone}**; expect" in line
         low, high = map(float, re.search(r"expect ([\d.]+) to ([\d.]+) %", line).groups())
         half = 100 * halfwidth(*correctness(out, own))
         assert low == pytest.approx(100 * own["test_accuracy"].mean() - half, abs=0.051)

@@ -9,8 +9,8 @@ from statistics import median
 from transfer_lab.evidence.judging import MARGIN, Judgement
 from transfer_lab.evidence.power import detectable
 from transfer_lab.report.blocks import (
+    Answers,
     Block,
-    Bullets,
     Cell,
     Line,
     Paragraph,
@@ -97,9 +97,9 @@ def answer(study: Study) -> Section:
     blocks: list[Block] = [_by_backbone(study, told)]
     if _is_matrix(study):
         blocks = [_matrix(study, backbone, told) for backbone in study.backbones]
-    sentences = Bullets(tuple(decision(study, scenario) for scenario in study.scenarios), "lead")
+    answers = Answers(tuple(decision(study, scenario) for scenario in study.corners))
     texts = (Paragraph(LEGEND), *_power(study))
-    return Section("The answer", (sentences, *blocks, *texts, _picture(study)))
+    return Section("The answer", (answers, *blocks, *texts, _picture(study)))
 
 
 def _power(study: Study) -> tuple[Paragraph, ...]:

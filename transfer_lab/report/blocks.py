@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,11 +36,37 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list of sentences; where they are what the reader came for, they lead."""
+    """A list of sentences."""
 
     kind: ClassVar[str] = "bullets"
     items: tuple[str, ...]
-    look: Literal["plain", "lead"] = "plain"
+
+
+class Advice(NamedTuple):
+    """What to do: in which case, which choice, what to know about it, and how the rule does."""
+
+    case: str
+    choice: str
+    notes: tuple[str, ...]
+    rule: str
+
+    @property
+    def end(self) -> str:
+        """What follows the choice where all of it is one line."""
+        return "".join(f"; {note}" for note in self.notes) + f". {self.rule}"
+
+    @property
+    def text(self) -> str:
+        """All of it as one line."""
+        return f"{self.case}: {self.choice}{self.end}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the reader came for: an advice for each case."""
+
+    kind: ClassVar[str] = "answers"
+    items: tuple[Advice, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +116,7 @@ class Fold:
     blocks: tuple[Block, ...]
 
 
-Block = Paragraph | Bullets | Code | Table | Picture | Fold
+Block = Paragraph | Bullets | Answers | Code | Table | Picture | Fold
 
 
 @dataclass(frozen=True)

@@ -5,29 +5,29 @@ from __future__ import annotations
 import math
 
 from transfer_lab.evidence.judging import MARGIN
+from transfer_lab.report.blocks import Advice
 from transfer_lab.report.costs import Arm, arms
 from transfer_lab.report.standing import EQUAL, SEPARATED, prescribed, standing, told_apart
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import amount, gap
 
 
-def decision(study: Study, scenario: str) -> str:
+def decision(study: Study, scenario: str) -> Advice:
     """The best of all regimes and backbones, and how the rule's regime does on that backbone."""
     found, where = arms(study, scenario), situation(study, scenario)
     if not found:
         rule = prescribed(study, scenario)
-        return f"{where}: nothing measured yet. The rule says {rule}."
+        return Advice(where, "nothing measured yet", (), f"The rule says {rule}.")
     best = found[0]
     place = standing(study, scenario, best.place.backbone)
-    parts = [
-        f"{where}: {best.name}",
+    notes = (
         _expect(study, best),
         _time(study, best),
         _runner_up(study, found),
         _cheapest(study, found),
         _change(study, scenario, best),
-    ]
-    return f"{'; '.join(filter(None, parts))}. The rule: {place.rule}."
+    )
+    return Advice(where, best.name, tuple(filter(None, notes)), f"The rule: {place.rule}.")
 
 
 def situation(study: Study, scenario: str) -> str:

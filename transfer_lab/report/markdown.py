@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from transfer_lab.report.blocks import (
+    Answers,
     Block,
     Bullets,
     Cell,
@@ -42,6 +43,11 @@ def _block(block: Block) -> str:
             return f"> **{escape(text)}**" if warning else escape(text)
         case Bullets(items):
             return "\n".join(f"- {escape(item)}" for item in items)
+        case Answers(items):
+            return "\n".join(
+                f"- {escape(item.case)}: **{escape(item.choice)}**{escape(item.end)}"
+                for item in items
+            )
         case Code(text):
             return _fenced(text)
         case Table():

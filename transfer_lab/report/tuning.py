@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UNTUNED = (
     "Untuned: rates set by hand. A regime may stand behind another because its rates suit it less; "
-    "`tune` in the experiment gives every regime the same number of trials."
+    "the key tune of the experiment file gives every regime the same number of trials."
 )
 LEGEND = (
     "Validation accuracy of the best, the median and the worst trial, each as a mean over seeds; "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.report.charts import HOVER_TEXT, SYMBOLS, Chart, Key, Panel, plain, rounded
 from transfer_lab.report.standing import prescribed
 from transfer_lab.report.study import Place, Study
-from transfer_lab.report.style import marker, panel_title, panels, pens
+from transfer_lab.report.style import legend_above, marker, panel_title, panels, pens
 from transfer_lab.report.wording import count, percent
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 def draw(study: Study) -> Figure:
     """Panels are scenarios, rows are regimes, markers are backbones."""
     height = 0.7 + 0.105 * len(study.regimes) * (1 + len(study.backbones))
-    several = len(study.backbones) > 1
-    figure, axes = panels(study, height, 0.4 if several else 0.2, sharex=True, sharey=True)
+    figure, axes = panels(study, height, 0.2, sharex=True, sharey=True)
     for panel, scenario in zip(axes, study.corners, strict=True):
         _panel(panel, study, scenario)
     first = axes[0]
@@ -27,7 +26,7 @@ def draw(study: Study) -> Figure:
     first.set_ylim(len(study.regimes) - 0.5, -0.5)
     first.set_xlim(0, min(100.0, max(1.0, first.get_xlim()[1])))
     figure.supxlabel("test accuracy (%)", fontsize=9)
-    if several:
+    if len(study.backbones) > 1:
         _legend(figure, study)
     return figure
 
@@ -61,7 +60,7 @@ def _legend(figure: Figure, study: Study) -> None:
         Line2D([], [], linestyle="", marker=marker(study, name), color="#374151", label=name)
         for name in study.backbones
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    legend_above(figure, handles, most=3)
 
 
 def chart(study: Study) -> Chart:

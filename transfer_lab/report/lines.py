@@ -9,7 +9,7 @@ import numpy as np
 
 from transfer_lab.report.charts import DASHES, Chart, Key, Panel, line_of, plain, rounded
 from transfer_lab.report.study import Place, Study
-from transfer_lab.report.style import Pen, panel_title, panels, pens
+from transfer_lab.report.style import Pen, legend_above, panel_title, panels, pens
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def _scale(column: str) -> tuple[float, str]:
 def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) -> Figure:
     """Panels are scenarios; the horizontal axis is the share of the common budget, in epochs."""
     scale, label = _scale(column)
-    figure, axes = panels(study, 2.1, 0.55, sharey=True)
+    figure, axes = panels(study, 2.1, 0.25, sharey=True)
     drawn = {}
     for panel, scenario in zip(axes, study.corners, strict=True):
         for regime, pen in pens(study).items():
@@ -66,9 +66,8 @@ def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) ->
     axes[0].set_ylim(bottom=0)
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel(label, fontsize=9)
-    figure.legend(
-        handles=list(drawn.values()), loc="outside upper center", ncols=min(4, len(drawn))
-    )
+    if drawn:
+        legend_above(figure, list(drawn.values()))
     return figure
 
 

@@ -20,7 +20,7 @@ from transfer_lab.report.charts import (
 )
 from transfer_lab.report.costs import cold
 from transfer_lab.report.study import Place, Study, interval
-from transfer_lab.report.style import Pen, marker, panel_title, panels, pens
+from transfer_lab.report.style import Pen, legend_above, marker, panel_title, panels, pens
 from transfer_lab.report.wording import count, percent, seconds
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ def draw(study: Study, found: Mapping[Place, Arm]) -> Figure:
     from matplotlib.ticker import NullLocator
 
     handles = _handles(study, found)
-    columns = 2 if max(len(handle.get_label()) for handle in handles) > 24 else 4
-    above = 0.5 + 0.19 * -(-len(handles) // columns)
-    figure, axes = panels(study, 2.2, above, sharex=True, sharey=True)
+    figure, axes = panels(study, 2.2, 0.3, sharex=True, sharey=True)
     for panel, scenario in zip(axes, study.corners, strict=True):
         _panel(panel, study, found, scenario)
     axes[0].set_xscale("log")
@@ -104,7 +102,7 @@ def draw(study: Study, found: Mapping[Place, Arm]) -> Figure:
     axes[0].set_ylim(0, _top(found))
     figure.supxlabel(AXIS, fontsize=9)
     figure.supylabel("test accuracy (%)", fontsize=9)
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    legend_above(figure, handles)
     return figure
 
 

@@ -66,7 +66,7 @@ def panels(study: Study) -> list[Panel]:
         if n is not None:
             groups[place.source, place.target, place.similarity].setdefault(n, name)
     return [
-        Panel(study.source(next(iter(sizes.values()))), target, similarity, backbone, sizes)
+        Panel(study.source(sizes[min(sizes)], backbone), target, similarity, backbone, sizes)
         for (_, target, similarity), sizes in groups.items()
         for backbone in study.backbones
         if len(sizes) >= FEWEST and _measured(study, backbone, sizes)

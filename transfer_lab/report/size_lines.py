@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.report.size_curves import Panel
 from transfer_lab.report.study import Study
-from transfer_lab.report.style import WIDTH, pens
+from transfer_lab.report.style import WIDTH, legend_above, pens, wrapped_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,21 +23,18 @@ def draw(study: Study, panels: Sequence[Panel]) -> Figure:
 
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(WIDTH, 2.6 * rows + 0.6))
+    figure = Figure(figsize=(WIDTH, 2.6 * rows + 0.3))
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for unused in axes[len(panels) :]:
         unused.remove()
     drawn: dict[str, object] = {}
     for ax, panel in zip(axes, panels, strict=False):
         drawn |= _panel(ax, study, panel)
+        ax.set_title(wrapped_title(panel.title, columns))
     axes[0].set_ylim(bottom=0)
     figure.supxlabel("labelled images per class", fontsize=9)
     figure.supylabel("test accuracy (%)", fontsize=9)
-    figure.legend(
-        handles=[drawn[r] for r in study.regimes if r in drawn],
-        loc="outside upper center",
-        ncols=min(4, len(drawn)),
-    )
+    legend_above(figure, [drawn[r] for r in study.regimes if r in drawn])
     return figure
 
 
@@ -59,5 +56,4 @@ def _panel(ax: Axes, study: Study, panel: Panel) -> dict[str, object]:
     ax.set_xscale("log")
     ax.set_xticks(sizes, [f"{n:g}" for n in sizes])
     ax.minorticks_off()
-    ax.set_title(panel.title)
     return drawn

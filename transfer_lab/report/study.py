@@ -160,9 +160,11 @@ class Study:
             if fits(experiment, name, regime)
         )
 
-    def source(self, scenario: str) -> str:
-        """Where what is transferred in a scenario comes from: a domain, weights, or both."""
+    def source(self, scenario: str, backbone: str | None = None) -> str:
+        """Where what is transferred in a scenario comes from, on one backbone or on any: a domain,
+        weights, or both."""
         rows = self.frame[(self.frame["scenario"] == scenario) & self.frame["init_id"].notna()]
+        rows = rows if backbone is None else rows[rows["backbone"] == backbone]
         return ", ".join(dict.fromkeys(rows["source"].dropna())) or "no source"
 
     @cached_property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.report.study import Study
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -42,7 +44,9 @@ LOOK = {
     "text.parse_math": False,
 }
 
-WIDTH, DPI, COLOURS = 6.6, 150, 128
+WIDTH, DPI, COLOURS = 6.6, 150, 256
+_BESIDE, _KEY, _LINE = 0.45, 0.5, 0.17
+"""Inches: beside a title, of a key in a legend, and of the height of a line of it."""
 
 
 class Pen(NamedTuple):
@@ -73,6 +77,42 @@ def panel_title(study: Study, scenario: str) -> str:
     return f"{scenario} ({study.experiment.scenarios[scenario].per_class} per class)"
 
 
+def wrapped_title(text: str, columns: int) -> str:
+    """The title of one of so many panels side by side, in as many lines as it takes."""
+    return _wrapped(text, WIDTH / columns - _BESIDE, LOOK["axes.titlesize"], "bold")
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist], most: int = 4) -> None:
+    """A legend in as many columns, `most` at most, as leave each label whole, or in two with
+    labels of several lines; the figure becomes as much higher as it takes."""
+    labels = [handle.get_label() for handle in handles]
+    longest, size = max(labels, key=len), LOOK["legend.fontsize"]
+    whole = int(WIDTH / (_KEY + _inches(longest, size)))
+    columns = min(max(2, whole), most, len(handles))
+    labels = [_wrapped(label, WIDTH / columns - _KEY, size) for label in labels]
+    rows = -(-len(handles) // columns)
+    stacks = (labels[start : start + rows] for start in range(0, len(labels), rows))
+    lines = max(sum(1 + label.count("\n") for label in stack) for stack in stacks)
+    figure.set_figheight(figure.get_figheight() + 0.1 + _LINE * lines)
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> str:
+    """The text in lines of this width, or nearly: letters are taken to be of average width."""
+    whole = _inches(text, size, weight)
+    if whole <= inches:
+        return text
+    return textwrap.fill(text, max(8, int(0.94 * len(text) * inches / whole)))
+
+
+def _inches(text: str, size: float, weight: str = "normal") -> float:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(weight=weight), usetex=False)
+    return path.get_extents().width / 72 if len(path.vertices) else 0.0
+
+
 def panels(
     study: Study, row_height: float, extra: float, **options: object
 ) -> tuple[Figure, list[Axes]]:
@@ -87,7 +127,7 @@ def panels(
     for panel in grid[count:]:
         panel.remove()
     for panel, scenario in zip(grid, study.corners, strict=False):
-        panel.set_title(panel_title(study, scenario))
+        panel.set_title(wrapped_title(panel_title(study, scenario), columns))
     return figure, list(grid[:count])
 
 
@@ -105,7 +145,9 @@ def png(draw: Callable[[], Figure]) -> bytes:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    # A palette makes the file a third as large, and these figures have few colours.
+    # A palette makes the file a third as large, and these figures have few colours. The octree
+    # keeps those of small dots, which the median cut gives to larger neighbours.
     small = io.BytesIO()
-    image.quantize(COLOURS).save(small, format="png", optimize=True)
+    few = image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
+    few.save(small, format="png", optimize=True)
     return small.getvalue()

@@ -108,14 +108,14 @@ class Study:
 
     @cached_property
     def corners(self) -> tuple[str, ...]:
-        """Scenario names as in the 2 x 2 matrix: small before large, similar before dissimilar;
-        of one corner those with fewer images first."""
+        """Scenario names as in the 2 x 2 matrix: small before large, those with fewer images
+        first, and of equally many similar before dissimilar."""
         places = self.experiment.scenarios
         order = {
             name: (
                 SIZES.index(p.size),
-                p.similarity == "dissimilar",
                 math.inf if p.per_class == "all" else p.per_class,
+                p.similarity == "dissimilar",
             )
             for name, p in places.items()
         }

@@ -19,6 +19,9 @@ Int = Annotated[int, Field(strict=True)]
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """YAML says what is a number; `true` and `"3"` are none."""
 
+MAIN = "fit"
+"""What the budget is called that an experiment's others are further to."""
+
 
 class Augment(Spec):
     """Random changes of training images, anew for every image at every epoch; evaluation never
@@ -84,3 +87,8 @@ class Fit(Spec):
             f"until the validation loss has not fallen for {self.patience} validations in a row, "
             f"at most {told}"
         )
+
+
+def under(budget: object) -> str:
+    """What stands behind the name of a cell: ', budget longer', and nothing for the main one."""
+    return f", budget {budget}" if isinstance(budget, str) else ""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from transfer_lab.budget import Augment
-from transfer_lab.further_budgets import MAIN, budget_problems, budgets_of, expand_budgets
+from transfer_lab.budget import MAIN, Augment
+from transfer_lab.further_budgets import budget_problems, budgets_of, expand_budgets
 from transfer_lab.pinning import pin_contents
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from transfer_lab.budget import Fit
+from transfer_lab.budget import MAIN, Fit
 from transfer_lab.plan import trials_of
 from transfer_lab.regimes import REGIMES
 from transfer_lab.size_sweeps import Expansion, Problem
 from transfer_lab.spec import Experiment
 from transfer_lab.yaml_source import KeyPath
-
-MAIN = "fit"
-"""What the budget is called that the others are further to."""
 
 
 def expand_budgets(data: Mapping) -> Expansion:

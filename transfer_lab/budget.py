@@ -78,7 +78,7 @@ class Fit(Spec):
     @property
     def length(self) -> str:
         """How long it lets a run learn, in words."""
-        told = f"{self.epochs} epochs"
+        told = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
         if self.min_steps:
             told += f", or as many more as {self.min_steps} steps take"
         if self.patience is None:

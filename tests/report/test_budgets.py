@@ -113,7 +113,22 @@ def test_what_was_spent_can_be_recomputed(tables, rows):
 
 def test_regimes_whose_runs_hit_the_cap_are_named(out):
     text = (out / "report.md").read_text().replace("\\", "")
-    assert "reached the cap of converged before they had converged: lp_ft (4 of 12 runs)." in text
+    assert "Reached the cap of converged before they had converged: lp_ft (4 of 12 runs)." in text
+    assert "the model of the first validation" not in text
+
+
+def test_runs_that_kept_what_they_began_with_are_named():
+    """Where validation images are few, their loss may rise from the start."""
+    made = grid(seeds=2, corners=CORNERS[:1])
+    made.finish(lambda cell: cell.budget != "converged")
+    made.finish(lambda cell: cell.budget == "converged", stopped="converged")
+    (cell,) = (
+        c for c in made.cells if (c.budget, c.regime, c.seed) == ("converged", "from_scratch", 1)
+    )
+    made.curves[cell.run.id]["val_loss"] = [3.0 + 0.1 * n for n in range(20)]
+    text = made.markdown().replace("\\", "")
+    assert "Kept under converged the model of the first validation" in text
+    assert "was never lower again: from_scratch (1 of 2 runs)." in text
 
 
 def test_what_rules_cost_under_each_budget_can_be_recomputed(tables, rows):

@@ -27,6 +27,8 @@ from transfer_lab.report.wording import amount, share, whole
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.curves import Curve
+
 TITLE = "Budgets"
 LEGEND = (
     "Exploratory. Each budget is looked at as the main one is: winners have the highest mean test "
@@ -76,7 +78,7 @@ def _budget(name: str, study: Study) -> tuple[Cell, ...]:
         cell(_range(runs["epochs"])),
         cell(amount(runs["fit_seconds"].sum())),
         cell(f"{len(capped(study))} of {len(arms)}" if arms else "–"),
-        cell(_at_cap(runs)),
+        cell(_at_cap(_patient(study))),
     )
 
 
@@ -94,17 +96,22 @@ def _range(values: pd.Series) -> str:
 
 
 def _at_cap(runs: pd.DataFrame) -> str:
-    if "stopped" not in runs or (known := runs["stopped"].dropna()).empty:
-        return "–"
-    return f"{(known == 'cap').sum()} of {len(known)}"
+    return f"{(runs['stopped'] == 'cap').sum()} of {len(runs)}" if len(runs) else "–"
 
 
 def _caveats(study: Study, studies: Budgets) -> Iterator[Block]:
     """What makes budgets less comparable than the tables look."""
     for name, one in studies.items():
-        if arms := tuple(_capped_arms(one)):
-            told = f"Regimes of which runs reached the cap of {name} before they had converged:"
-            yield Paragraph(f"{told} {'; '.join(arms)}.")
+        runs = _patient(one)
+        if told := _by_regime(runs, runs["stopped"] == "cap"):
+            yield Paragraph(f"Reached the cap of {name} before they had converged: {told}.")
+        first = runs["run_id"].map(lambda run_id, own=one: _lowest_at_first(own.curves.get(run_id)))
+        if told := _by_regime(runs, first):
+            yield Paragraph(
+                f"Kept under {name} the model of the first validation of the last phase, since "
+                f"the loss was never lower again: {told}. On few images this loss often rises "
+                "while the accuracy does, too, so that a fixed number of epochs may end better."
+            )
     done = study.cells[study.cells["status"] == "done"]
     mixed = [name for name in CONDITIONS if done[name].nunique() > 1]
     if mixed:
@@ -117,13 +124,28 @@ def _caveats(study: Study, studies: Budgets) -> Iterator[Block]:
         )
 
 
-def _capped_arms(study: Study) -> Iterator[str]:
+def _patient(study: Study) -> pd.DataFrame:
+    """The finished runs that waited for convergence."""
     runs = _learnt(study)
-    if "stopped" not in runs:
-        return
-    for regime, rows in runs.dropna(subset=["stopped"]).groupby("regime", sort=False):
-        if (rows["stopped"] == "cap").any():
-            yield f"{regime} ({_at_cap(rows)} runs)"
+    return (
+        runs.dropna(subset=["stopped"]) if "stopped" in runs else runs.iloc[:0].assign(stopped="")
+    )
+
+
+def _by_regime(runs: pd.DataFrame, hits: pd.Series) -> str:
+    """'lp_ft (4 of 12 runs); ...': the regimes with hits."""
+    counts = hits.astype(bool).groupby(runs["regime"], sort=False).agg(["sum", "size"])
+    told = (f"{regime} ({n} of {of} runs)" for regime, n, of in counts.itertuples() if n)
+    return "; ".join(told)
+
+
+def _lowest_at_first(curve: Curve | None) -> bool:
+    """Whether the last phase's validation loss was lowest when it was first looked at."""
+    if curve is None:
+        return False
+    phases, losses = curve["phase"].tolist(), curve["val_loss"].tolist()
+    own = [v for phase, v in zip(phases, losses, strict=True) if phase == phases[-1] and v == v]
+    return len(own) > 1 and own[0] == min(own)
 
 
 def _without_predictions(studies: Budgets) -> int:

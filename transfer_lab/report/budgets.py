@@ -169,15 +169,14 @@ def _rules(studies: Budgets) -> list[Block]:
     for rule in RULES:
         for name, study in served.items():
             judged = [found.verdict for (r, _), found in told[name].items() if r == rule]
-            row = _followed(study, rule, places[name])
-            rows.append(
-                (cell(rule), cell(name), *row, cell(share(least[name].get(rule))), _counts(judged))
-            )
+            costs = _followed(study, rule, places[name])
+            chance = cell(share(least[name].get(rule)))
+            rows.append((cell(rule), cell(name), _counts(judged), *costs, chance))
     head = (
-        *("rule", "budget", "points behind the best", "worst (points)"),
-        *(f"against {REFERENCE} (points)", "places served", "P(least)", "verdicts"),
+        *("rule", "budget", "verdicts", "points behind the best", "worst (points)"),
+        *(f"against {REFERENCE} (points)", "places served", "P(least)"),
     )
-    table = Table("Following each rule under every budget", head, tuple(rows), texts=2)
+    table = Table("Following each rule under every budget", head, tuple(rows), texts=3)
     return [table, *_differing(told), Fold("Verdicts by budget", (_verdicts(told),))]
 
 

@@ -23,29 +23,30 @@ def winners(studies: Budgets, backbone: str) -> Table:
         for name, under in studies.items()
     )
     head = (
-        *("scenario", "budget", "best", "accuracy (%)", "fit (s)", "runner-up", "by validation"),
-        "rule_av",
+        *("scenario", "budget", "best", "runner-up", "by validation", "rule_av"),
+        *("accuracy (%)", "fit (s)"),
     )
     caption = f"Best trained regime by budget, {backbone}"
-    return Table(caption, head, rows, texts=3, about=(("backbone", backbone),))
+    return Table(caption, head, rows, texts=6, about=(("backbone", backbone),))
 
 
 def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
     found = standing(study, *spot)
     start = (cell(spot.scenario), cell(name))
     if found.best is None:
-        gaps = (cell("–") for _ in range(4))
-        return (*start, cell("–", "(no trained regime measured)"), *gaps, cell(found.rule))
+        dash = cell("–")
+        none = cell("–", "(no trained regime measured)")
+        return (*start, none, dash, dash, cell(found.rule), dash, dash)
     summary = study.summary(*spot, found.best)
     so_far = ", so far" if found.provisional else ""
     return (
         *start,
         cell(found.best, strong=True),
-        cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned) + so_far),
-        cell(seconds(summary.seconds) if summary.seconds else "–"),
         cell(found.contest.removeprefix("runner-up ")),
         cell(study.preferred(*spot, study.trained_on(spot.backbone))),
         cell(found.rule),
+        cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned) + so_far),
+        cell(seconds(summary.seconds) if summary.seconds else "–"),
     )
 
 

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "": {"library", "yaml_source"},
     "called": {"library"},
     "choices": set(),
-    "spec": {"choices"},
+    "budget": {"choices"},
+    "spec": {"budget", "choices"},
     "registry": set(),
     "seeding": set(),
     "host": set(),
@@ -37,11 +38,12 @@ MAY_IMPORT = {
     # what is built from it without torch
     "plan": {"spec", "regimes"},
     "size_sweeps": {"spec", "yaml_source"},
+    "further_budgets": {"budget", "plan", "regimes", "size_sweeps", "spec", "yaml_source"},
     "short_forms": {"registry", "size_sweeps", "spec", "yaml_source"} | REGISTRIES,
     "pinning": {"domains", "listing", "short_forms"},
     "config": {
         *("spec", "registry", "regimes", "plan", "yaml_source", "short_forms", "pinning"),
-        "size_sweeps",
+        *("size_sweeps", "further_budgets"),
     },
     "curves": set(),
     "records": {"called", "seal", "spec"},
@@ -92,11 +94,13 @@ MAY_IMPORT = {
         *("arithmetic", "backbones.base", "domains.base", "frozen_prefix", "rows", "spec"),
     },
     "stretches": set(),
+    "convergence": {"regimes.base", "timing"},
     "together": {"regimes.base", "regimes.recipes", "stretches", "timing"},
     "timing": {"regimes.base", "stretches"},
     "fitting": {
         "activations",
         "arithmetic",
+        "convergence",
         "counting",
         "dead_units",
         "domains.base",
@@ -182,7 +186,7 @@ MAY_IMPORT = {
 
 for allowed in MAY_IMPORT.values():
     if "spec" in allowed:
-        allowed.add("choices")  # one vocabulary in two files
+        allowed |= {"budget", "choices"}  # one vocabulary in three files
 
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 STARTS_WITHOUT_TORCH = {

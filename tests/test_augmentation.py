@@ -7,6 +7,7 @@ import torch
 
 from tests.toys import Blocks, Leaky
 from transfer_lab.activations import PrefixDomain
+from transfer_lab.budget import Augment, Fit
 from transfer_lab.config import load_experiment
 from transfer_lab.domains.augmentation import Augmentation
 from transfer_lab.fitting import fit_and_test
@@ -15,7 +16,6 @@ from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.report.protocol import _budget
 from transfer_lab.rows import RowStore
-from transfer_lab.spec import Augment, Fit
 from transfer_lab.yaml_source import ConfigError
 
 BOTH = Augment(flip=True, shift=0.2)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.photos import photos
 from transfer_lab.config import load_experiment
-from transfer_lab.plan import fits, plan, runs_of
+from transfer_lab.plan import fits, learns, plan, runs_of
 from transfer_lab.preflight import preflight
 from transfer_lab.spec import Experiment
 
@@ -46,8 +46,13 @@ def test_it_loads_and_its_name_is_that_of_its_file(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_plans_every_place_of_its_matrix(path):
     asked = loaded(path)
-    cells = plan(asked)
+    every = plan(asked)
+    cells = [cell for cell in every if cell.budget is None]
     places = {(c.scenario, c.backbone, c.regime, c.seed) for c in cells}
+    for budget in asked.budgets:
+        own = {(c.scenario, c.backbone, c.regime, c.seed) for c in every if c.budget == budget}
+        assert own <= places
+        assert {regime for *_, regime, _ in own} == {r for r in asked.regimes if learns(asked, r)}
     pairs = [(b, r) for b in asked.backbones for r in asked.regimes if fits(asked, b, r)]
     count = len(pairs) * len(asked.scenarios) * len(asked.seeds)
     assert all(any(b == backbone for b, _ in pairs) for backbone in asked.backbones)

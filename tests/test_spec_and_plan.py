@@ -34,6 +34,7 @@ FIT_CHANGES = {
     "batch_size": 65,
     "val_fraction": 0.25,
     "augment": {"flip": True},
+    "patience": 4,
 }
 
 
@@ -256,7 +257,16 @@ def plainly(run):
 TRIED = [{"lr": 0.1}, {"lr": 0.2}]
 
 
-@pytest.mark.parametrize("changes", [{}, {"fit": {"augment": {"flip": True}}}, {"tune": TRIED}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fit": {"augment": {"flip": True}}},
+        {"fit": {"patience": 3}},
+        {"budgets": {"longer": {"epochs": 20}}},
+        {"tune": TRIED},
+    ],
+)
 def test_the_id_is_the_hash_of_the_whole_content(changes):
     """Whatever parts of it are written only once for many runs."""
     runs = runs_of(plan(experiment(**changes)))

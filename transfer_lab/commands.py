@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from transfer_lab import comparing, grid, host
 from transfer_lab import plan as planning
+from transfer_lab.budget import MAIN, under
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.machine import Workers
 from transfer_lab.records import RecordStore, frame
@@ -44,7 +45,8 @@ def plan(
             _say(table)
         for cell in cells:
             state = "to train" if cell.run.id in work.runs else "stored"
-            _say(f"{cell.run.id}  {state:8}  {cell.scenario:17} {cell.run.title}")
+            place = f"{cell.scenario:17} {cell.run.title}{under(cell.budget)}"
+            _say(f"{cell.run.id}  {state:8}  {place}")
     _say(_grid_text(file.experiment))
     _say(
         f"{len(cells)} cells, {work.total} distinct runs; {len(work.runs)} to train, "
@@ -118,8 +120,8 @@ def status(path: Path, overrides: list[str], runs: Path) -> None:
     failed = table[table["status"] == "failed"].drop_duplicates("run_id")
     for row in failed.itertuples():
         _say(
-            f"failed {row.run_id}: {row.scenario} {row.backbone} {row.regime} seed {row.seed}: "
-            f"{row.error}",
+            f"failed {row.run_id}: {row.scenario} {row.backbone} {row.regime} seed {row.seed}"
+            f"{under(row.budget)}: {row.error}",
         )
 
 
@@ -190,12 +192,22 @@ def _grid_text(experiment: Experiment) -> str:
         [
             tabulate(rows, headers=("scenario", "source", "target", "images per class")),
             *(f"x {name}: {', '.join(map(str, values))}" for name, values in axes.items()),
+            *_budgets_text(experiment),
         ]
     )
 
 
+def _budgets_text(experiment: Experiment) -> list[str]:
+    """The budgets under which the grid is planned, where there are several."""
+    if not experiment.budgets:
+        return []
+    named = {MAIN: experiment.fit} | experiment.budgets
+    return [f"x budgets: {', '.join(named)}", *(f"    {n}: {f.length}" for n, f in named.items())]
+
+
 def _status_text(table: pd.DataFrame) -> str:
-    done = table.assign(done=table["status"] == "done")
+    named = table["regime"] + table["budget"].map(under)
+    done = table.assign(done=table["status"] == "done", regime=named)
     counts = done.groupby(["regime", "scenario"], sort=False)["done"].agg(["sum", "size"])
     text = counts["sum"].astype(str) + "/" + counts["size"].astype(str)
     return tabulate(text.unstack(sort=False), headers="keys")

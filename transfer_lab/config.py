@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from transfer_lab.budget import MAIN, Augment
+from transfer_lab.further_budgets import budget_problems, budgets_of, expand_budgets
 from transfer_lab.pinning import pin_contents
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
@@ -16,7 +18,6 @@ from transfer_lab.registry import suggest
 from transfer_lab.short_forms import full_form
 from transfer_lab.size_sweeps import expand_sizes
 from transfer_lab.spec import (
-    Augment,
     Claim,
     Experiment,
     Fit,
@@ -77,16 +78,18 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
 
 def checked(source: Source) -> ExperimentFile:
     """The experiment that a source holds; raises ConfigError with every problem found."""
-    expanded = expand_sizes(source.data)
-    source.origins = expanded.origins
+    sized = expand_sizes(source.data)
+    expanded = expand_budgets(sized.data)
+    source.origins = sized.origins | expanded.origins
     data, problems = full_form(expanded.data)
-    problems += expanded.problems
+    problems += sized.problems + expanded.problems
     problems += pin_contents(data, source.path.parent)
     experiment = None
     try:
         experiment = Experiment.model_validate(data)
         problems += dict.fromkeys(_contradictions(experiment))
         problems += _unfair_trials(experiment)
+        problems += budget_problems(experiment)
         if not problems:
             problems += _unknown_arms(experiment)
     except ValidationError as error:
@@ -156,8 +159,9 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
             place = ("regimes", name, "tune") if regimes[name].tune else ("regimes", name)
             told = f"{count} trial{'s' if count > 1 else ''}, but {like} has {usual}"
             yield place, f"{told}: give every regime the same number"
-    if experiment.fit.val_fraction == 0:
-        yield ("fit", "val_fraction"), "is 0, but trials are chosen by validation images"
+    for place, fit in budgets_of(experiment).items():
+        if fit.val_fraction == 0:
+            yield (*place, "val_fraction"), "is 0, but trials are chosen by validation images"
     for name, place in experiment.scenarios.items():
         if place.per_class == 1:
             problem = "1 image per class leaves none for validation, by which trials are chosen"
@@ -222,6 +226,8 @@ def _explain(error: Mapping) -> tuple[KeyPath, str]:
 
 
 def _fields(path: KeyPath) -> list[str]:
+    if path[:1] == ("budgets",):  # each is written as `fit` is
+        path = (MAIN, *path[2:])
     model = _ENTRIES.get(path[:1], _MODELS.get(path, Experiment))
     return list(model.model_fields)
 

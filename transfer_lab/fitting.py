@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import lightning as L
 import torch
 
 from transfer_lab.activations import PrefixDomain
 from transfer_lab.arithmetic import Precision, device
+from transfer_lab.convergence import Convergence
 from transfer_lab.counting import parameter_count
 from transfer_lab.dead_units import dead_share
 from transfer_lab.domains.base import ImageDomain
@@ -20,10 +23,13 @@ from transfer_lab.regimes.base import Phase, TransferModule
 from transfer_lab.rows import RowStore
 from transfer_lab.spec import Fit
 from transfer_lab.stretches import Stretches, StretchStrategy
-from transfer_lab.timing import Curve, FitClock
+from transfer_lab.timing import Curve, FitClock, Row
 from transfer_lab.together import Curves, HeadsTogether
 
 _VALIDATIONS = 10
+_STEPS_BETWEEN = 10
+"""Of two validations where patience is counted in them, or an epoch if that has more: so neither
+the cap nor a handful of images decides how long patience lasts."""
 _LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -37,9 +43,27 @@ class Ledger:
     trainable_params: int = 0
     dead_units: float | None = None
     device: str = "cpu"
+    stopped: Literal["converged", "cap"] | None = None
+    """With patience: whether every phase ended by itself."""
 
     def __post_init__(self):
         self.curve = Curve(self.clock)
+        self._kept: Row | None = None
+
+    @property
+    def kept(self) -> Row:
+        """The epoch whose model is the result: the last one, unless patience kept another."""
+        return self.curve.last if self._kept is None else self._kept
+
+    def note(self, watch: Convergence) -> None:
+        """Which epoch of the phase that has just ended was kept, and why the phase ended."""
+        validated = [row for row in self.curve.rows if row["val_loss"] is not None]
+        phase = validated[len(validated) - watch.seen :]
+        self._kept = None if watch.best is None else phase[watch.best]
+        if not watch.reached:
+            self.stopped = "cap"
+        elif self.stopped is None:
+            self.stopped = "converged"
 
 
 def fit_and_test(
@@ -76,13 +100,17 @@ def fit_and_validate(
     precision: Precision = "fp32",
 ) -> PrefixDomain:
     """Spend the budget phase by phase without a look at the test set; gives the data as the last
-    phase saw them. What it took so far is in the ledger even if the fit raises."""
+    phase saw them. With patience each phase has its share of the epochs as its cap, and leaves the
+    model of its lowest validation loss to the next. What it took so far is in the ledger even if
+    the fit raises."""
     regime.observe(domain.section_labels("train"))
     data = PrefixDomain(domain, regime.backbone, 0)
+    if fit.patience and not len(domain.split.val):
+        raise ValueError("patience watches the loss on validation images, and there are none")
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, reuse_prefix, rows, precision)
-        _fit_phase(regime, data, share, ledger, precision)
+        _fit_phase(regime, data, share, ledger, precision, fit.patience)
     return data
 
 
@@ -150,14 +178,21 @@ def _fit_phase(
     epochs: int,
     ledger: Ledger,
     precision: Precision,
+    patience: int | None = None,
 ) -> None:
     ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
     data.setup("fit")
     batches = data.train_dataloader()
-    stretches = Stretches(batches, epochs, length=-(-epochs // _VALIDATIONS))
-    regime.steps, regime.automatic_optimization = epochs * len(batches), False
-    trainer = _trainer(stretches.count, ledger, precision)
+    watch = Convergence(patience) if patience else None
+    between = -(-_STEPS_BETWEEN // len(batches)) if watch else -(-epochs // _VALIDATIONS)
+    stretches = Stretches(batches, epochs, length=between)
+    regime.steps = math.inf if watch else epochs * len(batches)
+    regime.automatic_optimization = False
+    trainer = _trainer(stretches.count, ledger, precision, watch)
     trainer.fit(regime, stretches, data.val_dataloader())
+    if watch:
+        watch.restore(regime)
+        ledger.note(watch)
     ledger.feature_seconds += data.seconds
     data.seconds = 0.0
     ledger.device = str(trainer.strategy.root_device)
@@ -173,14 +208,16 @@ def _test(regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision:
     ledger.dead_units = dead_share(regime, torch.cat(regime.tested).to(regime.device))
 
 
-def _trainer(stretches: int, ledger: Ledger, precision: Precision) -> L.Trainer:
+def _trainer(
+    stretches: int, ledger: Ledger, precision: Precision, watch: Convergence | None = None
+) -> L.Trainer:
     """A plain Trainer; last epoch, no checkpoints (their writes would count as training)."""
     return L.Trainer(
         max_epochs=stretches,
         accelerator=device().type,
         strategy=StretchStrategy(device(), ledger.clock.read),
         precision=_LIGHTNING[precision],
-        callbacks=[ledger.clock, ledger.curve],
+        callbacks=[*([watch] if watch else []), ledger.clock, ledger.curve],
         num_sanity_val_steps=0,
         log_every_n_steps=2**31,
         logger=False,

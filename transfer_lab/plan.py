@@ -13,18 +13,20 @@ from transfer_lab.spec import Cell, Experiment, Run
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:
-    """Every cell of the grid, in the order scenario, backbone, regime, seed.
+    """Every cell of the grid, in the order scenario, backbone, regime, seed; after those of the
+    budget `fit` come those of each further budget.
 
     A regime is planned on the backbones it is meant for, and one that starts from a source only on
-    those that have one.
+    those that have one. One that learns nothing has no further budgets.
     """
     shared = _Shared(experiment)
     return tuple(
-        _cell(shared, scenario, backbone, regime, seed)
-        for scenario, backbone, regime, seed in product(
-            experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds
+        _cell(shared, scenario, backbone, regime, seed, budget)
+        for budget, scenario, backbone, regime, seed in product(
+            (None, *experiment.budgets),
+            *(experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds),
         )
-        if fits(experiment, backbone, regime)
+        if fits(experiment, backbone, regime) and (budget is None or learns(experiment, regime))
     )
 
 
@@ -37,12 +39,16 @@ def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
     return not (needs_source and experiment.backbones[backbone].pretrained == "none")
 
 
+def learns(experiment: Experiment, regime: str) -> bool:
+    """Whether the regime fits anything, and so spends a budget."""
+    return REGIMES[experiment.regimes[regime].kind].learns
+
+
 def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     """What is tried for a regime: its own trials, or those of all regimes that learn."""
-    choice = experiment.regimes[regime]
-    if not REGIMES[choice.kind].learns:
+    if not learns(experiment, regime):
         return None
-    return choice.tune or experiment.tune
+    return experiment.regimes[regime].tune or experiment.tune
 
 
 def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
@@ -81,7 +87,9 @@ class _Shared:
         return self._source_runs[key]
 
 
-def _cell(shared: _Shared, scenario: str, backbone: str, regime: str, seed: int) -> Cell:
+def _cell(
+    shared: _Shared, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
+) -> Cell:
     experiment = shared.experiment
     place = experiment.scenarios[scenario]
     choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
@@ -95,7 +103,7 @@ def _cell(shared: _Shared, scenario: str, backbone: str, regime: str, seed: int)
         per_class=place.per_class,
         backbone=experiment.backbones[backbone],
         regime=choice,
-        fit=experiment.fit,
+        fit=experiment.fit if budget is None else experiment.budgets[budget],
         seed=seed,
         init=init,
         tune=shared.trials[regime],
@@ -105,6 +113,7 @@ def _cell(shared: _Shared, scenario: str, backbone: str, regime: str, seed: int)
         scenario=scenario,
         backbone=shared.labels[backbone],
         regime=regime,
+        budget=budget,
         seed=seed,
         run=run,
         source=start.label if isinstance(start, Weights) else place.source,

@@ -68,6 +68,7 @@ class Record(BaseModel):
 
     epochs: int | None = None
     steps: int | None = None
+    stopped: Literal["converged", "cap"] | None = None
     trainable_params: int | None = None
     total_params: int | None = None
     macs_per_image: int | None = None
@@ -103,13 +104,13 @@ COLUMNS = tuple(
     """
     experiment scenario size similarity source target
     per_class n_train n_val n_test test_copies set_aside num_classes
-    backbone regime regime_kind options seed status error_kind error run_id init_id
+    backbone regime budget regime_kind options seed status error_kind error run_id init_id
     test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
     predicted_classes commonest_prediction dead_units
     val_accuracy train_accuracy majority_accuracy
     decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
     trials tune_seconds chosen_options
-    epochs steps trainable_params total_params macs_per_image peak_rss_mb
+    epochs steps stopped trainable_params total_params macs_per_image peak_rss_mb
     precision device host threads concurrency torch lightning transfer_lab commit started_at
     """.split()  # noqa: SIM905
 )
@@ -230,7 +231,7 @@ def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
 
 _PLACE = tuple(
     """
-    experiment scenario size similarity source target backbone regime seed
+    experiment scenario size similarity source target backbone regime budget seed
     per_class regime_kind options run_id init_id
     """.split()  # noqa: SIM905
 )
@@ -243,7 +244,7 @@ def _place(cell: Cell) -> tuple[object, ...]:
     run = cell.run
     return (
         *(cell.experiment, cell.scenario, cell.size, cell.similarity, cell.source, cell.target),
-        *(cell.backbone, cell.regime, cell.seed),
+        *(cell.backbone, cell.regime, cell.budget, cell.seed),
         *(run.per_class, run.regime.kind, run.regime.options_text, run.id, run.init_id),
     )
 

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from transfer_lab.budget import Fit, Float, Int
 from transfer_lab.choices import (
     Architecture,
     Choice,
@@ -30,10 +31,6 @@ from transfer_lab.choices import (
 PROTOCOL = 2
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
-Int = Annotated[int, Field(strict=True)]
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-"""YAML says what is a number; `true` and `"3"` are none."""
-
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
@@ -43,43 +40,6 @@ Size = Literal["small", "medium", "large"]
 """Of the sizes between the smallest and the largest, the rules say nothing."""
 SIZES: tuple[Size, ...] = ("small", "medium", "large")
 Similarity = Literal["similar", "dissimilar"]
-
-
-class Augment(Spec):
-    """Random changes of training images, anew for every image at every epoch; evaluation never
-    sees them.
-
-    `flip`: left and right are swapped for half of the images. `shift`: moved by up to this part of
-    the side (a pixel at least) in both directions.
-    """
-
-    flip: Annotated[bool, Field(strict=True)] = False
-    shift: Float = Field(0, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _changes_something(self) -> Augment:
-        if not self.flip and not self.shift:
-            raise ValueError("it would change nothing; name 'flip: true' or a 'shift'")
-        return self
-
-
-class Fit(Spec):
-    """The training budget, the same for every regime.
-
-    Epochs are `max(epochs, ceil(min_steps / steps per epoch))`, a rule of n alone: a handful of
-    images gets enough steps to converge, and no regime gets more than another.
-    """
-
-    epochs: Int = Field(10, ge=1)
-    min_steps: Int = Field(0, ge=0)
-    batch_size: Int = Field(64, ge=2)
-    val_fraction: Float = Field(0.2, ge=0, lt=1)
-    augment: Augment | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A budget without augmentation is written, and so hashed, as if there were none."""
-        return {k: v for k, v in handler(self).items() if k != "augment" or v is not None}
 
 
 class Pretrain(Fit):
@@ -162,7 +122,8 @@ class Tracking(Spec):
 
 
 class Experiment(Spec):
-    """One YAML file: scenarios x backbones x regimes x seeds under one shared budget."""
+    """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
+    each of the further `budgets` again."""
 
     name: Slug
     title: str = ""
@@ -173,6 +134,7 @@ class Experiment(Spec):
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     fit: Fit = Fit()
+    budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
     claims: dict[Slug, Claim] = Field({})
@@ -272,7 +234,10 @@ class Run(Spec):
 
 
 class Cell(Spec):
-    """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run."""
+    """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run.
+
+    `budget` names one of the experiment's further budgets; without, the run's budget is `fit`.
+    """
 
     experiment: str
     scenario: str
@@ -282,6 +247,7 @@ class Cell(Spec):
     target: str
     backbone: str
     regime: str
+    budget: Slug | None = None
     seed: Seed
     run: Run
 

@@ -12,6 +12,9 @@ import torch
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.stretches import Epoch
 
+Row = dict[str, float | int | None]
+"""What a curve says of an epoch."""
+
 
 class NonFiniteLossError(ArithmeticError):
     """The training loss became NaN or infinite."""
@@ -64,11 +67,11 @@ class Curve(L.Callback):
 
     def __init__(self, clock: FitClock):
         self.clock = clock
-        self.rows: list[dict[str, float | int | None]] = []
+        self.rows: list[Row] = []
         self._phase = self._steps = 0
 
     @property
-    def last(self) -> dict[str, float | int | None]:
+    def last(self) -> Row:
         """The last epoch's row; empty if nothing was fitted."""
         return self.rows[-1] if self.rows else {}
 
@@ -83,12 +86,12 @@ class Curve(L.Callback):
 
     def add_validation(self, module: TransferModule) -> None:
         """Put the validation that has just run into the last epoch's row."""
-        self.last["val_loss"], self.last["val_accuracy"] = _means(module.val_sums)
+        self.last["val_loss"], self.last["val_accuracy"] = means(module.val_sums)
         module.val_sums = None
 
     def add(self, epoch: Epoch) -> None:
         """A row for an epoch; raises NonFiniteLossError if its loss is not finite."""
-        loss, accuracy = _means(epoch.sums)
+        loss, accuracy = means(epoch.sums)
         number = len(self.rows) + 1
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the training loss is {loss} in epoch {number}")
@@ -106,7 +109,8 @@ class Curve(L.Callback):
         )
 
 
-def _means(sums: torch.Tensor | None) -> tuple[float | None, float | None]:
+def means(sums: torch.Tensor | None) -> tuple[float | None, float | None]:
+    """Loss and accuracy of what a regime summed up; None where it has not."""
     if sums is None:
         return None, None
     loss, right, count = sums.tolist()

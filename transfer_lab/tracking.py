@@ -101,7 +101,7 @@ class Tracker:
     def _summarise(self, study: Callable[[], Study]) -> None:
         found = study()
         marker = self.store.root / f"wandb-summary-{found.experiment.name}.json"
-        content = hashlib.sha256(found.frame.to_csv().encode(errors="replace")).hexdigest()
+        content = hashlib.sha256(found.cells.to_csv().encode(errors="replace")).hexdigest()
         if _read(marker).get("content") == content:
             return
         url = copy_summary(self.tracking, found, self.store)

@@ -188,7 +188,7 @@ def _search_together(
 def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
     """What validation said: of the result, or of the trial that was chosen for it."""
     if found is None:
-        return {"val_accuracy": ledger.curve.last.get("val_accuracy")}
+        return {"val_accuracy": ledger.kept.get("val_accuracy")}
     return {
         "val_accuracy": found.chosen.val_accuracy,
         "trials": len(found.trials),
@@ -220,13 +220,14 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
         "n_test": len(domain.labels("test")),
         "test_copies": domain.copies,
         "set_aside": domain.set_aside,
-        "train_accuracy": last.get("train_accuracy"),
+        "train_accuracy": ledger.kept.get("train_accuracy"),
         "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),
         "feature_seconds": ledger.feature_seconds,
         "fit_seconds": ledger.clock.seconds,
         "eval_seconds": ledger.eval_seconds,
         "epochs": last.get("epoch", 0),
         "steps": last.get("steps", 0),
+        "stopped": ledger.stopped,
         "trainable_params": ledger.trainable_params,
         "dead_units": ledger.dead_units,
         "total_params": parameter_count(regime),

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import wandb
 
 _INIT_TIMEOUT_S = 15
-_PLACE = ("scenario", "size", "similarity", "source", "target", "backbone", "regime", "seed")
+_PLACE = (
+    *("scenario", "size", "similarity", "source", "target", "backbone", "regime", "budget"),
+    "seed",
+)
 MATRIX = (
     *("scenario", "size", "similarity", "source", "target", "per_class", "backbone", "regime"),
     *("control", "best", "n", "planned", "accuracy", "half_width", "fit_seconds"),
@@ -30,20 +33,23 @@ MATRIX = (
 
 def place_of(cell: Cell) -> str:
     """The name of a cell within its experiment."""
-    return f"{cell.scenario}/{cell.backbone}/{cell.regime}/{cell.seed}"
+    place = f"{cell.scenario}/{cell.backbone}/{cell.regime}/{cell.seed}"
+    return f"{place}/{cell.budget}" if cell.budget else place
 
 
 def copy_cell(tracking: Tracking, cell: Cell, record: Record, store: RecordStore) -> str | None:
     """Send one cell: its place as flat keys, its run, its curve and its record."""
     place = hashlib.sha256(place_of(cell).encode()).hexdigest()[:8]
+    kind = cell.run.backbone.kind
+    name = (cell.scenario, kind, cell.regime, cell.budget, f"s{cell.seed}")
     run = _begin(
         tracking,
         store,
         id=f"{record.run_id}-{place}-{cell.experiment}",
-        name=f"{cell.scenario}-{cell.run.backbone.kind}-{cell.regime}-s{cell.seed}",
+        name="-".join(filter(None, name)),
         group=cell.experiment,
         job_type=cell.regime,
-        tags=sorted({cell.scenario, cell.size, cell.similarity, cell.run.backbone.kind}),
+        tags=sorted({cell.scenario, cell.size, cell.similarity, kind}),
         config={name: getattr(cell, name) for name in ("experiment", *_PLACE)}
         | {"per_class": cell.run.per_class, "regime_kind": cell.run.regime.kind}
         | {"run_id": cell.run.id, "run": cell.run.model_dump(mode="json")},
@@ -86,7 +92,7 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
             title = picture.name.removesuffix(".png").replace(".", "_")  # a dot would nest
             logged[title] = wandb.Image(image, caption=picture.caption)
         run.log(logged)
-        states = study.frame["status"].value_counts()
+        states = study.cells["status"].value_counts()
         run.summary.update({f"cells_{state}": int(number) for state, number in states.items()})
         return run.url
     finally:

@@ -257,3 +257,22 @@ def test_an_experiment_is_read_again_when_its_file_changes(full):
 
 def test_the_page_loads_no_torch():
     assert not loaded("import transfer_lab.dashboard.views") & {"torch", "lightning", "wandb"}
+
+
+def test_each_budget_stands_beside_the_main_one(full):
+    write_tiny(full.paths[0].parent, TINY_YAML + "budgets: {longer: {epochs: 5}}\n")
+    cells = full.cells()
+    full.finish(cells)
+    app = full.open()
+    names = [header.value for header in app.tabs[0].subheader]
+    assert names == ["tiny", "tiny, budget longer", "other"]
+    _, longer, _ = matrices(app)
+    study = full.study().further["longer"]
+    known = study.accuracy("small_similar", study.backbones[0], "linear_probe")
+    assert f"{percent(known)} (n={known.n})" in longer.loc["linear_probe", "small_similar"]
+    assert "majority" not in longer.index
+    assert any(", budget longer" in label for label in app.multiselect("runs").options)
+    newest = app.expander[0].dataframe[0].value
+    assert "budget" in newest.columns
+    app.multiselect("regime").set_value(["majority"])
+    assert [header.value for header in rendered(app).tabs[0].subheader] == ["tiny", "other"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from transfer_lab.budget import under
 from transfer_lab.report.study import Study
 from transfer_lab.spec import Experiment
 
@@ -31,6 +32,15 @@ class Selection:
             if self.wanted.get(axis):
                 table = table[table[axis].isin(self.wanted[axis])]
         return table
+
+    def studies(self, experiment: Experiment, table: pd.DataFrame, name: str) -> dict[str, Study]:
+        """The report's view of what is looked at under each budget: that under the main one by the
+        name, those under others with theirs behind it."""
+        study = self.study(experiment, table)
+        if study is None:
+            return {}
+        main = {} if study.frame.empty else {name: study}
+        return main | {f"{name}{under(budget)}": one for budget, one in study.further.items()}
 
     def study(self, experiment: Experiment, table: pd.DataFrame) -> Study | None:
         """The report's view of what is looked at, or None if nothing of the experiment is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from transfer_lab.budget import under
 from transfer_lab.report.standing import rule_regime
 from transfer_lab.report.study import Study
 from transfer_lab.report.wording import RULE_MARK, absent, count, percent, seconds
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 NEWEST = (
-    *("scenario", "backbone", "regime", "seed", "status", "test_accuracy", "fit_seconds"),
+    *("scenario", "backbone", "regime", "budget", "seed", "status", "test_accuracy"),
+    "fit_seconds",
     "started_at",
 )
 _STATES = ("done", "failed", "blocked", "missing")
@@ -65,7 +67,8 @@ def newest(table: pd.DataFrame, limit: int = 8) -> pd.DataFrame:
     """The runs that were started last."""
     known = table.dropna(subset=["started_at"]).drop_duplicates("run_id")
     recent = known.sort_values("started_at", ascending=False, kind="stable")
-    return recent.head(limit)[list(NEWEST)].reset_index(drop=True)
+    shown = recent.head(limit)[list(NEWEST)].reset_index(drop=True)
+    return shown if recent["budget"].notna().any() else shown.drop(columns="budget")
 
 
 def failures(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +78,8 @@ def failures(table: pd.DataFrame) -> pd.DataFrame:
     broken = table[table["status"].isin(("failed", "blocked"))]
     cells: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for row in broken.fillna({"error_kind": "", "error": ""}).itertuples():
-        place = f"{row.scenario} / {row.backbone} / {row.regime} / seed {row.seed}"
+        cell = f"{row.scenario} / {row.backbone} / {row.regime} / seed {row.seed}"
+        place = f"{cell}{under(row.budget)}"
         cells[row.status, row.error_kind, row.error].append(place)
     rows = [(*reason, len(places), ", ".join(places)) for reason, places in cells.items()]
     return pd.DataFrame(rows, columns=["status", "kind", "error", "number", "cells"])

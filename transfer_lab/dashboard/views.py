@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from transfer_lab.budget import under
 from transfer_lab.dashboard import charts, tables
 from transfer_lab.dashboard.loading import Planned, Shelf, WatchedStore
 from transfer_lab.dashboard.selection import AXES, Selection, values
@@ -28,7 +29,8 @@ Tables = Mapping[str, "pd.DataFrame"]
 
 @dataclass(frozen=True)
 class Shown:
-    """What the filters leave of each experiment, by its name, and how it is drawn."""
+    """What the filters leave of each experiment, by its name, and how it is drawn; of each
+    experiment there is a study for every budget."""
 
     studies: Mapping[str, Study]
     rows: Tables
@@ -50,15 +52,14 @@ def show(paths: Sequence[Path], runs: Path, *, chosen: bool, every: float = 5) -
     seen = _fingerprint(found)
     st.fragment(_progress, run_every=every)(planned, store, seen)
     selection = _filters(found)
-    studies = {
-        name: study
-        for name, one in planned.items()
-        if (study := selection.study(one.experiment, found[name])) is not None
-    }
+    studies: dict[str, Study] = {}
+    for name, one in planned.items():
+        studies |= selection.studies(one.experiment, found[name], name)
     if not studies:
         st.warning("No cell of these experiments is left by the filters.")
         return
-    rows = {name: selection.rows(found[name]) for name in studies}
+    kept = {name: selection.rows(table) for name, table in found.items()}
+    rows = {name: table for name, table in kept.items() if not table.empty}
     look = charts.colours(one.experiment for one in planned.values())
     for tab, name in zip(st.tabs(list(_TABS)), _TABS, strict=True):
         with tab:
@@ -163,9 +164,8 @@ def _time(shown: Shown) -> None:
 def _runs(shown: Shown) -> None:
     """Chosen runs beside each other: their curves and their records."""
     named = {
-        f"{name}: {row.scenario} / {row.backbone} / {row.regime} / seed {row.seed}": (
-            table.loc[row.Index]
-        )
+        f"{name}: {row.scenario} / {row.backbone} / {row.regime} / seed {row.seed}"
+        f"{under(row.budget)}": table.loc[row.Index]
         for name, table in shown.rows.items()
         for row in table[table["status"] == "done"].itertuples()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from transfer_lab.spec import Augment
+from transfer_lab.budget import Augment
 
 
 class Augmentation:

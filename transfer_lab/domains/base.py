@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from transfer_lab.budget import Augment
 from transfer_lab.domains.arrays import digest, stored_array
 from transfer_lab.domains.augmentation import Augmentation
 from transfer_lab.domains.batches import Change, batches
 from transfer_lab.domains.splits import Split, nested_subset
 from transfer_lab.seeding import derive
-from transfer_lab.spec import Augment
 
 Part = Literal["train", "test"]
 Section = Literal["train", "val", "test"]

@@ -64,7 +64,7 @@ class TransferModule(L.LightningModule):
         self.head = nn.Linear(backbone.num_features, num_classes)
         self.phase: Phase | None = None
         self.entry = 0
-        self.steps: int | None = None
+        self.steps: float | None = None
         self.train_sums: torch.Tensor | None = None
         self.val_sums: torch.Tensor | None = None
         self.test_outputs: list[torch.Tensor] = []
@@ -82,11 +82,11 @@ class TransferModule(L.LightningModule):
     def observe(self, labels: torch.Tensor) -> None:
         """See the training labels once, before the first phase."""
 
-    def begin(self, phase: Phase, *, entry: int = 0, steps: int | None = None) -> None:
+    def begin(self, phase: Phase, *, entry: int = 0, steps: float | None = None) -> None:
         """Freeze as the phase says; inputs will be images, or the output of stage `entry - 1`.
 
-        `steps` that the phase will take, for its schedule; a Trainer's count unless given. Raises
-        ValueError if inputs would skip a stage that learns.
+        `steps` that the phase will take, for its schedule: infinite if it has no known end, a
+        Trainer's count unless given. Raises ValueError if inputs would skip a stage that learns.
         """
         if entry > phase.prefix:
             raise ValueError(f"inputs enter at stage {entry}, but only {phase.prefix} are frozen")

@@ -47,8 +47,8 @@ LEGEND = (
 def head(study: Study) -> Section:
     """Name, question, and how much of the grid is done."""
     experiment = study.experiment
-    states = study.frame["status"].value_counts()
-    total, done = len(study.frame), int(states.get("done", 0))
+    states = study.cells["status"].value_counts()
+    total, done = len(study.cells), int(states.get("done", 0))
     rest = ", ".join(
         f"{states[state]} {state}" for state in ("failed", "blocked", "missing") if state in states
     )

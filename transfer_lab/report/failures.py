@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from transfer_lab.budget import under
 from transfer_lab.report.blocks import Block, Fold, Line, Paragraph, Section, Table, cell
-from transfer_lab.report.study import Place, Study
+from transfer_lab.report.study import Study
 
 
 def failures(study: Study) -> Section:
@@ -23,15 +24,16 @@ def failures(study: Study) -> Section:
     return Section("Failed and missing cells", tuple(blocks))
 
 
-Groups = dict[tuple[str, str, str], dict[Place, list[int]]]
+Groups = dict[tuple[str, str, str], dict[str, list[int]]]
 
 
 def _grouped(study: Study) -> Groups:
-    rest = study.frame[study.frame["status"] != "done"]
-    columns = ("status", "error_kind", "error", "scenario", "backbone", "regime", "seed")
+    rest = study.cells[study.cells["status"] != "done"]
+    columns = ("status", "error_kind", "error", "scenario", "backbone", "regime", "budget", "seed")
     groups: Groups = defaultdict(lambda: defaultdict(list))
-    for status, kind, error, *names, seed in zip(*(rest[c] for c in columns), strict=True):
-        groups[status, _text(kind), _text(error)][Place(*names)].append(int(seed))
+    for status, kind, error, *names, budget, seed in zip(*(rest[c] for c in columns), strict=True):
+        place = f"{' / '.join(names)}{under(budget)}"
+        groups[status, _text(kind), _text(error)][place].append(int(seed))
     return groups
 
 
@@ -51,6 +53,6 @@ def _table(caption: str, groups: Groups) -> Table:
     return Table(caption, ("status", "error", "cells"), rows, texts=3)
 
 
-def _named(place: Place, seeds: list[int]) -> str:
+def _named(place: str, seeds: list[int]) -> str:
     word = "seed" if len(seeds) == 1 else "seeds"
-    return f"{' / '.join(place)}, {word} {', '.join(map(str, seeds))}"
+    return f"{place}, {word} {', '.join(map(str, seeds))}"

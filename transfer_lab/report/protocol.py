@@ -21,8 +21,8 @@ def protocol(study: Study) -> Section:
         "seeds. A run reads it once, after training, and selects nothing on it.",
         "Each seed draws its own stratified subset of the target; the small ones lie within the "
         "large ones, and validation images count towards n.",
-        f"Every regime has the same budget: {_budget(experiment.fit)}. The last epoch is the "
-        "result; there is no early stopping.",
+        f"Every regime has the same budget: {_budget(experiment.fit)}. {_end(experiment.fit)}",
+        *_further(study),
         _selection(study),
         *_starts(study),
         *inference(study),
@@ -31,13 +31,36 @@ def protocol(study: Study) -> Section:
 
 
 def _budget(fit: Fit) -> str:
-    epochs = f"{fit.epochs} epochs"
-    if fit.min_steps:
-        epochs += f", or as many more as {fit.min_steps} steps take"
     return (
-        f"{epochs}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
+        f"{fit.length}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
         f"images for validation{_augmentation(fit)}"
     )
+
+
+def _end(fit: Fit) -> str:
+    if not fit.patience:
+        return "The last epoch is the result; there is no early stopping."
+    return (
+        "Validation comes after every epoch, or after as many as ten steps take. The model of the "
+        "lowest validation loss is the result, and times are those of all epochs. Since the end is "
+        "not known, the lab's own recipe warms up over ten steps and stays at its peak rate, and "
+        "a regime of several phases ends each of them so, with its share of the epochs as the cap."
+    )
+
+
+def _further(study: Study) -> tuple[str, ...]:
+    """The further budgets under which the same grid was run."""
+    told = [
+        f"Further budget {name}: {_budget(fit)}. {_end(fit)}"
+        for name, fit in study.experiment.budgets.items()
+    ]
+    if told:
+        told.append(
+            "Source runs have their own budget, the same under all of these. Every section but "
+            "Budgets, the list of failed and missing cells and the provenance are about the first "
+            "budget alone."
+        )
+    return tuple(told)
 
 
 def _selection(study: Study) -> str:
@@ -94,7 +117,7 @@ def _source_runs(study: Study) -> str:
     return (
         "Pretraining is training from scratch on the source domain "
         f"({_per_class(pretrain.per_class)}; {_budget(pretrain.fit)}); for every backbone and "
-        f"source, {whose}."
+        f"source, {whose}.{' ' + _end(pretrain.fit) if pretrain.patience else ''}"
     )
 
 

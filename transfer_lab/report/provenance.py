@@ -13,7 +13,7 @@ FACTS = (
 
 def provenance(study: Study) -> Section:
     """Versions, machines, dates and the command."""
-    done = study.done
+    done = study.cells[study.cells["status"] == "done"]
     rows = [(cell(name), cell(_values(done[name]))) for name in FACTS]
     dates = done["started_at"].dropna()
     started = f"{dates.min()} to {dates.max()}" if len(dates) else "–"

@@ -56,19 +56,25 @@ def _regret_row(
     served = [(place, r) for place in places if (r := followed(study, prescribes, place))]
     if not served:
         return (cell(name), *(cell("–") for _ in range(5)), cell(f"0 of {len(places)}"))
-    lost = []
-    for place, regime in served:
-        best = study.best(*place, study.trained_on(place.backbone))
-        lost.append(study.accuracy(*place, best).mean - study.accuracy(*place, regime).mean)
+    lost = points_lost(study, served)
     return (
         cell(name),
         cell(f"{100 * sum(lost) / len(lost):.1f}"),
         cell(f"{100 * max(lost):.1f}"),
-        _against(None if name == REFERENCE else against(study, prescribes, places)),
+        told_against(None if name == REFERENCE else against(study, prescribes, places)),
         cell(share(least)),
         cell(_mean_seconds(study, served)),
         cell(f"{len(served)} of {len(places)}"),
     )
+
+
+def points_lost(study: Study, served: list[tuple[Spot, str]]) -> list[float]:
+    """How far the followed regime is behind the best one of each place, as parts of 1."""
+    lost = []
+    for place, regime in served:
+        best = study.best(*place, study.trained_on(place.backbone))
+        lost.append(study.accuracy(*place, best).mean - study.accuracy(*place, regime).mean)
+    return lost
 
 
 def against(study: Study, rule: Rule, places: list[Spot]) -> Pooled | None:
@@ -138,7 +144,8 @@ def _target(
     return Target(found, groups, np.array(followed_arms).reshape(len(choices), len(numbers)))
 
 
-def _against(found: Pooled | None) -> Cell:
+def told_against(found: Pooled | None) -> Cell:
+    """The mean lead over the reference in words, for these targets and for others like them."""
     if found is None:
         return cell("–")
     here = Line(signed(found.here))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from transfer_lab.choices import Regime
 from transfer_lab.curves import Curve
 from transfer_lab.evidence.intervals import Interval, t_interval
 from transfer_lab.evidence.rules import EARLY_PROBE
-from transfer_lab.plan import fits
+from transfer_lab.plan import fits, learns
 from transfer_lab.records import Record
 from transfer_lab.regimes import REGIMES
 from transfer_lab.report.measured import Measured, Place
@@ -70,10 +70,15 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Study:
-    """All that a section may draw on."""
+    """All that a section may draw on.
+
+    `frame` holds the cells under the experiment's main budget, `cells` those under further budgets
+    as well; `further` is the same study under each of these.
+    """
 
     experiment: Experiment
     frame: pd.DataFrame
+    cells: pd.DataFrame
     curves: Mapping[str, Curve]
     command: str
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -92,9 +97,28 @@ class Study:
         predictions: Predictions | None = None,
         similarities: Mapping[str, Compared] | None = None,
     ) -> Study:
-        """The study with every measured column as numbers, absent values as NaN."""
+        """The study with every measured column as numbers, absent values as NaN.
+
+        Records of a time before there were further budgets are all under the main one.
+        """
         rest = (trials or {}, predictions or Predictions(), similarities or {})
-        return cls(experiment, measured(frame), curves, command, *rest)
+        cells = measured(frame if "budget" in frame else frame.assign(budget=None))
+        main = cells[cells["budget"].isna()]
+        return cls(experiment, main, cells, curves, command, *rest)
+
+    @cached_property
+    def further(self) -> dict[str, Study]:
+        """The study under each further budget that has cells, by the budget's name."""
+        experiment = self.experiment
+        regimes = {n: r for n, r in experiment.regimes.items() if learns(experiment, n)}
+        found = {}
+        for name, fit in experiment.budgets.items():
+            rows = self.cells[self.cells["budget"] == name]
+            changes = {"fit": fit, "budgets": {}, "regimes": regimes, "claims": {}}
+            if not rows.empty:
+                under = experiment.model_copy(update=changes)
+                found[name] = replace(self, experiment=under, frame=rows, cells=rows)
+        return found
 
     @cached_property
     def done(self) -> pd.DataFrame:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "machine": set(),
     "listing": set(),
     "reach": set(),
+    "copies": set(),
     "decoding": {"host"},
     "yaml_source": set(),
     "domains": {"registry"},
@@ -52,17 +53,36 @@ MAY_IMPORT = {
     "wandb_copies": {"records", "report.*", "spec"},
     "progress": {"records", "spec"},
     "comparisons": {"plan", "records", "spec"},
+    "overlaps": {"comparisons", "plan", "records", "seal", "spec"},
     "comparing": {
         *("climbing", "comparisons", "engines.local", "measuring", "records", "report.ladders"),
-        *("runner", "spec"),
+        *("overlapping", "overlaps", "runner", "spec"),
     },
     "similarity": set(),
     "similarity.*": {"similarity.*"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {"report.*", "comparisons", "curves", "records", "spec", "called", "trials"},
+    "report": {
+        "report.*",
+        "comparisons",
+        "overlaps",
+        "curves",
+        "records",
+        "spec",
+        "called",
+        "trials",
+    },
     "report.*": {
-        *("report.*", "comparisons", "evidence.*", "plan", "records", "similarity.axis", "spec"),
+        *(
+            "report.*",
+            "comparisons",
+            "overlaps",
+            "evidence.*",
+            "plan",
+            "records",
+            "similarity.axis",
+            "spec",
+        ),
         "curves",
         *REGISTRIES,
     },
@@ -138,6 +158,7 @@ MAY_IMPORT = {
         *("architectures", "arithmetic", "backbones.base", "comparisons", "domains", "folders"),
         *("frozen_prefix", "records", "seeding", "similarity.*", "spec", "weights"),
     },
+    "overlapping": {"copies", "domains", "domains.base", "folders", "overlaps", "records", "spec"},
     "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
     "engines": {"engines.local", "engines.ray", "host", "machine"},
     "engines.local": {"fitting"},
@@ -149,12 +170,12 @@ MAY_IMPORT = {
         *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
     },
     "domain_inspection": {
-        *("domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
+        *("copies", "domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
     },
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
-        *("comparing", "curves", "progress", "trials"),
+        *("comparing", "curves", "overlaps", "progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
     "library": {
@@ -186,7 +207,7 @@ for allowed in MAY_IMPORT.values():
 
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 STARTS_WITHOUT_TORCH = {
-    *("comparisons", "comparing", "curves", "seal", "similarity.axis"),
+    *("comparisons", "comparing", "curves", "overlaps", "seal", "similarity.axis"),
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *(
         "trials",

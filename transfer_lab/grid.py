@@ -20,6 +20,7 @@ from transfer_lab.curves import Curve, read_curves
 from transfer_lab.engines import EngineError, start
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
+from transfer_lab.overlaps import counted
 from transfer_lab.progress import GridProgress
 from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, run_grid, todo
@@ -117,6 +118,7 @@ def write_report(
         trials=left_behind(table, store, TRIALS),
         predictions=partial(store.file, name=PREDICTIONS),
         similarities=comparing.results(file.experiment, store),
+        overlaps=counted(file.experiment, store),
     )
 
 
@@ -128,9 +130,16 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
     table = frame(cells, store)
     trials = left_behind(table, store, TRIALS)
     predictions = Predictions(partial(store.file, name=PREDICTIONS))
-    similarities = comparing.results(file.experiment, store)
-    known = (command, trials, predictions, similarities)
-    return Study.of(file.experiment, table, curves(table, store), *known)
+    return Study.of(
+        file.experiment,
+        table,
+        curves(table, store),
+        command,
+        trials,
+        predictions,
+        comparing.results(file.experiment, store),
+        counted(file.experiment, store),
+    )
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from transfer_lab.comparisons import Compared
+    from transfer_lab.overlaps import Counted
 
 callable_as_in_library(__name__)
 
@@ -42,6 +43,7 @@ def write(
     trials: Mapping[str, pd.DataFrame] | None = None,
     predictions: Callable[[str], Path] | None = None,
     similarities: Mapping[str, Compared] | None = None,
+    overlaps: Mapping[str, Counted] | None = None,
 ) -> Path:
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv and
     similarity.csv if there is what they hold; returns the page's path.
@@ -52,7 +54,7 @@ def write(
     from transfer_lab.report.style import png
 
     known = Predictions(predictions)
-    study = Study.of(experiment, frame, curves, command, trials, known, similarities)
+    study = Study.of(experiment, frame, curves, command, trials, known, similarities, overlaps)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):

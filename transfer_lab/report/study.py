@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from transfer_lab.comparisons import Compared
+    from transfer_lab.overlaps import Counted
 
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(
@@ -80,6 +81,8 @@ class Study:
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""
+    overlaps: Mapping[str, Counted] = field(default_factory=dict)
+    """How many images they share, by the overlap's id."""
 
     @classmethod
     def of(
@@ -91,10 +94,11 @@ class Study:
         trials: Mapping[str, pd.DataFrame] | None = None,
         predictions: Predictions | None = None,
         similarities: Mapping[str, Compared] | None = None,
+        overlaps: Mapping[str, Counted] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        rest = (trials or {}, predictions or Predictions(), similarities or {})
-        return cls(experiment, measured(frame), curves, command, *rest)
+        found = (predictions or Predictions(), similarities or {}, overlaps or {})
+        return cls(experiment, measured(frame), curves, command, trials or {}, *found)
 
     @cached_property
     def done(self) -> pd.DataFrame:

@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "curves": set(),
     "records": {"called", "seal", "spec"},
     "seal": {"choices"},
+    "changes": set(),
     "trials": {"choices"},
     "runner": {"plan", "records", "spec"},
     "tracking": {"records", "report.*", "spec", "wandb_copies"},
@@ -63,14 +64,8 @@ MAY_IMPORT = {
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
     "report": {
-        "report.*",
-        "comparisons",
-        "overlaps",
-        "curves",
-        "records",
-        "spec",
-        "called",
-        "trials",
+        *("report.*", "called", "changes", "comparisons", "curves", "overlaps", "records"),
+        *("spec", "trials"),
     },
     "report.*": {
         *(
@@ -140,6 +135,7 @@ MAY_IMPORT = {
         *(
             "architectures",
             "arithmetic",
+            "changes",
             "counting",
             "domains.base",
             "fitting",
@@ -151,7 +147,11 @@ MAY_IMPORT = {
             "regimes.base",
             "rows",
         ),
-        *("seeding", "spec", "timing", "together", "trials", "tuning", "weights"),
+        *("seeding", "spec", "timing", "together", "trials", "tuning", "weights", "witness"),
+    },
+    "witness": {
+        *("arithmetic", "backbones.base", "changes", "domains.base", "regimes.base", "seeding"),
+        *("similarity.cka", "similarity.samples"),
     },
     "climbing": {"comparisons", "measuring", "records", "similarity.*"},
     "measuring": {
@@ -175,7 +175,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
-        *("comparing", "curves", "overlaps", "progress", "trials"),
+        *("changes", "comparing", "curves", "overlaps", "progress", "trials"),
         *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
     },
     "library": {
@@ -210,6 +210,7 @@ STARTS_WITHOUT_TORCH = {
     *("comparisons", "comparing", "curves", "overlaps", "seal", "similarity.axis"),
     *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
     *(
+        "changes",
         "trials",
         "tracking",
         "progress",

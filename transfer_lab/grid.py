@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from transfer_lab import comparing, host
+from transfer_lab.changes import FILE as CHANGES
 from transfer_lab.config import ExperimentFile
 from transfer_lab.curves import Curve, read_curves
 from transfer_lab.engines import EngineError, start
@@ -119,6 +120,7 @@ def write_report(
         predictions=partial(store.file, name=PREDICTIONS),
         similarities=comparing.results(file.experiment, store),
         overlaps=counted(file.experiment, store),
+        changes=left_behind(table, store, CHANGES),
     )
 
 
@@ -139,6 +141,7 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
         predictions,
         comparing.results(file.experiment, store),
         counted(file.experiment, store),
+        left_behind(table, store, CHANGES),
     )
 
 
@@ -149,14 +152,20 @@ def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
-    """The table of that name of every finished run that left one, by run id."""
+    """The table of that name of every finished run that left one, by run id; a damaged one is
+    named, and counts as absent."""
     import pandas as pd
 
     found = {}
     for run_id in table.loc[table["status"] == "done", "run_id"].unique():
         path = store.file(run_id, name)
-        if path.exists():
+        try:
             found[run_id] = pd.read_csv(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as problem:
+            reason = str(problem).partition("\n")[0]
+            store.warn(f"{path}: cannot be read ({reason}); the report goes without it")
     return found
 
 

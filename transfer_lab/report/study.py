@@ -83,6 +83,8 @@ class Study:
     """What was measured of source and target, by the comparison's id."""
     overlaps: Mapping[str, Counted] = field(default_factory=dict)
     """How many images they share, by the overlap's id."""
+    changes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """What fine-tuning changed in each stage, by the run's id."""
 
     @classmethod
     def of(
@@ -95,10 +97,11 @@ class Study:
         predictions: Predictions | None = None,
         similarities: Mapping[str, Compared] | None = None,
         overlaps: Mapping[str, Counted] | None = None,
+        changes: Mapping[str, pd.DataFrame] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN."""
-        found = (predictions or Predictions(), similarities or {}, overlaps or {})
-        return cls(experiment, measured(frame), curves, command, trials or {}, *found)
+        found = (trials or {}, predictions or Predictions(), similarities or {}, overlaps or {})
+        return cls(experiment, measured(frame), curves, command, *found, changes or {})
 
     @cached_property
     def done(self) -> pd.DataFrame:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.builders import tiny_run
+from tests.builders import done, tiny_run
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab import training, witness
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.changes import FILE
+from transfer_lab.changes import FILE, StageChange, to_csv
 from transfer_lab.choices import Architecture
 from transfer_lab.fitting import fit_and_test
+from transfer_lab.grid import left_behind
 from transfer_lab.records import RecordStore
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.full_finetune import FullFinetune
@@ -175,3 +176,17 @@ def test_the_run_ends_as_if_nobody_had_looked(source, regime, monkeypatch):
     second = train(run, store, Setting())
     told = ("test_accuracy", "test_log_loss", "val_accuracy", "train_accuracy", "steps")
     assert [getattr(first, name) for name in told] == [getattr(second, name) for name in told]
+
+
+@pytest.mark.parametrize("content", [b"", b'a,b\n"1', b"\xff\xfe"])
+def test_a_file_that_cannot_be_read_is_named_and_the_report_goes_without_it(tmp_path, content):
+    said = []
+    store, run = RecordStore(tmp_path, said.append), tiny_run()
+    store.put(done(run))
+    rows = pd.DataFrame({"run_id": [run.id, "none"], "status": ["done", "missing"]})
+    assert left_behind(rows, store, FILE) == {} and not said
+    store.file(run.id, FILE).write_bytes(content)
+    assert left_behind(rows, store, FILE) == {}
+    assert str(store.file(run.id, FILE)) in said[0] and "goes without it" in said[0]
+    store.file(run.id, FILE).write_bytes(to_csv([StageChange(1, False, 9, 0.5)]))
+    assert left_behind(rows, store, FILE)[run.id]["cka"].tolist() == [0.5]

@@ -290,6 +290,9 @@ def test_status_counts_what_is_there(whole, lab, capsys):
 
 def test_a_grid_measures_its_similarities_and_reports_them(whole, capsys):
     assert len(list((whole.runs / "similarity").glob("*.json"))) == 4
+    assert len(list((whole.runs / "similarity" / "shared").glob("*.json"))) == 2
+    looked = whole.report().partition("Looked for and not found: ")[2].partition("\n")[0]
+    assert "source and target share images" in looked
     assert "latin → cyrillic" in whole.report().partition("Similarity, measured")[2]
     assert (whole.reports / "tiny" / "similarity.csv").exists()
     assert call(*whole.words("similarity")) == 0

@@ -148,7 +148,7 @@ def similarity(
         _warn("\nstopped; what was measured is stored, and the same command goes on")
         return INTERRUPTED
     _say(comparing.table(file.experiment, store))
-    return 1 if comparing.pending(file.experiment, store).open else 0
+    return 1 if comparing.pending(file.experiment, store).jobs else 0
 
 
 def _write_report(

@@ -10,6 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from transfer_lab.comparisons import Compared, Comparison, ComparisonStore, Named, comparisons
+from transfer_lab.overlaps import Counted, Overlap, OverlapStore, Pair, pairs
 from transfer_lab.records import RecordStore
 from transfer_lab.runner import Engine
 from transfer_lab.spec import Experiment, Run
@@ -20,10 +21,16 @@ Say = Callable[[str], None]
 @dataclass
 class Pending:
     """Comparisons without a result: those that can be measured, and those whose source run has
-    left no weights yet."""
+    left no weights yet; and pairs of domains whose shared images were not counted."""
 
     open: list[Named] = field(default_factory=list)
     waiting: list[tuple[Named, Run]] = field(default_factory=list)
+    uncounted: list[Pair] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> int:
+        """How much can be done now."""
+        return len(self.open) + len(self.uncounted)
 
 
 def pending(experiment: Experiment, store: RecordStore) -> Pending:
@@ -37,6 +44,8 @@ def pending(experiment: Experiment, store: RecordStore) -> Pending:
             found.open.append(named)
         else:
             found.waiting.append((named, run))
+    counts = OverlapStore(store)
+    found.uncounted = [p for p in pairs(experiment) if counts.get(p.overlap) is None]
     return found
 
 
@@ -55,10 +64,10 @@ class Desk:
         from transfer_lab.engines.local import LocalEngine
 
         work = pending(self.experiment, self.store)
-        if not work.open and picture is None:
+        if not work.jobs and picture is None:
             self._tell(work)
             return
-        engine = LocalEngine(max(1, min(jobs, len(work.open))), threads)
+        engine = LocalEngine(max(1, min(jobs, work.jobs)), threads)
         try:
             self.measure(engine)
             if picture:
@@ -82,16 +91,19 @@ class Desk:
     def _measure(self, engine: Engine) -> None:
         work = pending(self.experiment, self.store)
         self._tell(work)
-        futures: dict[Future, Named] = {
-            engine.submit(_measure, self._root, named.comparison): named for named in work.open
+        futures: dict[Future, str] = {
+            engine.submit(_measure, self._root, named.comparison): named.title
+            for named in work.open
         }
+        for pair in work.uncounted:
+            futures[engine.submit(_count, self._root, pair.overlap)] = pair.title
         for number, future in enumerate(as_completed(futures), start=1):
-            named, error = futures[future], future.exception()
+            title, error = futures[future], future.exception()
             if error is None:
                 took = f"{future.result().seconds:.1f} s"
-                self.say(f"similarity {number} of {len(futures)}: {named.title} ({took})")
+                self.say(f"similarity {number} of {len(futures)}: {title} ({took})")
             else:
-                self.warn(f"similarity of {named.title}: {type(error).__name__}: {error}")
+                self.warn(f"similarity of {title}: {type(error).__name__}: {error}")
 
     def _tell(self, work: Pending) -> None:
         for named, run in work.waiting:
@@ -171,3 +183,10 @@ def _measure(root: str, comparison: Comparison) -> Compared:
     from transfer_lab.measuring import measure
 
     return measure(comparison, RecordStore(Path(root)))
+
+
+def _count(root: str, overlap: Overlap) -> Counted:
+    """Runs in a worker."""
+    from transfer_lab.overlapping import count
+
+    return count(overlap, RecordStore(Path(root)))

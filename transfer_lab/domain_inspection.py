@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from functools import cache
 from inspect import signature
 from typing import get_args
 
-import numpy as np
-
+from transfer_lab.copies import hashes, held
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain, Part
 from transfer_lab.domains.folder import Folder
@@ -65,7 +63,7 @@ def counts(domain: ImageDomain) -> dict[Part, Counter[str]]:
 def contents(domain: ImageDomain) -> Contents:
     """A hash of every image; raises ConfigError where one cannot be read."""
     try:
-        return {part: [_hash(image) for image in domain.make_images(part)] for part in _PARTS}
+        return {part: hashes(domain.make_images(part)) for part in _PARTS}
     except RuntimeError as error:
         raise ConfigError([str(error)]) from error
 
@@ -74,9 +72,8 @@ def copies_in_test(found: Contents) -> list[str]:
     """A line for every test image that the training pool holds as well."""
     known = {content: place for place, content in reversed(list(enumerate(found["train"])))}
     return [
-        f"test image {place} = training image {known[content]}"
-        for place, content in enumerate(found["test"])
-        if content in known
+        f"test image {place} = training image {known[found['test'][place]]}"
+        for place in held(found["test"], known)
     ]
 
 
@@ -86,10 +83,5 @@ def shared(found: Contents, source: Contents) -> list[str]:
     return [
         f"{word} image {place}"
         for part, word in (("train", "training"), ("test", "test"))
-        for place, content in enumerate(found[part])
-        if content in known
+        for place in held(found[part], known)
     ]
-
-
-def _hash(image: np.ndarray) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()

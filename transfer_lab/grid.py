@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from transfer_lab import comparing, host
+from transfer_lab.changes import FILE as CHANGES
 from transfer_lab.config import ExperimentFile
 from transfer_lab.curves import Curve, read_curves
 from transfer_lab.engines import EngineError, start
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
+from transfer_lab.overlaps import counted
 from transfer_lab.progress import GridProgress
 from transfer_lab.records import Record, RecordStore, frame
 from transfer_lab.runner import Summary, run_grid, todo
@@ -117,6 +119,8 @@ def write_report(
         trials=left_behind(table, store, TRIALS),
         predictions=partial(store.file, name=PREDICTIONS),
         similarities=comparing.results(file.experiment, store),
+        overlaps=counted(file.experiment, store),
+        changes=left_behind(table, store, CHANGES),
     )
 
 
@@ -128,9 +132,17 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
     table = frame(cells, store)
     trials = left_behind(table, store, TRIALS)
     predictions = Predictions(partial(store.file, name=PREDICTIONS))
-    similarities = comparing.results(file.experiment, store)
-    known = (command, trials, predictions, similarities)
-    return Study.of(file.experiment, table, curves(table, store), *known)
+    return Study.of(
+        file.experiment,
+        table,
+        curves(table, store),
+        command,
+        trials,
+        predictions,
+        comparing.results(file.experiment, store),
+        counted(file.experiment, store),
+        left_behind(table, store, CHANGES),
+    )
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
@@ -140,14 +152,20 @@ def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
-    """The table of that name of every finished run that left one, by run id."""
+    """The table of that name of every finished run that left one, by run id; a damaged one is
+    named, and counts as absent."""
     import pandas as pd
 
     found = {}
     for run_id in table.loc[table["status"] == "done", "run_id"].unique():
         path = store.file(run_id, name)
-        if path.exists():
+        try:
             found[run_id] = pd.read_csv(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as problem:
+            reason = str(problem).partition("\n")[0]
+            store.warn(f"{path}: cannot be read ({reason}); the report goes without it")
     return found
 
 

@@ -64,7 +64,11 @@ def _pin_module(name: str, choice: dict, base: Path) -> Iterator[Problem]:
     try:
         choice.update(code=sha256_of(found), module=str(found))
     except (OSError, ValueError) as error:
-        yield place, f"{found}: cannot read the module ({_reason(error)})"
+        yield (
+            place,
+            f"{found}: cannot read the module ({_reason(error)}); runs are known by its content, "
+            "for status and report, too: correct the path, or put the file back there",
+        )
 
 
 def _pin_weights(name: str, choice: dict, base: Path) -> Iterator[Problem]:

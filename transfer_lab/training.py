@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transfer_lab import host
+from transfer_lab import changes, host
 from transfer_lab.architectures import build_backbone
 from transfer_lab.arithmetic import precision
 from transfer_lab.choices import Weights
@@ -35,6 +35,7 @@ from transfer_lab.together import differ_in_rate_alone
 from transfer_lab.trials import FILE, to_csv, trial_of
 from transfer_lab.tuning import Search, search
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
+from transfer_lab.witness import Witness, fine_tunes, sample
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         final = run.refit(found.chosen.options)
         _draw(domain, final)
     regime = build_regime(final, domain, store)
+    witness = Witness(regime, sample(domain)) if run.init and fine_tunes(regime) else None
     ledger = fit_and_test(regime, domain, final.fit, **fitting)
     logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
     metrics = test_metrics(logits, labels)
@@ -71,6 +73,9 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
     write_curve(ledger.curve.rows, store.file(run.id, "metrics.csv"))
     _write_predictions(logits, labels, domain.classes, store.file(run.id, "predictions.npz"))
+    if witness:
+        content = changes.to_csv(witness.changes(regime))
+        write_atomically(store.file(run.id, changes.FILE), lambda handle: handle.write(content))
     sha256 = None
     if keep_weights:
         sha256 = save_backbone(regime.backbone, store.file(run.id, "backbone.safetensors"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from transfer_lab.comparisons import Compared, comparisons
 from transfer_lab.plan import plan
 from transfer_lab.records import Record, frame
 from transfer_lab.report import write
@@ -190,7 +191,16 @@ class Grid:
     records: dict[str, Record] = field(default_factory=dict)
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)
     trials: dict[str, pd.DataFrame] = field(default_factory=dict)
+    similarities: dict[str, Compared] = field(default_factory=dict)
     store: Path | None = None
+
+    def place(self, where: dict[str, tuple[float, float, float]]) -> Grid:
+        """Put each source at its place on the axis, in every space."""
+        for named in comparisons(self.experiment):
+            known = {"position": where[named.source], "mmd2": (0.3, 0.01), "images": 40}
+            key = named.comparison.id
+            self.similarities[key] = Compared(comparison=key, seconds=1, **known)
+        return self
 
     def predict(self, store: Path, *, n: int = 370, classes: int = 37) -> Grid:
         """Write the predictions of every finished run, on `n` images, and make records agree."""
@@ -254,4 +264,5 @@ class Grid:
             command=command,
             trials=self.trials,
             predictions=self.locate if self.store else None,
+            similarities=self.similarities,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transfer_lab.overlaps import Counted, pairs
 from transfer_lab.report.answer import answer
 from transfer_lab.report.costs import Arm, Cost, arms
 from transfer_lab.report.flags import FLAGS, flags
@@ -114,9 +116,10 @@ def test_times_of_several_machines_are_not_told():
     assert "cheapest" not in line
 
 
-def raised(grid: Grid) -> dict[str, str]:
+def raised(grid: Grid, **known: object) -> dict[str, str]:
     """Flag -> where it is up."""
-    tables = [block for block in flags(grid.study()).blocks if hasattr(block, "rows")]
+    found = flags(replace(grid.study(), **known)).blocks
+    tables = [block for block in found if hasattr(block, "rows")]
     return {
         row[0][0].text: "; ".join(f"{line.text}{line.note}" for line in row[1])
         for table in tables
@@ -129,8 +132,16 @@ def grid() -> Grid:
     return Grid(experiment(corners=CORNERS[:1], regimes=regimes, seeds=3)).finish()
 
 
-def said(made: Grid) -> list[str]:
-    return [block.text for block in flags(made.study()).blocks if hasattr(block, "text")]
+def said(made: Grid, **known: object) -> list[str]:
+    found = flags(replace(made.study(), **known)).blocks
+    return [block.text for block in found if hasattr(block, "text")]
+
+
+def overlaps(made: Grid, **counts: int) -> dict[str, Counted]:
+    """So many shared images, none unless said, between every source and its target."""
+    none = {"test": 0, "test_learnt": 0, "test_images": 2220, "train": 0, "train_images": 7400}
+    ids = [pair.overlap.id for pair in pairs(made.experiment)]
+    return {key: Counted(overlap=key, seconds=1, **(none | counts)) for key in ids}
 
 
 def with_sources(made: Grid, folder: Path, names: list[str]) -> Grid:
@@ -150,16 +161,20 @@ def with_sources(made: Grid, folder: Path, names: list[str]) -> Grid:
 
 def test_what_is_not_found_is_named_as_looked_for(tmp_path):
     made = with_sources(grid(), tmp_path, ["A", "B"])
-    up, (looked, _) = raised(made), said(made)
+    known = {"overlaps": overlaps(made)}
+    up, (looked,) = raised(made, **known), said(made, **known)
     assert set(up) == {"untuned", "one source run"}
     assert looked.startswith("Looked for and not found: ")
     assert all(flag.name in looked for flag in FLAGS if flag.name not in up)
 
 
 def test_what_the_records_do_not_tell_is_not_said_to_be_absent(tmp_path):
-    (looked, untold, _) = said(grid().predict(tmp_path))
-    assert untold == "Not told by these records: source and target share class names."
-    assert "class names" not in looked
+    (looked, untold) = said(grid().predict(tmp_path))
+    assert untold == (
+        "Not told by these records: source and target share images, "
+        "source and target share class names."
+    )
+    assert "class names" not in looked and "share images" not in looked
 
 
 @pytest.mark.parametrize(
@@ -210,6 +225,34 @@ def test_class_names_that_source_and_target_share_are_flagged(tmp_path):
     assert raised(made)["source and target share class names"] == (
         "small_similar: 4 of 37 (letter A, letter B, letter C, ...)"
     )
+
+
+def test_images_that_source_and_target_share_are_flagged_wherever_they_lie(tmp_path):
+    made, flag = grid().predict(tmp_path), "source and target share images"
+    up = raised(made, overlaps=overlaps(made, test=12, test_learnt=9, train=1030))
+    assert up[flag] == (
+        "latin → cyrillic: 12 of 2,220 test images (9 in what source runs learn from), "
+        "1,030 of 7,400 in the training pool"
+    )
+    assert "latin → cyrillic: 0 of 2,220" in raised(made, overlaps=overlaps(made, train=1))[flag]
+    assert flag not in raised(made, overlaps=overlaps(made))
+
+
+def test_a_pair_that_was_not_counted_is_not_said_to_share_nothing(tmp_path):
+    made = Grid(experiment(seeds=2)).finish().predict(tmp_path)
+    (known, _), shared = overlaps(made).items(), overlaps(made, test=3)
+    looked, untold = said(made, overlaps=dict([known]))
+    assert "share images" in untold and "share images" not in looked
+    some = dict(list(shared.items())[:1])
+    assert "latin → cyrillic: 3" in raised(made, overlaps=some)["source and target share images"]
+
+
+def test_what_ready_made_weights_have_seen_is_said_to_be_unknown():
+    ready = {"vgg16": {"kind": "vgg16", "pretrained": {"origin": "imagenet"}}}
+    made = Grid(experiment(corners=CORNERS[:1], backbones=ready, seeds=2)).finish()
+    *_, untold, seen = said(made)
+    assert "source and target share images" in untold
+    assert seen.startswith("The images that ready-made weights were trained on are not here")
 
 
 def test_source_runs_of_their_own_are_no_flag(tmp_path):

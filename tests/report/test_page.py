@@ -93,6 +93,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     for cell in grid.cells:
         if cell.regime == "partial_finetune":
             grid.fail(cell.run, "loss is NaN")
+    grid.place({"latin": (0.2, 0.1, 0.32), "textures": (0.8, 0.7, 0.95)})
     folder: Path = tmp_path_factory.mktemp("page")
     return grid.write(folder).as_uri()
 
@@ -293,6 +294,44 @@ def test_a_point_says_its_value_and_its_n(visit):
     assert f"mlp(note={NOTE.split()[0]}" in said
     assert re.search(r"[\d.]+ ± [\d.]+ % \(n=3\)", said)
     plot.evaluate("div => Plotly.Fx.unhover(div)")
+
+
+def axis_of(visit: Visit) -> sync_api.Locator:
+    return visit.page.locator("figure.live", has_text="Place of each target")
+
+
+def drawn_on(figure: sync_api.Locator) -> list[dict]:
+    return figure.locator(".plot").evaluate("div => div.data.map(({x, y, meta}) => ({x, y, meta}))")
+
+
+def test_the_axis_of_similarity_answers_to_the_mouse_and_says_what_it_shows(visit):
+    figure = axis_of(visit)
+    plot = figure.locator(".plot")
+    assert plot.get_attribute("aria-label") == (
+        "Place on the axis: Places of the targets on the axis from 0 (the source itself) to 1 "
+        "(the far domain)"
+    )
+    assert len(drawn_on(figure)) == 6  # two pairs in three spaces
+    plot.scroll_into_view_if_needed()
+    plot.evaluate("div => Plotly.Fx.hover(div, [{curveNumber: 0, pointNumber: 0}])")
+    said = plot.locator(".hoverlayer").text_content()
+    assert "latin → cyrillic (similar)" in said and "0.20 [0.10, 0.32]" in said
+    plot.evaluate("div => Plotly.Fx.unhover(div)")
+    lines = plot.evaluate("div => div.layout.shapes.map(({x0, x1, line}) => [x0, x1, line.dash])")
+    assert lines == [[0, 0, "solid"], [0.5, 0.5, "dash"], [1, 1, "solid"]]
+
+
+def test_a_pair_of_the_axis_goes_by_its_key_and_a_space_with_its_backbone(visit):
+    figure = axis_of(visit)
+    key = figure.get_by_role("button", name="textures → cyrillic (dissimilar)")
+    key.click()
+    assert {trace["x"][0] for trace in drawn_on(figure)} == {0.2}
+    key.click()
+    choose(visit, "backbone", "cnn")
+    spaces = [trace["meta"].get("backbone") for trace in drawn_on(figure)]
+    assert spaces == [None, None, HOSTILE, HOSTILE]
+    rows = figure.locator(".plot").evaluate("div => div.layout.yaxis.categoryarray")
+    assert len(rows) == 2 and rows[0] == "random filters"
 
 
 def test_one_matrix_at_a_time(visit):

@@ -6,9 +6,10 @@ import pytest
 
 from transfer_lab.comparisons import NO_BACKBONE, Compared, comparisons
 from transfer_lab.report import write
-from transfer_lab.report.blocks import Code, Fold, Paragraph, Section, Table
+from transfer_lab.report.blocks import Code, Fold, Paragraph, Picture, Section, Table
 from transfer_lab.report.similarity import similarity
 from transfer_lab.report.study import Study
+from transfer_lab.similarity.axis import CUT
 
 from .invented import Grid, experiment
 
@@ -121,6 +122,34 @@ def test_results_without_a_place_still_say_why():
     bare = study({("latin", NO_BACKBONE): NEAR}, position=None, notes={"position": "no axis"})
     told = [f.blocks[0].items for f in similarity(bare).blocks if isinstance(f, Fold)]
     assert told == [(f"latin → cyrillic, {NO_BACKBONE}: no position: no axis",)]
+
+
+def test_the_interactive_axis_has_the_numbers_of_the_table_and_the_lines_of_the_picture():
+    section = similarity(everywhere(NEAR, (0.8, 0.75, 1.2)))
+    (picture,) = [b for b in section.blocks if isinstance(b, Picture)]
+    (panel,) = picture.chart().panels
+    assert panel.rows == (NO_BACKBONE, "cnn")
+    found = {(t["meta"]["pair"], t["y"][0]): t for t in panel.traces}
+    assert len(found) == len(panel.traces) == 4
+    for (pair, _), trace in found.items():
+        value, low, high = NEAR if "latin" in pair else (0.8, 0.75, 1.2)
+        assert trace["x"] == [value]
+        assert trace["x"][0] + trace["error_x"]["array"][0] == pytest.approx(high)
+        assert trace["x"][0] - trace["error_x"]["arrayminus"][0] == pytest.approx(low)
+    assert [shape["x0"] for shape in panel.layout["shapes"]] == [0, CUT, 1]
+    assert panel.layout["xaxis"]["range"] == pytest.approx([-0.05, 1.25])
+    looks = {(k.value, k.colour, k.symbol) for k in picture.chart().keys}
+    assert looks == {
+        (t["meta"]["pair"], t["marker"]["color"], t["marker"]["symbol"]) for t in panel.traces
+    }
+    assert len({symbol for *_, symbol in looks}) == 2
+
+
+def test_only_a_backbones_space_is_filtered_by_backbone():
+    (picture,) = [b for b in similarity(everywhere(NEAR, FAR)).blocks if isinstance(b, Picture)]
+    (panel,) = picture.chart().panels
+    spaces = {trace["y"][0]: trace["meta"].get("backbone") for trace in panel.traces}
+    assert spaces == {NO_BACKBONE: None, "cnn": "cnn"}
 
 
 @pytest.mark.parametrize("files", ["similarity.csv", "figures/similarity.png"])

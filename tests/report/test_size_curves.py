@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transfer_lab.evidence.crossover import crossover
+from transfer_lab.report.blocks import pictures
 from transfer_lab.report.size_curves import curve, leaders, panels, size_curves
 from transfer_lab.spec import Experiment
 
@@ -152,6 +153,34 @@ def test_the_rules_say_nothing_of_medium_sizes_and_the_matrix_shows_the_corners(
     assert len(tables["Test accuracy (%), cnn"][0]) == 1 + 8
     regret = next(rows for caption, rows in tables.items() if "Regret" in caption)
     assert regret[-1][-1] == "4"
+
+
+def test_the_interactive_lines_have_the_numbers_of_the_accuracies(crossed):
+    study = crossed.study()
+    (picture,) = pictures((size_curves(study),))
+    chart = picture.chart()
+    assert [key.value for key in chart.keys] == list(REGIMES)
+    assert len(chart.panels) == 2
+    for panel, drawn in zip(panels(study), chart.panels, strict=True):
+        assert [trace["meta"]["regime"] for trace in drawn.traces] == list(REGIMES)
+        assert drawn.layout["xaxis"]["tickvals"] == list(SIZES)
+        for trace in drawn.traces:
+            assert trace["x"] == list(SIZES)
+            for n, mean, half, text in zip(
+                trace["x"], trace["y"], trace["error_y"]["array"], trace["text"], strict=True
+            ):
+                found = study.accuracy(panel.scenarios[n], "cnn", trace["meta"]["regime"])
+                assert mean == pytest.approx(100 * found.mean, rel=1e-3)
+                assert half == pytest.approx(100 * found.half, rel=1e-3)
+                assert f"{n:g} per class" in text and "(n=3)" in text
+                assert mean + half <= drawn.layout["yaxis"]["range"][1]
+
+
+def test_a_size_that_was_not_measured_is_no_point_of_the_line():
+    made = grid(far=False, seeds=1).finish(lambda cell: cell.run.per_class != 10)
+    (picture,) = pictures((size_curves(made.study()),))
+    (panel,) = picture.chart().panels
+    assert {tuple(trace["x"]) for trace in panel.traces} == {(5, 20, 40)}
 
 
 def test_the_page_has_the_figure_and_the_same_table(crossed, tmp_path):

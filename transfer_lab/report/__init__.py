@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.called import callable_as_in_library
+from transfer_lab.changes import FILE as CHANGES
 from transfer_lab.curves import Curve
 from transfer_lab.records import write_atomically
 from transfer_lab.report.accuracy import accuracy
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from transfer_lab.comparisons import Compared
+    from transfer_lab.overlaps import Counted
 
 callable_as_in_library(__name__)
 
@@ -42,9 +44,11 @@ def write(
     trials: Mapping[str, pd.DataFrame] | None = None,
     predictions: Callable[[str], Path] | None = None,
     similarities: Mapping[str, Compared] | None = None,
+    overlaps: Mapping[str, Counted] | None = None,
+    changes: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv and
-    similarity.csv if there is what they hold; returns the page's path.
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv
+    and similarity.csv if there is what they hold; returns the page's path.
 
     `predictions` says where a run's predictions.npz lies; without it, statements rest on the
     accuracies in the records alone.
@@ -52,7 +56,8 @@ def write(
     from transfer_lab.report.style import png
 
     known = Predictions(predictions)
-    study = Study.of(experiment, frame, curves, command, trials, known, similarities)
+    found = (trials, known, similarities, overlaps, changes)
+    study = Study.of(experiment, frame, curves, command, *found)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
@@ -61,9 +66,10 @@ def write(
     for name, image in images.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(frame))
-    (out / TRIALS).unlink(missing_ok=True)
-    if study.trials:
-        _store(out / TRIALS, to_csv(stacked(study.trials)))
+    for name, tables in ((TRIALS, study.trials), (CHANGES, study.changes)):
+        (out / name).unlink(missing_ok=True)
+        if tables:
+            _store(out / name, to_csv(stacked(tables)))
     (out / SIMILARITY).unlink(missing_ok=True)
     if study.similarities:
         _store(out / SIMILARITY, to_csv(measured_frame(experiment, study.similarities)))

@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from transfer_lab.choices import Weights
+from transfer_lab.overlaps import Counted, pairs
 from transfer_lab.report.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.report.degenerate import CONSTANT, not_above
 from transfer_lab.report.learning import shape
@@ -14,9 +16,9 @@ from transfer_lab.report.training_time import CONDITIONS
 from transfer_lab.report.tuning import tried
 
 TITLE = "Flags"
-IMAGES = (
-    "Images that source and target share are not looked for here: transfer-lab data TARGET "
-    "--source SOURCE counts them."
+SEEN_BEFORE = (
+    "The images that ready-made weights were trained on are not here: whether the target's are "
+    "among them is not known."
 )
 FEW_SEEDS = 3
 _NAMED = 8
@@ -47,7 +49,7 @@ def flags(study: Study) -> Section:
     texts = (("Looked for and not found", down), ("Not told by these records", untold))
     said = tuple(Paragraph(f"{text}: {', '.join(names)}.") for text, names in texts if names)
     table = Table("Flags", ("flag", "where", "what it means"), rows, texts=3)
-    return Section(TITLE, (*((table,) if rows else ()), *said, Paragraph(IMAGES)))
+    return Section(TITLE, (*((table,) if rows else ()), *said, *_seen_before(study)))
 
 
 def _lines(places: list[str]) -> Cell:
@@ -108,6 +110,32 @@ def _copies(study: Study) -> Iterable[str]:
     found = study.done[study.done["test_copies"] > 0].groupby("target", sort=False)
     for target, copies in found["test_copies"].max().items():
         yield f"{target}: {copies:,.0f} test images"
+
+
+def _shared_images(study: Study) -> list[str] | None:
+    """Sources that hold images of their target; nothing is said where a pair was not counted."""
+    planned = pairs(study.experiment)
+    known = [(pair, study.overlaps.get(pair.overlap.id)) for pair in planned]
+    found = [
+        f"{pair.source} → {pair.target}: {_shared(counts)}"
+        for pair, counts in known
+        if counts and counts.test + counts.train
+    ]
+    told = known and all(counts for _, counts in known)
+    return found if found or told else None
+
+
+def _shared(counts: Counted) -> str:
+    return (
+        f"{counts.test:,} of {counts.test_images:,} test images ({counts.test_learnt:,} in what "
+        f"source runs learn from), {counts.train:,} of {counts.train_images:,} in the training pool"
+    )
+
+
+def _seen_before(study: Study) -> Iterable[Paragraph]:
+    starts = (choice.pretrained for choice in study.experiment.backbones.values())
+    if any(isinstance(start, Weights) for start in starts):
+        yield Paragraph(SEEN_BEFORE)
 
 
 def _shared_names(study: Study) -> list[str] | None:
@@ -174,6 +202,12 @@ FLAGS = (
         "copies in the test set",
         "test images that the training pool holds too: accuracies are too high",
         _copies,
+    ),
+    Flag(
+        "source and target share images",
+        "exact copies, pixel for pixel as the network sees them (at the experiment's image size): "
+        "what is transferred may have been learnt from the images it is tested on",
+        _shared_images,
     ),
     Flag(
         "source and target share class names",

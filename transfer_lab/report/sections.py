@@ -9,6 +9,7 @@ from transfer_lab.report.answer import answer, head
 from transfer_lab.report.architectures import architectures
 from transfer_lab.report.blocks import Section
 from transfer_lab.report.budgets import budgets
+from transfer_lab.report.changed import changed
 from transfer_lab.report.claims import claims
 from transfer_lab.report.degenerate import degenerate
 from transfer_lab.report.failures import failures
@@ -43,6 +44,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     payoff,
     architectures,
     per_class,
+    changed,
     learning,
     failures,
     protocol,

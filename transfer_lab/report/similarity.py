@@ -120,7 +120,7 @@ def _axis(study: Study, results: list[Result]) -> list[Block]:
         _places(placed),
         Paragraph(RULE),
         Bullets(tuple(_sensitivity(placed))),
-        _picture(placed),
+        _picture(study, placed),
         Fold("Label-free measures", (_label_free(results), Paragraph(SATURATION))),
         *_notes(results),
     ]
@@ -196,12 +196,13 @@ def _sensitivity(results: list[Result]) -> Iterator[str]:
             yield f"{space}: every cut from {low:.2f} to {high:.2f} agrees with the author's words."
 
 
-def _picture(results: list[Result]) -> Picture:
-    from transfer_lab.report.axis import draw
+def _picture(study: Study, results: list[Result]) -> Picture:
+    from transfer_lab.report.axis import chart, draw
 
     spaces = {space: _in_space(results, space) for space in _spaces(results)}
     alt = "Places of the targets on the axis from 0 (the source itself) to 1 (the far domain)"
-    return Picture("similarity.png", CAPTION, alt, partial(draw, spaces))
+    live = partial(chart, spaces, study.backbones)
+    return Picture("similarity.png", CAPTION, alt, partial(draw, spaces), live)
 
 
 def _label_free(results: list[Result]) -> Table:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from transfer_lab.evidence.crossover import Crossover, Curve, crossover
 from transfer_lab.report.blocks import Cell, Paragraph, Picture, Section, Table, cell
+from transfer_lab.report.charts import Chart
 from transfer_lab.report.study import Study
 
 FEWEST = 3
@@ -48,7 +49,8 @@ def size_curves(study: Study) -> Section | None:
         "set); one panel for each source, target and backbone."
     )
     alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
-    picture = Picture("learning-curves.png", caption, alt, partial(_draw, study, found))
+    drawn = (partial(_draw, study, found), partial(_chart, study, found))
+    picture = Picture("learning-curves.png", caption, alt, *drawn)
     head = (
         *("source and target", "backbone", "leads at the smallest", "leads at the largest"),
         *("crossover (images per class)", "seeds"),
@@ -150,3 +152,9 @@ def _draw(study: Study, found: list[Panel]) -> object:
     from transfer_lab.report.size_lines import draw
 
     return draw(study, found)
+
+
+def _chart(study: Study, found: list[Panel]) -> Chart:
+    from transfer_lab.report.size_lines import chart
+
+    return chart(study, found)

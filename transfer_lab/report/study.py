@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from transfer_lab.comparisons import Compared
+    from transfer_lab.overlaps import Counted
 
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(
@@ -85,6 +86,10 @@ class Study:
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""
+    overlaps: Mapping[str, Counted] = field(default_factory=dict)
+    """How many images they share, by the overlap's id."""
+    changes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """What fine-tuning changed in each stage, by the run's id."""
 
     @classmethod
     def of(
@@ -96,15 +101,17 @@ class Study:
         trials: Mapping[str, pd.DataFrame] | None = None,
         predictions: Predictions | None = None,
         similarities: Mapping[str, Compared] | None = None,
+        overlaps: Mapping[str, Counted] | None = None,
+        changes: Mapping[str, pd.DataFrame] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN.
 
         Records of a time before there were further budgets are all under the main one.
         """
-        rest = (trials or {}, predictions or Predictions(), similarities or {})
+        found = (trials or {}, predictions or Predictions(), similarities or {}, overlaps or {})
         cells = measured(frame if "budget" in frame else frame.assign(budget=None))
         main = cells[cells["budget"].isna()]
-        return cls(experiment, main, cells, curves, command, *rest)
+        return cls(experiment, main, cells, curves, command, *found, changes or {})
 
     @cached_property
     def further(self) -> dict[str, Study]:

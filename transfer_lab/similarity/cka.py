@@ -22,20 +22,32 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
     x, y = varying(checked(x, "the first features")), varying(checked(y, "the second features"))
     if len(x) != len(y):
         raise DegenerateError(f"{len(x)} and {len(y)} images: they must be the same ones")
+    return cka_of_products(_products(x), _products(y))
+
+
+def cka_of_products(x: np.ndarray, y: np.ndarray) -> float:
+    """The same from the inner products of centred features, (n, n): all that it looks at."""
     if len(x) < 4:
         raise DegenerateError("at least 4 images are needed")
-    first, second = _gram(x), _gram(y)
+    first, second = _scaled(x), _scaled(y)
     own = _hsic(first, first) * _hsic(second, second)
     if own <= 0:
         raise DegenerateError("too few images for features of this kind")
     return _hsic(first, second) / math.sqrt(own)
 
 
-def _gram(features: np.ndarray) -> np.ndarray:
-    """Inner products without the diagonal, at a common scale."""
+def _products(features: np.ndarray) -> np.ndarray:
     centred = features - features.mean(0)
-    gram = centred @ centred.T
-    gram /= np.trace(gram)
+    return centred @ centred.T
+
+
+def _scaled(products: np.ndarray) -> np.ndarray:
+    """Inner products without the diagonal, at a common scale."""
+    if not np.isfinite(products).all():
+        raise DegenerateError("features hold a NaN or an infinity")
+    if not products.any():
+        raise DegenerateError("all features are constant: the images cannot be told apart")
+    gram = products / np.trace(products)
     np.fill_diagonal(gram, 0)
     return gram
 

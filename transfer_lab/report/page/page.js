@@ -367,7 +367,7 @@
     layout.yaxis.categoryarray = rows;
     layout.yaxis.range = [rows.length - 0.5, -0.5];
     layout.height = 64 + Math.max(rows.length, 1) * Math.max(24, 13 * groups + 8);
-    layout.shapes = panel.shaded
+    const shaded = panel.shaded
       .filter((row) => present.has(row))
       .map((row) => ({
         type: "rect",
@@ -380,6 +380,7 @@
         line: { width: 0 },
         layer: "below",
       }));
+    layout.shapes = [...(layout.shapes ?? []), ...shaded];
   }
 
   function merged(base, over) {

@@ -1,4 +1,4 @@
-"""Memory of a process that extracts frozen features, as the number of images grows.
+"""Memory of a process that makes images, or extracts frozen features, as their number grows.
 
 Each size runs in a process of its own, since memory that was once taken is not always given back.
 """
@@ -6,13 +6,15 @@ Each size runs in a process of its own, since memory that was once taken is not 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.figures import Detail, Figure, Result, at_most
 from benchmarks.grid import ROOT
@@ -21,6 +23,8 @@ from transfer_lab.domains.base import ImageDomain, Part
 
 _SIDE, _TEST = 64, 64
 _TIMES = (1, 4, 16)
+_DIFFERENT = 50
+"""Files of different contents in a folder; the others are further names of these."""
 _MIB = 2**20
 _BATCH = 64
 """MiB that a batch may take: the largest layer reads 16 and writes 16, and the allocator keeps some
@@ -43,9 +47,10 @@ class Noise(ImageDomain):
     def labels(self, part: Part) -> np.ndarray:
         return np.arange(self.sizes[part], dtype=np.int64) % 2
 
-    def make_images(self, part: Part) -> np.ndarray:
-        shape = (self.sizes[part], 3, self.image_size, self.image_size)
-        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        rng, shape = np.random.default_rng(0), (3, self.image_size, self.image_size)
+        for start in range(0, self.sizes[part], _TEST):
+            yield rng.integers(0, 256, (min(_TEST, self.sizes[part] - start), *shape), np.uint8)
 
 
 def memory(setting: Setting) -> Result:
@@ -54,28 +59,36 @@ def memory(setting: Setting) -> Result:
     Counted is memory of the process's own; mapped files, which the system drops when it needs the
     room, are shown beside it.
     """
-    base = 64 if setting.quick else 1024
-    found = []
-    for times in _TIMES:
-        found.append(_in_a_process(times * base, setting.folder("store")))
+    base = 60 if setting.quick else 3750
+    sizes, found = [times * base for times in _TIMES], []
+    for images in sizes:
+        found.append(_measured(images, setting.folder("store")))
         setting.say(", ".join(f"{name} {value:,.0f}" for name, value in found[-1].items()))
-    growth = found[-1]["own"] - found[0]["own"]
-    figure = Figure(
-        cell=f"memory of a worker over its imports, {base:,} to {_TIMES[-1] * base:,} images",
-        value=growth,
+    told = {"own": "extracting features", "files": "decoding a folder", "drawn": "rendering"}
+    figures = tuple(_figure(text, name, sizes, found) for name, text in told.items())
+    head = (
+        *("images", "MiB of images", "extracting", "with mapped files"),
+        *("decoding a folder", "with mapped files", "rendering textures"),
+    )
+    columns = ("images", "own", "resident", "files", "files_resident", "drawn")
+    rows = tuple(
+        (f"{images:,}", *(f"{m[name]:,.0f}" for name in columns))
+        for images, m in zip(sizes, found, strict=True)
+    )
+    return Result(figures, (Detail("Peak over the imports, in MiB", head, rows),))
+
+
+def _figure(text: str, name: str, sizes: list[int], found: list[dict[str, float]]) -> Figure:
+    first, last = found[0], found[-1]
+    return Figure(
+        cell=f"memory of a worker over its imports, {text}, {sizes[0]:,} to {sizes[-1]:,} images",
+        value=last[name] - first[name],
         unit="MiB",
         target=at_most(_BATCH),
         note=f"growth of its own memory while the images grow by "
-        f"{found[-1]['images'] - found[0]['images']:,.0f} MiB; at most {found[-1]['own']:,.0f} MiB "
-        "over the imports",
+        f"{last['images'] - first['images']:,.0f} MiB; at most {last[name]:,.0f} MiB over the "
+        "imports",
     )
-    head = ("images", "MiB of images", "extracting", "with mapped files", "making the images")
-    columns = ("images", "own", "resident", "made")
-    rows = tuple(
-        (f"{times * base:,}", *(f"{m[name]:,.0f}" for name in columns))
-        for times, m in zip(_TIMES, found, strict=True)
-    )
-    return Result((figure,), (Detail("Peak over the imports, in MiB", head, rows),))
 
 
 class Peak:
@@ -144,9 +157,13 @@ def _memory() -> tuple[float, float]:
     return found["RssAnon"], found["VmRSS"]
 
 
-def _in_a_process(images: int, store: Path) -> dict[str, float]:
-    prepared = _child("prepare", images, store)
-    return prepared | _child("extract", images, store)
+def _measured(images: int, store: Path) -> dict[str, float]:
+    _child("prepare", images, store)
+    return (
+        _child("extract", images, store)
+        | _child("decode", images, store)
+        | _child("render", images, store)
+    )
 
 
 def _child(what: str, images: int, store: Path) -> dict[str, float]:
@@ -158,12 +175,49 @@ def _child(what: str, images: int, store: Path) -> dict[str, float]:
 
 
 def prepare(images: int, store: Path) -> dict[str, float]:
-    """Make the images and store them, as the check before a grid does."""
+    """Make what the others read: stored images, and a folder of files."""
     domain = Noise(_SIDE, images=images)
     domain.cache = store / "images"
-    return {"made": Peak().of(domain.prepare_data).own}
+    domain.prepare_data()
+    rng = np.random.default_rng(0)
+    for part, count in (("train", images), ("test", _DIFFERENT)):
+        first: dict[int, Path] = {}
+        for number in range(count):
+            path = store / "photos" / part / "ab"[number % 2] / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = number % _DIFFERENT
+            if content in first:
+                os.link(first[content], path)
+            else:
+                pixels = rng.integers(0, 256, (96, 128, 3), np.uint8)
+                Image.fromarray(pixels).save(path)
+                first[content] = path
+    return {}
+
+
+def decode(images: int, store: Path) -> dict[str, float]:
+    """Decode a folder of so many files into the stored array, as the check before a grid does."""
+    from transfer_lab.domains.folder import Folder
+
+    def decoded() -> None:
+        domain = Folder(_SIDE, root=str(store / "photos"))
+        domain.cache = store / "decoded"
+        domain.prepare_data()
+
+    peak = Peak().of(decoded)
+    return {"files": peak.own, "files_resident": peak.resident}
+
+
+def render(images: int, store: Path) -> dict[str, float]:
+    """Render so many textures into the stored array."""
+    from transfer_lab.domains.textures import Textures
+
+    each = -(-images // len(Textures.classes))
+    domain = Textures(_SIDE, train_per_class=each, test_per_class=1)
+    domain.cache = store / "rendered"
+    return {"drawn": Peak().of(domain.prepare_data).own}
 
 
 if __name__ == "__main__":
-    call = {"prepare": prepare, "extract": extract}[sys.argv[1]]
+    call = {"prepare": prepare, "extract": extract, "decode": decode, "render": render}[sys.argv[1]]
     print(json.dumps(call(int(sys.argv[2]), Path(sys.argv[3]))))

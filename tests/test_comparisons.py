@@ -202,8 +202,8 @@ def test_measuring_again_gives_the_same_numbers(store):
 def test_samples_are_of_the_training_pool_alone_and_at_most_as_many_as_asked(store, monkeypatch):
     from transfer_lab.domains.scripts import Latin
 
-    made, make = [], Latin.make_images
-    monkeypatch.setattr(Latin, "make_images", lambda d, part: made.append(part) or make(d, part))
+    made, make = [], Latin.image_blocks
+    monkeypatch.setattr(Latin, "image_blocks", lambda d, part: made.append(part) or make(d, part))
     (named, *_) = comparisons(small())
     pool = sample(named.comparison, named.comparison.source, store)
     assert len(pool.images) == len(pool.labels) == 80

@@ -57,9 +57,9 @@ def test_the_test_images_are_not_touched_before_the_fit_has_ended(cls):
     order = []
 
     class Watched(Blocks):
-        def make_images(self, part):
+        def image_blocks(self, part):
             order.append(part)
-            return super().make_images(part)
+            return super().image_blocks(part)
 
         def loader(self, section, activations=None):
             order.append(f"{section} loader")
@@ -186,3 +186,13 @@ def test_trainable_parameters_are_those_that_learnt():
     whole = fit_and_test(scratch, drawn(), Fit(epochs=1, batch_size=8))
     assert probe.trainable_params == 32 * 4 + 4
     assert whole.trainable_params == parameter_count(scratch)
+
+
+def test_of_the_test_images_no_more_than_about_a_batch_is_kept():
+    domain = drawn(Blocks(test_per_class=400))
+    regime = LinearProbe(Leaky(), 4)
+    fit_and_test(regime, domain, Fit(epochs=1, batch_size=32), reuse_prefix=False)
+    batches = [images for images, _ in domain.test_dataloader()]
+    kept = sum(images.untyped_storage().nbytes() for images in regime.tested)
+    assert len(batches) > 5
+    assert kept <= batches[0].nbytes + len(batches) * batches[0][:1].nbytes

@@ -145,9 +145,9 @@ def test_the_test_images_are_not_touched_before_the_choice(on_blocks, tmp_path, 
     order = []
 
     class Watched(Blocks):
-        def make_images(self, part):
+        def image_blocks(self, part):
             order.append(part)
-            return super().make_images(part)
+            return super().image_blocks(part)
 
         def loader(self, section, *args, **more):
             order.append(f"{section} loader")
@@ -172,9 +172,9 @@ def test_other_test_images_and_labels_lead_to_the_same_choice(on_blocks, tmp_pat
             return labels if part == "train" else np.roll(labels, 17)
 
     class Blank(Permuted):
-        def make_images(self, part):
-            images = super().make_images(part)
-            return images if part == "train" else np.zeros_like(images)
+        def image_blocks(self, part):
+            for images in super().image_blocks(part):
+                yield images if part == "train" else np.zeros_like(images)
 
     run = tuned({"lr": 0.001}, GOOD, {"lr": 0.1})
     found = []

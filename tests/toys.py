@@ -33,7 +33,7 @@ class Blocks(ImageDomain):
             labels = np.random.default_rng(7).permutation(labels)
         return labels.astype(np.int64)
 
-    def make_images(self, part):
+    def image_blocks(self, part):
         self.made.append(part)
         true = np.repeat(np.arange(4), self.counts[part])
         rng = np.random.default_rng(part == "test")
@@ -43,7 +43,7 @@ class Blocks(ImageDomain):
         for image, label in zip(images, true, strict=True):
             row, column = divmod(int(label), 2)
             image[:, row * half : (row + 1) * half, column * half : (column + 1) * half] += 120
-        return images
+        yield images
 
 
 class Leaky(Backbone):

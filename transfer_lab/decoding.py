@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -12,6 +14,10 @@ from PIL import Image, ImageOps
 from transfer_lab import host
 
 MAX_PIXELS = 80_000_000
+_AHEAD = 8
+"""Images decoded or in work at a time, for each core."""
+
+Given, Made = TypeVar("Given"), TypeVar("Made")
 
 
 class BrokenImageError(ValueError):
@@ -47,7 +53,8 @@ def middle_square(image: Image.Image, size: int) -> np.ndarray:
 
 
 def decode_all(paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
-    """Each file's image or what is wrong with it, in order, decoded on all cores."""
+    """Each file's image or what is wrong with it, in order, decoded on all cores, no more ahead
+    than keeps them busy."""
 
     def one(path: Path) -> np.ndarray | BrokenImageError:
         try:
@@ -55,8 +62,21 @@ def decode_all(paths: Iterable[Path], size: int) -> Iterator[np.ndarray | Broken
         except BrokenImageError as error:
             return error
 
-    with ThreadPoolExecutor(host.cores()) as threads:
-        yield from threads.map(one, paths)
+    yield from on_all_cores(one, paths)
+
+
+def on_all_cores(call: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
+    """What `call` makes of each item, in order, a few ahead: however many there are, and however
+    slowly they are taken, few are held."""
+    cores = host.cores()
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(cores) as threads:
+        for item in items:
+            waiting.append(threads.submit(call, item))
+            if len(waiting) >= _AHEAD * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _first_frame(image: Image.Image) -> Image.Image:

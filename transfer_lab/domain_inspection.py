@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache
 from inspect import signature
+from itertools import chain
 from typing import get_args
 
 from transfer_lab.copies import hashes, held
@@ -63,7 +64,7 @@ def counts(domain: ImageDomain) -> dict[Part, Counter[str]]:
 def contents(domain: ImageDomain) -> Contents:
     """A hash of every image; raises ConfigError where one cannot be read."""
     try:
-        return {part: hashes(domain.make_images(part)) for part in _PARTS}
+        return {p: hashes(chain.from_iterable(domain.image_blocks(p))) for p in _PARTS}
     except RuntimeError as error:
         raise ConfigError([str(error)]) from error
 

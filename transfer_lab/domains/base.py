@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from transfer_lab.budget import Augment
-from transfer_lab.domains.arrays import digest, stored_array
+from transfer_lab.domains.arrays import digest, in_memory, stored_images
 from transfer_lab.domains.augmentation import Augmentation
 from transfer_lab.domains.batches import Change, batches
 from transfer_lab.domains.splits import Split, nested_subset
@@ -29,13 +30,14 @@ class ImageDomain(L.LightningDataModule):
     """A dataset of uint8 RGB images with a training pool and one fixed test set.
 
     A subclass says its `classes`, the `labels` of each part (cheap: the plan is checked with them)
-    and how to `make_images`. Its keyword-only constructor arguments are its options in YAML.
+    and how to make its `image_blocks`. Its keyword-only constructor arguments are its options in
+    YAML.
     `classes` are in label order. Images are (n, 3, image_size, image_size), uint8.
     """
 
     classes: tuple[str, ...]
     version: int = 1
-    """Raised when `make_images` changes what it makes."""
+    """Raised when `image_blocks` changes what it makes."""
 
     def __init__(self, image_size: int):
         super().__init__()
@@ -56,8 +58,13 @@ class ImageDomain(L.LightningDataModule):
         """Class indices of a part, int64, in image order."""
 
     @abstractmethod
+    def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        """The images of a part in the order of `labels`, uint8, (any number, 3, image_size,
+        image_size) at a time: no more of them are held in memory than one such block."""
+
     def make_images(self, part: Part) -> np.ndarray:
-        """All images of a part, in the order of `labels`."""
+        """All images of a part at once, in memory."""
+        return in_memory(self._shape(part), self.image_blocks(part))[0]
 
     @property
     def num_classes(self) -> int:
@@ -173,9 +180,12 @@ class ImageDomain(L.LightningDataModule):
 
     def _stored(self, part: Part) -> tuple[np.ndarray, float]:
         if part not in self._images:
-            name, build = digest(self._key(part)), lambda: self.make_images(part)
-            self._images[part] = stored_array(self.cache, name, build)
+            name, blocks = digest(self._key(part)), lambda: self.image_blocks(part)
+            self._images[part] = stored_images(self.cache, name, self._shape(part), blocks)
         return self._images[part]
+
+    def _shape(self, part: Part) -> tuple[int, ...]:
+        return (len(self.labels(part)), 3, self.image_size, self.image_size)
 
     def _key(self, part: Part) -> dict[str, object]:
         return {

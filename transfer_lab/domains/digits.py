@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -32,13 +33,12 @@ class Digits(ImageDomain):
     def labels(self, part: Part) -> np.ndarray:
         return load_digits().target[_parts()[part]].astype(np.int64)
 
-    def make_images(self, part: Part) -> np.ndarray:
+    def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         size = (self.image_size, self.image_size)
         grey = np.round(load_digits().images[_parts()[part]] * (255 / 16)).astype(np.uint8)
-        large = [
-            np.asarray(Image.fromarray(g).resize(size, Image.Resampling.BILINEAR)) for g in grey
-        ]
-        return np.repeat(np.stack(large)[:, None], 3, axis=1)
+        for image in grey:
+            large = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+            yield np.stack([large] * 3)[None]
 
 
 @cache

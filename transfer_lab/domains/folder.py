@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, cached_property
 from typing import Literal
 
@@ -71,23 +72,21 @@ class Folder(ImageDomain):
         index = {name: number for number, name in enumerate(self.classes)}
         return np.array([index[file.label] for file in self.files[part]], dtype=np.int64)
 
-    def make_images(self, part: Part) -> np.ndarray:
+    def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         """Raises DataUnavailable naming every file that cannot be read."""
-        paths = [file.path for file in self.files[part]]
-        images = np.empty((len(paths), 3, self.image_size, self.image_size), np.uint8)
+        paths = (file.path for file in self.files[part])
         broken = []
-        for position, found in enumerate(decode_all(paths, self.image_size)):
+        for found in decode_all(paths, self.image_size):
             if isinstance(found, BrokenImageError):
                 broken.append(str(found))
-            else:
-                images[position] = found
+            elif not broken:  # else nothing comes of it, and only the names are wanted
+                yield found[None]
         if broken:
             more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
             raise DataUnavailable(
                 f"{len(broken)} files cannot be read: {'; '.join(broken[:_NAMED])}{more}; mend "
                 "them, take them out of the folder, or leave them out with broken: skip"
             )
-        return images
 
     @cached_property
     def _readable(self) -> np.ndarray:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 
 from transfer_lab.domains.base import ImageDomain, Part
 from transfer_lab.seeding import derive
 
-_CHUNK = 1024
+_IMAGES, _PIXELS = 1024, 2**18
+"""At most so many are rendered at once; a pixel takes about a hundred bytes meanwhile."""
 
 
 class RenderedDomain(ImageDomain):
@@ -26,16 +28,15 @@ class RenderedDomain(ImageDomain):
     def identity(self) -> dict[str, object]:
         return {"classes": list(self.classes), "render_seed": self.render_seed}
 
-    def make_images(self, part: Part) -> np.ndarray:
+    def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         labels = self.labels(part)
         # The domain's name is in the stream: two scripts must not share a letter pixel for pixel.
         stream = derive(self.render_seed, type(self).__name__, part)
-        chunks = []
-        for start in range(0, len(labels), _CHUNK):
-            index = range(start, min(start + _CHUNK, len(labels)))
+        step = max(1, min(_IMAGES, _PIXELS // self.image_size**2))
+        for start in range(0, len(labels), step):
+            index = range(start, min(start + step, len(labels)))
             rngs = [np.random.default_rng([stream, i]) for i in index]
-            chunks.append(self.render(labels[index.start : index.stop], rngs))
-        return np.concatenate(chunks)
+            yield self.render(labels[index.start : index.stop], rngs)
 
     @abstractmethod
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:

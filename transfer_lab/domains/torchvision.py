@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torchvision import datasets
 
-from transfer_lab import host
-from transfer_lab.decoding import middle_square
+from transfer_lab.decoding import middle_square, on_all_cores
 from transfer_lab.domains.arrays import digest, stored_array
 from transfer_lab.domains.base import ImageDomain, Part
 from transfer_lab.domains.splits import held_out_test
@@ -150,7 +148,10 @@ class TorchvisionDataset(ImageDomain):
 
     def _counted_copies(self) -> np.ndarray:
         train, test = (
-            [hashlib.blake2b(image.tobytes()).digest() for image in self._stored(part)[0]]
+            [
+                hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+                for image in self._stored(part)[0]
+            ]
             for part in ("train", "test")
         )
         known = set(train)
@@ -177,18 +178,16 @@ class TorchvisionDataset(ImageDomain):
             for ask in recipe.asks:
                 _opened(self.dataset, ask, self.root, download=True)
 
-    def make_images(self, part: Part) -> np.ndarray:
+    def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         """Raises DataUnavailable naming an image that cannot be read."""
         recipe, wanted = RECIPES[self.dataset], self._contents.index[part]
         asks = (recipe.test,) if part == "test" and recipe.test is not None else recipe.train
-        images = np.empty((len(wanted), 3, self.image_size, self.image_size), np.uint8)
         first = 0
-        for ask in asks:
+        for ask in asks:  # the places are in order, and so are the splits that they count through
             found = _opened(self.dataset, ask, self.root)
-            here = np.flatnonzero((wanted >= first) & (wanted < first + len(found)))
-            _resize_into(images, here, found, wanted[here] - first, self.root)
+            here = wanted[(wanted >= first) & (wanted < first + len(found))] - first
+            yield from _resized(found, here.tolist(), self.image_size, self.root)
             first += len(found)
-        return images
 
     @cached_property
     def _contents(self) -> _Contents:
@@ -253,14 +252,12 @@ def _class_names(found: Any, labels: np.ndarray) -> tuple[str, ...]:
     return tuple(name[0] if isinstance(name, tuple) else str(name) for name in names)
 
 
-def _resize_into(
-    images: np.ndarray, places: np.ndarray, found: Any, members: np.ndarray, root: str
-) -> None:
-    """Put the dataset's members into these places, resized, decoded on all cores."""
+def _resized(found: Any, members: list[int], size: int, root: str) -> Iterator[np.ndarray]:
+    """The dataset's members, one after another, resized, decoded on all cores."""
 
-    def one(place: int, member: int) -> None:
+    def one(member: int) -> np.ndarray:
         try:
-            images[place] = middle_square(found[member][0], images.shape[-1])
+            return middle_square(found[member][0], size)[None]
         except Exception as error:  # a foreign parser on a foreign file may raise anything
             kind = type(found).__name__
             raise DataUnavailable(
@@ -268,6 +265,4 @@ def _resize_into(
                 "remove the dataset's folder and fetch it again with --download"
             ) from error
 
-    with ThreadPoolExecutor(host.cores()) as threads:
-        for _ in threads.map(one, places.tolist(), members.tolist()):
-            pass
+    yield from on_all_cores(one, members)

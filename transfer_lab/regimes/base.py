@@ -127,7 +127,8 @@ class TransferModule(L.LightningModule):
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
         # About a batch in all, from everywhere: folders list one class after the other.
-        self.tested.append(batch[0][:: self.trainer.num_test_batches[0]])
+        # Copied: a view would keep the whole batch, and so in the end the whole test set.
+        self.tested.append(batch[0][:: self.trainer.num_test_batches[0]].clone())
         self.test_outputs.append(self(batch[0]).float().cpu())
 
     def configure_optimizers(self) -> dict[str, object]:

@@ -54,10 +54,7 @@ class Trained:
 
 def default_grid(setting: Setting) -> Result:
     """`transfer-lab run` with two workers, then with one; the plain script before and after."""
-    path = GRID
-    if setting.quick:
-        path = setting.folder("experiment") / "quick.yaml"
-        path.write_text(_QUICK)
+    path = quick_grid(setting) if setting.quick else GRID
     cells = plan(load_experiment(path).experiment)
     kinds = by_kind(cells)
     chosen = sample(kinds, setting.cells)
@@ -95,6 +92,13 @@ def default_grid(setting: Setting) -> Result:
         ),
     )
     return Result(figures)
+
+
+def quick_grid(setting: Setting) -> Path:
+    """A grid of seconds, instead of the default one."""
+    path = setting.folder("experiment") / "quick.yaml"
+    path.write_text(_QUICK)
+    return path
 
 
 def by_kind(cells: Iterable[Cell]) -> dict[Kind, list[Cell]]:
@@ -138,12 +142,14 @@ def projected_grid(
     return Timing((total,), projected=f"{told}, and an epoch of each source run")
 
 
-def run_grid(path: Path, jobs: int, setting: Setting) -> tuple[Timing, RecordStore]:
+def run_grid(
+    path: Path, jobs: int, setting: Setting, options: Sequence[str] = ()
+) -> tuple[Timing, RecordStore]:
     """`transfer-lab run` on a fresh store, as people call it."""
     folder = setting.folder("ours")
     runs, reports = folder / "runs", folder / "reports"
     command = [sys.executable, "-m", "transfer_lab", "run", str(path), "--jobs", str(jobs)]
-    command += ["--runs", str(runs), "--reports", str(reports)]
+    command += ["--runs", str(runs), "--reports", str(reports), *options]
 
     def call() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -151,7 +157,7 @@ def run_grid(path: Path, jobs: int, setting: Setting) -> tuple[Timing, RecordSto
             raise RuntimeError(f"transfer-lab run failed: {(done.stderr or done.stdout)[-500:]}")
 
     seconds = stopwatch(call)
-    setting.say(f"ours, --jobs {jobs}: {seconds:.0f} s")
+    setting.say(f"{' '.join(('ours, --jobs', str(jobs), *options))}: {seconds:.0f} s")
     return Timing((seconds,)), RecordStore(runs)
 
 

@@ -28,6 +28,7 @@ PARTS = {
     "linear_probe": Part("vgg16:linear_probe", "linear_probe of VGG16 at 224 px, cold"),
     "partial_finetune": Part("vgg16:partial_finetune", "frozen to the fourth stage, cold"),
     "grid": Part("grid:default_grid", "the default grid, cold; two workers against one"),
+    "precision": Part("precision:precision", "accuracy of the default grid in bf16 and in fp32"),
     "loop": Part("loop:training_loop", "the training loop against one written by hand"),
     "engines": Part("engines:engines", "a grid on a Ray cluster against local workers"),
     "scale": Part("scale:scale", "plan and status of 100,000 cells, report over 10,000 records"),

@@ -91,7 +91,8 @@ def answers(cells: Iterable[Cell], stores: Mapping[str, RecordStore]) -> dict[Pl
     """By place, what the learnt runs of both stores answered; of places that share their runs the
     first. Raises ValueError where predictions are absent."""
     runs: dict[Place, list[str]] = defaultdict(list)
-    for cell in {cell.run.id: cell for cell in reversed(tuple(cells))}.values():
+    first = {cell.run.id: cell for cell in reversed(tuple(cells))}
+    for cell in reversed(first.values()):
         if cell.run.regime.kind != "majority":
             runs[cell.scenario, cell.backbone, cell.regime].append(cell.run.id)
     read = Predictions(lambda key: _file(stores, key))

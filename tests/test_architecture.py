@@ -107,7 +107,8 @@ MAY_IMPORT = {
     "arithmetic": {"machine"},
     "frozen_prefix": {"arithmetic", "backbones.base"},
     "activations": {
-        *("arithmetic", "backbones.base", "domains.base", "frozen_prefix", "rows", "spec"),
+        *("arithmetic", "backbones.base", "domains.base", "domains.residence", "frozen_prefix"),
+        *("rows", "spec"),
     },
     "stretches": set(),
     "convergence": {"regimes.base", "timing"},

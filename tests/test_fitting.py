@@ -61,9 +61,9 @@ def test_the_test_images_are_not_touched_before_the_fit_has_ended(cls):
             order.append(part)
             return super().image_blocks(part)
 
-        def loader(self, section, activations=None):
+        def loader(self, section, *args, **more):
             order.append(f"{section} loader")
-            return super().loader(section, activations)
+            return super().loader(section, *args, **more)
 
     regime = cls(Leaky(), 4)
     regime.on_train_end = lambda: order.append("fit ended")

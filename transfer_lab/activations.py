@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from transfer_lab.arithmetic import Precision, device
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.domains.base import ImageDomain, Section
+from transfer_lab.domains.residence import Room
 from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.rows import NoRoomError, RowStore
 from transfer_lab.spec import PROTOCOL
@@ -59,6 +60,7 @@ class PrefixDomain(L.LightningDataModule):
         self.rows, self.precision = rows or RowStore(None), precision
         self.seconds = 0.0
         self._outputs: dict[Section, np.ndarray] = {}
+        self._room = Room(device()) if device().type != "cpu" else None
 
     def setup(self, stage: str) -> None:
         """Compute what the stage will read."""
@@ -83,9 +85,15 @@ class PrefixDomain(L.LightningDataModule):
         return self._loader("test")
 
     def _loader(self, section: Section) -> DataLoader:
+        room = self._room if section != "test" else None  # test images are read once
         if not self.stop or section in self._outputs:
-            return self.domain.loader(section, self._outputs.get(section))
-        return self.domain.loader(section, through=self._prefix)
+            return self.domain.loader(section, self._outputs.get(section), room=room)
+        return self.domain.loader(section, through=self._prefix.on_device, room=room)
+
+    def leave_device(self) -> None:
+        """Give back the device's memory that training and validation examples took."""
+        if self._room:
+            self._room.clear()
 
     @cached_property
     def _prefix(self) -> FrozenPrefix:

@@ -189,7 +189,10 @@ def _fit_phase(
     regime.steps = math.inf if watch else epochs * len(batches)
     regime.automatic_optimization = False
     trainer = _trainer(stretches.count, ledger, precision, watch)
-    trainer.fit(regime, stretches, data.val_dataloader())
+    try:
+        trainer.fit(regime, stretches, data.val_dataloader())
+    finally:
+        data.leave_device()
     if watch:
         watch.restore(regime)
         ledger.note(watch)

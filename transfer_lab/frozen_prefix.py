@@ -47,6 +47,10 @@ class FrozenPrefix:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Output for images (n, 3, s, s), uint8, as fp32 on the CPU."""
+        return self.on_device(images).cpu()
+
+    def on_device(self, images: torch.Tensor) -> torch.Tensor:
+        """The same where it is computed."""
         autocast = self._half and self._dtype == torch.float32
         with (
             torch.inference_mode(),
@@ -55,7 +59,7 @@ class FrozenPrefix:
             outputs = self._backbone.prepare(images.to(self.device)).to(self._dtype)
             for stage in self._backbone.stages:
                 outputs = stage(outputs)
-            outputs = outputs.float().cpu()
+            outputs = outputs.float()
         return outputs.clone()  # an inference tensor could not be learnt from
 
     def batch_size(self, image_size: int) -> int:

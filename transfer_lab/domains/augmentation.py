@@ -8,7 +8,8 @@ from transfer_lab.budget import Augment
 
 
 class Augmentation:
-    """Flips and shifts uint8 batches (n, 3, size, size); one sequence of decisions from its seed.
+    """Flips and shifts uint8 batches (n, 3, size, size); one sequence of decisions from its seed,
+    the same one wherever the images lie.
 
     torchvision's transforms make one decision a call, and so one for a whole batch.
     """
@@ -27,5 +28,8 @@ class Augmentation:
         rows, columns = (places + moves).clamp(0, size - 1)
         if self.augment.flip:
             columns = torch.where(flipped, columns.flip(1), columns)
-        each = torch.arange(count)[:, None, None]
-        return images[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        each, rows, columns = (
+            places.to(images.device)
+            for places in (torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None])
+        )
+        return images[each, :, rows, columns].permute(0, 3, 1, 2)

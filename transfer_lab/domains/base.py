@@ -16,6 +16,7 @@ from transfer_lab.budget import Augment
 from transfer_lab.domains.arrays import digest, in_memory, stored_images
 from transfer_lab.domains.augmentation import Augmentation
 from transfer_lab.domains.batches import Change, batches
+from transfer_lab.domains.residence import Room
 from transfer_lab.domains.splits import Split, nested_subset
 from transfer_lab.seeding import derive
 
@@ -143,10 +144,11 @@ class ImageDomain(L.LightningDataModule):
         outputs: np.ndarray | None = None,
         *,
         through: Change | None = None,
+        room: Room | None = None,
     ) -> DataLoader:
         """Batches of (images, labels), or of (outputs, labels) if a prefix's outputs for the whole
         part are given, in the part's order; `through`: the prefix itself, for images that change
-        at every epoch.
+        at every epoch; `room`: where the section may lie while it is read again and again.
 
         Shuffled, and augmented if the draw says so, for training; in order and as they are
         otherwise.
@@ -163,6 +165,7 @@ class ImageDomain(L.LightningDataModule):
             batch_size=self.batch_size if training else _EVAL_BATCH,
             shuffle_seed=derive(self.seed, "batches") if training else None,
             changes=changes,
+            room=room,
         )
 
     def source_of(self, section: Section) -> tuple[np.ndarray, np.ndarray, str]:

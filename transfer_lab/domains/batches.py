@@ -1,4 +1,4 @@
-"""Batches cut from tensors in memory: one indexing operation a batch, no worker processes."""
+"""Batches cut from arrays and tensors: one indexing operation a batch, no worker processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from transfer_lab.domains.residence import OnDevice, OnHost, Room
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -36,24 +38,18 @@ class EvenBatches(Sampler[torch.Tensor]):
         return iter(order.tensor_split(self.count) if self.n else ())
 
 
-class _Indexed(Dataset):
-    def __init__(
-        self,
-        inputs: np.ndarray | torch.Tensor,
-        index: np.ndarray,
-        labels: torch.Tensor,
-        changes: Sequence[Change],
-    ):
-        self.inputs, self.index, self.labels, self.changes = inputs, index, labels, changes
+class _Changed(Dataset):
+    def __init__(self, examples: OnHost | OnDevice, changes: Sequence[Change]):
+        self.examples, self.changes = examples, changes
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.examples)
 
     def __getitem__(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = torch.as_tensor(self.inputs[self.index[batch.numpy()]])
+        chosen, labels = self.examples.take(batch)
         for change in self.changes:
             chosen = change(chosen)
-        return chosen, self.labels[batch]
+        return chosen, labels
 
 
 def batches(
@@ -64,12 +60,16 @@ def batches(
     index: np.ndarray | None = None,
     shuffle_seed: int | None = None,
     changes: Sequence[Change] = (),
+    room: Room | None = None,
 ) -> DataLoader:
     """A loader of (inputs, labels) batches; shuffled anew every epoch if a seed is given.
 
     Example i is `inputs[index[i]]` with `labels[i]`; a memory-mapped `inputs` is read a batch at a
-    time and never copied whole. Every batch of inputs passes through the `changes`, in order.
+    time and never copied whole, unless there is `room` for the examples on a device. Every batch
+    of inputs passes through the `changes`, in order.
     """
     index = np.arange(len(labels)) if index is None else index
     sampler = EvenBatches(len(labels), batch_size, shuffle_seed)
-    return DataLoader(_Indexed(inputs, index, labels, changes), sampler=sampler, batch_size=None)
+    examples = OnHost(inputs, index, labels)
+    placed = room.place(examples) if room else examples
+    return DataLoader(_Changed(placed, changes), sampler=sampler, batch_size=None)

@@ -135,7 +135,7 @@ MAY_IMPORT = {
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
     },
-    "tuning": {"fitting", "spec", "timing", "trials"},
+    "tuning": {"activations", "fitting", "spec", "timing", "trials"},
     "training": {
         *("domains", "regimes"),
         *(

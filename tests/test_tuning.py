@@ -129,7 +129,43 @@ def test_one_fit_on_all_labelled_images_follows_the_choice(on_blocks, tmp_path, 
     assert float(second["val_accuracy"]) == record.val_accuracy > float(first["val_accuracy"])
     seconds = [float(row["seconds"]) for row in (first, second)]
     assert min(seconds) > 0
+    assert {row["feature_seconds"] for row in (first, second)} == {"0"}  # nothing is frozen
     assert record.tune_seconds == pytest.approx(sum(seconds))
+
+
+def test_frozen_outputs_that_only_trials_need_are_charged_to_the_search_once():
+    costs = {1: 3.0, 2: 5.0, 3: 8.0}
+    tried = [(1, 0.2), (2, 0.4), (1, 0.3), (2, 0.9), (3, None)]
+
+    def fit(run: Run, ledger: Ledger) -> None:
+        k, accuracy = run.regime.options["k"], run.regime.options["reached"]
+        ledger.features |= {(f"prefix {k}", s): costs[k] / 2 for s in ("train", "val")}
+        if accuracy is None:
+            raise NonFiniteLossError("the training loss is nan in epoch 1")
+        row = {"epoch": 1, "steps": 1, "val_loss": 1.0, "val_accuracy": accuracy}
+        ledger.curve.rows.append(row)
+
+    found = search(tuned(*({"k": k, "reached": accuracy} for k, accuracy in tried)), fit)
+    assert found.place == 3
+    assert [trial.feature_seconds for trial in found.trials] == [3.0, 0, 0, 0, 8.0]
+    assert found.seconds == pytest.approx(11.0 + sum(trial.seconds for trial in found.trials))
+
+
+def test_a_search_for_the_frozen_depth_records_what_each_depth_costs(on_blocks, tmp_path):
+    """Whether the outputs are in the store already makes no difference: the charge is cold."""
+    store = RecordStore(tmp_path)
+    trials = [{"k": k, "lr": lr} for k in (1, 2) for lr in (0.02, 1e-9)]
+    run = tuned(*trials, regime=Choice(kind="partial_finetune"))
+    first, second = (train(run, store, Setting()) for _ in range(2))
+    found = rows(store, run)
+    charged = [float(row["feature_seconds"]) for row in found]
+    chosen = json.loads(first.chosen_options)["k"]
+    depths = [json.loads(row["options"])["k"] for row in found]
+    others = [n for n, k in enumerate(depths) if k != chosen]
+    assert [n for n, seconds in enumerate(charged) if seconds > 0] == others[:1]
+    own = sum(float(row["seconds"]) for row in found)
+    assert second.tune_seconds == pytest.approx(own + sum(charged))
+    assert first.feature_seconds == second.feature_seconds > 0
 
 
 def test_the_result_is_that_of_the_chosen_options_on_train_and_validation(on_blocks, tmp_path):

@@ -19,6 +19,9 @@ from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.rows import NoRoomError, RowStore
 from transfer_lab.spec import PROTOCOL
 
+Computed = tuple[str, Section]
+"""A frozen prefix, by its key, and the images that it was applied to."""
+
 
 def prefix_key(backbone: Backbone, stop: int, precision: Precision = "fp32") -> str:
     """Hash of all that determines a prefix's output but the images: layers, tensors, transform,
@@ -41,10 +44,10 @@ class PrefixDomain(L.LightningDataModule):
 
     Training and validation activations are computed in set-up for fitting, those of the test set
     in set-up for testing, so that neither falls into the fit's time and the test images are not
-    read before the fit has ended. `seconds` is what computing them costs, whether this run had to
-    or another run had done it before. Where training images are augmented, and so differ at every
-    epoch, the prefix runs at every training step. With `stop` 0 there is no prefix and the loaders
-    are the domain's own.
+    read before the fit has ended. `costs` are the seconds that computing them takes, whether this
+    run had to or another run had done it before. Where training images are augmented, and so
+    differ at every epoch, the prefix runs at every training step. With `stop` 0 there is no prefix
+    and the loaders are the domain's own.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class PrefixDomain(L.LightningDataModule):
         super().__init__()
         self.domain, self.backbone, self.stop = domain, backbone, stop
         self.rows, self.precision = rows or RowStore(None), precision
-        self.seconds = 0.0
+        self.costs: dict[Computed, float] = {}
         self._outputs: dict[Section, np.ndarray] = {}
         self._room = Room(device()) if device().type != "cpu" else None
 
@@ -119,5 +122,5 @@ class PrefixDomain(L.LightningDataModule):
             compute=compute,
             batch=batch,
         )
-        self.seconds += found.seconds
+        self.costs[self._key, section] = found.seconds
         return found.array

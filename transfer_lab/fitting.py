@@ -13,7 +13,7 @@ from typing import Literal
 import lightning as L
 import torch
 
-from transfer_lab.activations import PrefixDomain
+from transfer_lab.activations import Computed, PrefixDomain
 from transfer_lab.arithmetic import Precision, device
 from transfer_lab.convergence import Convergence
 from transfer_lab.counting import parameter_count
@@ -35,10 +35,13 @@ _LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 @dataclass
 class Ledger:
-    """What fitting and testing one regime took, and the curve it left."""
+    """What fitting and testing one regime took, and the curve it left.
+
+    `features`: seconds of computing the output of each frozen prefix on each section, cold.
+    """
 
     clock: FitClock = field(default_factory=FitClock)
-    feature_seconds: float = 0.0
+    features: dict[Computed, float] = field(default_factory=dict)
     eval_seconds: float = 0.0
     trainable_params: int = 0
     dead_units: float | None = None
@@ -64,6 +67,11 @@ class Ledger:
             self.stopped = "cap"
         elif self.stopped is None:
             self.stopped = "converged"
+
+    @property
+    def feature_seconds(self) -> float:
+        """Seconds of all frozen outputs, cold."""
+        return sum(self.features.values())
 
 
 def fit_and_test(
@@ -182,6 +190,7 @@ def _fit_phase(
 ) -> None:
     ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
     data.setup("fit")
+    ledger.features |= data.costs
     batches = data.train_dataloader()
     watch = Convergence(patience) if patience else None
     between = -(-_STEPS_BETWEEN // len(batches)) if watch else -(-epochs // _VALIDATIONS)
@@ -196,14 +205,12 @@ def _fit_phase(
     if watch:
         watch.restore(regime)
         ledger.note(watch)
-    ledger.feature_seconds += data.seconds
-    data.seconds = 0.0
     ledger.device = str(trainer.strategy.root_device)
 
 
 def _test(regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision) -> None:
     data.setup("test")
-    ledger.feature_seconds += data.seconds
+    ledger.features |= data.costs
     start = time.perf_counter()
     _trainer(1, ledger, precision).test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start

@@ -18,7 +18,9 @@ FILE = "trials.csv"
 class Trial(NamedTuple):
     """One fit on the training images alone, and what the validation images say of it.
 
-    `seconds` are those of the fit; what a diverged trial measured is not known.
+    `seconds` are those of the fit, `feature_seconds` those of frozen outputs that neither an
+    earlier trial nor the chosen one, and so the final fit, needs; what a diverged trial measured
+    is not known.
     """
 
     options: Options
@@ -28,6 +30,7 @@ class Trial(NamedTuple):
     steps: int
     seconds: float
     status: Literal["done", "diverged"] = "done"
+    feature_seconds: float = 0.0
 
 
 def choose(trials: Iterable[Trial]) -> int | None:

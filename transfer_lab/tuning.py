@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from transfer_lab.activations import Computed
 from transfer_lab.fitting import Ledger
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
@@ -32,8 +33,8 @@ class Search(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """What fitting all trials took."""
-        return sum(trial.seconds for trial in self.trials)
+        """What fitting all trials took, and the frozen outputs that only the search needs."""
+        return sum(trial.seconds + trial.feature_seconds for trial in self.trials)
 
 
 def search(run: Run, fit: Callable[[Run, Ledger], None]) -> Search:
@@ -41,11 +42,25 @@ def search(run: Run, fit: Callable[[Run, Ledger], None]) -> Search:
 
     A trial that diverges loses and ends no other. Any other error ends the search.
     """
-    return Search.of(_tried(run, options, fit) for options in run.tune)
+    ledgers = [Ledger() for _ in run.tune]
+    tried = [_tried(run, *given, fit) for given in zip(run.tune, ledgers, strict=True)]
+    return Search.of(_charged(tried, [ledger.features for ledger in ledgers]))
 
 
-def _tried(run: Run, options: dict, fit: Callable[[Run, Ledger], None]) -> Trial:
-    ledger = Ledger()
+def _charged(
+    trials: Sequence[Trial], features: Sequence[Mapping[Computed, float]]
+) -> Iterator[Trial]:
+    """The trials with the seconds of those frozen prefixes that they are the first to need; that
+    of the chosen one is the final fit's, which pays for it."""
+    place = choose(trials)
+    paid = set() if place is None else {prefix for prefix, _ in features[place]}
+    for trial, costs in zip(trials, features, strict=True):
+        own = sum(seconds for (prefix, _), seconds in costs.items() if prefix not in paid)
+        paid |= {prefix for prefix, _ in costs}
+        yield trial._replace(feature_seconds=own)
+
+
+def _tried(run: Run, options: dict, ledger: Ledger, fit: Callable[[Run, Ledger], None]) -> Trial:
     try:
         fit(run.trial(options), ledger)
     except NonFiniteLossError:

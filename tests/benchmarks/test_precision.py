@@ -122,5 +122,5 @@ def test_every_learnt_run_of_a_grid_is_compared_with_itself_once(stores):
 def test_absent_predictions_are_an_error_that_names_the_place(stores):
     cell = plan(experiment())[0]
     stores["bf16"].file(cell.run.id, "predictions.npz").unlink()
-    with pytest.raises(ValueError, match=f"{cell.backbone}, {cell.regime}: .*missing"):
+    with pytest.raises(ValueError, match=f"{cell.scenario}, .*, {cell.regime}: .*missing"):
         answers([cell], stores)

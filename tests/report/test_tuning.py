@@ -71,7 +71,8 @@ def test_optimism_and_seconds_can_be_recomputed(tables, rows):
         mean, half = map(float, optimism.split(" ± "))
         assert mean == pytest.approx(gap.mean(), abs=0.0501)
         assert half == pytest.approx(stats.sem(gap) * stats.t.ppf(0.975, 2), abs=0.0501)
-        seconds = here.groupby("seed")["seconds"].sum().mean()
+        each = here["seconds"] + here["feature_seconds_trial"]
+        seconds = each.groupby(here["seed"]).sum().mean()
         assert float(search) == pytest.approx(seconds, abs=0.00501)
         assert float(fit) == pytest.approx(once["fit_seconds"].mean(), abs=0.0501)
 
@@ -142,3 +143,19 @@ def test_a_value_that_wins_at_the_end_of_its_range_is_named():
 
 def test_before_any_search_has_ended_the_report_says_so():
     assert "No search has been finished yet." in tuned().markdown()
+
+
+def test_searches_of_earlier_versions_are_read_and_said_to_count_the_fits_alone(tmp_path):
+    grid = tuned().finish()
+    older = list(grid.trials)[:5]
+    for run_id in older:
+        grid.trials[run_id] = grid.trials[run_id].drop(columns="feature_seconds")
+    grid.write(tmp_path)
+    told = f"5 of {len(grid.trials)} searches were stored by an earlier version"
+    assert told in (tmp_path / "report.md").read_text()
+    kept = pd.read_csv(tmp_path / "trials.csv")
+    assert set(kept.loc[kept["feature_seconds"].isna(), "run_id"]) == set(older)
+
+
+def test_where_every_search_counts_its_features_nothing_is_said_of_versions(out):
+    assert "earlier version" not in (out / "report.md").read_text()

@@ -31,8 +31,8 @@ def payoff(study: Study) -> Section | None:
     text = (
         f"Seconds a target task takes in scenario {scenario}, means over seeds. Cold: decoding, "
         "extraction of frozen features, search for options if any, fit and evaluation. Cached: "
-        "search, fit and evaluation, with images and frozen features stored before. The "
-        "reference is the training from scratch of "
+        "search, fit and evaluation, with images and the final fit's frozen features stored "
+        "before. The reference is the training from scratch of "
         f"the best validation accuracy, {regime} on {backbone}: {amount(plain)} s cold. Pays "
         "after: the number of target tasks from which pretraining and transfer together take "
         "less time than the reference; ready-made weights were paid for by others."

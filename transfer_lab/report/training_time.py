@@ -22,10 +22,9 @@ MEANING = (
     "Seconds on a monotonic clock. Fit is the training loop alone: validation, set-up and imports "
     "are excluded. Decode is reading and preparing the images. Features is the cold computation "
     "of the frozen prefix's output, even where it came from the cache. Search is the fit of all "
-    "trials where options were tuned, without the features of prefixes that were not chosen. "
-    "Evaluation is the pass over "
-    "the test set. Pretraining is the source run's fit, paid once and shared by every run that "
-    "starts from it; it is in no other column."
+    "trials where options were tuned, and the features of prefixes that only trials needed. "
+    "Evaluation is the pass over the test set. Pretraining is the source run's fit, paid once and "
+    "shared by every run that starts from it; it is in no other column."
 )
 
 

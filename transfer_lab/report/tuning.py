@@ -27,7 +27,11 @@ LEGEND = (
     "trials that diverged lose and are counted apart. Optimism: validation accuracy of the chosen "
     "trial minus test accuracy of the model fitted anew with its options, in points ± the 95 % "
     "t-interval over seeds; the best of several trials looks better than it is, and the final fit "
-    "has more images. Search: seconds of fitting all trials, in no other column of fit times."
+    "has more images. Search: seconds of fitting all trials, in no other column of fit times, and "
+    "of the frozen features that only trials needed."
+)
+WITHOUT_FEATURES = (
+    " {} of {} searches were stored by an earlier version, which counted the fits alone."
 )
 
 
@@ -49,7 +53,7 @@ def tuning(study: Study) -> Section | None:
     rows = study.done[study.done["run_id"].isin(study.trials)]
     if rows.empty:
         return Section("Tuning", (Paragraph("No search has been finished yet."),))
-    blocks: list[Block] = [Paragraph(LEGEND)]
+    blocks: list[Block] = [Paragraph(LEGEND + _older(study, rows))]
     winners = []
     for backbone in study.backbones:
         here = rows[rows["backbone"] == backbone]
@@ -62,6 +66,12 @@ def tuning(study: Study) -> Section | None:
         told = "Chosen most often at the end of what was tried, so that more lies beyond:"
         blocks += [Paragraph(told), Bullets(ends)]
     return Section("Tuning", tuple(blocks))
+
+
+def _older(study: Study, rows: pd.DataFrame) -> str:
+    searches = [study.trials[run_id] for run_id in rows["run_id"].unique()]
+    without = sum("feature_seconds" not in search for search in searches)
+    return WITHOUT_FEATURES.format(without, len(searches)) if without else ""
 
 
 def words(options: Options) -> str:

@@ -129,8 +129,8 @@ MAY_IMPORT = {
         "together",
     },
     "preflight": {
-        *("architectures", "backbones.base", "domains", "domains.splits"),
-        *("plan", "regimes", "registry", "spec", "weights"),
+        *("architectures", "backbones.base", "domains", "domains.splits", "fitting"),
+        *("plan", "regimes", "regimes.base", "registry", "spec", "weights"),
     },
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")

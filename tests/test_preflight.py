@@ -6,6 +6,7 @@ from tests.builders import TINY_YAML, choice, experiment, write_tiny
 from transfer_lab.config import load_experiment
 from transfer_lab.preflight import preflight
 from transfer_lab.regimes.recipes import RECIPES
+from transfer_lab.spec import Fit
 from transfer_lab.yaml_source import ConfigError
 
 MLP, CNN = choice("mlp"), choice("cnn")
@@ -240,3 +241,32 @@ def test_a_regime_that_leaves_stages_out_leaves_them_to_the_next():
     assert list(
         found(backbones={"cnn": CNN}, regimes={"early": choice("linear_probe", stage=4)})
     ) == ["regimes.early"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"epochs": 1}, "lp_ft has 2 phases"),
+        ({"epochs": 1, "min_steps": 3, "batch_size": 64}, "a budget of 1"),
+        ({"epochs": 1, "min_steps": 4, "batch_size": 64}, None),
+        ({"epochs": 2}, None),
+    ],
+    ids=["one epoch", "as many steps as the largest scenario has", "one step more", "two epochs"],
+)
+def test_more_phases_than_epochs_are_refused_where_a_scenario_has_no_more(budget, message):
+    told = found(fit=Fit(**budget))  # up to 33 classes x 4 images: 3 steps of 64
+    assert list(told) == ([] if message is None else ["fit.epochs"])
+    for text in told.values():
+        assert message in text
+        assert "set epochs to 2 or more, or leave lp_ft out" in text
+
+
+def test_one_epoch_is_enough_for_regimes_of_one_phase():
+    regimes = {"from_scratch": choice("from_scratch"), "majority": choice("majority")}
+    assert found(fit=Fit(epochs=1), regimes=regimes) == {}
+
+
+def test_phases_are_counted_for_every_trial():
+    regimes = {"lp_ft": choice("lp_ft")}
+    told = found(fit=Fit(epochs=1), regimes=regimes, tune=[{"lr": 0.1}, {"lr": 0.01}])
+    assert list(told) == ["fit.epochs"]

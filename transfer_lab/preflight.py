@@ -1,4 +1,5 @@
-"""Before any training: options against constructors, k against stages, subsets against pools."""
+"""Before any training: options against constructors, k against stages, subsets against pools,
+phases against the budget."""
 
 from __future__ import annotations
 
@@ -17,8 +18,10 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.choices import Architecture, Choice, Weights
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.splits import SubsetError, check_per_class
+from transfer_lab.fitting import epochs_for
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
+from transfer_lab.regimes.base import TransferModule
 from transfer_lab.registry import suggest
 from transfer_lab.spec import Experiment
 from transfer_lab.weights import WeightsError, check_published, find
@@ -40,7 +43,7 @@ def preflight(
     """
     counts, problems = _check_domains(experiment, cache, download)
     problems += _check_sizes(experiment, counts)
-    problems += _check_models(experiment, download)
+    problems += _check_models(experiment, download, _least_epochs(experiment, counts))
     return list(dict.fromkeys(problems))
 
 
@@ -127,7 +130,18 @@ def _check_sizes(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> li
     return problems
 
 
-def _check_models(experiment: Experiment, download: bool) -> list[Problem]:
+def _least_epochs(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> int | None:
+    """Epochs in the scenario that has the fewest: where they are most, no image validates. None
+    where no target could be counted."""
+    images = [
+        int(counts[s.target].sum()) if s.per_class == "all" else s.per_class * len(counts[s.target])
+        for s in experiment.scenarios.values()
+        if s.target in counts
+    ]
+    return epochs_for(experiment.fit, max(images)) if images else None
+
+
+def _check_models(experiment: Experiment, download: bool, epochs: int | None) -> list[Problem]:
     problems = []
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
     for name, choice in experiment.backbones.items():
@@ -140,33 +154,52 @@ def _check_models(experiment: Experiment, download: bool) -> list[Problem]:
             problem
             for regime in experiment.regimes
             if fits(experiment, name, regime)
-            for problem in _check_regime(experiment, regime, backbone)
+            for problem in _check_regime(experiment, regime, backbone, epochs)
         ]
-        wrong += _check_options(pretraining, ("pretrain", "options"), backbone)
+        wrong += _check_options(pretraining, ("pretrain", "options"), backbone, None)
         problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
 
 
-def _check_regime(experiment: Experiment, name: str, backbone: Backbone) -> Iterator[Problem]:
+def _check_regime(
+    experiment: Experiment, name: str, backbone: Backbone, epochs: int | None
+) -> Iterator[Problem]:
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
     trials = trials_of(experiment, name)
     if trials is None:
-        yield from _check_options(regime, here, backbone)
+        yield from _check_options(regime, here, backbone, epochs)
         return
     tried = (*here, "tune") if regime.tune else ("tune",)
     for trial in trials:
         choice = Choice(kind=regime.kind, options=regime.options | trial)
-        for path, text in _check_options(choice, here, backbone):
+        for path, text in _check_options(choice, here, backbone, epochs):
             own = path != here and path[-1] not in trial
             yield (path, text) if own else ((*tried, *path[len(here) :]), f"{name}: {text}")
 
 
-def _check_options(choice: Choice, place: tuple[str, ...], backbone: Backbone) -> list[Problem]:
+def _check_options(
+    choice: Choice, place: tuple[str, ...], backbone: Backbone, epochs: int | None
+) -> list[Problem]:
     with torch.device("meta"):
         # A copy, since a regime may leave stages out.
         cls = REGIMES.load(choice.kind)
-        return _build(cls, choice, place, copy.deepcopy(backbone), 2)[1]
+        regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
+        if regime is not None and epochs is not None:
+            wrong += _check_budget(regime, choice.kind, epochs)
+        return wrong
+
+
+def _check_budget(regime: TransferModule, kind: str, epochs: int) -> list[Problem]:
+    """A phase takes an epoch at least, so that more phases than epochs would break the budget."""
+    phases = len(regime.phases())
+    if phases <= epochs:
+        return []
+    told = (
+        f"{kind} has {phases} phases of an epoch or more, so that a budget of {epochs} would be "
+        f"exceeded by it alone: set epochs to {phases} or more, or leave {kind} out"
+    )
+    return [(("fit", "epochs"), told)]
 
 
 def _backbone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.grid import GRID
 from benchmarks.precision import NUMBERS, Answers, answers, judged, margin_shown
@@ -36,6 +37,7 @@ def test_on_a_slice_of_the_default_grid_bf16_is_as_accurate_as_fp32(tmp_path):
     """Two one-sided tests over seeds and test images, at margins that the slice's six runs a side
     can decide; `make bench ARGS=precision` takes the whole grid, and a margin of a point."""
     quiet()
+    torch.set_num_threads(1)  # small batches: a second thread costs more than it gives
     stores = {numbers: RecordStore(tmp_path / numbers) for numbers in NUMBERS}
     for numbers, store in stores.items():
         store.root.mkdir()

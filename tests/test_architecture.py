@@ -130,7 +130,7 @@ MAY_IMPORT = {
     },
     "preflight": {
         *("architectures", "backbones.base", "domains", "domains.splits", "fitting"),
-        *("plan", "regimes", "regimes.base", "registry", "spec", "weights"),
+        *("further_budgets", "plan", "regimes", "registry", "spec", "weights"),
     },
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.builders import TINY_YAML, choice, experiment, write_tiny
+from transfer_lab.budget import Fit
 from transfer_lab.config import load_experiment
 from transfer_lab.preflight import preflight
 from transfer_lab.regimes.recipes import RECIPES
-from transfer_lab.spec import Fit
 from transfer_lab.yaml_source import ConfigError
 
 MLP, CNN = choice("mlp"), choice("cnn")
@@ -270,3 +270,9 @@ def test_phases_are_counted_for_every_trial():
     regimes = {"lp_ft": choice("lp_ft")}
     told = found(fit=Fit(epochs=1), regimes=regimes, tune=[{"lr": 0.1}, {"lr": 0.01}])
     assert list(told) == ["fit.epochs"]
+
+
+def test_further_budgets_are_held_against_the_phases_too():
+    budgets = {"short": Fit(epochs=1), "equal_steps": Fit(epochs=1, min_steps=400)}
+    told = found(fit=Fit(epochs=2), budgets=budgets)
+    assert list(told) == ["budgets.short.epochs"]

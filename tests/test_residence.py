@@ -9,6 +9,7 @@ import torch
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab import activations
 from transfer_lab.activations import PrefixDomain
+from transfer_lab.budget import Augment, Fit
 from transfer_lab.domains import residence
 from transfer_lab.domains.augmentation import Augmentation
 from transfer_lab.domains.batches import batches
@@ -17,7 +18,6 @@ from transfer_lab.fitting import fit_and_test
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.regimes.partial_finetune import PartialFinetune
 from transfer_lab.rows import RowStore
-from transfer_lab.spec import Augment, Fit
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 INPUTS = np.random.default_rng(0).integers(0, 256, (40, 3, 4, 4), np.uint8)

@@ -19,9 +19,9 @@ from transfer_lab.choices import Architecture, Choice, Weights
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.splits import SubsetError, check_per_class
 from transfer_lab.fitting import epochs_for
+from transfer_lab.further_budgets import budgets_of
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
-from transfer_lab.regimes.base import TransferModule
 from transfer_lab.registry import suggest
 from transfer_lab.spec import Experiment
 from transfer_lab.weights import WeightsError, check_published, find
@@ -29,6 +29,8 @@ from transfer_lab.weights import WeightsError, check_published, find
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
 
 Problem = tuple[tuple[str, ...], str]
+Epochs = Mapping[tuple[str, ...], int]
+"""Place of a budget -> its epochs."""
 
 
 def preflight(
@@ -130,18 +132,20 @@ def _check_sizes(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> li
     return problems
 
 
-def _least_epochs(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> int | None:
-    """Epochs in the scenario that has the fewest: where they are most, no image validates. None
-    where no target could be counted."""
+def _least_epochs(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> Epochs:
+    """By the place of each budget, its epochs in the scenario that has the fewest, taken as if no
+    image validated; nothing where no target could be counted."""
     images = [
         int(counts[s.target].sum()) if s.per_class == "all" else s.per_class * len(counts[s.target])
         for s in experiment.scenarios.values()
         if s.target in counts
     ]
-    return epochs_for(experiment.fit, max(images)) if images else None
+    if not images:
+        return {}
+    return {place: epochs_for(fit, max(images)) for place, fit in budgets_of(experiment).items()}
 
 
-def _check_models(experiment: Experiment, download: bool, epochs: int | None) -> list[Problem]:
+def _check_models(experiment: Experiment, download: bool, epochs: Epochs) -> list[Problem]:
     problems = []
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
     for name, choice in experiment.backbones.items():
@@ -156,13 +160,13 @@ def _check_models(experiment: Experiment, download: bool, epochs: int | None) ->
             if fits(experiment, name, regime)
             for problem in _check_regime(experiment, regime, backbone, epochs)
         ]
-        wrong += _check_options(pretraining, ("pretrain", "options"), backbone, None)
+        wrong += _check_options(pretraining, ("pretrain", "options"), backbone, {})
         problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
 
 
 def _check_regime(
-    experiment: Experiment, name: str, backbone: Backbone, epochs: int | None
+    experiment: Experiment, name: str, backbone: Backbone, epochs: Epochs
 ) -> Iterator[Problem]:
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
@@ -179,27 +183,26 @@ def _check_regime(
 
 
 def _check_options(
-    choice: Choice, place: tuple[str, ...], backbone: Backbone, epochs: int | None
+    choice: Choice, place: tuple[str, ...], backbone: Backbone, epochs: Epochs
 ) -> list[Problem]:
     with torch.device("meta"):
         # A copy, since a regime may leave stages out.
         cls = REGIMES.load(choice.kind)
         regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
-        if regime is not None and epochs is not None:
-            wrong += _check_budget(regime, choice.kind, epochs)
+        if regime is not None and epochs:
+            wrong += _check_budgets(len(regime.phases()), choice.kind, epochs)
         return wrong
 
 
-def _check_budget(regime: TransferModule, kind: str, epochs: int) -> list[Problem]:
+def _check_budgets(phases: int, kind: str, epochs: Epochs) -> Iterator[Problem]:
     """A phase takes an epoch at least, so that more phases than epochs would break the budget."""
-    phases = len(regime.phases())
-    if phases <= epochs:
-        return []
-    told = (
-        f"{kind} has {phases} phases of an epoch or more, so that a budget of {epochs} would be "
-        f"exceeded by it alone: set epochs to {phases} or more, or leave {kind} out"
-    )
-    return [(("fit", "epochs"), told)]
+    for place, fewest in epochs.items():
+        if phases > fewest:
+            told = (
+                f"{kind} has {phases} phases of an epoch or more, so that it alone would exceed a "
+                f"budget of {fewest}: set epochs to {phases} or more, or leave {kind} out"
+            )
+            yield (*place, "epochs"), told
 
 
 def _backbone(

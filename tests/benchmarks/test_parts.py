@@ -172,6 +172,17 @@ def test_parts_are_chosen_by_name(monkeypatch, tmp_path):
     assert "broken" not in done.output
 
 
+def test_a_part_that_is_too_long_runs_only_if_it_is_named(monkeypatch, tmp_path):
+    named = Part("__main__:fine", "a", only_named=True)
+    monkeypatch.setattr(command, "fine", fine, raising=False)
+    monkeypatch.setattr(command, "PARTS", {"fine": named, "other": Part("__main__:fine", "b")})
+    monkeypatch.chdir(tmp_path)
+    for words, parts, folder in (([], ["other"], "bench"), (["fine"], ["fine"], "bench_trial")):
+        done = CliRunner().invoke(command.app, words)
+        assert re.findall(r"(\w+): done in", done.output) == parts
+        assert f"reports/{folder}/report.md" in done.output
+
+
 def test_an_unknown_part_is_refused_with_the_names_there_are(monkeypatch):
     done = called(monkeypatch, "fin")
     assert done.exit_code == 2

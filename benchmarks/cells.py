@@ -28,7 +28,7 @@ from transfer_lab.domains.base import ImageDomain, Section
 from transfer_lab.domains.folder import Folder
 from transfer_lab.fitting import epochs_for, phase_epochs
 from transfer_lab.folders import IMAGES
-from transfer_lab.records import Record, RecordStore
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.spec import Run
 from transfer_lab.training import Setting, build_domain, build_regime, train

@@ -22,7 +22,7 @@ from transfer_lab.folders import IMAGES
 from transfer_lab.grid import _execute, _preflight
 from transfer_lab.machine import Workers
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 
 ENGINES = ("local", "ray")

@@ -18,7 +18,7 @@ from transfer_lab.config import load_experiment
 from transfer_lab.evidence.intervals import t_interval
 from transfer_lab.folders import IMAGES
 from transfer_lab.plan import plan, runs_of
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Cell, Run
 from transfer_lab.training import build_domain
 

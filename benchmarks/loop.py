@@ -12,7 +12,7 @@ from benchmarks.figures import Figure, Result, at_most, ratio
 from benchmarks.plain_lightning import warm_cosine
 from benchmarks.setting import Setting, interleaved
 from transfer_lab.choices import Architecture, Choice
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Fit, Run
 from transfer_lab.training import build_domain, build_regime
 

@@ -21,8 +21,8 @@ from transfer_lab.evidence.crossed import Crossed
 from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.evidence.judging import LEVEL, MARGIN, holm
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
-from transfer_lab.report.predictions import Predictions
+from transfer_lab.record_store import RecordStore
+from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.spec import Cell
 
 NUMBERS = ("fp32", "bf16")

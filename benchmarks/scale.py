@@ -20,10 +20,10 @@ from unittest.mock import patch
 from benchmarks.figures import Figure, Result, at_most, ratio
 from benchmarks.grid import GRID, ROOT
 from benchmarks.setting import Setting, interleaved, stopwatch
-from transfer_lab import records
+from transfer_lab import record_store
 from transfer_lab.config import load_experiment
 from transfer_lab.plan import plan, runs_of
-from transfer_lab.records import Record, RecordStore
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.spec import Run
 
 PLANNED, REPORTED = 100_000, 10_000
@@ -68,7 +68,7 @@ def _in_memory() -> Path | None:
 def write_records(runs: Iterable[Run], store: RecordStore, with_curves: frozenset[str]) -> int:
     """Store a made-up record for every run, and curves for some; returns their number."""
     count = 0
-    with patch.object(records, "write_atomically", _write):
+    with patch.object(record_store, "write_atomically", _write):
         for run in runs:
             store.put(_invented(run))
             if run.id in with_curves and run.regime.kind != "majority":

@@ -16,7 +16,7 @@ from benchmarks.plain_lightning import extract
 from benchmarks.setting import Setting, interleaved, stopwatch
 from transfer_lab.architectures import build_backbone
 from transfer_lab.choices import Architecture, Choice
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Fit, Run
 from transfer_lab.training import build_domain, build_regime
 

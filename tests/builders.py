@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfer_lab.choices import Architecture, Choice
 from transfer_lab.engines.local import LocalEngine
-from transfer_lab.records import Record, RecordStore
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.spec import Experiment, Fit, Run
 
 ROOT = Path(__file__).parents[1]

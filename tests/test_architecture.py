@@ -1,6 +1,7 @@
 """Imports go down only, what must start fast is free of torch, and files stay small."""
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,6 @@ REGISTRIES = {"domains", "backbones", "regimes"}
 MAY_IMPORT = {
     # vocabulary
     "": {"library", "yaml_source"},
-    "called": {"library"},
     "choices": set(),
     "budget": {"choices"},
     "spec": {"budget", "choices"},
@@ -47,37 +47,37 @@ MAY_IMPORT = {
         *("size_sweeps", "further_budgets"),
     },
     "curves": set(),
-    "records": {"called", "seal", "spec"},
+    "record_store": {"seal", "spec"},
     "seal": {"choices"},
     "changes": set(),
     "trials": {"choices"},
     "leases": set(),
-    "runner": {"leases", "plan", "records", "spec"},
-    "tracking": {"records", "report.*", "spec", "wandb_copies"},
-    "wandb_copies": {"records", "report.*", "spec"},
-    "progress": {"records", "spec"},
-    "comparisons": {"plan", "records", "spec"},
-    "overlaps": {"comparisons", "plan", "records", "seal", "spec"},
+    "runner": {"leases", "plan", "record_store", "spec"},
+    "tracking": {"record_store", "reporting.*", "spec", "wandb_copies"},
+    "wandb_copies": {"record_store", "reporting.*", "spec"},
+    "progress": {"record_store", "spec"},
+    "comparisons": {"plan", "record_store", "spec"},
+    "overlaps": {"comparisons", "plan", "record_store", "seal", "spec"},
     "comparing": {
-        *("climbing", "comparisons", "engines.local", "measuring", "records", "report.ladders"),
-        *("overlapping", "overlaps", "runner", "spec"),
+        *("climbing", "comparisons", "engines.local", "measuring", "overlapping", "overlaps"),
+        *("record_store", "reporting.ladders", "runner", "spec"),
     },
     "similarity": set(),
     "similarity.*": {"similarity.*"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
-    "report": {
-        *("report.*", "called", "changes", "comparisons", "curves", "overlaps", "records"),
+    "reporting": {
+        *("reporting.*", "changes", "comparisons", "curves", "overlaps", "record_store"),
         *("spec", "trials"),
     },
-    "report.*": {
+    "reporting.*": {
         *(
-            "report.*",
+            "reporting.*",
             "comparisons",
             "overlaps",
             "evidence.*",
             "plan",
-            "records",
+            "record_store",
             "similarity.axis",
             "spec",
         ),
@@ -85,7 +85,7 @@ MAY_IMPORT = {
         *REGISTRIES,
     },
     # what learns
-    "domains.*": {"domains.*", "seeding", "records", "listing", "decoding", "spec"},
+    "domains.*": {"domains.*", "seeding", "record_store", "listing", "decoding", "spec"},
     "domains.torchvision": {
         *("domains.arrays", "domains.base", "domains.splits", "listing", "decoding"),
         *("registry", "host", "reach"),
@@ -101,9 +101,9 @@ MAY_IMPORT = {
     "counting": set(),
     "dead_units": set(),
     "metrics": set(),
-    "weights": {"backbones.base", "reach", "records", "spec"},
+    "weights": {"backbones.base", "reach", "record_store", "spec"},
     "architectures": {"backbones", "backbones.base", "spec"},
-    "rows": {"records"},
+    "rows": {"record_store"},
     "arithmetic": {"machine"},
     "frozen_prefix": {"arithmetic", "backbones.base"},
     "activations": {
@@ -149,7 +149,7 @@ MAY_IMPORT = {
             "host",
             "machine",
             "metrics",
-            "records",
+            "record_store",
             "regimes.base",
             "rows",
         ),
@@ -159,18 +159,37 @@ MAY_IMPORT = {
         *("arithmetic", "backbones.base", "changes", "domains.base", "regimes.base", "seeding"),
         *("similarity.cka", "similarity.samples"),
     },
-    "climbing": {"comparisons", "measuring", "records", "similarity.*"},
+    "climbing": {"comparisons", "measuring", "record_store", "similarity.*"},
     "measuring": {
         *("architectures", "arithmetic", "backbones.base", "comparisons", "domains", "folders"),
-        *("frozen_prefix", "records", "seeding", "similarity.*", "spec", "weights"),
+        *("frozen_prefix", "record_store", "seeding", "similarity.*", "spec", "weights"),
     },
-    "overlapping": {"copies", "domains", "domains.base", "folders", "overlaps", "records", "spec"},
-    "execution": {"domains.splits", "listing", "records", "spec", "timing", "training", "weights"},
-    "engines": {"engines.local", "engines.ray", "host", "machine"},
+    "overlapping": {
+        "copies",
+        "domains",
+        "domains.base",
+        "folders",
+        "overlaps",
+        "record_store",
+        "spec",
+    },
+    "execution": {
+        "domains.splits",
+        "listing",
+        "record_store",
+        "spec",
+        "timing",
+        "training",
+        "weights",
+    },
+    "engines": {"engines.errors", "engines.local", "engines.ray", "host", "machine"},
     "engines.local": {"fitting"},
     "engines.ray_worker": {"engines.local", "host"},
-    "engines.ray_cluster": {"engines", "engines.ray_worker", "host"},
-    "engines.ray": {"engines", "engines.local", "engines.ray_cluster", "engines.ray_worker"},
+    "engines.errors": set(),
+    "engines.ray_cluster": {"engines.errors", "engines.ray_worker", "host"},
+    "engines.ray": {
+        *("engines.errors", "engines.local", "engines.ray_cluster", "engines.ray_worker"),
+    },
     # what people call
     "inspection": {
         *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
@@ -178,23 +197,32 @@ MAY_IMPORT = {
     "domain_inspection": {
         *("copies", "domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
     },
-    "doctor": {"host", "folders", "config", "records", "yaml_source", "preflight"},
+    "doctor": {"host", "folders", "config", "record_store", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
         *("changes", "comparing", "curves", "overlaps", "progress", "trials"),
-        *("records", "report", "report.*", "runner", "spec", "tracking", "training", "yaml_source"),
+        *(
+            "record_store",
+            "reporting",
+            "reporting.*",
+            "runner",
+            "spec",
+            "tracking",
+            "training",
+            "yaml_source",
+        ),
     },
     "library": {
-        *("config", "folders", "grid", "machine", "plan", "records", "report.*", "spec"),
+        *("config", "folders", "grid", "machine", "plan", "record_store", "reporting.*", "spec"),
         *("tracking", "yaml_source"),
     },
     "commands": {
-        *("config", "frozen_map", "grid", "machine", "plan", "preflight", "records", "runner"),
-        *("comparing", "host", "report", "spec", "tracking"),
+        *("config", "frozen_map", "grid", "machine", "plan", "preflight", "record_store", "runner"),
+        *("comparing", "host", "reporting", "spec", "tracking"),
     },
     "dashboard": set(),
     "dashboard.*": {
-        *("config", "dashboard.*", "plan", "records", "regimes", "report.*", "spec"),
+        *("config", "dashboard.*", "plan", "record_store", "regimes", "reporting.*", "spec"),
         "yaml_source",
     },
     "cli_options": {"machine"},
@@ -214,7 +242,7 @@ for allowed in MAY_IMPORT.values():
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 STARTS_WITHOUT_TORCH = {
     *("comparisons", "comparing", "curves", "overlaps", "seal", "similarity.axis"),
-    *("cli", "commands", "config", "doctor", "plan", "records", "registry", "runner", "spec"),
+    *("cli", "commands", "config", "doctor", "plan", "record_store", "registry", "runner", "spec"),
     *(
         "changes",
         "trials",
@@ -225,10 +253,10 @@ STARTS_WITHOUT_TORCH = {
         "engines",
         "engines.local",
         "engines.ray",
-        "report",
+        "reporting",
         "evidence",
     ),
-    *("inspection", "", "called", "grid", "library", "dashboard.launch", "dashboard.views"),
+    *("inspection", "", "grid", "library", "dashboard.launch", "dashboard.views"),
     *REGISTRIES,
 }
 FUNCTION_LINES, FILE_LINES = 60, 300
@@ -264,6 +292,23 @@ def imports(module: str) -> set[str]:
     """Modules of the package that are imported anywhere in the module."""
     names = {name for node in ast.walk(tree(module)) for name in named(node)}
     return {found for name in names if (found := in_package(name)) is not None} - {module}
+
+
+def used(module: str) -> set[str]:
+    """Modules of the package that it imports when it is loaded or later, but for type checkers."""
+    found = set()
+    for node in running(tree(module)):
+        found |= {place for name in named(node) if (place := in_package(name)) is not None}
+    return found
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all in it, without what only type checkers see."""
+    yield node
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from running(child)
 
 
 def imports_at_start(module: str) -> set[str]:
@@ -318,6 +363,14 @@ def test_the_table_names_no_module_that_is_gone():
     assert allowed <= rows | set(MODULES)
 
 
+def test_no_two_modules_import_one_another_however_indirectly():
+    # The package itself hands out its library's functions, and nothing in it asks for them.
+    left = {module: used(module) - {"", module} for module in MODULES if module}
+    while free := {module for module, wanted in left.items() if not wanted & left.keys()}:
+        left = {module: wanted for module, wanted in left.items() if module not in free}
+    assert not left, "each of these imports another of them"
+
+
 @pytest.mark.parametrize("kind", sorted(REGISTRIES))
 def test_domains_backbones_and_regimes_do_not_know_one_anothers_implementations(kind):
     for module in MODULES:
@@ -338,7 +391,7 @@ def test_what_must_start_fast_loads_nothing_heavy(module):
         assert not heavy, f"{module} loads {loaded}"
 
 
-@pytest.mark.parametrize("package", ["report", "evidence"])
+@pytest.mark.parametrize("package", ["reporting", "evidence"])
 def test_report_and_evidence_never_load_anything_heavy(package):
     for module in MODULES:
         if module.partition(".")[0] == package:

@@ -14,7 +14,7 @@ from transfer_lab.fitting import fit_and_test
 from transfer_lab.plan import plan
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
-from transfer_lab.report.protocol import _budget
+from transfer_lab.reporting.protocol import _budget
 from transfer_lab.rows import RowStore
 from transfer_lab.yaml_source import ConfigError
 

@@ -16,7 +16,7 @@ from transfer_lab.changes import FILE, StageChange, to_csv
 from transfer_lab.choices import Architecture
 from transfer_lab.fitting import fit_and_test
 from transfer_lab.grid import left_behind
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.partial_finetune import PartialFinetune

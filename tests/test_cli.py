@@ -26,7 +26,7 @@ from tests.builders import (
 )
 from transfer_lab import __version__, cli
 from transfer_lab.engines import local
-from transfer_lab.records import COLUMNS, RecordStore
+from transfer_lab.record_store import COLUMNS, RecordStore
 
 CELLS, RUNS = 12, 10
 COMMANDS = ("plan", "run", "report", "status", "similarity", "data", "dashboard", "doctor")

@@ -18,7 +18,7 @@ from transfer_lab.comparisons import (
 )
 from transfer_lab.measuring import measure, sample
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.similarity.ladders import mislabelled
 from transfer_lab.weights import WeightsError, save_backbone
 

@@ -15,7 +15,7 @@ from tests.toys import Blocks, Leaky, drawn
 from transfer_lab import training
 from transfer_lab.convergence import Convergence
 from transfer_lab.fitting import fit_and_test
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.spec import Fit, Run

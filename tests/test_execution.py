@@ -10,8 +10,8 @@ from tests.builders import done, failed, leave_weights, tiny_run
 from transfer_lab import execution
 from transfer_lab.domains.splits import SubsetError
 from transfer_lab.execution import execute, failure_kind
-from transfer_lab.records import Record, RecordStore
-from transfer_lab.report.predictions import Predictions
+from transfer_lab.record_store import Record, RecordStore
+from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.timing import NonFiniteLossError
 from transfer_lab.training import Setting, build_domain
 from transfer_lab.weights import WeightsError

@@ -19,7 +19,7 @@ from tests.builders import ENVIRONMENT, choice, done, experiment, failed, record
 from transfer_lab import runner
 from transfer_lab.leases import NAME, Leases
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 
 CELLS = plan(
@@ -180,7 +180,7 @@ CALL = """
 import os, sys, time
 from pathlib import Path
 from tests.test_leases import CELLS, Threads, Watch, stored
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 
 store, log, stuck = RecordStore(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3] == "stuck"

@@ -9,7 +9,7 @@ from transfer_lab.choices import Choice
 from transfer_lab.comparing import Desk, pending
 from transfer_lab.overlapping import count
 from transfer_lab.overlaps import Counted, Overlap, OverlapStore, counted, pairs
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 
 LETTERS = {"train_per_class": 3, "test_per_class": 2}
 

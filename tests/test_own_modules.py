@@ -14,7 +14,7 @@ from transfer_lab.config import load_experiment
 from transfer_lab.engines.local import LocalEngine
 from transfer_lab.plan import plan
 from transfer_lab.preflight import preflight
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.yaml_source import ConfigError
 
 MODULE = """\

@@ -33,7 +33,7 @@ from transfer_lab.engines.ray import RETRIES, RayEngine
 from transfer_lab.engines.ray_worker import Place
 from transfer_lab.machine import Workers
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 
 pytestmark = pytest.mark.skipif(

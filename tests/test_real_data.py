@@ -24,7 +24,7 @@ from transfer_lab.domains.folder import Folder
 from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.measuring import measure
 from transfer_lab.pinning import sha256_of
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.weights import load_published
 
 ROOT = Path(os.environ.get("TRANSFER_LAB_REAL_DATA", "nowhere"))

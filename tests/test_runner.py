@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import choice, done, experiment, failed, leave_weights, records_in
 from transfer_lab.plan import parents_of, plan, runs_of
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 from transfer_lab.spec import Run
 

@@ -14,7 +14,7 @@ from tests.wandb_files import written_runs
 from transfer_lab import grid
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Tracking
 from transfer_lab.tracking import Tracker
 from transfer_lab.yaml_source import given
@@ -91,7 +91,7 @@ from tests.builders import done
 from tests.test_tracking import study_of
 from transfer_lab.config import load_experiment
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Tracking
 from transfer_lab.tracking import Tracker
 

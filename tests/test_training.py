@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from transfer_lab.choices import Architecture, Choice
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Fit, Run
 from transfer_lab.training import build_domain, build_regime
 

@@ -19,7 +19,7 @@ from transfer_lab.choices import Choice
 from transfer_lab.execution import execute
 from transfer_lab.fitting import Ledger, epochs_for
 from transfer_lab.plan import plan, runs_of
-from transfer_lab.records import Record, RecordStore
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.spec import Fit, Run
 from transfer_lab.timing import NonFiniteLossError

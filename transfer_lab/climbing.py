@@ -9,7 +9,7 @@ import numpy as np
 
 from transfer_lab.comparisons import Comparison
 from transfer_lab.measuring import Sample, Space, sample, space_of
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.similarity.calibration import place
 from transfer_lab.similarity.ladders import (
     BLOCKS,

@@ -16,7 +16,7 @@ from transfer_lab import plan as planning
 from transfer_lab.budget import MAIN, under
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.machine import Workers
-from transfer_lab.records import RecordStore, frame
+from transfer_lab.record_store import RecordStore, frame
 from transfer_lab.runner import todo
 from transfer_lab.spec import Cell, Experiment
 from transfer_lab.tracking import Tracker
@@ -100,7 +100,7 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the main tables of the report as LaTeX, beside it."""
     file = load_experiment(path, overrides)
     grid.check_writable(reports)
-    from transfer_lab.report import write_latex
+    from transfer_lab.reporting import write_latex
 
     store = _store(runs)
     table = frame(planning.plan(file.experiment), store)

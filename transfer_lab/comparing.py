@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from transfer_lab.comparisons import Compared, Comparison, ComparisonStore, Named, comparisons
 from transfer_lab.overlaps import Counted, Overlap, OverlapStore, Pair, pairs
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import Engine
 from transfer_lab.spec import Experiment, Run
 
@@ -114,7 +114,7 @@ class Desk:
 
     def _climb(self, engine: Engine, picture: Path) -> None:
         """One set of ladders for each source and space."""
-        from transfer_lab.report.ladders import Climbed, summary, write_picture
+        from transfer_lab.reporting.ladders import Climbed, summary, write_picture
 
         store, known = ComparisonStore(self.store), {}
         for named in comparisons(self.experiment):

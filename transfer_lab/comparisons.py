@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Architecture, Choice, Spec, Weights
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore, write_atomically
+from transfer_lab.record_store import RecordStore, write_atomically
 from transfer_lab.spec import PROTOCOL, Cell, Experiment, Run, Scenario
 
 VERSION = 1

@@ -12,7 +12,7 @@ from rich.console import Console
 from transfer_lab import host
 from transfer_lab.config import load_experiment
 from transfer_lab.folders import unwritable
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.yaml_source import ConfigError
 
 _OUT = Console(highlight=False)

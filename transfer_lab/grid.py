@@ -23,7 +23,7 @@ from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
 from transfer_lab.overlaps import counted
 from transfer_lab.progress import GridProgress
-from transfer_lab.records import Record, RecordStore, frame
+from transfer_lab.record_store import Record, RecordStore, frame
 from transfer_lab.runner import Summary, run_grid, todo
 from transfer_lab.spec import Cell, Experiment, Run
 from transfer_lab.tracking import Tracker
@@ -33,7 +33,7 @@ from transfer_lab.yaml_source import ConfigError, Given
 if TYPE_CHECKING:
     import pandas as pd
 
-    from transfer_lab.report.study import Study
+    from transfer_lab.reporting.study import Study
 
 CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
 
@@ -106,7 +106,7 @@ def write_report(
     file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, reports: Path, command: str
 ) -> Path:
     """Write the report on what is stored, finished or not; returns the page's path."""
-    from transfer_lab.report import write
+    from transfer_lab.reporting import write
 
     table = frame(cells, store)
     out = reports / file.experiment.name
@@ -126,8 +126,8 @@ def write_report(
 
 def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
     """The report's view of what is stored."""
-    from transfer_lab.report.predictions import Predictions
-    from transfer_lab.report.study import Study
+    from transfer_lab.reporting.predictions import Predictions
+    from transfer_lab.reporting.study import Study
 
     table = frame(cells, store)
     trials = left_behind(table, store, TRIALS)

@@ -18,7 +18,7 @@ from transfer_lab.comparisons import Compared, Comparison, ComparisonStore
 from transfer_lab.domains import DOMAINS
 from transfer_lab.folders import IMAGES
 from transfer_lab.frozen_prefix import FrozenPrefix
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.seeding import derive
 from transfer_lab.similarity.calibration import place
 from transfer_lab.similarity.h_score import h_score

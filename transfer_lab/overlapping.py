@@ -12,7 +12,7 @@ from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import Section
 from transfer_lab.folders import IMAGES
 from transfer_lab.overlaps import Counted, Overlap, OverlapStore
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 
 _BATCH = 64
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from transfer_lab.choices import Choice, Spec
 from transfer_lab.comparisons import FOLDER
 from transfer_lab.plan import plan
-from transfer_lab.records import RecordStore, write_atomically
+from transfer_lab.record_store import RecordStore, write_atomically
 from transfer_lab.seal import opened, sealed
 from transfer_lab.spec import PROTOCOL, Experiment
 

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from transfer_lab.records import Record
+from transfer_lab.record_store import Record
 from transfer_lab.spec import Run
 
 _LINES = 20

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from transfer_lab.leases import Leases
 from transfer_lab.plan import parents_of, runs_of
-from transfer_lab.records import Record, RecordStore
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.spec import Cell, Run
 
 _PATIENCE = 1.0

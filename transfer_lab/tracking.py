@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfer_lab.records import RecordStore, write_atomically
+from transfer_lab.record_store import RecordStore, write_atomically
 from transfer_lab.spec import Cell, Tracking
 from transfer_lab.wandb_copies import copy_cell, copy_summary, place_of
 
 if TYPE_CHECKING:
-    from transfer_lab.report.study import Study
+    from transfer_lab.reporting.study import Study
 
 _LAST_WAIT_S = 120
 

@@ -24,7 +24,7 @@ from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate, fit_hea
 from transfer_lab.folders import ACTIVATIONS, IMAGES
 from transfer_lab.machine import Numbers
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
-from transfer_lab.records import Record, RecordStore, write_atomically
+from transfer_lab.record_store import Record, RecordStore, write_atomically
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.rows import RowStore

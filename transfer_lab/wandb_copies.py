@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from transfer_lab.records import Record, RecordStore
-from transfer_lab.report.answer import answer
-from transfer_lab.report.blocks import pictures
-from transfer_lab.report.learning import learning
-from transfer_lab.report.study import Study
-from transfer_lab.report.wording import count, percent
+from transfer_lab.record_store import Record, RecordStore
+from transfer_lab.reporting.answer import answer
+from transfer_lab.reporting.blocks import pictures
+from transfer_lab.reporting.learning import learning
+from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.wording import count, percent
 from transfer_lab.spec import Cell, Tracking
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
     import wandb
     from PIL import Image
 
-    from transfer_lab.report.style import png
+    from transfer_lab.reporting.style import png
 
     name = study.experiment.name
     run = _begin(

@@ -16,7 +16,7 @@ from torch import Tensor
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.choices import Weights
 from transfer_lab.reach import reachable
-from transfer_lab.records import write_atomically
+from transfer_lab.record_store import write_atomically
 
 _NESTED = ("state_dict", "model", "model_state_dict")
 _OPTIONAL = "num_batches_tracked"

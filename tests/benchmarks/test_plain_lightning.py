@@ -25,7 +25,7 @@ from tests.builders import tiny_run
 from tests.toys import Leaky, drawn
 from transfer_lab.choices import Choice
 from transfer_lab.fitting import epochs_for, fit_and_test, quiet
-from transfer_lab.records import RecordStore
+from transfer_lab.record_store import RecordStore
 from transfer_lab.regimes import recipes
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe

@@ -14,7 +14,7 @@ from transfer_lab.evidence.estimates import Estimate
 from transfer_lab.fitting import quiet
 from transfer_lab.folders import IMAGES
 from transfer_lab.plan import plan
-from transfer_lab.records import Record, RecordStore
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.spec import Cell
 from transfer_lab.training import Setting, train
 

@@ -14,16 +14,16 @@ testing = pytest.importorskip(
 )
 
 from tests.builders import TINY_YAML, write_tiny  # noqa: E402
-from tests.report import invented  # noqa: E402
-from tests.report.test_imports import loaded  # noqa: E402
+from tests.reporting import invented  # noqa: E402
+from tests.reporting.test_imports import loaded  # noqa: E402
 from transfer_lab.config import load_experiment  # noqa: E402
 from transfer_lab.dashboard import charts, launch, page, tables  # noqa: E402
 from transfer_lab.dashboard.loading import Shelf, WatchedStore  # noqa: E402
 from transfer_lab.dashboard.selection import Selection  # noqa: E402
 from transfer_lab.plan import plan  # noqa: E402
-from transfer_lab.records import Record, RecordStore, frame  # noqa: E402
-from transfer_lab.report.study import Study  # noqa: E402
-from transfer_lab.report.wording import percent  # noqa: E402
+from transfer_lab.record_store import Record, RecordStore, frame  # noqa: E402
+from transfer_lab.reporting.study import Study  # noqa: E402
+from transfer_lab.reporting.wording import percent  # noqa: E402
 
 OTHER_YAML = TINY_YAML.replace("name: tiny", "name: other").replace("seeds: [0, 1]", "seeds: [7]")
 

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from transfer_lab.regimes import REGIMES
-from transfer_lab.report.study import Study
-from transfer_lab.report.style import GREYS, PALETTE
+from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.style import GREYS, PALETTE
 from transfer_lab.spec import Experiment
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.config import load_experiment
 from transfer_lab.plan import plan
-from transfer_lab.records import Record, RecordStore, frame
-from transfer_lab.report.study import measured
+from transfer_lab.record_store import Record, RecordStore, frame
+from transfer_lab.reporting.study import measured
 from transfer_lab.spec import Cell, Experiment
 from transfer_lab.yaml_source import ConfigError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transfer_lab.budget import under
-from transfer_lab.report.study import Study
+from transfer_lab.reporting.study import Study
 from transfer_lab.spec import Experiment
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from transfer_lab.budget import under
-from transfer_lab.report.standing import rule_regime
-from transfer_lab.report.study import Study
-from transfer_lab.report.wording import RULE_MARK, absent, count, percent, seconds
+from transfer_lab.reporting.standing import rule_regime
+from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.wording import RULE_MARK, absent, count, percent, seconds
 
 if TYPE_CHECKING:
     import pandas as pd

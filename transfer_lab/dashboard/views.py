@@ -13,7 +13,7 @@ from transfer_lab.budget import under
 from transfer_lab.dashboard import charts, tables
 from transfer_lab.dashboard.loading import Planned, Shelf, WatchedStore
 from transfer_lab.dashboard.selection import AXES, Selection, values
-from transfer_lab.report.study import Study
+from transfer_lab.reporting.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab import host
+from transfer_lab.engines.errors import EngineError
 from transfer_lab.machine import Workers
 
 if TYPE_CHECKING:
     from transfer_lab.engines.local import LocalEngine
     from transfer_lab.engines.ray import RayEngine
-
-
-class EngineError(RuntimeError):
-    """The workers that were asked for cannot be had; the message says why and the way out."""
 
 
 def start(

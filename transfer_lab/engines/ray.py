@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transfer_lab.engines import EngineError
 from transfer_lab.engines import ray_cluster as cluster
+from transfer_lab.engines.errors import EngineError
 from transfer_lab.engines.local import WorkerCrashError
 from transfer_lab.engines.ray_worker import Place, Worker
 

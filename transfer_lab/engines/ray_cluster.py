@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transfer_lab import host
-from transfer_lab.engines import EngineError
+from transfer_lab.engines.errors import EngineError
 from transfer_lab.engines.ray_worker import Place
 
 _REACHABLE, _ANSWERING = 5, 120

@@ -1,0 +1,290 @@
+"""What a run left behind: one flat, immutable record, and the store that never loses one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from transfer_lab.seal import opened, sealed
+from transfer_lab.spec import PROTOCOL, Cell, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
+
+
+class Record(BaseModel):
+    """One run's outcome: a flat row. A failure is one of its values, never a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    init_id: str | None = None
+    protocol: int = PROTOCOL
+    status: Literal["done", "failed"]
+    error_kind: FailureKind | None = None
+    error: str | None = None
+
+    num_classes: int | None = None
+    n_train: int | None = None
+    n_val: int | None = None
+    n_test: int | None = None
+    test_copies: int | None = None
+    set_aside: int | None = None
+
+    test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_macro_recall: float | None = None
+    test_log_loss: float | None = None
+    predicted_classes: int | None = None
+    commonest_prediction: float | None = None
+    dead_units: float | None = None
+    val_accuracy: float | None = None
+    train_accuracy: float | None = None
+    majority_accuracy: float | None = None
+
+    decode_seconds: float | None = None
+    feature_seconds: float | None = None
+    fit_seconds: float | None = None
+    eval_seconds: float | None = None
+    pretrain_seconds: float | None = None
+    trials: int | None = None
+    tune_seconds: float | None = None
+    chosen_options: str | None = None
+
+    epochs: int | None = None
+    steps: int | None = None
+    stopped: Literal["converged", "cap"] | None = None
+    trainable_params: int | None = None
+    total_params: int | None = None
+    macs_per_image: int | None = None
+    peak_rss_mb: float | None = None
+    weights_sha256: str | None = None
+
+    precision: str | None = None
+    device: str | None = None
+    host: str | None = None
+    threads: int | None = None
+    concurrency: int | None = None
+    torch: str | None = None
+    lightning: str | None = None
+    transfer_lab: str | None = None
+    commit: str | None = None
+    started_at: str | None = None
+
+    @classmethod
+    def failure(cls, run: Run, kind: FailureKind, message: str, **known: object) -> Record:
+        """The record of a run that raised, crashed or diverged."""
+        return cls(
+            run_id=run.id,
+            init_id=run.init_id,
+            status="failed",
+            error_kind=kind,
+            # A file name that is no text would keep the record from being written.
+            error=message[:500].encode(errors="backslashreplace").decode(),
+            **known,
+        )
+
+
+COLUMNS = tuple(
+    """
+    experiment scenario size similarity source target
+    per_class n_train n_val n_test test_copies set_aside num_classes
+    backbone regime budget regime_kind options seed status error_kind error run_id init_id
+    test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
+    predicted_classes commonest_prediction dead_units
+    val_accuracy train_accuracy majority_accuracy
+    decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
+    trials tune_seconds chosen_options
+    epochs steps stopped trainable_params total_params macs_per_image peak_rss_mb
+    precision device host threads concurrency torch lightning transfer_lab commit started_at
+    """.split()  # noqa: SIM905
+)
+"""The columns of records.csv, one row a cell."""
+
+
+class RecordStore:
+    """A folder of runs, `<root>/<run id>/`: the record and the files that belong to it.
+
+    `record.json` is written last, to a temporary file that is flushed to disk and renamed, so
+    that its existence means the run is complete.
+    """
+
+    def __init__(self, root: Path | str, warn: Callable[[str], None] = lambda _: None):
+        self.root, self.warn = Path(root), warn
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of one run."""
+        return self.root / run_id
+
+    def file(self, run_id: str, name: str) -> Path:
+        """One file of a run: `metrics.csv`, `predictions.npz`, `backbone.safetensors`, ..."""
+        return self.folder(run_id) / name
+
+    def get(self, run_id: str) -> Record | None:
+        """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
+        place = f"{self.root}/{run_id}/record.json"  # a Path takes as long as reading the file
+        try:
+            with open(place, "rb") as handle:
+                content = handle.read()
+        except FileNotFoundError:
+            return None
+        try:
+            return _decode(content, run_id)
+        except (ValueError, ValidationError) as problem:
+            path = Path(place)
+            aside = _set_aside(path)
+            reason = str(problem).splitlines()[0]
+            self.warn(
+                f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed"
+            )
+            return None
+
+    def put(self, record: Record) -> None:
+        """Store a record durably. A failure never replaces a finished run."""
+        if record.status == "failed":
+            stored = self.get(record.run_id)
+            if stored and stored.status == "done":
+                return
+        content = sealed(record.model_dump(mode="json"))
+        write_atomically(
+            self.file(record.run_id, "record.json"), lambda handle: handle.write(content)
+        )
+
+    def is_done(self, run: Run, *, with_weights: bool) -> bool:
+        """Whether the run needs no training: a finished record, and its weights, undamaged, if
+        others start from them."""
+        record = self.get(run.id)
+        if record is None or record.status != "done":
+            return False
+        if not with_weights:
+            return True
+        try:
+            with self.file(run.id, "backbone.safetensors").open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError:
+            return False
+        return digest == record.weights_sha256
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()  # read once: reading it sets it, which is not safe among threads
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Temporary file in the same folder, flush, fsync, rename, fsync of the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            write(handle)
+            os.fchmod(handle.fileno(), 0o666 & ~_UMASK)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
+    """One row a cell in the columns of records.csv: its place, and its record where there is one.
+
+    `status` is done, failed, blocked (the source run failed) or missing.
+    """
+    import pandas as pd
+
+    outcomes = _Outcomes(store)
+    places, found = [], []
+    for cell in cells:
+        places.append(_place(cell))
+        found.append(outcomes.of(cell.run))
+    columns = dict(zip(_PLACE, zip(*places, strict=True), strict=True))
+    columns |= dict(zip(_OUTCOME, zip(*found, strict=True), strict=True))
+    return pd.DataFrame({name: list(columns.get(name, ())) for name in COLUMNS}, columns=COLUMNS)
+
+
+_PLACE = tuple(
+    """
+    experiment scenario size similarity source target backbone regime budget seed
+    per_class regime_kind options run_id init_id
+    """.split()  # noqa: SIM905
+)
+_OUTCOME = tuple(name for name in Record.model_fields if name in {*COLUMNS} - {*_PLACE})
+_NOTHING = dict.fromkeys(_OUTCOME, math.nan)
+_measured = itemgetter(*_OUTCOME)
+
+
+def _place(cell: Cell) -> tuple[object, ...]:
+    run = cell.run
+    return (
+        *(cell.experiment, cell.scenario, cell.size, cell.similarity, cell.source, cell.target),
+        *(cell.backbone, cell.regime, cell.budget, cell.seed),
+        *(run.per_class, run.regime.kind, run.regime.options_text, run.id, run.init_id),
+    )
+
+
+class _Outcomes:
+    """The measured columns of runs, each record read once."""
+
+    def __init__(self, store: RecordStore):
+        self._store = store
+        self._records: dict[str, Record | None] = {}
+        self._rows: dict[str, tuple[object, ...]] = {}
+
+    def of(self, run: Run) -> tuple[object, ...]:
+        """The run's row of outcomes, whether or not there is a record."""
+        if run.id not in self._rows:
+            record = self._record(run.id)
+            self._rows[run.id] = _measured(record.__dict__ if record else self._absent(run))
+        return self._rows[run.id]
+
+    def _absent(self, run: Run) -> dict[str, object]:
+        parent = self._record(run.parent.id) if run.parent else None
+        if parent is not None and parent.status == "failed":
+            error = f"source run {parent.run_id} failed: {parent.error}"
+            return _NOTHING | {"status": "blocked", "error": error}
+        return _NOTHING | {"status": "missing"}
+
+    def _record(self, run_id: str) -> Record | None:
+        if run_id not in self._records:
+            self._records[run_id] = self._store.get(run_id)
+        return self._records[run_id]
+
+
+def _decode(content: bytes, run_id: str) -> Record:
+    record = Record.model_validate_json(opened(content))
+    if record.run_id != run_id:
+        raise ValueError(f"it belongs to run {record.run_id}")
+    return record
+
+
+def _set_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    return aside

@@ -1,0 +1,76 @@
+"""The backbones side by side: what each learns from scratch, gains by transfer, and costs."""
+
+from __future__ import annotations
+
+import math
+
+from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.study import Study, interval
+from transfer_lab.reporting.wording import absent, amount, count, percent, whole
+
+
+def architectures(study: Study) -> Section:
+    """One row a backbone, in the largest similar scenario."""
+    scenario = largest(study)
+    text = (
+        f"In scenario {scenario}. The label names every option that was set. Seconds per epoch are "
+        "those of from_scratch; parameters and multiply-accumulates (MACs) count the whole network."
+    )
+    head = (
+        "backbone",
+        "from scratch (%)",
+        "best transfer (%)",
+        "s / epoch",
+        "parameters",
+        "MACs / image",
+        "majority (%)",
+    )
+    rows = tuple(_row(study, scenario, backbone) for backbone in study.backbones)
+    table = Table(f"Backbones in {scenario}", head, rows)
+    return Section("Backbones side by side", (Paragraph(text), table))
+
+
+def largest(study: Study) -> str:
+    """Name of the large similar scenario; without one, that with most images per class."""
+
+    def rank(item: tuple[str, object]) -> tuple[bool, float]:
+        place = item[1]
+        images = math.inf if place.per_class == "all" else place.per_class
+        return (place.size, place.similarity) == ("large", "similar"), images
+
+    return max(study.experiment.scenarios.items(), key=rank)[0]
+
+
+def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
+    scratch = study.of_kind("from_scratch")
+    transferred = tuple(regime for regime in study.trained_on(backbone) if regime not in scratch)
+    plain = study.best(scenario, backbone, scratch) or next(iter(scratch), None)
+    best = study.best(scenario, backbone, transferred)
+    done = study.done
+    here = done[(done["scenario"] == scenario) & (done["backbone"] == backbone)]
+    own = here[here["regime"] == plain]
+    pace = interval((own["fit_seconds"] / own["epochs"]).tolist())
+    majority = interval(here["majority_accuracy"].tolist())
+    return (
+        cell(backbone),
+        _accuracy(study, scenario, backbone, plain),
+        _accuracy(study, scenario, backbone, best) + ((Line("", best),) if best else ()),
+        cell(amount(pace.mean) if pace else "–"),
+        _size(own["total_params"]),
+        _size(own["macs_per_image"]),
+        cell(f"{100 * majority.mean:.1f}" if majority else "–"),
+    )
+
+
+def _accuracy(study: Study, scenario: str, backbone: str, regime: str | None) -> Cell:
+    if regime is None:
+        return (Line("–"),)
+    summary = study.summary(scenario, backbone, regime)
+    if summary.accuracy is None:
+        return (absent(summary),)
+    return cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned))
+
+
+def _size(values: object) -> Cell:
+    known = values.dropna()
+    return cell("–" if known.empty else whole(known.max()))

@@ -1,0 +1,144 @@
+"""What a report is made of, before it is Markdown or HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from transfer_lab.reporting.charts import Chart
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table cell: a value, and a note beside it that matters less."""
+
+    text: str
+    note: str = ""
+    weight: Literal["plain", "strong", "emphasis"] = "plain"
+
+
+Cell = tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Running text; a warning is set apart."""
+
+    kind: ClassVar[str] = "paragraph"
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+class Advice(NamedTuple):
+    """What to do: in which case, which choice, what to know about it, and how the rule does."""
+
+    case: str
+    choice: str
+    notes: tuple[str, ...]
+    rule: str
+
+    @property
+    def end(self) -> str:
+        """What follows the choice where all of it is one line."""
+        return "".join(f"; {note}" for note in self.notes) + f". {self.rule}"
+
+    @property
+    def text(self) -> str:
+        """All of it as one line."""
+        return f"{self.case}: {self.choice}{self.end}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the reader came for: an advice for each case."""
+
+    kind: ClassVar[str] = "answers"
+    items: tuple[Advice, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command, verbatim."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table: the first column names the rows, the first `texts` columns hold words.
+
+    Readers filter by backbone, regime and seed. A row answers to what stands in its columns of
+    these names, the whole table to what it is `about`. A `matrix` is drawn as cards.
+    """
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    texts: int = 1
+    look: Literal["rows", "matrix"] = "rows"
+    about: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, drawn when the report is written, and its interactive twin where it has one."""
+
+    kind: ClassVar[str] = "picture"
+    name: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+    chart: Callable[[], Chart] | None = None
+    about: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Detail that is there for those who open it."""
+
+    kind: ClassVar[str] = "fold"
+    title: str
+    blocks: tuple[Block, ...]
+
+
+Block = Paragraph | Bullets | Answers | Code | Table | Picture | Fold
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what stands under it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def cell(text: object, note: str = "", *, strong: bool = False) -> Cell:
+    """A table cell of one line."""
+    return (Line(str(text), note, "strong" if strong else "plain"),)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters and marks that reorder what is read."""
+    return re.sub(
+        r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text
+    ).strip()
+
+
+def pictures(sections: tuple[Section, ...]) -> tuple[Picture, ...]:
+    """Every picture of the sections, in order; they stand at the top level only."""
+    return tuple(b for section in sections for b in section.blocks if isinstance(b, Picture))

@@ -1,0 +1,291 @@
+"""The experiment and its records, grouped once for all sections."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from transfer_lab.choices import Regime
+from transfer_lab.curves import Curve
+from transfer_lab.evidence.intervals import Interval, t_interval
+from transfer_lab.evidence.rules import EARLY_PROBE
+from transfer_lab.plan import fits, learns
+from transfer_lab.record_store import Record
+from transfer_lab.regimes import REGIMES
+from transfer_lab.reporting.measured import Measured, Place
+from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.spec import SIZES, Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from transfer_lab.comparisons import Compared
+    from transfer_lab.overlaps import Counted
+
+INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
+NUMBERS = INTEGERS + tuple(
+    n for n, f in Record.model_fields.items() if f.annotation == (float | None)
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The cells of one place: how they ended, and what was measured over the finished ones."""
+
+    states: Mapping[str, int]
+    accuracy: Interval | None = None
+    seconds: Interval | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many seeds the experiment asks for here."""
+        return sum(self.states.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned seed has its accuracy."""
+        return self.accuracy is not None and self.accuracy.n == self.planned
+
+    @property
+    def gap(self) -> str:
+        """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
+        absent = {state: count for state, count in self.states.items() if state != "done"}
+        if not absent:
+            return "not measured" if self.states else "not planned"
+        if len(absent) == 1:
+            return next(iter(absent))
+        return ", ".join(f"{count} {state}" for state, count in absent.items())
+
+
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with every measured column as numbers, absent values as NaN."""
+    import pandas as pd
+
+    numbers = {name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame}
+    return frame.assign(**numbers)
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that a section may draw on.
+
+    `frame` holds the cells under the experiment's main budget, `cells` those under further budgets
+    as well; `further` is the same study under each of these.
+    """
+
+    experiment: Experiment
+    frame: pd.DataFrame
+    cells: pd.DataFrame
+    curves: Mapping[str, Curve]
+    command: str
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    predictions: Predictions = field(default_factory=Predictions)
+    similarities: Mapping[str, Compared] = field(default_factory=dict)
+    """What was measured of source and target, by the comparison's id."""
+    overlaps: Mapping[str, Counted] = field(default_factory=dict)
+    """How many images they share, by the overlap's id."""
+    changes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """What fine-tuning changed in each stage, by the run's id."""
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        frame: pd.DataFrame,
+        curves: Mapping[str, Curve],
+        command: str,
+        trials: Mapping[str, pd.DataFrame] | None = None,
+        predictions: Predictions | None = None,
+        similarities: Mapping[str, Compared] | None = None,
+        overlaps: Mapping[str, Counted] | None = None,
+        changes: Mapping[str, pd.DataFrame] | None = None,
+    ) -> Study:
+        """The study with every measured column as numbers, absent values as NaN.
+
+        Records of a time before there were further budgets are all under the main one.
+        """
+        found = (trials or {}, predictions or Predictions(), similarities or {}, overlaps or {})
+        cells = measured(frame if "budget" in frame else frame.assign(budget=None))
+        main = cells[cells["budget"].isna()]
+        return cls(experiment, main, cells, curves, command, *found, changes or {})
+
+    @cached_property
+    def further(self) -> dict[str, Study]:
+        """The study under each further budget that has cells, by the budget's name."""
+        experiment = self.experiment
+        regimes = {n: r for n, r in experiment.regimes.items() if learns(experiment, n)}
+        found = {}
+        for name, fit in experiment.budgets.items():
+            rows = self.cells[self.cells["budget"] == name]
+            changes = {"fit": fit, "budgets": {}, "regimes": regimes, "claims": {}}
+            if not rows.empty:
+                under = experiment.model_copy(update=changes)
+                found[name] = replace(self, experiment=under, frame=rows, cells=rows)
+        return found
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The finished cells."""
+        return self.frame[self.frame["status"] == "done"]
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Scenario names in the experiment's order."""
+        return tuple(self.experiment.scenarios)
+
+    @cached_property
+    def corners(self) -> tuple[str, ...]:
+        """Scenario names as in the 2 x 2 matrix: small before large, those with fewer images
+        first, and of equally many similar before dissimilar."""
+        places = self.experiment.scenarios
+        order = {
+            name: (
+                SIZES.index(p.size),
+                math.inf if p.per_class == "all" else p.per_class,
+                p.similarity == "dissimilar",
+            )
+            for name, p in places.items()
+        }
+        return tuple(sorted(places, key=order.__getitem__))
+
+    @cached_property
+    def backbones(self) -> tuple[str, ...]:
+        """Backbone labels, with their options, in the experiment's order."""
+        return tuple(dict.fromkeys(b.label for b in self.experiment.backbones.values()))
+
+    @cached_property
+    def regimes(self) -> tuple[str, ...]:
+        """Regime names in the experiment's order, the controls last."""
+        return tuple(sorted(self.experiment.regimes, key=self.is_control))
+
+    @cached_property
+    def trained(self) -> tuple[str, ...]:
+        """The regimes that may win."""
+        return tuple(regime for regime in self.regimes if not self.is_control(regime))
+
+    @property
+    def facets(self) -> dict[str, tuple[str, ...]]:
+        """By what readers of the page filter, and the values there are."""
+        seeds = tuple(str(seed) for seed in self.experiment.seeds)
+        return {"backbone": self.backbones, "regime": self.regimes, "seed": seeds}
+
+    def regimes_on(self, backbone: str) -> tuple[str, ...]:
+        """The regimes that are planned on a backbone, the controls last."""
+        return tuple(r for r in self.regimes if (backbone, r) in self._planned)
+
+    def trained_on(self, backbone: str) -> tuple[str, ...]:
+        """Those of them that may win."""
+        return tuple(r for r in self.trained if (backbone, r) in self._planned)
+
+    @cached_property
+    def _planned(self) -> frozenset[tuple[str, str]]:
+        experiment = self.experiment
+        return frozenset(
+            (choice.label, regime)
+            for name, choice in experiment.backbones.items()
+            for regime in experiment.regimes
+            if fits(experiment, name, regime)
+        )
+
+    def source(self, scenario: str, backbone: str | None = None) -> str:
+        """Where what is transferred in a scenario comes from, on one backbone or on any: a domain,
+        weights, or both."""
+        rows = self.frame[(self.frame["scenario"] == scenario) & self.frame["init_id"].notna()]
+        rows = rows if backbone is None else rows[rows["backbone"] == backbone]
+        return ", ".join(dict.fromkeys(rows["source"].dropna())) or "no source"
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """The regimes that are there for comparison only."""
+        return tuple(filter(self.is_control, self.experiment.regimes))
+
+    def is_control(self, regime: str) -> bool:
+        """Whether the regime is there for comparison only."""
+        return REGIMES[self.experiment.regimes[regime].kind].control
+
+    def of_kind(self, kind: str) -> tuple[str, ...]:
+        """The names of the regimes of one kind; a probe of an earlier stage is one of its own."""
+        regimes = self.experiment.regimes.items()
+        return tuple(name for name, choice in regimes if prescribed_as(choice) == kind)
+
+    def summary(self, scenario: str, backbone: str, regime: str) -> Summary:
+        """The cells of one place, empty if the frame has none."""
+        return self._summaries.get(Place(scenario, backbone, regime), Summary({}))
+
+    def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
+        """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
+        return self.summary(scenario, backbone, regime).accuracy
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Test accuracies with their errors."""
+        return Measured(self.done, self.predictions)
+
+    def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
+        """Test accuracy of every finished seed of one place."""
+        tested = self.measured.tested(Place(scenario, backbone, regime))
+        return {seed: one.accuracy for seed, one in tested.items()}
+
+    def best(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
+        """The regime of highest mean accuracy among those measured; the first of equals."""
+        found = {r: self.accuracy(scenario, backbone, r) for r in among}
+        means = {regime: interval.mean for regime, interval in found.items() if interval}
+        return max(means, key=means.__getitem__) if means else None
+
+    def preferred(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
+        """The measured regime of highest mean validation accuracy: a choice that has not seen
+        the test set. The first measured one where nothing was held out for validation."""
+        means = {
+            regime: self._validation.get(Place(scenario, backbone, regime), math.nan)
+            for regime in among
+            if self.accuracy(scenario, backbone, regime)
+        }
+        known = {regime: mean for regime, mean in means.items() if mean == mean}
+        return max(known, key=known.__getitem__) if known else next(iter(means), None)
+
+    @cached_property
+    def _validation(self) -> dict[Place, float]:
+        places = self.done.groupby(["scenario", "backbone", "regime"], sort=False)
+        return {Place(*names): mean for names, mean in places["val_accuracy"].mean().items()}
+
+    def with_curves(self) -> Iterator[tuple[Place, str]]:
+        """Every finished cell that has a learning curve: its place and its run."""
+        columns = ("scenario", "backbone", "regime", "run_id")
+        for *names, run_id in zip(*(self.done[c] for c in columns), strict=True):
+            if run_id in self.curves:
+                yield Place(*names), run_id
+
+    @cached_property
+    def _summaries(self) -> dict[Place, Summary]:
+        columns = ("scenario", "backbone", "regime", "status", "fit_seconds")
+        states: dict[Place, Counter[str]] = defaultdict(Counter)
+        seconds: dict[Place, list[float]] = defaultdict(list)
+        for *names, status, time in zip(*(self.frame[c] for c in columns), strict=True):
+            place = Place(*names)
+            states[place][status] += 1
+            if status == "done":
+                seconds[place].append(time)
+        return {
+            place: Summary(count, self._accuracy(place), interval(seconds[place]))
+            for place, count in states.items()
+        }
+
+    def _accuracy(self, place: Place) -> Interval | None:
+        found = self.measured.estimate(place)
+        return found.interval() if found else None
+
+
+def prescribed_as(regime: Regime) -> str:
+    """What a rule calls a regime."""
+    early = regime.kind == "linear_probe" and regime.options.get("stage") is not None
+    return EARLY_PROBE if early else regime.kind
+
+
+def interval(values: list[float]) -> Interval | None:
+    """Student's t interval over the values that were measured (a NaN was not), None without any."""
+    measured = [value for value in values if value == value]
+    return t_interval(measured) if measured else None

@@ -1,0 +1,84 @@
+"""How numbers read: the same in every section and in both formats."""
+
+from __future__ import annotations
+
+import math
+
+from transfer_lab.evidence.estimates import Estimate
+from transfer_lab.evidence.intervals import Interval
+from transfer_lab.evidence.judging import Judgement
+from transfer_lab.reporting.blocks import Line
+from transfer_lab.reporting.study import Study, Summary
+
+RULE_MARK = "†"
+
+
+def percent(accuracy: Interval) -> str:
+    """'34.1 ± 1.2', in percent; the mean alone where one seed gives no interval."""
+    mean = f"{round(100 * accuracy.mean, 1) + 0.0:.1f}"  # never minus nought
+    return mean if accuracy.half is None else f"{mean} ± {100 * accuracy.half:.1f}"
+
+
+def gap(difference: Estimate) -> str:
+    """A difference of accuracies with its interval, '2.3 ± 1.1 points'."""
+    return f"{percent(difference.interval())} points"
+
+
+def share(probability: float | None) -> str:
+    """A probability as whole percent, never rounded to certainty; a dash where there is none."""
+    if probability is None:
+        return "–"
+    if probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def needs(told: Judgement) -> str:
+    """What would decide an undecided verdict."""
+    if told.verdict != "undecided":
+        return ""
+    if told.lacking == "images":
+        return "(the test set is too small to tell, with any number of seeds)"
+    if told.lacking == "a second seed":
+        return "(needs at least a second seed)"
+    if told.seeds_needed is None:
+        return "(more than 1,000 seeds)"
+    return f"(about {told.seeds_needed} seeds, if lead and spread stay)"
+
+
+def amount(value: float) -> str:
+    """Seconds with about three digits; a dash for a NaN."""
+    return "–" if math.isnan(value) else f"{value:.{_decimals(value)}f}"
+
+
+def seconds(time: Interval) -> str:
+    """'12.3 ± 0.4': mean and half-width with equally many decimals."""
+    if time.half is None:
+        return amount(time.mean)
+    return f"{amount(time.mean)} ± {time.half:.{_decimals(time.mean)}f}"
+
+
+def whole(value: float) -> str:
+    """A count with thousands set apart."""
+    return f"{int(value):,}"
+
+
+def count(n: int, planned: int) -> str:
+    """'(n=5)', or '(3 of 5)' where seeds are still missing."""
+    return f"(n={n})" if n == planned else f"({n} of {planned})"
+
+
+def absent(summary: Summary) -> Line:
+    """A dash and the reason; a number that was not measured is never a zero."""
+    return Line("–", f"({summary.gap})")
+
+
+def regime_name(study: Study, regime: str) -> Line:
+    """The regime as a row header; controls are told apart."""
+    if study.is_control(regime):
+        return Line(regime, "(control)", "emphasis")
+    return Line(regime)
+
+
+def _decimals(value: float) -> int:
+    return 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0

@@ -1,4 +1,4 @@
-"""With patience a fit ends by itself, and its result is the model of the lowest validation loss."""
+"""With patience a fit ends by itself, and its result is the model of the best validation."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def losses(rows: list[dict], phase: int | None = None) -> list[float]:
     return [row["val_loss"] for row in wanted if row["val_loss"] is not None]
 
 
+def scores(rows: list[dict], phase: int | None = None) -> list[tuple[float, float]]:
+    """What is the better the higher: accuracy, and at the same accuracy the loss's negative."""
+    wanted = [row for row in rows if phase in (None, row["phase"])]
+    seen = [row for row in wanted if row["val_loss"] is not None]
+    return [(row["val_accuracy"], -row["val_loss"]) for row in seen]
+
+
+def score(row: dict) -> tuple[float, float]:
+    return row["val_accuracy"], -row["val_loss"]
+
+
 def loss_now(regime, domain) -> float:
     """The validation loss of the model as it is, all of it run on the images."""
     regime.entry = 0
@@ -58,11 +69,11 @@ def test_a_fit_ends_on_a_plateau_and_keeps_its_best_model(name, reuse_prefix):
     assert ledger.stopped == "converged"
     assert len(rows) < CAP
     for phase in range(1, last_phase + 1):
-        found = losses(rows, phase)
-        assert found.index(min(found)) == len(found) - 1 - PATIENCE
-    lowest = min(losses(rows, last_phase))
-    assert ledger.kept["val_loss"] == lowest < losses(rows)[-1]
-    assert loss_now(regime, domain) == pytest.approx(lowest, rel=1e-4)
+        found = scores(rows, phase)
+        assert found.index(max(found)) == len(found) - 1 - PATIENCE
+    best = max(scores(rows, last_phase))
+    assert score(ledger.kept) == best > scores(rows)[-1]
+    assert loss_now(regime, domain) == pytest.approx(-best[1], rel=1e-4)
     always_frozen = set.intersection(*(set(phase.frozen) for phase in regime.phases()))
     for key, value in regime.backbone.stages.state_dict().items():
         if int(key.partition(".")[0]) in always_frozen:
@@ -86,7 +97,7 @@ def test_the_cap_ends_what_would_go_on_and_the_record_can_tell():
     ledger = fit_and_test(FromScratch(Leaky(), 4, lr=1e-4), domain, fit)
     assert ledger.curve.last["epoch"] == 5
     assert ledger.stopped == "cap"
-    assert ledger.kept["val_loss"] == min(losses(ledger.curve.rows))
+    assert score(ledger.kept) == max(scores(ledger.curve.rows))
 
 
 def test_without_patience_nothing_is_said_of_the_end_and_the_last_epoch_is_kept():
@@ -148,7 +159,7 @@ def test_fine_tuning_begins_at_the_best_probe():
     assert {row["phase"] for row in rows} == {1, 2}
     probe = build("lp_ft")
     probe.load_state_dict(regime.begun[1])
-    assert loss_now(probe, domain) == pytest.approx(min(losses(rows, 1)), rel=1e-4)
+    assert loss_now(probe, domain) == pytest.approx(-max(scores(rows, 1))[1], rel=1e-4)
     before, after = regime.begun
     assert not any(torch.equal(before[k], after[k]) for k in before if k.startswith("head."))
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("backbone."))
@@ -166,19 +177,20 @@ def test_each_phase_has_its_share_of_the_cap_and_one_that_fills_it_is_told(share
     assert ledger.stopped == "cap"
 
 
-def test_the_result_is_of_the_last_phase_even_if_an_earlier_one_had_a_lower_loss():
-    """The last phase ends at a model of its own lowest loss, and what is said of it must fit."""
+def test_the_result_is_of_the_last_phase_even_if_an_earlier_one_was_better():
+    """The last phase ends at a model of its own best validation, and what is said must fit."""
 
     class Worse(LPFT):
         def validation_step(self, batch, index):
             super().validation_step(batch, index)
             if not self.phase.frozen:
-                self.val_sums[0] += 1000
+                self.val_sums[1] -= 1000
 
     torch.manual_seed(0)
     ledger = fit_and_test(Worse(Leaky(), 4), hopeless(), PATIENT)
     assert ledger.kept["phase"] == 2
-    assert ledger.kept["val_loss"] == min(losses(ledger.curve.rows, 2)) > 10
+    assert score(ledger.kept) == max(scores(ledger.curve.rows, 2))
+    assert ledger.kept["val_accuracy"] < -10
 
 
 def test_fit_seconds_are_of_all_epochs_and_of_no_copying(monkeypatch):
@@ -204,7 +216,7 @@ def test_fit_seconds_are_of_all_epochs_and_of_no_copying(monkeypatch):
     assert ledger.clock.seconds == ledger.curve.last["steps"] > ledger.kept["steps"]
 
 
-def test_a_loss_that_is_no_number_is_never_the_lowest():
+def test_a_loss_that_is_no_number_is_never_the_best():
     class Silent(FromScratch):
         def validation_step(self, batch, index):
             super().validation_step(batch, index)
@@ -216,20 +228,29 @@ def test_a_loss_that_is_no_number_is_never_the_lowest():
     assert ledger.stopped == "converged"
 
 
-def test_of_equal_losses_the_first_is_kept():
+@pytest.mark.parametrize(
+    ("right", "loss", "best"),
+    [
+        ([5, 5, 5, 5], [3.0, 2.0, 2.0, 2.0], 1),  # of equals the first
+        ([5, 6, 6, 5], [2.0, 3.0, 3.0, 1.0], 1),  # accuracy before loss
+        ([5, 6, 5, 5], [2.0, 9.0, 1.0, 1.0], 1),
+        ([5, 5, 4, 4], [2.0, 1.0, 0.5, 0.1], 1),
+    ],
+)
+def test_better_is_a_higher_accuracy_or_the_same_and_a_lower_loss(right, loss, best):
     watch, regime = Convergence(2), build("full_finetune")
     regime.begin(regime.phases()[0])
     trainer = type("Trainer", (), {"should_stop": False})()
-    for loss in (3.0, 2.0, 2.0, 2.0):
-        regime.val_sums = torch.tensor([loss, 1.0, 1.0])
+    for hits, value in zip(right, loss, strict=True):
+        regime.val_sums = torch.tensor([10 * value, hits, 10.0])
         assert not trainer.should_stop
         watch.on_validation_end(trainer, regime)
     assert trainer.should_stop
-    assert watch.best == 1
+    assert watch.best == best
 
 
 def test_nothing_to_watch_is_an_error_and_no_endless_fit():
-    with pytest.raises(ValueError, match="patience watches the loss on validation images"):
+    with pytest.raises(ValueError, match="patience watches validation images"):
         fit_and_test(FromScratch(Leaky(), 4), drawn(val_fraction=0), PATIENT)
 
 
@@ -260,7 +281,7 @@ def test_a_record_is_of_the_kept_model_and_of_all_the_time_it_took(on_blocks, tm
     record = train(run, store, Setting())
     rows = rows_of(store, run)
     validated = [row for row in rows if row["val_loss"]]
-    kept = min(validated, key=lambda row: float(row["val_loss"]))
+    kept = max(validated, key=lambda row: (float(row["val_accuracy"]), -float(row["val_loss"])))
     assert record.stopped == "converged"
     assert record.val_accuracy == float(kept["val_accuracy"])
     assert record.train_accuracy == float(kept["train_accuracy"])
@@ -284,7 +305,8 @@ def test_what_starts_from_a_source_run_with_patience_starts_from_its_kept_model(
     kept, started = (state(regime.backbone.stages) for regime in built)
     assert all(torch.equal(value, started[key]) for key, value in kept.items())
     rows = rows_of(store, source)
-    lowest = min(float(row["val_loss"]) for row in rows if row["val_loss"])
+    validated = [row for row in rows if row["val_loss"]]
+    _, loss = max((float(row["val_accuracy"]), -float(row["val_loss"])) for row in validated)
     domain = Blocks(shuffled=True)
     training._draw(domain, source)
-    assert loss_now(built[0], domain) == pytest.approx(lowest, rel=1e-4)
+    assert loss_now(built[0], domain) == pytest.approx(-loss, rel=1e-4)

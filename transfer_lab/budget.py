@@ -48,9 +48,9 @@ class Fit(Spec):
     images gets enough steps to converge, and no regime gets more than another. `epochs: 1` with
     `min_steps` is therefore a budget of equal steps for all sizes, to whole epochs.
 
-    With `patience` these epochs are a cap: a phase of training ends once the validation loss has
-    not fallen for so many validations in a row, at a constant rate, and the model of the lowest
-    validation loss is kept.
+    With `patience` these epochs are a cap: a phase of training, at a constant rate, ends once
+    validation has not been better for so many times in a row (a higher accuracy, or the same and a
+    lower loss), and the model of the best one is kept.
     """
 
     epochs: Int = Field(10, ge=1)
@@ -65,7 +65,7 @@ class Fit(Spec):
     def _sees_validation_images(cls, patience: int | None, info: ValidationInfo) -> int | None:
         if patience is not None and info.data.get("val_fraction") == 0:
             raise ValueError(
-                "it watches the loss on validation images, and val_fraction is 0; raise that, or "
+                "it watches validation images, and val_fraction is 0; raise that, or "
                 "leave patience out"
             )
         return patience
@@ -84,7 +84,7 @@ class Fit(Spec):
         if self.patience is None:
             return told
         return (
-            f"until the validation loss has not fallen for {self.patience} validations in a row, "
+            f"until validation has not been better for {self.patience} times in a row, "
             f"at most {told}"
         )
 

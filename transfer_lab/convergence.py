@@ -1,4 +1,4 @@
-"""Training until the validation loss no longer falls: when that is, and which model is kept."""
+"""Training until validation no longer gets better: when that is, and which model is kept."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from transfer_lab.timing import means
 
 
 class Convergence(L.Callback):
-    """Ends a phase once the validation loss has not fallen for `patience` validations in a row,
-    and keeps the state of the lowest one.
+    """Ends a phase once validation has not been better for `patience` times in a row, and keeps
+    the state of the best one.
+
+    Better is a higher accuracy, or the same and a lower loss: as trials of options are chosen. By
+    loss alone few images end a fit at once: confident errors raise it while accuracy still rises.
 
     It must stand before the clock among a Trainer's callbacks, so that what it copies is copied
     while the clock still pauses for validation.
@@ -22,8 +25,8 @@ class Convergence(L.Callback):
     def __init__(self, patience: int):
         self.patience, self.seen = patience, 0
         self.best: int | None = None
-        """Which validation was the lowest, from 0; the first of equals."""
-        self._lowest = math.inf
+        """Which validation was the best, from 0; the first of equals."""
+        self._score = (-math.inf, -math.inf)
         self._state: dict[str, torch.Tensor] = {}
 
     @property
@@ -33,9 +36,10 @@ class Convergence(L.Callback):
         return since >= self.patience
 
     def on_validation_end(self, trainer: L.Trainer, module: TransferModule) -> None:
-        loss, _ = means(module.val_sums)
-        if loss < self._lowest:  # a NaN is not
-            self._lowest, self.best, self._state = loss, self.seen, _learning(module)
+        loss, accuracy = means(module.val_sums)
+        score = (accuracy, -loss)
+        if not math.isnan(loss) and score > self._score:
+            self._score, self.best, self._state = score, self.seen, _learning(module)
         self.seen += 1
         if self.reached:
             trainer.should_stop = True

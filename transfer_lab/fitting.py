@@ -109,12 +109,12 @@ def fit_and_validate(
 ) -> PrefixDomain:
     """Spend the budget phase by phase without a look at the test set; gives the data as the last
     phase saw them. With patience each phase has its share of the epochs as its cap, and leaves the
-    model of its lowest validation loss to the next. What it took so far is in the ledger even if
+    model of its best validation to the next. What it took so far is in the ledger even if
     the fit raises."""
     regime.observe(domain.section_labels("train"))
     data = PrefixDomain(domain, regime.backbone, 0)
     if fit.patience and not len(domain.split.val):
-        raise ValueError("patience watches the loss on validation images, and there are none")
+        raise ValueError("patience watches validation images, and there are none")
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, reuse_prefix, rows, precision)

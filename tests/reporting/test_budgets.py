@@ -105,7 +105,7 @@ def test_what_was_spent_can_be_recomputed(tables, rows):
         assert rest[2] == (f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}")
         assert float(rest[3]) == pytest.approx(here["fit_seconds"].sum(), abs=0.51)
     assert spent["fit"][0] == "10 epochs"
-    assert "4 validations in a row, at most 90 epochs" in spent["converged"][0]
+    assert "better for 4 times in a row, at most 90 epochs" in spent["converged"][0]
     capped = runs.get_group("converged")["stopped"].eq("cap").sum()
     assert spent["converged"][-1] == f"{capped} of {len(runs.get_group('converged'))}"
     assert spent["fit"][-1] == spent["longer"][-1] == "–"
@@ -118,7 +118,7 @@ def test_regimes_whose_runs_hit_the_cap_are_named(out):
 
 
 def test_runs_that_kept_what_they_began_with_are_named():
-    """Where validation images are few, their loss may rise from the start."""
+    """Where validation images are few, it may get no better from the start."""
     made = grid(seeds=2, corners=CORNERS[:1])
     made.finish(lambda cell: cell.budget != "converged")
     made.finish(lambda cell: cell.budget == "converged", stopped="converged")
@@ -126,9 +126,10 @@ def test_runs_that_kept_what_they_began_with_are_named():
         c for c in made.cells if (c.budget, c.regime, c.seed) == ("converged", "from_scratch", 1)
     )
     made.curves[cell.run.id]["val_loss"] = [3.0 + 0.1 * n for n in range(20)]
+    made.curves[cell.run.id]["val_accuracy"] = [0.5] * 20
     text = made.markdown().replace("\\", "")
     assert "Kept under converged the model of the first validation" in text
-    assert "was never lower again: from_scratch (1 of 2 runs)." in text
+    assert "none was better: from_scratch (1 of 2 runs)." in text
 
 
 def test_what_rules_cost_under_each_budget_can_be_recomputed(tables, rows):
@@ -273,12 +274,12 @@ def test_the_protocol_says_how_each_budget_ends():
     text = grid().finish().markdown()
     assert "The last epoch is the result; there is no early stopping." in text
     assert "Further budget longer: 40 epochs, batches of 64" in text
-    patient = "Further budget converged: until the validation loss has not fallen for 4 validations"
+    patient = "Further budget converged: until validation has not been better for 4 times"
     assert patient in text
     assert "stays at its peak rate" in text
     waiting = Grid(experiment(seeds=2, fit={"patience": 3})).finish().markdown()
     assert "there is no early stopping" not in waiting
-    assert "has not fallen for 3 validations in a row, at most 10 epochs" in waiting
+    assert "has not been better for 3 times in a row, at most 10 epochs" in waiting
 
 
 def test_mixed_conditions_are_warned_of():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -114,12 +115,12 @@ def _caveats(study: Study, studies: Budgets) -> Iterator[Block]:
         runs = _patient(one)
         if told := _by_regime(runs, runs["stopped"] == "cap"):
             yield Paragraph(f"Reached the cap of {name} before they had converged: {told}.")
-        first = runs["run_id"].map(lambda run_id, own=one: _lowest_at_first(own.curves.get(run_id)))
+        first = runs["run_id"].map(lambda run_id, own=one: _best_at_first(own.curves.get(run_id)))
         if told := _by_regime(runs, first):
             yield Paragraph(
                 f"Kept under {name} the model of the first validation of the last phase, since "
-                f"the loss was never lower again: {told}. On few images this loss often rises "
-                "while the accuracy does, too, so that a fixed number of epochs may end better."
+                f"none was better: {told}. On few validation images a fixed number of epochs may "
+                "end better."
             )
     done = study.cells[study.cells["status"] == "done"]
     mixed = [name for name in CONDITIONS if done[name].nunique() > 1]
@@ -148,13 +149,14 @@ def _by_regime(runs: pd.DataFrame, hits: pd.Series) -> str:
     return "; ".join(told)
 
 
-def _lowest_at_first(curve: Curve | None) -> bool:
-    """Whether the last phase's validation loss was lowest when it was first looked at."""
+def _best_at_first(curve: Curve | None) -> bool:
+    """Whether the last phase's validation was best when it was first looked at."""
     if curve is None:
         return False
-    phases, losses = curve["phase"].tolist(), curve["val_loss"].tolist()
-    own = [v for phase, v in zip(phases, losses, strict=True) if phase == phases[-1] and v == v]
-    return len(own) > 1 and own[0] == min(own)
+    columns = (curve[name].tolist() for name in ("phase", "val_accuracy", "val_loss"))
+    rows = [row for row in zip(*columns, strict=True) if not math.isnan(row[1] + row[2])]
+    own = [(accuracy, -loss) for phase, accuracy, loss in rows if phase == rows[-1][0]]
+    return len(own) > 1 and own[0] == max(own)
 
 
 def _without_predictions(studies: Budgets) -> int:

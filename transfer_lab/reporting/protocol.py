@@ -41,10 +41,12 @@ def _end(fit: Fit) -> str:
     if not fit.patience:
         return "The last epoch is the result; there is no early stopping."
     return (
-        "Validation comes after every epoch, or after as many as ten steps take. The model of the "
-        "lowest validation loss is the result, and times are those of all epochs. Since the end is "
-        "not known, the lab's own recipe warms up over ten steps and stays at its peak rate, and "
-        "a regime of several phases ends each of them so, with its share of the epochs as the cap."
+        "Validation comes after every epoch, or after as many as ten steps take; it is better with "
+        "a higher accuracy, or the same and a lower loss. The model of the best one is the result, "
+        "so its validation accuracy is a little too high; times are those of all epochs. Since "
+        "the end is not known, the lab's own recipe warms up over ten steps and stays at its peak "
+        "rate, and a regime of several phases ends each of them so, with its share of the epochs "
+        "as the cap."
     )
 
 

@@ -147,6 +147,11 @@ def test_plan_says_how_much_would_be_trained(lab, capsys):
     assert not lab.runs.exists()
 
 
+def test_plan_lists_many_seeds_by_the_first_and_the_last(lab, capsys):
+    assert call(*lab.words("plan", "--set", f"seeds={list(range(5, 40))}")) == 0
+    assert "x seeds: 5, 6, 7, ..., 39 (35 in all)\n" in capsys.readouterr().out
+
+
 def test_plan_lists_every_cell_when_asked(lab, capsys):
     assert call(*lab.words("plan", "--verbose")) == 0
     listed = [line for line in capsys.readouterr().out.splitlines() if "to train" in line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
 INTERRUPTED = 130
+_MANY = 12
+"""More values of an axis than these are not listed one by one."""
 
 
 def plan(
@@ -191,10 +194,18 @@ def _grid_text(experiment: Experiment) -> str:
     return "\n".join(
         [
             tabulate(rows, headers=("scenario", "source", "target", "images per class")),
-            *(f"x {name}: {', '.join(map(str, values))}" for name, values in axes.items()),
+            *(f"x {name}: {_listed(values)}" for name, values in axes.items()),
             *_budgets_text(experiment),
         ]
     )
+
+
+def _listed(values: Iterable[object]) -> str:
+    """All of them, or of many the first and the last."""
+    texts = [str(value) for value in values]
+    if len(texts) <= _MANY:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:3])}, ..., {texts[-1]} ({len(texts):,} in all)"
 
 
 def _budgets_text(experiment: Experiment) -> list[str]:

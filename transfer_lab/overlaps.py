@@ -51,7 +51,8 @@ class Pair(NamedTuple):
 
 class Counted(BaseModel):
     """How many of the target's images are exact copies of images in the source, in its training
-    pool or its test set; `test_learnt`: of those in the training pool, which source runs learn."""
+    pool or its test set; `test_learnt`: of test images in the training pool, of which source runs
+    learn all or a part."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

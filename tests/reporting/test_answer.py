@@ -164,7 +164,7 @@ def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():
     ]
     assert [block.text for block in warned] == [
         "11 of the 2,985 test images of cyrillic are copies of images in its training pool: "
-        "accuracies on it are too high to that extent.",
+        "accuracies on it may be too high, by that share at most.",
         UNTUNED,
     ]
 

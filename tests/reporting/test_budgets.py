@@ -113,7 +113,9 @@ def test_what_was_spent_can_be_recomputed(tables, rows):
 
 def test_regimes_whose_runs_hit_the_cap_are_named(out):
     text = (out / "report.md").read_text().replace("\\", "")
-    assert "Reached the cap of converged before they had converged: lp_ft (4 of 12 runs)." in text
+    assert (
+        "its share of the cap of converged before it had converged: lp_ft (4 of 12 runs)." in text
+    )
     assert "the model of the first validation" not in text
 
 

@@ -231,7 +231,8 @@ def test_images_that_source_and_target_share_are_flagged_wherever_they_lie(tmp_p
     made, flag = grid().predict(tmp_path), "source and target share images"
     up = raised(made, overlaps=overlaps(made, test=12, test_learnt=9, train=1030))
     assert up[flag] == (
-        "latin → cyrillic: 12 of 2,220 test images (9 in what source runs learn from), "
+        "latin → cyrillic: 12 of 2,220 test images (9 in the source's training pool, of which "
+        "source runs learn all or a part), "
         "1,030 of 7,400 in the training pool"
     )
     assert "latin → cyrillic: 0 of 2,220" in raised(made, overlaps=overlaps(made, train=1))[flag]

@@ -69,7 +69,7 @@ def _copies(study: Study) -> tuple[Paragraph, ...]:
     return tuple(
         Paragraph(
             f"{copies:,.0f} of the {tested:,.0f} test images of {target} are copies of images in "
-            "its training pool: accuracies on it are too high to that extent.",
+            "its training pool: accuracies on it may be too high, by that share at most.",
             warning=True,
         )
         for target, copies, tested in found[["test_copies", "n_test"]].max().itertuples()

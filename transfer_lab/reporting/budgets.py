@@ -42,14 +42,18 @@ if TYPE_CHECKING:
 TITLE = "Budgets"
 LEGEND = (
     "Exploratory. Each budget is looked at as the main one is: winners have the highest mean test "
-    "accuracy and were picked by these same accuracies, differences are paired by seed and test "
-    "image within a budget, and nothing is corrected for how many are compared. That the order of "
-    "two regimes changes with the budget is said only where each is told apart from the other "
-    "under the budget under which it leads. Verdicts on rules are corrected within each budget's "
-    "family of hypotheses, and only those of the main budget are the family that the experiment "
-    "fixes. Arms still falling: regimes in a place where the validation loss still falls at the "
-    "end in more than half of the seeds, as under Flags. Source runs are the same under all "
-    "budgets; regimes that learn nothing have none."
+    "accuracy and were picked by these same accuracies (by validation: the regime that validation "
+    "accuracy would have picked), differences are paired by seed and test image, and nothing is "
+    "corrected for how many are compared. That the order of two regimes changes with the budget is "
+    "said only where each is told apart from the other under the budget under which it leads. "
+    "Verdicts on rules are corrected within each budget's family of hypotheses, and only those of "
+    "the main budget are the family that the experiment fixes; that a verdict is undecided under "
+    "one budget and not under another is no finding that the two differ. Arms still falling: "
+    "regimes in a place where the validation loss still falls at the end in more than half of the "
+    "seeds, as under Flags. A budget with patience differs from the others in three things at "
+    "once: when a run ends, that the rate stays at its peak instead of falling to zero, and that "
+    "the model of the best validation is kept; few validation images make it end early. Source "
+    "runs are the same under all budgets; regimes that learn nothing are not run again."
 )
 
 
@@ -73,7 +77,7 @@ def _budgets(study: Study, studies: Budgets) -> Table:
     rows = tuple(_budget(name, one) for name, one in studies.items())
     head = (
         *("budget", "a run learns for", "runs done", "epochs taken", "fit of all runs (s)"),
-        *("arms still falling", "runs that hit the cap"),
+        *("arms still falling", "runs with a phase at its cap"),
     )
     return Table("What a run may spend, and did", head, rows, texts=2)
 
@@ -81,13 +85,14 @@ def _budgets(study: Study, studies: Budgets) -> Table:
 def _budget(name: str, study: Study) -> tuple[Cell, ...]:
     runs = _learnt(study)
     arms = {place for place, _ in study.with_curves() if not study.is_control(place.regime)}
+    patient = study.experiment.fit.patience is not None  # it ends when nothing falls any more
     return (
         cell(name),
         cell(study.experiment.fit.length),
         cell(whole(len(runs))),
         cell(_range(runs["epochs"])),
         cell(amount(runs["fit_seconds"].sum())),
-        cell(f"{len(capped(study))} of {len(arms)}" if arms else "–"),
+        cell(f"{len(capped(study))} of {len(arms)}" if arms and not patient else "–"),
         cell(_at_cap(_patient(study))),
     )
 
@@ -114,7 +119,9 @@ def _caveats(study: Study, studies: Budgets) -> Iterator[Block]:
     for name, one in studies.items():
         runs = _patient(one)
         if told := _by_regime(runs, runs["stopped"] == "cap"):
-            yield Paragraph(f"Reached the cap of {name} before they had converged: {told}.")
+            yield Paragraph(
+                f"A phase reached its share of the cap of {name} before it had converged: {told}."
+            )
         first = runs["run_id"].map(lambda run_id, own=one: _best_at_first(own.curves.get(run_id)))
         if told := _by_regime(runs, first):
             yield Paragraph(

@@ -9,6 +9,7 @@ from transfer_lab.reporting.blocks import Advice
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.standing import EQUAL, SEPARATED, prescribed, standing, told_apart
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.training_time import mixed_conditions
 from transfer_lab.reporting.wording import amount, gap
 
 
@@ -83,7 +84,7 @@ def _cheapest(study: Study, found: tuple[Arm, ...]) -> str:
     """Of the arms whose mean is within a point of the best mean, the one of least time."""
     near = [arm for arm in found if arm.accuracy >= found[0].accuracy - MARGIN]
     timed = [arm for arm in near if not math.isnan(arm.cost.cold)]
-    if len(timed) < len(near) or study.done["host"].nunique() > 1:
+    if len(timed) < len(near) or mixed_conditions(study):
         return ""
     least = min(timed, key=lambda arm: arm.cost.cold)
     if least == found[0]:

@@ -127,8 +127,9 @@ def _shared_images(study: Study) -> list[str] | None:
 
 def _shared(counts: Counted) -> str:
     return (
-        f"{counts.test:,} of {counts.test_images:,} test images ({counts.test_learnt:,} in what "
-        f"source runs learn from), {counts.train:,} of {counts.train_images:,} in the training pool"
+        f"{counts.test:,} of {counts.test_images:,} test images ({counts.test_learnt:,} in the "
+        "source's training pool, of which source runs learn all or a part), "
+        f"{counts.train:,} of {counts.train_images:,} in the training pool"
     )
 
 
@@ -200,7 +201,7 @@ FLAGS = (
     ),
     Flag(
         "copies in the test set",
-        "test images that the training pool holds too: accuracies are too high",
+        "test images that the training pool holds too: accuracies may be too high",
         _copies,
     ),
     Flag(

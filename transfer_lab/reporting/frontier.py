@@ -9,6 +9,7 @@ from transfer_lab.reporting.blocks import Cell, Fold, Line, Paragraph, Section, 
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.pareto import picture
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.training_time import mixed_conditions
 from transfer_lab.reporting.wording import amount, count, percent
 
 LEGEND = (
@@ -31,7 +32,12 @@ def frontiers(study: Study) -> Section | None:
     tables = tuple(_table(study, scenario, arms) for scenario, arms in found.items())
     rest = Fold("Time and accuracy of every arm", tables)
     figure = picture(study)
-    blocks = (Paragraph(LEGEND), _frontier_table(study, found), *((figure,) if figure else ()))
+    blocks = (
+        *mixed_conditions(study),
+        Paragraph(LEGEND),
+        _frontier_table(study, found),
+        *((figure,) if figure else ()),
+    )
     return Section("Accuracy against time", (*blocks, rest))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,16 +80,19 @@ class Measured:
         return found.contrast([1, -1]) if found else None
 
     def _cross(self, places: tuple[Place, ...]) -> Crossed | None:
+        return self.crossed([self.tested(place) for place in places])
+
+    def crossed(self, tested: Sequence[Mapping[int, Tested]]) -> Crossed | None:
+        """As `together`, of finished runs by seed, whatever budgets they are of."""
         import numpy as np
 
         from transfer_lab.evidence.crossed import Crossed
 
-        tested = [self.tested(place) for place in places]
         seeds = sorted(set.intersection(*(set(found) for found in tested)))
         if not seeds:
             return None
         runs = [found[seed] for found in tested for seed in seeds]
-        scores = np.array([run.accuracy for run in runs]).reshape(len(places), len(seeds))
+        scores = np.array([run.accuracy for run in runs]).reshape(len(tested), len(seeds))
         known = self.predictions.together([(run.run_id, run.accuracy) for run in runs])
         if known is None:
             images = [run.images for run in runs if run.images is not None]

@@ -10,6 +10,7 @@ from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
 from transfer_lab.reporting.costs import cold as cold_seconds
 from transfer_lab.reporting.costs import total
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.training_time import mixed_conditions
 from transfer_lab.reporting.wording import amount
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def payoff(study: Study) -> Section | None:
         *("cold", "cached", "pretraining", "pays after"),
     )
     table = Table("What the pretrained way costs (s)", head, rows, texts=2)
-    return Section("What the pretrained way costs", (Paragraph(text), table))
+    blocks = (*mixed_conditions(study), Paragraph(text), table)
+    return Section("What the pretrained way costs", blocks)
 
 
 def _best_from_scratch(study: Study, done: pd.DataFrame) -> tuple[str, str, float] | None:

@@ -24,8 +24,9 @@ LEGEND = (
     "and test images, for these targets; with three targets or more a second one over targets, for "
     "others like them. P(least): how probably the rule loses least of those that serve every "
     "place, by a hierarchical bootstrap over targets, seeds and test images (Student multipliers "
-    "for seeds); with one target it is for that target only. Scenarios, backbones and source runs "
-    "are taken as they are."
+    "for seeds); with one target it is for that target only; rules that say the same everywhere "
+    "share what they have together. Means of rules that serve other places are not comparable. "
+    "Scenarios, backbones and source runs are taken as they are."
 )
 
 

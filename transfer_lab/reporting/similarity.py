@@ -40,7 +40,8 @@ AXIS = (
     "standardised and brought to equal length; in brackets the 95 % interval over images. Features "
     "are those of fixed random filters, which belong to no backbone, and those of each backbone as "
     "its source run left it. All images are of training pools, those of the source the ones its "
-    "source run learnt from."
+    "source run learnt from. The unit is each source's own distance to the far domain, and "
+    "backbone features are those of each source: places of different sources compare roughly only."
 )
 RULE = (
     f"The cut between similar and dissimilar is {CUT:g}, half way to the far domain, the same for "

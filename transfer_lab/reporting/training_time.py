@@ -31,17 +31,23 @@ MEANING = (
 def training_time(study: Study) -> Section:
     """What every regime costs."""
     blocks: list[Block] = [Paragraph(MEANING)]
-    mixed = [name for name in CONDITIONS if study.done[name].nunique() > 1]
-    if mixed:
-        listed = ", ".join(mixed)
-        warning = f"Times are not comparable: the records differ in {listed} (see Provenance)."
-        blocks.append(Paragraph(warning, warning=True))
+    blocks += mixed_conditions(study)
     blocks += [_matrix(study, backbone) for backbone in study.backbones]
     blocks += _pretraining(study)
     ledgers = tuple(_ledger(study, backbone) for backbone in study.backbones)
     if not study.done.empty:
         blocks.append(Fold("The time ledger of every regime and scenario", ledgers))
     return Section("Training time", tuple(blocks))
+
+
+def mixed_conditions(study: Study) -> tuple[Paragraph, ...]:
+    """A warning where times were taken under different conditions."""
+    mixed = [name for name in CONDITIONS if study.done[name].nunique() > 1]
+    if not mixed:
+        return ()
+    listed = ", ".join(mixed)
+    warning = f"Times are not comparable: the records differ in {listed} (see Provenance)."
+    return (Paragraph(warning, warning=True),)
 
 
 def _matrix(study: Study, backbone: str) -> Table:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from transfer_lab.reporting.blocks import Cell, Fold, Line, Table, cell
 from transfer_lab.reporting.family import Spot
 from transfer_lab.reporting.standing import SEPARATED, Standing, standing, told_apart
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import absent, count, gap, percent, regime_name, seconds
+
+if TYPE_CHECKING:
+    from transfer_lab.evidence.estimates import Estimate
 
 Budgets = Mapping[str, Study]
 """The study under each budget by its name, the main one first."""
@@ -87,8 +91,28 @@ def _other(studies: Budgets, spot: Spot, usual: tuple[str, str], other: tuple[st
     verdict = "the order changes" if shown else "a change of order is not shown"
     return (
         f"under {name} {second} has, {there[0]} ahead of {first} ({there[1]}), which under {main} "
-        f"is {here[0]} ahead of it ({here[1]}): {verdict}"
+        f"is {here[0]} ahead of it ({here[1]}): {verdict}{_moved(studies, spot, usual, other)}"
     )
+
+
+def _moved(studies: Budgets, spot: Spot, usual: tuple[str, str], other: tuple[str, str]) -> str:
+    """By how much the difference of the two regimes differs between the budgets."""
+    (main, first), (name, second) = usual, other
+    tested = [
+        studies[budget].measured.tested(Place(*spot, regime))
+        for budget in (name, main)
+        for regime in (second, first)
+    ]
+    crossed = studies[main].measured.crossed(tested)
+    if crossed is None:
+        return ""
+    found = crossed.contrast([1, -1, -1, 1])
+    told = f" ({_apart(found)})" if found.known else ""
+    return f", and between the budgets their difference moves by {gap(found)}{told}"
+
+
+def _apart(found: Estimate) -> str:
+    return SEPARATED if abs(found.mean) > found.half() else "not separated"
 
 
 def _lead(study: Study, one: Place, over: Place) -> tuple[str, str] | None:
@@ -112,18 +136,35 @@ def _accuracies(studies: Budgets, backbone: str) -> Table:
         (
             (regime_name(usual, regime),),
             cell(scenario),
-            *(_accuracy(study, Place(scenario, backbone, regime)) for study in studies.values()),
+            *(
+                _accuracy(study, usual, Place(scenario, backbone, regime))
+                for study in studies.values()
+            ),
         )
         for regime in learning
         for scenario in usual.scenarios
     )
-    caption = f"Test accuracy (%) by budget, {backbone}: mean ± 95 % interval"
+    main = next(iter(studies))
+    caption = (
+        f"Test accuracy (%) by budget, {backbone}: mean ± 95 % interval, and in points how far "
+        f"above {main}, paired by seed and test image"
+    )
     head = ("regime", "scenario", *studies)
     return Table(caption, head, rows, texts=2, about=(("backbone", backbone),))
 
 
-def _accuracy(study: Study, place: Place) -> Cell:
+def _accuracy(study: Study, usual: Study, place: Place) -> Cell:
     found = study.summary(*place)
     if found.accuracy is None:
         return (absent(found),)
-    return (Line(percent(found.accuracy), count(found.accuracy.n, found.planned)),)
+    line = Line(percent(found.accuracy), count(found.accuracy.n, found.planned))
+    if study is usual:
+        return (line,)
+    pair = [one.measured.tested(place) for one in (study, usual)]
+    crossed = study.measured.crossed(pair)
+    return (line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
+
+
+def _signed(found: Estimate) -> str:
+    text = percent(found.interval())
+    return text if text.startswith("-") else f"+{text}"

@@ -121,6 +121,7 @@ def write_report(
         similarities=comparing.results(file.experiment, store),
         overlaps=counted(file.experiment, store),
         changes=left_behind(table, store, CHANGES),
+        sources=source_records(table, store),
     )
 
 
@@ -142,7 +143,14 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
         comparing.results(file.experiment, store),
         counted(file.experiment, store),
         left_behind(table, store, CHANGES),
+        source_records(table, store),
     )
+
+
+def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]:
+    """The finished source runs that cells start from, by id."""
+    found = {init: store.get(init) for init in table["init_id"].dropna().unique()}
+    return {init: record for init, record in found.items() if record and record.status == "done"}
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:

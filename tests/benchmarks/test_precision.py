@@ -1,4 +1,4 @@
-"""bf16 and fp32 answer alike: on a slice of the default grid, and how a whole one is judged."""
+"""bf16 against fp32: on a slice of the default grid (the MLP), and how a whole grid is judged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sliced() -> list[Cell]:
     ]
 
 
-def test_on_a_slice_of_the_default_grid_bf16_is_as_accurate_as_fp32(tmp_path):
+def test_on_a_slice_of_the_default_grid_bf16_and_fp32_differ_by_less_than_the_margins(tmp_path):
     """Two one-sided tests over seeds and test images, at margins that the slice's six runs a side
     can decide; `make bench ARGS=precision` takes the whole grid, and a margin of a point."""
     quiet()

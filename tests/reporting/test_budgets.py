@@ -84,7 +84,8 @@ def test_winners_can_be_recomputed(tables, rows):
 
 
 def test_accuracies_of_all_regimes_can_be_recomputed(tables, rows):
-    head, *found = tables["Test accuracy (%) by budget, cnn: mean ± 95 % interval"]
+    caption = "Test accuracy (%) by budget, cnn: mean ± 95 % interval, and in points how far "
+    head, *found = tables[f"{caption}above fit, paired by seed and test image"]
     assert head == ["regime", "scenario", *NAMES]
     assert len(found) == 6 * 4
     for regime, scenario, *scores in found:
@@ -92,6 +93,12 @@ def test_accuracies_of_all_regimes_can_be_recomputed(tables, rows):
             here = rows[(rows["scenario"] == scenario) & (rows["budget"] == budget)]
             exact = here.loc[here["regime"] == regime.split()[0], "test_accuracy"].mean()
             assert float(score.split(" ±")[0]) == pytest.approx(100 * exact, abs=0.0501)
+            if budget == "fit":
+                usual = exact
+                assert score.endswith("(n=3)")
+                continue
+            above = re.search(r"\(n=3\) ([+-][\d.]+) ±", score)[1]
+            assert float(above) == pytest.approx(100 * (exact - usual), abs=0.0501)
 
 
 def test_what_was_spent_can_be_recomputed(tables, rows):
@@ -206,7 +213,9 @@ def test_a_change_of_order_is_said_where_both_budgets_tell_the_two_apart():
         "full_finetune has, 25.0" in text
     )
     assert "points ahead of linear_probe (separated), which under fit is 20.0" in text
-    assert "ahead of it (separated): the order changes." in text
+    assert "ahead of it (separated): the order changes, and between" in text
+    # 0.25 ahead under one and 0.20 behind under the other
+    assert re.search(r"difference moves by 45\.0 ± [\d.]+ points \(separated\)\.", text)
 
 
 @pytest.mark.parametrize("under_longer", [(0.501, 0.5015), (0.501, 0.6)])
@@ -215,8 +224,12 @@ def test_a_change_within_the_intervals_is_not_shown(under_longer):
     probe, full = under_longer
     text = scored(one_place(), {"linear_probe": (0.602, probe), "full_finetune": (0.601, full)})
     assert "under longer full_finetune has, " in text
-    assert "a change of order is not shown." in text
+    assert "a change of order is not shown, and between" in text
     assert "the order changes" not in text
+    moved = 100 * ((full - probe) - (0.601 - 0.602))
+    said = re.search(r"difference moves by ([\d.]+) ± ([\d.]+) points \((.+?)\)", text)
+    assert float(said[1]) == pytest.approx(moved, abs=0.051)
+    assert (said[3] == "separated") == (float(said[1]) > float(said[2]))
 
 
 def test_the_same_winner_everywhere_is_said_and_what_is_missing_too():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.changes import FILE as CHANGES
 from transfer_lab.curves import Curve
-from transfer_lab.record_store import write_atomically
+from transfer_lab.record_store import Record, write_atomically
 from transfer_lab.reporting.accuracy import accuracy
 from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.html import to_html
@@ -44,6 +44,7 @@ def write(
     similarities: Mapping[str, Compared] | None = None,
     overlaps: Mapping[str, Counted] | None = None,
     changes: Mapping[str, pd.DataFrame] | None = None,
+    sources: Mapping[str, Record] | None = None,
 ) -> Path:
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv
     and similarity.csv if there is what they hold; returns the page's path.
@@ -54,7 +55,7 @@ def write(
     from transfer_lab.reporting.style import png
 
     known = Predictions(predictions)
-    found = (trials, known, similarities, overlaps, changes)
+    found = (trials, known, similarities, overlaps, changes, sources)
     study = Study.of(experiment, frame, curves, command, *found)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     images = {picture.name: png(picture.draw) for picture in pictures(sections)}

@@ -23,6 +23,7 @@ from transfer_lab.reporting.provenance import provenance
 from transfer_lab.reporting.rules import rules
 from transfer_lab.reporting.similarity import similarity
 from transfer_lab.reporting.size_curves import size_curves
+from transfer_lab.reporting.sources import sources
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.training_time import training_time
 from transfer_lab.reporting.tuning import tuning
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     size_curves,
     budgets,
     similarity,
+    sources,
     degenerate,
     tuning,
     frontiers,

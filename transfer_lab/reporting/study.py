@@ -90,6 +90,8 @@ class Study:
     """How many images they share, by the overlap's id."""
     changes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """What fine-tuning changed in each stage, by the run's id."""
+    sources: Mapping[str, Record] = field(default_factory=dict)
+    """The finished source runs, by id."""
 
     @classmethod
     def of(
@@ -103,6 +105,7 @@ class Study:
         similarities: Mapping[str, Compared] | None = None,
         overlaps: Mapping[str, Counted] | None = None,
         changes: Mapping[str, pd.DataFrame] | None = None,
+        sources: Mapping[str, Record] | None = None,
     ) -> Study:
         """The study with every measured column as numbers, absent values as NaN.
 
@@ -111,7 +114,7 @@ class Study:
         found = (trials or {}, predictions or Predictions(), similarities or {}, overlaps or {})
         cells = measured(frame if "budget" in frame else frame.assign(budget=None))
         main = cells[cells["budget"].isna()]
-        return cls(experiment, main, cells, curves, command, *found, changes or {})
+        return cls(experiment, main, cells, curves, command, *found, changes or {}, sources or {})
 
     @cached_property
     def further(self) -> dict[str, Study]:

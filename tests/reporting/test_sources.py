@@ -1,0 +1,59 @@
+"""The networks that transfer starts from, and how good they are."""
+
+import pytest
+
+from transfer_lab.record_store import RecordStore
+from transfer_lab.reporting.sources import sources
+from transfer_lab.reporting.study import Study
+
+from .invented import CORNERS, Grid, experiment, record
+
+
+def study(grid: Grid, found: dict) -> Study:
+    return Study.of(grid.experiment, grid.frame, {}, "report", sources=found)
+
+
+def source_runs(grid: Grid, scores: list[float]) -> dict:
+    """A record for each source run, in the order in which cells name them."""
+    parents = {cell.run.parent.id: cell for cell in grid.cells if cell.run.parent}
+    made = {}
+    for (init, cell), score in zip(parents.items(), scores, strict=True):
+        changes = {"test_accuracy": score, "num_classes": 26, "n_train": 5720, "epochs": 12}
+        made[init] = record(cell, run_id=init, init_id=None, fit_seconds=45.0, **changes)
+    return made
+
+
+def texts(section) -> list[list[str]]:
+    (table,) = (block for block in section.blocks if hasattr(block, "head"))
+    return [[" ".join(filter(None, (e[0].text, e[0].note))) for e in row] for row in table.rows]
+
+
+def test_each_source_run_is_there_with_its_own_accuracy():
+    grid = Grid(experiment(seeds=2)).finish()
+    section = sources(study(grid, source_runs(grid, [0.91, 0.625])))
+    assert texts(section) == [
+        ["cnn", "latin", "91.0 (n=1)", "26", "5,720", "12", "45.0"],
+        ["cnn", "textures", "62.5 (n=1)", "26", "5,720", "12", "45.0"],
+    ]
+
+
+def test_one_a_seed_is_a_mean_with_its_interval():
+    grid = Grid(experiment(corners=CORNERS[:1], seeds=2, pretrain={"per_seed": True})).finish()
+    ((_, _, tested, *_),) = texts(sources(study(grid, source_runs(grid, [0.90, 0.92]))))
+    assert tested == "91.0 ± 12.7 (n=2)"
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_without_their_records_there_is_no_section(seeds):
+    grid = Grid(experiment(seeds=seeds)).finish()
+    assert sources(study(grid, {})) is None
+
+
+def test_a_store_gives_the_records_of_source_runs_alone(tmp_path):
+    from transfer_lab.grid import source_records
+
+    grid, store = Grid(experiment(corners=CORNERS[:2], seeds=1)).finish(), RecordStore(tmp_path)
+    first, second = source_runs(grid, [0.9, 0.8]).values()
+    store.put(first)
+    store.put(second.model_copy(update={"status": "failed", "error": "x", "error_kind": "io"}))
+    assert source_records(grid.frame, store) == {first.run_id: first}

@@ -15,7 +15,7 @@ from transfer_lab.reporting.charts import (
     plain,
     rounded,
 )
-from transfer_lab.reporting.style import MARKERS, PALETTE, WIDTH
+from transfer_lab.reporting.style import MARKERS, PALETTE, WIDTH, legend_above, wrapped_row
 from transfer_lab.similarity.axis import CUT, Placed
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def draw(spaces: Mapping[str, Sequence[Placed]]) -> Figure:
     from matplotlib.figure import Figure
 
     names = _names(spaces)
-    figure = Figure(figsize=(WIDTH, 0.9 + (0.25 + 0.13 * len(names)) * len(spaces)))
+    figure = Figure(figsize=(WIDTH, 0.6 + (0.25 + 0.13 * len(names)) * len(spaces)))
     panel = figure.subplots()
     panel.axvline(CUT, color="#6B7280", linestyle="--", linewidth=1)
     for end in (0, 1):
@@ -45,7 +45,7 @@ def draw(spaces: Mapping[str, Sequence[Placed]]) -> Figure:
                 fmt=_marker(pair[:3]), color=_colour(number),
                 markersize=5, elinewidth=1.4, markeredgewidth=0,
             )  # fmt: skip
-    panel.set_yticks(range(len(spaces)), list(spaces))
+    panel.set_yticks(range(len(spaces)), [wrapped_row(space) for space in spaces])
     panel.set_ylim(len(spaces) - 0.5, -0.5)
     panel.grid(visible=False, axis="y")
     panel.set_xlabel(LABEL)
@@ -66,7 +66,7 @@ def _legend(figure: Figure, names: Sequence[Name]) -> None:
         )
         for number, name in enumerate(names)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    legend_above(figure, handles, most=2)
 
 
 def _title(name: Name) -> str:

@@ -45,8 +45,9 @@ LOOK = {
 }
 
 WIDTH, DPI, COLOURS = 6.6, 150, 256
-_BESIDE, _KEY, _LINE = 0.45, 0.5, 0.17
-"""Inches: beside a title, of a key in a legend, and of the height of a line of it."""
+_BESIDE, _ROW, _KEY, _LINE = 0.45, 2.0, 0.5, 0.17
+"""Inches: beside a title, of what names a row, of a key in a legend, and of the height of a line of
+that."""
 
 
 class Pen(NamedTuple):
@@ -80,6 +81,11 @@ def panel_title(study: Study, scenario: str) -> str:
 def wrapped_title(text: str, columns: int) -> str:
     """The title of one of so many panels side by side, in as many lines as it takes."""
     return _wrapped(text, WIDTH / columns - _BESIDE, LOOK["axes.titlesize"], "bold")
+
+
+def wrapped_row(text: str) -> str:
+    """What stands beside a row, in as many lines as leave room for the panel."""
+    return _wrapped(text, _ROW, LOOK["ytick.labelsize"])
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], most: int = 4) -> None:

@@ -156,8 +156,8 @@ MAY_IMPORT = {
         *("seeding", "spec", "timing", "together", "trials", "tuning", "weights", "witness"),
     },
     "witness": {
-        *("arithmetic", "backbones.base", "changes", "domains.base", "regimes.base", "seeding"),
-        *("similarity.cka", "similarity.samples"),
+        *("arithmetic", "backbones.base", "changes", "domains.base", "record_store"),
+        *("regimes.base", "seeding", "similarity.cka", "similarity.samples"),
     },
     "climbing": {"comparisons", "measuring", "record_store", "similarity.*"},
     "measuring": {

@@ -62,7 +62,7 @@ class Ledger:
         """Which epoch of the phase that has just ended was kept, and why the phase ended."""
         validated = [row for row in self.curve.rows if row["val_loss"] is not None]
         phase = validated[len(validated) - watch.seen :]
-        self._kept = None if watch.best is None else phase[watch.best]
+        self._kept = phase[watch.best]
         if not watch.reached:
             self.stopped = "cap"
         elif self.stopped is None:

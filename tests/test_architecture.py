@@ -129,7 +129,7 @@ MAY_IMPORT = {
         "together",
     },
     "preflight": {
-        *("architectures", "backbones.base", "domains", "domains.splits", "fitting"),
+        *("architectures", "backbones.base", "budget", "domains", "domains.splits", "fitting"),
         *("further_budgets", "plan", "regimes", "registry", "spec", "weights"),
     },
     "frozen_map": {

@@ -129,9 +129,9 @@ def fit_heads(
     *,
     rows: RowStore | None = None,
     precision: Precision = "fp32",
-) -> tuple[tuple[Curve, ...], float]:
+) -> tuple[tuple[Curve, ...], Ledger]:
     """Fit regimes that differ in their rates alone in one pass, without a look at the test set;
-    gives their curves and the seconds of the whole fit. A head that diverges ends no other."""
+    gives their curves and what the whole fit took. A head that diverges ends no other."""
     together, ledger = HeadsTogether(regimes), Ledger()
     ledger.curve = curves = Curves(ledger.clock, regimes)
     for regime in regimes:
@@ -139,7 +139,7 @@ def fit_heads(
         (phase,) = regime.phases()
         data = _begin(regime, phase, domain, True, rows, precision)
     _fit_phase(together, data, epochs_for(fit, len(domain.split.train)), ledger, precision)
-    return curves.each, ledger.clock.seconds
+    return curves.each, ledger
 
 
 def epochs_for(fit: Fit, n_train: int) -> int:

@@ -33,7 +33,7 @@ from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
 from transfer_lab.together import differ_in_rate_alone
 from transfer_lab.trials import FILE, to_csv, trial_of
-from transfer_lab.tuning import Search, search
+from transfer_lab.tuning import Search, charged, search
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
 
 
@@ -187,10 +187,11 @@ def _search_together(
         if not differ_in_rate_alone(regimes):
             return None
         regimes[-1].backbone = regimes[0].backbone  # equal ones, and one is enough to hold
-    curves, seconds = fit_heads(regimes, domain, run.fit, **fitting)
-    share = seconds / len(curves)
-    tried = zip(run.tune, curves, strict=True)
-    return Search.of(trial_of(options, curve.last, share) for options, curve in tried)
+    curves, ledger = fit_heads(regimes, domain, run.fit, **fitting)
+    share = ledger.clock.seconds / len(curves)
+    pairs = zip(run.tune, curves, strict=True)
+    tried = [trial_of(options, curve.last, share) for options, curve in pairs]
+    return Search.of(charged(tried, [ledger.features] * len(tried)))
 
 
 def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:

@@ -129,7 +129,7 @@ MAY_IMPORT = {
         "together",
     },
     "preflight": {
-        *("architectures", "backbones.base", "domains", "domains.splits", "fitting"),
+        *("architectures", "backbones.base", "budget", "domains", "domains.splits", "fitting"),
         *("further_budgets", "plan", "regimes", "registry", "spec", "weights"),
     },
     "frozen_map": {
@@ -156,8 +156,8 @@ MAY_IMPORT = {
         *("seeding", "spec", "timing", "together", "trials", "tuning", "weights", "witness"),
     },
     "witness": {
-        *("arithmetic", "backbones.base", "changes", "domains.base", "regimes.base", "seeding"),
-        *("similarity.cka", "similarity.samples"),
+        *("arithmetic", "backbones.base", "changes", "domains.base", "record_store"),
+        *("regimes.base", "seeding", "similarity.cka", "similarity.samples"),
     },
     "climbing": {"comparisons", "measuring", "record_store", "similarity.*"},
     "measuring": {

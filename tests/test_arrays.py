@@ -103,6 +103,21 @@ def test_a_disk_without_room_for_the_images_is_noticed_before_they_are_made(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_another_process_has_taken_the_last_room_for_the_same_images_they_are_read(
+    tmp_path, monkeypatch
+):
+    def taken(folder):
+        monkeypatch.undo()
+        stored_images(folder, "name", SHAPE, in_blocks(10)[0])
+        return type("Usage", (), {"free": 0})
+
+    monkeypatch.setattr(arrays.shutil, "disk_usage", taken)
+    blocks, calls = in_blocks(5, 5)
+    found, seconds = stored_images(tmp_path, "name", SHAPE, blocks)
+    assert isinstance(found, np.memmap) and np.array_equal(found, IMAGES)
+    assert seconds > 0 and calls == []
+
+
 def test_a_disk_that_fills_up_half_way_costs_the_file_and_not_the_images(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -14,12 +14,12 @@ from tests.test_regime_contracts import LEARNERS, build, state
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab import training
 from transfer_lab.convergence import Convergence
-from transfer_lab.fitting import fit_and_test
+from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
 from transfer_lab.record_store import RecordStore
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.spec import Fit, Run
-from transfer_lab.timing import FitClock
+from transfer_lab.timing import FitClock, NonFiniteLossError
 from transfer_lab.training import Setting, train
 
 CAP, PATIENCE = 400, 3
@@ -216,16 +216,56 @@ def test_fit_seconds_are_of_all_epochs_and_of_no_copying(monkeypatch):
     assert ledger.clock.seconds == ledger.curve.last["steps"] > ledger.kept["steps"]
 
 
-def test_a_loss_that_is_no_number_is_never_the_best():
-    class Silent(FromScratch):
-        def validation_step(self, batch, index):
-            super().validation_step(batch, index)
-            self.val_sums *= math.nan
+class Blinded(LPFT):
+    """From one validation of a phase on, its losses are no numbers."""
 
-    ledger = fit_and_test(Silent(Leaky(), 4), drawn(), PATIENT)
-    assert ledger.curve.last["epoch"] == PATIENCE * BETWEEN
-    assert ledger.kept is ledger.curve.last
+    blind_phase, sees, value = 1, 0, math.nan
+
+    def begin(self, phase, **more):
+        super().begin(phase, **more)
+        self.number, self.left = getattr(self, "number", 0) + 1, self.sees
+
+    def validation_step(self, batch, index):
+        super().validation_step(batch, index)
+        if self.number == self.blind_phase and not self.left:
+            self.val_sums *= torch.tensor([self.value, 1, 1])
+
+    def on_validation_epoch_end(self):
+        self.left = max(0, self.left - 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("phase", [1, 2])
+def test_a_phase_in_which_no_validation_loss_was_ever_a_number_has_diverged(phase, value):
+    torch.manual_seed(0)
+    regime, ledger = Blinded(Leaky(), 4, probe_lr=0.02), Ledger()
+    regime.blind_phase, regime.value = phase, value
+    with pytest.raises(NonFiniteLossError, match=f"no validation loss was finite, {PATIENCE} time"):
+        fit_and_validate(regime, hopeless(), PATIENT, ledger)
+    assert ledger.curve.last["phase"] == phase
+    assert len([row for row in ledger.curve.rows if row["phase"] == phase]) == PATIENCE * BETWEEN
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_never_the_best(value):
+    torch.manual_seed(0)
+    regime = Blinded(Leaky(), 4, probe_lr=0.02)
+    regime.blind_phase, regime.sees, regime.value = 2, 2, value
+    ledger = fit_and_test(regime, hopeless(), PATIENT)
+    first, second, *others = losses(ledger.curve.rows, 2)
+    assert math.isfinite(first) and math.isfinite(second)
+    assert others and not any(map(math.isfinite, others))
+    assert ledger.kept["val_loss"] in (first, second)
     assert ledger.stopped == "converged"
+
+
+def test_what_was_kept_is_let_go_once_it_is_given_back(monkeypatch):
+    watches, restore = [], Convergence.restore
+    monkeypatch.setattr(
+        Convergence, "restore", lambda watch, to: (restore(watch, to), watches.append(watch))[0]
+    )
+    fit_and_test(LPFT(Leaky(), 4), drawn(), PATIENT)
+    assert [watch._state for watch in watches] == [{}, {}]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,43 @@ def test_a_file_that_is_removed_before_it_is_locked_is_not_the_lease(store, monk
     assert not Leases(store.root).take("a")
 
 
+@pytest.mark.parametrize(("where", "name"), [(Path, "unlink"), (os, "close")])
+def test_a_lease_that_cannot_be_tidied_up_is_given_back_and_so_are_all_others(
+    store, monkeypatch, where, name
+):
+    """A folder that is no longer written to, or a file system that reports its errors late."""
+    call, calls, names = getattr(where, name), [], "abc"
+
+    def fails(*given, **more):
+        calls.append(given)
+        if name == "close":
+            call(*given)
+        raise OSError(errno.EIO, "broken")
+
+    with Leases(store.root) as first, monkeypatch.context() as patch:
+        assert all(map(first.take, names))
+        patch.setattr(where, name, fails)
+        first.__exit__(None, None, None)
+    assert len(calls) == len(names)
+    other = Leases(store.root)
+    assert all(map(other.take, names))
+    with other:
+        pass
+    assert not list(store.root.rglob(NAME))
+
+
+def test_a_lease_is_given_back_by_an_interrupted_call(store, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    first = Leases(store.root)
+    assert first.take("a")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", interrupted)
+        first.give_back("a")
+    assert Leases(store.root).take("a")
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_where_there_are_no_locks_everybody_gets_every_lease(store, monkeypatch, code):
     def refuse(*_):

@@ -1,11 +1,14 @@
 """What a run would refuse is refused before any run, at its place in the file."""
 
+import numpy as np
 import pytest
 
 from tests.builders import TINY_YAML, choice, experiment, write_tiny
 from transfer_lab.budget import Fit
 from transfer_lab.config import load_experiment
-from transfer_lab.preflight import preflight
+from transfer_lab.domains.splits import nested_subset
+from transfer_lab.fitting import epochs_for
+from transfer_lab.preflight import _least_epochs, preflight
 from transfer_lab.regimes.recipes import RECIPES
 from transfer_lab.yaml_source import ConfigError
 
@@ -247,14 +250,20 @@ def test_a_regime_that_leaves_stages_out_leaves_them_to_the_next():
     ("budget", "message"),
     [
         ({"epochs": 1}, "lp_ft has 2 phases"),
-        ({"epochs": 1, "min_steps": 3, "batch_size": 64}, "a budget of 1"),
-        ({"epochs": 1, "min_steps": 4, "batch_size": 64}, None),
+        ({"epochs": 1, "min_steps": 2, "batch_size": 64}, "a budget of 1"),
+        ({"epochs": 1, "min_steps": 3, "batch_size": 64}, None),
+        ({"epochs": 1, "min_steps": 3, "batch_size": 64, "val_fraction": 0}, "a budget of 1"),
+        ({"epochs": 1, "min_steps": 4, "batch_size": 64, "val_fraction": 0}, None),
         ({"epochs": 2}, None),
     ],
-    ids=["one epoch", "as many steps as the largest scenario has", "one step more", "two epochs"],
+    ids=[
+        *("one epoch", "as many steps as the largest scenario has", "one step more"),
+        *("the same where nothing validates", "and one step more", "two epochs"),
+    ],
 )
 def test_more_phases_than_epochs_are_refused_where_a_scenario_has_no_more(budget, message):
-    told = found(fit=Fit(**budget))  # up to 33 classes x 4 images: 3 steps of 64
+    """Up to 33 classes x 4 images, of which 1 validates: 2 steps of 64, and 3 of all of them."""
+    told = found(fit=Fit(**budget))
     assert list(told) == ([] if message is None else ["fit.epochs"])
     for text in told.values():
         assert message in text
@@ -270,6 +279,56 @@ def test_phases_are_counted_for_every_trial():
     regimes = {"lp_ft": choice("lp_ft")}
     told = found(fit=Fit(epochs=1), regimes=regimes, tune=[{"lr": 0.1}, {"lr": 0.01}])
     assert list(told) == ["fit.epochs"]
+
+
+@pytest.mark.parametrize(("min_steps", "enough"), [(3, False), (4, True)])
+def test_a_tuned_regime_learns_from_validation_images_too_and_has_fewer_epochs(min_steps, enough):
+    regimes = {"lp_ft": choice("lp_ft")}
+    fit, tune = Fit(epochs=1, min_steps=min_steps), [{"lr": 0.1}, {"lr": 0.01}]
+    assert (found(fit=fit, regimes=regimes, tune=tune) == {}) == enough
+    assert found(fit=fit, regimes=regimes) == {}
+
+
+def test_an_epoch_is_as_many_steps_as_what_is_left_for_training_takes():
+    """Of all images of classes of different sizes, too, and as a run counts them."""
+    counts = np.array([9, 1, 14, 2])
+    labels = np.repeat(np.arange(4), counts)
+    left = len(nested_subset(labels, "all", 0.25, 0).train)
+    steps = {"fit": Fit(epochs=1, min_steps=left, batch_size=2, val_fraction=0.25)}
+    scenario = {"source": "latin", "target": "cyrillic", "similarity": "similar", "size": "small"}
+    made = experiment(scenarios={"one": scenario | {"per_class": "all"}}, **steps)
+    for tuned, images in ((False, left), (True, 26)):
+        expected = {("fit",): epochs_for(made.fit, images)}
+        assert _least_epochs(made, {"cyrillic": counts}, tuned=tuned) == expected
+    assert left == 26 - 6 and _least_epochs(made, {"latin": counts}, tuned=False) == {}
+
+
+SINGLE = choice("cyrillic", train_per_class=1)
+PATIENT = Fit(patience=3)
+
+
+def test_patience_is_refused_where_no_class_has_two_images():
+    domains = {"latin": choice("latin"), "textures": choice("textures"), "cyrillic": SINGLE}
+    scenario = {"source": "latin", "target": "cyrillic", "size": "small", "per_class": "all"}
+    scenarios = {"one": scenario | {"similarity": "similar"}}
+    made = {"domains": domains, "scenarios": scenarios}
+    assert found(**made) == {}
+    for budgets in ({"fit": PATIENT}, {"budgets": {"long": PATIENT}}):
+        told = found(**made, **budgets)
+        assert list(told) == ["scenarios.one.per_class"]
+        assert "cyrillic: no class has two images" in told["scenarios.one.per_class"]
+    assert found(**made, pretrain={"patience": 3}) == {}
+    made["domains"] = domains | {"cyrillic": choice("cyrillic", train_per_class=2)}
+    assert found(**made, fit=PATIENT) == {}
+
+
+def test_patience_of_pretraining_is_refused_where_no_class_of_a_source_has_two_images():
+    domains = {"textures": choice("textures"), "cyrillic": choice("cyrillic")}
+    domains["latin"] = choice("latin", train_per_class=1)
+    assert found(domains=domains, fit=PATIENT) == {}
+    told = found(domains=domains, pretrain={"patience": 3})
+    assert list(told) == ["pretrain.per_class"]
+    assert "latin: no class has two images" in told["pretrain.per_class"]
 
 
 def test_further_budgets_are_held_against_the_phases_too():

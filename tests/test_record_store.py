@@ -112,6 +112,62 @@ def assert_set_aside(store: Kept, path: Path, content: bytes) -> None:
     assert len(store.warnings) == before + 1
 
 
+@pytest.mark.parametrize("replaced", [None, done(RUN), failed(RUN)], ids=["none", "done", "failed"])
+@pytest.mark.parametrize("when", ["read_bytes", "exists"])
+def test_a_damaged_record_that_another_process_has_seen_to_meanwhile_is_left_to_it(
+    store, monkeypatch, replaced, when
+):
+    """It was set aside, or the run was trained again: nothing sound is moved away."""
+    path = stored(store, done(RUN))
+    path.write_bytes(b"damaged")
+    call = getattr(Path, when)
+
+    def late(self):
+        monkeypatch.undo()
+        path.unlink()
+        if replaced:
+            RecordStore(store.root).put(replaced)
+        return call(self)
+
+    monkeypatch.setattr(Path, when, late)
+    assert store.get(RUN.id) == replaced
+    assert store.warnings == []
+    assert [file.name for file in path.parent.iterdir()] == (["record.json"] if replaced else [])
+
+
+def test_what_another_process_sets_aside_between_reading_and_renaming_is_no_error(
+    store, monkeypatch
+):
+    path = stored(store, done(RUN))
+    path.write_bytes(b"damaged")
+    rename = Path.rename
+
+    def late(self, to):
+        path.unlink()
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert store.get(RUN.id) is None
+    assert store.warnings == []
+
+
+def test_a_record_damaged_anew_meanwhile_is_set_aside_as_it_is_then(store, monkeypatch):
+    path = stored(store, done(RUN))
+    path.write_bytes(b"damaged")
+    read = Path.read_bytes
+
+    def late(self):
+        monkeypatch.undo()
+        path.write_bytes(b"damaged otherwise")
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", late)
+    assert store.get(RUN.id) is None
+    (warning,) = store.warnings
+    (aside,) = path.parent.iterdir()
+    assert aside.read_bytes() == b"damaged otherwise" and aside.name in warning
+
+
 def test_a_record_cut_short_anywhere_is_set_aside(store):
     path = stored(store, done(RUN))
     whole = path.read_bytes()

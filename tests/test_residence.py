@@ -88,6 +88,38 @@ def test_examples_may_take_a_share_of_the_memory_and_no_byte_more(spare, fits):
     assert fits or same(passes(placed), passes(loader()))
 
 
+@pytest.mark.parametrize(("spare", "fit"), [(0, 2), (-1, 1)])
+def test_all_examples_of_a_phase_together_take_the_share_and_no_byte_more(spare, fit):
+    """Also where what the first ones took is not seen, as under another process's allocator."""
+    room = roomy(META, (2 * SIZE + spare) / SHARE)
+    both = [loader(room), loader(room)]
+    for placed in both:
+        passes(placed)
+    assert sum(placed.dataset.examples.copies is not None for placed in both) == fit
+    assert room._unused.asked == 1
+
+
+def test_who_found_no_room_takes_none_from_the_next(monkeypatch):
+    room = roomy(META, SIZE / SHARE)
+    large = batches(np.repeat(INPUTS, 2, 2), LABELS, batch_size=4, index=INDEX, room=room)
+    small = loader(room)
+    passes(large), passes(small)
+    assert large.dataset.examples.copies is None
+    assert small.dataset.examples.copies is not None
+
+
+def test_a_cleared_room_has_its_share_again_of_what_is_unused_then():
+    memory = Memory(SIZE / SHARE)
+    room = Room(META, memory)
+    passes(loader(room))
+    room.clear()
+    again, more = loader(room), loader(room)
+    passes(again), passes(more)
+    assert memory.asked == 2
+    assert again.dataset.examples.copies is not None
+    assert more.dataset.examples.copies is None
+
+
 def test_the_memory_is_looked_at_when_the_first_batch_is_read_and_once():
     memory = Memory(0)
     placed = loader(Room(CPU, memory))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.domains.splits import SubsetError, nested_subset
+from transfer_lab.domains.splits import SubsetError, nested_subset, split_sizes
 
 COUNTS = st.lists(st.integers(2, 40), min_size=2, max_size=6)
 FRACTIONS = st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5])
@@ -77,3 +77,15 @@ def test_one_class_is_drawn_the_same_whatever_the_others_hold():
 def test_more_images_than_the_smallest_class_has_are_refused_by_number():
     with pytest.raises(SubsetError, match=r"9 images per class.*smallest class has 8"):
         nested_subset(np.repeat([0, 1], [20, 8]), 9, 0.2, 0)
+
+
+@given(
+    st.lists(st.integers(1, 200), min_size=1, max_size=5),
+    st.integers(1, 200) | st.just("all"),
+    st.floats(0, 0.999) | FRACTIONS,
+)
+def test_the_sizes_of_a_subset_are_known_before_it_is_drawn(counts, n, fraction):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    n = n if n == "all" else min(n, *counts)
+    split = nested_subset(labels, n, fraction, 0)
+    assert split_sizes(np.array(counts), n, fraction) == (len(split.train), len(split.val))

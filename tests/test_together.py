@@ -26,8 +26,8 @@ def probe(lr: float, **options) -> LinearProbe:
 @pytest.mark.parametrize("recipe", ["adamw_cosine", "keras_sgd", "keras_adam"])
 def test_every_head_ends_bit_for_bit_where_it_ends_alone(recipe):
     together = [probe(lr, recipe=recipe) for lr in RATES]
-    curves, seconds = fit_heads(together, drawn(), FIT)
-    assert seconds > 0
+    curves, whole = fit_heads(together, drawn(), FIT)
+    assert whole.clock.seconds > 0
     for lr, regime, curve in zip(RATES, together, curves, strict=True):
         alone, ledger = probe(lr, recipe=recipe), Ledger()
         fit_and_validate(alone, drawn(), FIT, ledger)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from tests.builders import tiny_run
 from tests.toys import Blocks, Leaky
 from transfer_lab import training
+from transfer_lab.activations import PrefixDomain
+from transfer_lab.budget import Augment
 from transfer_lab.choices import Choice
 from transfer_lab.execution import execute
 from transfer_lab.fitting import Ledger, epochs_for
@@ -166,6 +168,44 @@ def test_a_search_for_the_frozen_depth_records_what_each_depth_costs(on_blocks, 
     own = sum(float(row["seconds"]) for row in found)
     assert second.tune_seconds == pytest.approx(own + sum(charged))
     assert first.feature_seconds == second.feature_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "trials"),
+    [
+        ("random_features", [SLOW, GOOD]),  # in one pass
+        ("partial_finetune", [{"k": 1, "lr": 0.02}, {"k": 1, "lr": 1e-9}]),
+        ("partial_finetune", [{"k": 1}, {"k": 2}, {"k": 2, "lr": 1e-9}]),
+    ],
+)
+@pytest.mark.parametrize("augment", [None, Augment(flip=True)])
+def test_what_the_final_fit_computes_itself_it_pays_and_the_search_all_else(
+    on_blocks, tmp_path, monkeypatch, kind, trials, augment
+):
+    """With augmentation frozen outputs of validation images, which the final fit has none of."""
+    needed, asked = [], PrefixDomain._computed
+
+    def computed(data, section):
+        found = asked(data, section)
+        needed.append((data._key, section, data.costs[data._key, section]))
+        return found
+
+    monkeypatch.setattr(PrefixDomain, "_computed", computed)
+    fit = Fit(epochs=6, batch_size=8, val_fraction=0.25, augment=augment)
+    run = tuned(*trials, regime=Choice(kind=kind), fit=fit)
+    store = RecordStore(tmp_path)
+    record = train(run, store, Setting())
+    # The final fit is the last: validation images (of which there are none) and the test set.
+    count = 3 if augment is None else 2
+    searched, final = needed[:-count], needed[-count:]
+    assert [section for _, section, _ in final][-2:] == ["val", "test"]
+    assert final[-2][2] == 0
+    paid = {key for key, section, _ in final if section == "train"}
+    costs = {(key, section): cost for key, section, cost in searched if key not in paid}
+    found = [float(row["feature_seconds"]) for row in rows(store, run)]
+    assert sum(found) == pytest.approx(sum(costs.values()))
+    assert (sum(found) > 0) == (augment is not None or len({key for key, *_ in searched}) > 1)
+    assert record.feature_seconds == pytest.approx(sum(cost for *_, cost in final))
 
 
 def test_the_result_is_that_of_the_chosen_options_on_train_and_validation(on_blocks, tmp_path):

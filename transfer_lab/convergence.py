@@ -8,7 +8,7 @@ import lightning as L
 import torch
 
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.timing import means
+from transfer_lab.timing import NonFiniteLossError, means
 
 
 class Convergence(L.Callback):
@@ -38,15 +38,19 @@ class Convergence(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, module: TransferModule) -> None:
         loss, accuracy = means(module.val_sums)
         score = (accuracy, -loss)
-        if not math.isnan(loss) and score > self._score:
+        if math.isfinite(loss) and score > self._score:
             self._score, self.best, self._state = score, self.seen, _learning(module)
         self.seen += 1
         if self.reached:
             trainer.should_stop = True
 
     def restore(self, module: TransferModule) -> None:
-        """Give the module the state that was kept; none was if no loss was a number."""
+        """Give the module the state that was kept, and keep it no longer; raises
+        NonFiniteLossError if none was, since no validation loss was finite."""
+        if self.best is None:
+            raise NonFiniteLossError(f"no validation loss was finite, {self.seen} times in a row")
         module.load_state_dict(self._state, strict=False)
+        self._state = {}
 
 
 def _learning(module: TransferModule) -> dict[str, torch.Tensor]:

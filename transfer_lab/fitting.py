@@ -62,7 +62,7 @@ class Ledger:
         """Which epoch of the phase that has just ended was kept, and why the phase ended."""
         validated = [row for row in self.curve.rows if row["val_loss"] is not None]
         phase = validated[len(validated) - watch.seen :]
-        self._kept = None if watch.best is None else phase[watch.best]
+        self._kept = phase[watch.best]
         if not watch.reached:
             self.stopped = "cap"
         elif self.stopped is None:
@@ -129,9 +129,9 @@ def fit_heads(
     *,
     rows: RowStore | None = None,
     precision: Precision = "fp32",
-) -> tuple[tuple[Curve, ...], float]:
+) -> tuple[tuple[Curve, ...], Ledger]:
     """Fit regimes that differ in their rates alone in one pass, without a look at the test set;
-    gives their curves and the seconds of the whole fit. A head that diverges ends no other."""
+    gives their curves and what the whole fit took. A head that diverges ends no other."""
     together, ledger = HeadsTogether(regimes), Ledger()
     ledger.curve = curves = Curves(ledger.clock, regimes)
     for regime in regimes:
@@ -139,7 +139,7 @@ def fit_heads(
         (phase,) = regime.phases()
         data = _begin(regime, phase, domain, True, rows, precision)
     _fit_phase(together, data, epochs_for(fit, len(domain.split.train)), ledger, precision)
-    return curves.each, ledger.clock.seconds
+    return curves.each, ledger
 
 
 def epochs_for(fit: Fit, n_train: int) -> int:

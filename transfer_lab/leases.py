@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -55,12 +56,17 @@ class Leases:
         return True
 
     def give_back(self, run_id: str) -> None:
-        """Let others have the run."""
+        """Let others have the run, even if its file cannot be removed: only the lock counts."""
         handle = self._held.pop(run_id, None)
-        if handle is not None:
+        if handle is None:
+            return
+        try:
             # Removed while it is locked: who has opened it meanwhile finds that it is not the file.
-            (self._root / run_id / NAME).unlink(missing_ok=True)
-            os.close(handle)
+            with contextlib.suppress(OSError):
+                (self._root / run_id / NAME).unlink(missing_ok=True)
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(handle)
 
 
 def _locked(path: Path) -> int:

@@ -7,7 +7,7 @@ import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from transfer_lab.architectures import ModuleError, backbone_class, described
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.budget import Fit
 from transfer_lab.choices import Architecture, Choice, Weights
 from transfer_lab.domains import DOMAINS
-from transfer_lab.domains.splits import SubsetError, check_per_class
+from transfer_lab.domains.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.fitting import epochs_for
 from transfer_lab.further_budgets import budgets_of
 from transfer_lab.plan import fits, trials_of
@@ -29,8 +30,12 @@ from transfer_lab.weights import WeightsError, check_published, find
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
 
 Problem = tuple[tuple[str, ...], str]
+Subset = tuple[str | None, int | Literal["all"], tuple[str, ...]]
+"""Domain, drawn images per class, and where that is written."""
 Epochs = Mapping[tuple[str, ...], int]
 """Place of a budget -> its epochs."""
+Sizes = Mapping[str, np.ndarray]
+"""Domain -> images per class of its pool."""
 
 
 def preflight(
@@ -45,7 +50,8 @@ def preflight(
     """
     counts, problems = _check_domains(experiment, cache, download)
     problems += _check_sizes(experiment, counts)
-    problems += _check_models(experiment, download, _least_epochs(experiment, counts))
+    problems += _check_patience(experiment, counts)
+    problems += _check_models(experiment, download, counts)
     return list(dict.fromkeys(problems))
 
 
@@ -116,14 +122,9 @@ def _check_domains(
     return counts, problems
 
 
-def _check_sizes(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> list[Problem]:
-    wanted = []
-    for name, scenario in experiment.scenarios.items():
-        wanted.append((scenario.target, scenario.per_class, ("scenarios", name, "per_class")))
-        place = ("pretrain", "per_class")
-        wanted.append((scenario.source, experiment.pretrain.per_class, place))
+def _check_sizes(experiment: Experiment, counts: Sizes) -> list[Problem]:
     problems = []
-    for domain, per_class, place in wanted:
+    for domain, per_class, place in [*_targets(experiment), *_sources(experiment)]:
         if domain in counts:
             try:
                 check_per_class(counts[domain], per_class)
@@ -132,21 +133,42 @@ def _check_sizes(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> li
     return problems
 
 
-def _least_epochs(experiment: Experiment, counts: Mapping[str, np.ndarray]) -> Epochs:
-    """By the place of each budget, its epochs in the scenario that has the fewest, taken as if no
-    image validated; nothing where no target could be counted."""
-    images = [
-        int(counts[s.target].sum()) if s.per_class == "all" else s.per_class * len(counts[s.target])
-        for s in experiment.scenarios.values()
-        if s.target in counts
-    ]
-    if not images:
-        return {}
-    return {place: epochs_for(fit, max(images)) for place, fit in budgets_of(experiment).items()}
+def _targets(experiment: Experiment) -> Iterator[Subset]:
+    for name, scenario in experiment.scenarios.items():
+        yield scenario.target, scenario.per_class, ("scenarios", name, "per_class")
 
 
-def _check_models(experiment: Experiment, download: bool, epochs: Epochs) -> list[Problem]:
+def _sources(experiment: Experiment) -> Iterator[Subset]:
+    for scenario in experiment.scenarios.values():
+        yield scenario.source, experiment.pretrain.per_class, ("pretrain", "per_class")
+
+
+def _check_patience(experiment: Experiment, counts: Sizes) -> Iterator[Problem]:
+    """Patience with nothing to watch: a class of one image leaves none for validation."""
+    budgets = [(fit, _targets(experiment)) for fit in budgets_of(experiment).values()]
+    for fit, subsets in [*budgets, (experiment.pretrain.fit, _sources(experiment))]:
+        for domain, per_class, place in subsets if fit.patience else ():
+            if domain in counts and not split_sizes(counts[domain], per_class, fit.val_fraction)[1]:
+                told = "no class has two images, so that none validates, which patience watches"
+                yield place, f"{domain}: {told}"
+
+
+def _least_epochs(experiment: Experiment, counts: Sizes, *, tuned: bool) -> Epochs:
+    """By the place of each budget, its epochs in the scenario that has the fewest; nothing where
+    no target could be counted. The model of a tuned run learns from validation images, too."""
+
+    def images(fit: Fit) -> int:
+        fraction = 0 if tuned else fit.val_fraction
+        return max(split_sizes(counts[domain], n, fraction)[0] for domain, n in known)
+
+    known = [(domain, n) for domain, n, _ in _targets(experiment) if domain in counts]
+    budgets = budgets_of(experiment).items() if known else ()
+    return {place: epochs_for(fit, images(fit)) for place, fit in budgets}
+
+
+def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list[Problem]:
     problems = []
+    epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
     for name, choice in experiment.backbones.items():
         backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
@@ -166,11 +188,12 @@ def _check_models(experiment: Experiment, download: bool, epochs: Epochs) -> lis
 
 
 def _check_regime(
-    experiment: Experiment, name: str, backbone: Backbone, epochs: Epochs
+    experiment: Experiment, name: str, backbone: Backbone, least: Mapping[bool, Epochs]
 ) -> Iterator[Problem]:
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
     trials = trials_of(experiment, name)
+    epochs = least[trials is not None]
     if trials is None:
         yield from _check_options(regime, here, backbone, epochs)
         return

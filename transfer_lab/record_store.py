@@ -145,7 +145,9 @@ class RecordStore:
             return _decode(content, run_id)
         except (ValueError, ValidationError) as problem:
             path = Path(place)
-            aside = _set_aside(path)
+            aside = _set_aside(path, content)
+            if aside is None:
+                return self.get(run_id)
             reason = str(problem).splitlines()[0]
             self.warn(
                 f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed"
@@ -282,9 +284,15 @@ def _decode(content: bytes, run_id: str) -> Record:
     return record
 
 
-def _set_aside(path: Path) -> Path:
+def _set_aside(path: Path, damaged: bytes) -> Path | None:
+    """Where it lies now; None if another process has moved or replaced it meanwhile."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    path.rename(aside)
+    try:
+        if path.read_bytes() != damaged:
+            return None
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
     return aside

@@ -17,7 +17,7 @@ Row = dict[str, float | int | None]
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The training loss became NaN or infinite."""
+    """A loss became NaN or infinite, of training, validation or test."""
 
 
 class FitClock(L.Callback):

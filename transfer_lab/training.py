@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from transfer_lab import changes, host
+from transfer_lab import changes, host, witness
 from transfer_lab.architectures import build_backbone
 from transfer_lab.arithmetic import precision
 from transfer_lab.choices import Weights
@@ -33,9 +33,8 @@ from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
 from transfer_lab.together import differ_in_rate_alone
 from transfer_lab.trials import FILE, to_csv, trial_of
-from transfer_lab.tuning import Search, search
+from transfer_lab.tuning import Search, charged, search
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
-from transfer_lab.witness import Witness, fine_tunes, sample
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,21 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         final = run.refit(found.chosen.options)
         _draw(domain, final)
     regime = build_regime(final, domain, store)
-    witness = Witness(regime, sample(domain)) if run.init and fine_tunes(regime) else None
+    memory = host.peak_memory_mb()
+    fine_tunes = run.init and witness.fine_tunes(regime)
+    seen = witness.begin(regime, domain, run.title) if fine_tunes else None
+    host.reset_peak_memory()  # what only the witness took is none of the run's
     ledger = fit_and_test(regime, domain, final.fit, **fitting)
     logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
     metrics = test_metrics(logits, labels)
     if not math.isfinite(metrics["test_log_loss"]):
         raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
+    outcome = _outcome(regime, domain, ledger)
+    outcome["peak_rss_mb"] = max(memory, host.peak_memory_mb())
     write_curve(ledger.curve.rows, store.file(run.id, "metrics.csv"))
     _write_predictions(logits, labels, domain.classes, store.file(run.id, "predictions.npz"))
-    if witness:
-        content = changes.to_csv(witness.changes(regime))
-        write_atomically(store.file(run.id, changes.FILE), lambda handle: handle.write(content))
+    if seen:
+        witness.end(seen, regime, store.file(run.id, changes.FILE), run.title)
     sha256 = None
     if keep_weights:
         sha256 = save_backbone(regime.backbone, store.file(run.id, "backbone.safetensors"))
@@ -84,7 +87,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         init_id=run.init_id,
         status="done",
         **metrics,
-        **_outcome(regime, domain, ledger),
+        **outcome,
         **_selection(found, ledger),
         n_train=len(split.train),
         n_val=len(split.val),
@@ -184,10 +187,11 @@ def _search_together(
         if not differ_in_rate_alone(regimes):
             return None
         regimes[-1].backbone = regimes[0].backbone  # equal ones, and one is enough to hold
-    curves, seconds = fit_heads(regimes, domain, run.fit, **fitting)
-    share = seconds / len(curves)
-    tried = zip(run.tune, curves, strict=True)
-    return Search.of(trial_of(options, curve.last, share) for options, curve in tried)
+    curves, ledger = fit_heads(regimes, domain, run.fit, **fitting)
+    share = ledger.clock.seconds / len(curves)
+    pairs = zip(run.tune, curves, strict=True)
+    tried = [trial_of(options, curve.last, share) for options, curve in pairs]
+    return Search.of(charged(tried, [ledger.features] * len(tried)))
 
 
 def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
@@ -237,7 +241,6 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
         "dead_units": ledger.dead_units,
         "total_params": parameter_count(regime),
         "macs_per_image": macs_per_image(regime, domain.image_size),
-        "peak_rss_mb": host.peak_memory_mb(),
     }
 
 

@@ -19,8 +19,7 @@ class Trial(NamedTuple):
     """One fit on the training images alone, and what the validation images say of it.
 
     `seconds` are those of the fit, `feature_seconds` those of frozen outputs that neither an
-    earlier trial nor the chosen one, and so the final fit, needs; what a diverged trial measured
-    is not known.
+    earlier trial nor the final fit computes; what a diverged trial measured is not known.
     """
 
     options: Options

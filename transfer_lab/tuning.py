@@ -44,16 +44,21 @@ def search(run: Run, fit: Callable[[Run, Ledger], None]) -> Search:
     """
     ledgers = [Ledger() for _ in run.tune]
     tried = [_tried(run, *given, fit) for given in zip(run.tune, ledgers, strict=True)]
-    return Search.of(_charged(tried, [ledger.features for ledger in ledgers]))
+    return Search.of(charged(tried, [ledger.features for ledger in ledgers]))
 
 
-def _charged(
+def charged(
     trials: Sequence[Trial], features: Sequence[Mapping[Computed, float]]
 ) -> Iterator[Trial]:
-    """The trials with the seconds of those frozen prefixes that they are the first to need; that
-    of the chosen one is the final fit's, which pays for it."""
+    """The trials with the seconds of those frozen prefixes that they are the first to need, but
+    for what the final fit pays.
+
+    That is the chosen trial's, on all labelled images. Where training images are augmented no
+    trial computes them once, nor does the final fit, and it has no validation images.
+    """
     place = choose(trials)
-    paid = set() if place is None else {prefix for prefix, _ in features[place]}
+    final = {} if place is None else features[place]
+    paid = {prefix for prefix, section in final if section == "train"}
     for trial, costs in zip(trials, features, strict=True):
         own = sum(seconds for (prefix, _), seconds in costs.items() if prefix not in paid)
         paid |= {prefix for prefix, _ in costs}

@@ -44,7 +44,7 @@ class OnHost:
 
 
 class Room:
-    """A part of a device's unused memory for the examples of a phase.
+    """A part of a device's unused memory for the examples of a phase, all of them together.
 
     Examples come when they are first read, so that copying them counts as training where they are
     trained on; who finds no room is read from the host, batch by batch.
@@ -53,6 +53,7 @@ class Room:
     def __init__(self, device: torch.device, unused: Callable[[torch.device], int] = unused_memory):
         self.device, self._unused = device, unused
         self._guests: list[OnDevice] = []
+        self._left: float | None = None
 
     def place(self, examples: OnHost) -> OnDevice:
         """The same examples, read from here if there is room when they are first read."""
@@ -63,8 +64,11 @@ class Room:
         """All inputs and labels, in order, on the device; None where they do not fit."""
         if not len(examples):
             return None
+        if self._left is None:  # once: the guests themselves change it
+            self._left = SHARE * self._unused(self.device)
         row = examples.inputs_of(examples.index[:1])
-        if len(examples) * (row.nbytes + examples.labels.element_size()) > self._allowed:
+        size = len(examples) * (row.nbytes + examples.labels.element_size())
+        if size > self._left:
             return None
         try:
             shape = (len(examples), *row.shape[1:])
@@ -73,19 +77,18 @@ class Room:
             for start in range(0, len(examples), step):
                 rows = examples.index[start : start + step]
                 inputs[start : start + step] = examples.inputs_of(rows).to(self.device)
-            return inputs, examples.labels.to(self.device)
+            copies = inputs, examples.labels.to(self.device)
         except torch.OutOfMemoryError:  # another process was faster
             return None
+        self._left -= size
+        return copies
 
     def clear(self) -> None:
         """Give the memory back, whoever still holds a loader."""
         for guest in self._guests:
             guest.leave()
         self._guests.clear()
-
-    @property
-    def _allowed(self) -> float:
-        return SHARE * self._unused(self.device)
+        self._left = None
 
 
 class OnDevice:

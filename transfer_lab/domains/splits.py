@@ -50,6 +50,16 @@ def nested_subset(
     return Split(np.sort(np.concatenate(train)), np.sort(np.concatenate(val)))
 
 
+def split_sizes(
+    counts: np.ndarray, per_class: int | Literal["all"], val_fraction: float
+) -> tuple[int, int]:
+    """How many training and how many validation images such a subset of a pool with so many images
+    per class has."""
+    drawn = [count if per_class == "all" else min(count, per_class) for count in counts.tolist()]
+    val = sum(_number_held_out(count, val_fraction) for count in drawn)
+    return sum(drawn) - val, val
+
+
 def held_out_test(labels: np.ndarray, fraction: float) -> np.ndarray:
     """Which images of a dataset without a test set become one: the same ones for every seed.
 
@@ -74,3 +84,8 @@ def _held_out(n: int, fraction: float) -> np.ndarray:
     if fraction > 0 and n > 1 and not mask.any():
         mask[-1] = True
     return mask
+
+
+def _number_held_out(n: int, fraction: float) -> int:
+    """How many positions that is."""
+    return max(math.floor(n * fraction + 1e-9), int(fraction > 0 and n > 1))

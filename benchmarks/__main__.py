@@ -54,6 +54,9 @@ def bench(
     """Run the parts one after another; one that fails stops no other."""
     chosen = _chosen(parts)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    whole = not quick and set(_chosen(None)) <= set(chosen)
+    out = out or (_OUT if whole else _TRIAL)
+    circumstances = _circumstances()
     results: dict[str, Result | str] = {}
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
@@ -62,13 +65,10 @@ def bench(
                 console.print(f"{datetime.now():%H:%M:%S} {name}: {text}", markup=False)
 
             results[name] = _measured(name, Setting(Path(scratch), say, quick, repeats, cells))
-    found = Bench(results, _circumstances())
-    if quick:
-        found = found.without_targets()
+        found = Bench(results, circumstances)
+        found = found.without_targets() if quick else found
+        store(found, out)  # after every part: the next one may take long, or be stopped
     show(found, console)
-    whole = not quick and set(_chosen(None)) <= set(chosen)
-    out = out or (_OUT if whole else _TRIAL)
-    store(found, out)
     console.print(f"written: {out / 'report.md'} and {out / 'results.csv'}", markup=False)
     raise typer.Exit(1 if found.failures else 0)
 

@@ -166,6 +166,19 @@ def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, tmp_path):
     assert "a cell" in (tmp_path / "report.md").read_text()
 
 
+def stopped(setting):
+    raise KeyboardInterrupt
+
+
+def test_what_was_measured_is_written_before_the_next_part_begins(monkeypatch, tmp_path):
+    for name, part in (("fine", fine), ("stopped", stopped)):
+        monkeypatch.setattr(command, name, part, raising=False)
+    parts = {"fine": Part("__main__:fine", "a"), "stopped": Part("__main__:stopped", "b")}
+    monkeypatch.setattr(command, "PARTS", parts)
+    assert CliRunner().invoke(command.app, ["--out", str(tmp_path)]).exit_code != 0
+    assert "a cell" in (tmp_path / "report.md").read_text()
+
+
 def test_parts_are_chosen_by_name(monkeypatch, tmp_path):
     done = called(monkeypatch, "fine", "--out", str(tmp_path))
     assert done.exit_code == 0

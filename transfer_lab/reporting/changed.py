@@ -13,12 +13,13 @@ from transfer_lab.reporting.wording import count
 TITLE = "What fine-tuning changed"
 LEGEND = (
     "Linear CKA (Kornblith et al. 2019, with the unbiased HSIC of Song et al. 2012, so that it may "
-    "fall a little below 0) of what each stage gives, flattened, before and after the "
-    "fit, on up to {images:,} images of the target's training pool, the same ones for every run on "
-    "it, drawn or not, and never of the test set. 1: the same up to rotation and scale; about 0: "
-    "unrelated. Stages are numbered from the input; nothing changes frozen ones, which stay at 1. "
-    "Means over seeds with their 95 % t-interval: exploratory, and much change is neither good nor "
-    "bad by itself. Regimes that fine-tune nothing are not shown."
+    "fall a little below 0) of what each stage gives, flattened, before and after the fit, on up "
+    "to {images:,} images of the target's training pool (fewer where maps are large), the same "
+    "ones for every run of a backbone on it, drawn or not, and never of the test set. 1: the same "
+    "up to rotation and scale; about 0: unrelated. Stages are numbered from the input; nothing "
+    "changes frozen ones, which stay at 1. Means over seeds with their 95 % t-interval: "
+    "exploratory, and much change is neither good nor bad by itself. Regimes that fine-tune "
+    "nothing are not shown."
 )
 UNDEFINED = "A dash: not defined there in some seed, as where a stage answers the same to all."
 

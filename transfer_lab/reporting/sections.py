@@ -12,6 +12,7 @@ from transfer_lab.reporting.budgets import budgets
 from transfer_lab.reporting.changed import changed
 from transfer_lab.reporting.claims import claims
 from transfer_lab.reporting.degenerate import degenerate
+from transfer_lab.reporting.depth import depth
 from transfer_lab.reporting.failures import failures
 from transfer_lab.reporting.flags import flags
 from transfer_lab.reporting.frontier import frontiers
@@ -36,6 +37,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     rules,
     flags,
     size_curves,
+    depth,
     budgets,
     similarity,
     sources,

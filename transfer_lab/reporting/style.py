@@ -113,10 +113,10 @@ def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> s
 
 def _inches(text: str, size: float, weight: str = "normal") -> float:
     from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
+    from matplotlib.textpath import text_to_path
 
-    path = TextPath((0, 0), text, size=size, prop=FontProperties(weight=weight), usetex=False)
-    return path.get_extents().width / 72 if len(path.vertices) else 0.0
+    font = FontProperties(weight=weight, size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def panels(
@@ -155,5 +155,5 @@ def png(draw: Callable[[], Figure]) -> bytes:
     # keeps those of small dots, which the median cut gives to larger neighbours.
     small = io.BytesIO()
     few = image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
-    few.save(small, format="png", optimize=True)
+    few.save(small, format="png")
     return small.getvalue()

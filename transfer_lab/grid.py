@@ -167,10 +167,10 @@ def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str,
     found = {}
     for run_id in table.loc[table["status"] == "done", "run_id"].unique():
         path = store.file(run_id, name)
+        if not path.exists():  # pandas takes fifty times as long to find that out
+            continue
         try:
             found[run_id] = pd.read_csv(path)
-        except FileNotFoundError:
-            continue
         except (OSError, ValueError) as problem:
             reason = str(problem).partition("\n")[0]
             store.warn(f"{path}: cannot be read ({reason}); the report goes without it")

@@ -43,8 +43,13 @@ class Comparison(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, as for a run."""
-        content = json.dumps([VERSION, PROTOCOL, self.model_dump(mode="json")], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return identity(self, VERSION)
+
+
+def identity(of: Spec, version: int) -> str:
+    """Hash of what is compared, of the version of its measuring and of the protocol number."""
+    content = json.dumps([version, PROTOCOL, of.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 class Named(NamedTuple):

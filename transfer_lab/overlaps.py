@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +10,11 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Choice, Spec
-from transfer_lab.comparisons import FOLDER
+from transfer_lab.comparisons import FOLDER, identity
 from transfer_lab.plan import plan
 from transfer_lab.record_store import RecordStore, write_atomically
 from transfer_lab.seal import opened, sealed
-from transfer_lab.spec import PROTOCOL, Experiment
+from transfer_lab.spec import Experiment
 
 VERSION = 1
 """Raised whenever a change of code changes what is counted."""
@@ -32,8 +30,7 @@ class Overlap(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, as for a run."""
-        content = json.dumps([VERSION, PROTOCOL, self.model_dump(mode="json")], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return identity(self, VERSION)
 
 
 class Pair(NamedTuple):

@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from transfer_lab.reporting.charts import DASHES, HOVER_TEXT, Chart, Key, Panel, plain, rounded
+from transfer_lab.reporting.charts import (
+    DASHES,
+    HOVER_TEXT,
+    SYMBOLS,
+    Chart,
+    Key,
+    Panel,
+    plain,
+    rounded,
+)
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.style import PALETTE, legend_above, marker, panel_title, panels
 from transfer_lab.reporting.wording import count, percent
@@ -124,7 +133,9 @@ def chart(study: Study, curves: Curves) -> Chart:
     )
     shown = {curve.backbone for curve in curves}
     keys = [
-        Key("backbone", name, _colour(study, name)) for name in study.backbones if name in shown
+        Key("backbone", name, _colour(study, name), SYMBOLS[marker(study, name)])
+        for name in study.backbones
+        if name in shown
     ]
     keys += [
         Key("question", what, dash=DASHES[dash])
@@ -147,7 +158,11 @@ def _trace(study: Study, curves: Curves, curve: DepthCurve) -> dict:
         "y": rounded(100 * summary.accuracy.mean for _, summary in found.values()),
         "error_y": {"type": "data", "array": rounded(halves), "width": 3, "thickness": 1},
         "line": {"color": colour, "dash": DASHES[dash], "width": 2},
-        "marker": {"color": colour, "size": 7},
+        "marker": {
+            "color": colour,
+            "size": 7,
+            "symbol": SYMBOLS[marker(study, curve.backbone)],
+        },
         "hovertemplate": HOVER_TEXT,
         "text": [
             f"<b>{plain(regime)}</b><br>{plain(curve.backbone)}<br>"

@@ -61,10 +61,10 @@ def precision(setting: Setting) -> Result:
     """The largest difference that the whole grid leaves possible, and the places one by one."""
     path = quick_grid(setting) if setting.quick else GRID
     cells = plan(load_experiment(path, [_OWN_SOURCES]).experiment)
-    stores, seconds = {}, {}
+    stores = {}
     for numbers in NUMBERS:
         options = ("--precision", numbers, "--set", _OWN_SOURCES)
-        seconds[numbers], stores[numbers] = run_grid(path, 2, setting, options)
+        _, stores[numbers] = run_grid(path, 2, setting, options)
     found = answers(cells, stores)
     whole = Answers.together([*found.values()])
     rows = judged({place: a.difference for place, a in found.items()})
@@ -75,8 +75,6 @@ def precision(setting: Setting) -> Result:
         value=100 * margin_shown(whole.difference),
         unit="points",
         baseline_name="fp32",
-        baseline=seconds["fp32"],
-        ours=seconds["bf16"],
         accuracy_baseline=accuracies[0],
         accuracy_ours=accuracies[1],
         target=at_most(100 * MARGIN),

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from benchmarks.floor import Ceilings
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""What a record calls the numbers that networks compute in -> PyTorch's name."""
 _SIDES = (1024, 2048, 4096)
 _CONVOLUTIONS = ((128, 112), (256, 56), (512, 28))
 """Channels and side of 3x3 convolutions, as VGG16 has them at 224 px."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cells import PlainCell, projection
 from benchmarks.figures import Figure, Result, Timing, at_least, mean, ratio
+from benchmarks.grid_profile import profile
+from benchmarks.kinds import Trained, by_kind, lots_of, projected_grid, projected_regimes, sample
 from benchmarks.plain_lightning import WORKERS
 from benchmarks.setting import Setting, stopwatch
 from transfer_lab.config import load_experiment
@@ -39,17 +38,7 @@ fit: {epochs: 2, batch_size: 8}
 pretrain: {epochs: 2, batch_size: 8}
 """
 
-Kind = tuple[str, str, str]
-"""Regime, backbone and size: cells of one kind take the same time."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A cell on the plain side: seconds, and the accuracies of both sides."""
-
-    seconds: float
-    plain: float
-    ours: float
+_PRETRAINING = "source runs"
 
 
 def default_grid(setting: Setting) -> Result:
@@ -64,8 +53,11 @@ def default_grid(setting: Setting) -> Result:
     trained = _plain(chosen[:half], store, workers, setting)
     one, _ = run_grid(path, 1, setting)
     trained |= _plain(chosen[half:], store, workers, setting)
-    sources = _sources(cells, store, workers, setting)
-    baseline = projected_grid(kinds, trained, sources)
+    parents, sources = _parents(cells), _sources(cells, store, workers, setting)
+    baseline = projected_grid(kinds, trained, sum(sources))
+    lots, plain = lots_of(kinds), projected_regimes(kinds, trained)
+    lots[_PRETRAINING], plain[_PRETRAINING] = [[run] for run in parents], sources[0]
+    found = profile(lots, plain, store, (baseline.median, two.median), 2, quick=setting.quick)
     gap = t_interval([100 * (t.ours - t.plain) for t in trained.values()])
     count = f"{len(cells)} cells" if not setting.quick else "quick"
     figures = (
@@ -80,7 +72,7 @@ def default_grid(setting: Setting) -> Result:
             target=at_least(5),
             note=f"ours: two workers, imports and report included; accuracies over the {gap.n} "
             f"cells that both trained, ours {gap.mean:+.2f} ± {gap.half or 0:.2f} points; plain: "
-            f"{_told(workers)}",
+            f"{_told(workers)}; {found.told}",
         ),
         Figure(
             cell=f"the default grid ({count}), cold, --jobs 2",
@@ -91,7 +83,7 @@ def default_grid(setting: Setting) -> Result:
             target=at_least(1.5),
         ),
     )
-    return Result(figures)
+    return Result(figures, (found.detail,))
 
 
 def quick_grid(setting: Setting) -> Path:
@@ -99,47 +91,6 @@ def quick_grid(setting: Setting) -> Path:
     path = setting.folder("experiment") / "quick.yaml"
     path.write_text(_QUICK)
     return path
-
-
-def by_kind(cells: Iterable[Cell]) -> dict[Kind, list[Cell]]:
-    """The cells that learn, by what determines how long they take; of those that are one and the
-    same run, as training from scratch for two sources is, the first."""
-    found: dict[Kind, list[Cell]] = defaultdict(list)
-    for cell in {cell.run.id: cell for cell in reversed(tuple(cells))}.values():
-        if cell.run.regime.kind != "majority":
-            found[cell.regime, cell.backbone, cell.size].append(cell)
-    return dict(found)
-
-
-def sample(kinds: Mapping[Kind, Sequence[Cell]], count: int | None) -> list[Cell]:
-    """So many cells, the same at every call, as evenly over the kinds as can be.
-
-    Raises ValueError if not every kind would have one: the rest could not be projected.
-    """
-    count = len(kinds) if count is None else count
-    if count < len(kinds):
-        raise ValueError(f"--cells {count}, but there are {len(kinds)} kinds of cells to time")
-    chance = random.Random(0)
-    orders = [chance.sample(cells, len(cells)) for cells in kinds.values()]
-    rounds = [cells[n] for n in range(max(map(len, orders))) for cells in orders if n < len(cells)]
-    return chance.sample(rounds[:count], min(count, len(rounds)))
-
-
-def projected_grid(
-    kinds: Mapping[Kind, Sequence[Cell]], trained: Mapping[str, Trained], sources: float
-) -> Timing:
-    """Seconds of the whole grid: every run at the mean of its kind, and what comes before."""
-    total = sources
-    for cells in kinds.values():
-        ids = [cell.run.id for cell in cells]
-        total += len(ids) * mean([trained[run_id].seconds for run_id in ids if run_id in trained])
-    count = sum(map(len, kinds.values()))
-    if len(trained) == count:
-        return Timing((total,), projected="an epoch of each source run")
-    told = (
-        f"{len(trained)} of {count} distinct runs, at least one of each regime, backbone and size"
-    )
-    return Timing((total,), projected=f"{told}, and an epoch of each source run")
 
 
 def run_grid(
@@ -190,20 +141,24 @@ def _plain(
     return trained
 
 
+def _parents(cells: Iterable[Cell]) -> list[Run]:
+    parents = [run.parent for run in runs_of(cells).values() if run.parent]
+    return [*{run.id: run for run in parents}.values()]
+
+
 def _sources(
     cells: Iterable[Cell], store: RecordStore, workers: Mapping[str, int], setting: Setting
-) -> float:
-    """Seconds of making the images once and of all source runs, from an epoch of each."""
-    runs = runs_of(cells).values()
-    parents = {run.parent.id: run.parent for run in runs if run.parent}
-    count = workers.get("large", 0)  # source domains are large
-    total = sum(_source(run, store, count) for run in parents.values())
-    fresh = setting.folder("rendered")
-    domains = {run.domain.model_dump_json(): run for run in runs}
+) -> tuple[float, float]:
+    """Seconds of all source runs, from an epoch of each, and of making the images once."""
+    parents, count = _parents(cells), workers.get("large", 0)  # source domains are large
+    training = sum(_source(run, store, count) for run in parents)
+    fresh, making = setting.folder("rendered"), 0.0
+    domains = {run.domain.model_dump_json(): run for run in runs_of(cells).values()}
     for run in domains.values():
-        total += stopwatch(build_domain(run, fresh / IMAGES).prepare_data)
+        making += stopwatch(build_domain(run, fresh / IMAGES).prepare_data)
+    total = training + making
     setting.say(f"plain, {len(parents)} source runs and the images: {total:.0f} s")
-    return total
+    return training, making
 
 
 def _source(run: Run, store: RecordStore, workers: int) -> float:

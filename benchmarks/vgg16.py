@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.ceilings import ceilings
+from benchmarks.ceilings import DTYPES, ceilings
 from benchmarks.cells import Ours, PlainCell, plain_data, plain_module, projection, train_ours
 from benchmarks.figures import Detail, Figure, Result, Target, Timing, at_least, ratio
 from benchmarks.floor import floor_seconds, layers
+from benchmarks.operations import operations
 from benchmarks.photos import write_photos
 from benchmarks.plain_lightning import extract
 from benchmarks.setting import Setting, interleaved, stopwatch
@@ -93,8 +94,7 @@ def extraction(setting: Setting) -> Result:
         {"plain": plain, "ours": lambda: seconds_per_image(few, many, setting)}, setting.repeats
     )
     setting.say(", ".join(f"{k}: {1 / t.median:.1f} images a second" for k, t in timings.items()))
-    dtype = torch.bfloat16 if "bf16" in precision else torch.float32
-    detail, share = _floor(size, timings["ours"].median, dtype, setting.quick)
+    detail, share = _floor(size, timings["ours"].median, DTYPES[precision], setting.quick)
     figure = Figure(
         cell=f"VGG16 at {size.image_size} px, frozen extraction, one image",
         value=ratio(timings["plain"], timings["ours"]),
@@ -147,6 +147,7 @@ def _regime(setting: Setting, regime: Choice, name: str, target: Target) -> Resu
     setting.say(f"plain on the sample: {plain.seconds:.1f} s")
     ours = _whole(cell, same, setting)
     baseline = projection(plain, size.images * size.epochs, plain.tested)
+    least = _least_seconds(cell, same.record.precision, setting)
     figure = Figure(
         cell=f"VGG16 at {size.image_size} px, {name}, {size.epochs} epochs on {size.images:,} "
         "images, cold",
@@ -158,9 +159,19 @@ def _regime(setting: Setting, regime: Choice, name: str, target: Target) -> Resu
         accuracy_ours=same.record.test_accuracy,
         target=target,
         note=f"{same.record.precision}; accuracies: {size.sample_epochs} epochs on "
-        f"{same.record.n_train} images, random weights, {same.record.n_test} test images",
+        f"{same.record.n_train} images, random weights, {same.record.n_test} test images; "
+        f"its operations alone take {least:,.0f} s at the best rate, {least / ours.median:.0%} of "
+        f"ours, so that no program on this processor could exceed {baseline.median / least:.0f}x",
     )
     return Result((figure,))
+
+
+def _least_seconds(run: Run, precision: str, setting: Setting) -> float:
+    """What the operations of a run take at the best rate that was measured."""
+    domain = build_domain(run, None)
+    regime = build_regime(run, domain, RecordStore(setting.folder("none")))
+    best = ceilings(DTYPES[precision], quick=setting.quick)
+    return operations(regime, domain, run.fit).total / best.operations
 
 
 def _whole(cell: Run, sample: Ours, setting: Setting) -> Timing:

@@ -163,6 +163,16 @@ def test_plan_knows_what_is_stored(whole, capsys):
     assert "; 0 to train" in capsys.readouterr().out
 
 
+def test_plan_with_nothing_to_train_checks_what_a_run_would_check(whole, monkeypatch, capsys):
+    def needless(*_, **__):
+        raise AssertionError("nothing will be trained")
+
+    monkeypatch.setattr("transfer_lab.preflight.preflight", needless)
+    for verb in ("plan", "run"):
+        assert call(*whole.words(verb)) == 0
+        assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("verb", ["plan", "run", "report", "status"])
 @pytest.mark.parametrize("option", ["fit.epoch=2", "seeds=[]", "nonsense"])
 def test_a_refused_experiment_is_exit_code_2_and_leaves_nothing(lab, capsys, verb, option):

@@ -36,11 +36,12 @@ def plan(
 ) -> None:
     """Print the grid: cells, distinct runs, what is stored; refuses what a run would refuse."""
     file = load_experiment(path, overrides)
-    from transfer_lab.preflight import preflight
-
-    file.refuse(preflight(file.experiment, download=download))
     cells = planning.plan(file.experiment)
     work = todo(cells, _store(runs))
+    if work.runs:  # otherwise a run would refuse nothing, and torch takes seconds to import
+        from transfer_lab.preflight import preflight
+
+        file.refuse(preflight(file.experiment, download=download))
     if verbose:
         from transfer_lab.frozen_map import frozen_maps
 

@@ -159,6 +159,11 @@ def phase_epochs(phases: tuple[Phase, ...], epochs: int) -> Iterator[tuple[Phase
         yield phase, share
 
 
+def stretch_length(epochs: int) -> int:
+    """Epochs between two validations of a phase that ends with its budget."""
+    return -(-epochs // _VALIDATIONS)
+
+
 def quiet() -> None:
     """Silence what Lightning says at every run of a grid: hints, banners, loader advice."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
@@ -193,7 +198,7 @@ def _fit_phase(
     ledger.features |= data.costs
     batches = data.train_dataloader()
     watch = Convergence(patience) if patience else None
-    between = -(-_STEPS_BETWEEN // len(batches)) if watch else -(-epochs // _VALIDATIONS)
+    between = -(-_STEPS_BETWEEN // len(batches)) if watch else stretch_length(epochs)
     stretches = Stretches(batches, epochs, length=between)
     regime.steps = math.inf if watch else epochs * len(batches)
     regime.automatic_optimization = False

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from benchmarks import __main__ as command
 from benchmarks import gpu, grid
 from benchmarks.figures import Figure, Result
-from benchmarks.grid import GRID, Trained, by_kind, projected_grid, sample
+from benchmarks.grid import GRID
+from benchmarks.kinds import Trained, by_kind, projected_grid, sample
 from benchmarks.loop import by_hand
 from benchmarks.loop import run_of as loop_run
 from benchmarks.memory import Peak
@@ -100,7 +101,7 @@ def test_invented_records_leave_nothing_to_do(tmp_path):
 def test_the_loop_by_hand_takes_the_steps_of_ours(tmp_path):
     run = loop_run(epochs=1, per_class=2)
     assert by_hand(run, RecordStore(tmp_path), "fp32") > 0
-    assert by_hand(run, RecordStore(tmp_path), "bf16-mixed") > 0
+    assert by_hand(run, RecordStore(tmp_path), "bf16") > 0
 
 
 def test_the_peak_is_that_of_the_call():

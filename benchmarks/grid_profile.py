@@ -56,9 +56,8 @@ class Profile:
     def told(self) -> str:
         """What bounds the ratio."""
         return (
-            f"fits, validations and tests compute {self.whole.least:.0f} s at the best rate, "
-            f"so that no program on these processors could exceed "
-            f"{self.whole.plain / self.whole.least:.1f}x"
+            f"the operations of fits, validations and tests alone take {self.whole.least:.0f} s at "
+            f"the best rate, which would be {self.whole.plain / self.whole.least:.1f}x"
         )
 
     @property

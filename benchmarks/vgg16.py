@@ -161,7 +161,7 @@ def _regime(setting: Setting, regime: Choice, name: str, target: Target) -> Resu
         note=f"{same.record.precision}; accuracies: {size.sample_epochs} epochs on "
         f"{same.record.n_train} images, random weights, {same.record.n_test} test images; "
         f"its operations alone take {least:,.0f} s at the best rate, {least / ours.median:.0%} of "
-        f"ours, so that no program on this processor could exceed {baseline.median / least:.0f}x",
+        f"ours, which would be {baseline.median / least:.1f}x",
     )
     return Result((figure,))
 

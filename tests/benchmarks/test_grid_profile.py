@@ -66,4 +66,4 @@ def test_what_is_in_no_fit_and_no_test_is_the_rest(found):
 def test_operations_bound_the_ratio(found):
     bound = PLAIN / found.whole.least
     assert found.whole.least >= sum(share.least for share in found.shares.values())
-    assert f"could exceed {bound:.1f}x" in found.told
+    assert f"would be {bound:.1f}x" in found.told

@@ -48,6 +48,7 @@ MAY_IMPORT = {
     },
     "curves": set(),
     "record_store": {"seal", "spec"},
+    "outcomes": {"record_store", "spec"},
     "seal": {"choices"},
     "changes": set(),
     "trials": {"choices"},
@@ -200,7 +201,7 @@ MAY_IMPORT = {
     "doctor": {"host", "folders", "config", "record_store", "yaml_source", "preflight"},
     "grid": {
         *("config", "engines", "execution", "folders", "host", "machine", "plan", "preflight"),
-        *("changes", "comparing", "curves", "overlaps", "progress", "trials"),
+        *("changes", "comparing", "curves", "outcomes", "overlaps", "progress", "trials"),
         *(
             "record_store",
             "reporting",
@@ -214,16 +215,16 @@ MAY_IMPORT = {
     },
     "library": {
         *("config", "folders", "grid", "machine", "plan", "record_store", "reporting.*", "spec"),
-        *("tracking", "yaml_source"),
+        *("outcomes", "tracking", "yaml_source"),
     },
     "commands": {
         *("config", "frozen_map", "grid", "machine", "plan", "preflight", "record_store", "runner"),
-        *("comparing", "host", "reporting", "spec", "tracking"),
+        *("comparing", "host", "outcomes", "reporting", "spec", "tracking"),
     },
     "dashboard": set(),
     "dashboard.*": {
         *("config", "dashboard.*", "plan", "record_store", "regimes", "reporting.*", "spec"),
-        "yaml_source",
+        *("outcomes", "yaml_source"),
     },
     "cli_options": {"machine"},
     "cli": {
@@ -244,6 +245,7 @@ STARTS_WITHOUT_TORCH = {
     *("comparisons", "comparing", "curves", "overlaps", "seal", "similarity.axis"),
     *("cli", "commands", "config", "doctor", "plan", "record_store", "registry", "runner", "spec"),
     *(
+        "outcomes",
         "changes",
         "trials",
         "tracking",

@@ -25,13 +25,13 @@ from tests.builders import (
     records_in,
     tiny_run,
 )
+from transfer_lab.outcomes import frame, states
 from transfer_lab.plan import plan
 from transfer_lab.record_store import (
     COLUMNS,
     FailureKind,
     Record,
     RecordStore,
-    frame,
     write_atomically,
 )
 
@@ -448,6 +448,10 @@ def test_the_frame_says_done_failed_blocked_or_missing(store):
         assert "the disk is full" in row["error"]
         assert table.loc["large_similar", regime]["status"] == "missing"
     assert set(table.loc[(slice(None), "majority"), "status"]) == {"missing"}
+    for cell, state in states(cells.values(), store):
+        row = table.loc[cell.scenario, cell.regime]
+        assert state.status == row["status"]
+        assert state.error == row["error"] or (pd.isna(state.error) and pd.isna(row["error"]))
 
 
 def test_damage_found_by_the_frame_is_a_missing_cell_and_one_warning(store):

@@ -11,8 +11,9 @@ from transfer_lab.backbones import BACKBONES
 from transfer_lab.choices import Weights
 from transfer_lab.config import load_experiment
 from transfer_lab.execution import execute
+from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import RecordStore, frame
+from transfer_lab.record_store import RecordStore
 from transfer_lab.training import Setting
 from transfer_lab.yaml_source import ConfigError
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from tabulate import tabulate
@@ -17,13 +16,11 @@ from transfer_lab import plan as planning
 from transfer_lab.budget import MAIN, under
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.machine import Workers
-from transfer_lab.record_store import RecordStore, frame
+from transfer_lab.outcomes import State, frame, states
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import todo
 from transfer_lab.spec import Cell, Experiment
 from transfer_lab.tracking import Tracker
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
 INTERRUPTED = 130
@@ -117,15 +114,18 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
 def status(path: Path, overrides: list[str], runs: Path) -> None:
     """Print counts by scenario and regime, and every failure with its reason."""
     file = load_experiment(path, overrides)
-    table = frame(planning.plan(file.experiment), _store(runs))
-    counts = Counter(table["status"])
-    _say(f"{counts['done']} of {len(table)} cells done " + _others(counts))
-    _say(_status_text(table))
-    failed = table[table["status"] == "failed"].drop_duplicates("run_id")
-    for row in failed.itertuples():
+    found = tuple(states(planning.plan(file.experiment), _store(runs)))
+    counts = Counter(state.status for _, state in found)
+    _say(f"{counts['done']} of {len(found)} cells done " + _others(counts))
+    _say(_status_text(found))
+    failed: dict[str, tuple[Cell, str | None]] = {}
+    for cell, state in found:
+        if state.status == "failed":
+            failed.setdefault(cell.run.id, (cell, state.error))
+    for run_id, (cell, error) in failed.items():
         _say(
-            f"failed {row.run_id}: {row.scenario} {row.backbone} {row.regime} seed {row.seed}"
-            f"{under(row.budget)}: {row.error}",
+            f"failed {run_id}: {cell.scenario} {cell.backbone} {cell.regime} seed {cell.seed}"
+            f"{under(cell.budget)}: {error}",
         )
 
 
@@ -217,9 +217,13 @@ def _budgets_text(experiment: Experiment) -> list[str]:
     return [f"x budgets: {', '.join(named)}", *(f"    {n}: {f.length}" for n, f in named.items())]
 
 
-def _status_text(table: pd.DataFrame) -> str:
-    named = table["regime"] + table["budget"].map(under)
-    done = table.assign(done=table["status"] == "done", regime=named)
-    counts = done.groupby(["regime", "scenario"], sort=False)["done"].agg(["sum", "size"])
-    text = counts["sum"].astype(str) + "/" + counts["size"].astype(str)
-    return tabulate(text.unstack(sort=False), headers="keys")
+def _status_text(found: Iterable[tuple[Cell, State]]) -> str:
+    counts: dict[str, dict[str, Counter]] = {}
+    for cell, state in found:
+        regime = counts.setdefault(cell.regime + under(cell.budget), {})
+        regime.setdefault(cell.scenario, Counter())[state.status] += 1
+    rows = [
+        {"regime": name} | {s: f"{n['done']}/{n.total()}" for s, n in scenarios.items()}
+        for name, scenarios in counts.items()
+    ]
+    return tabulate(rows, headers="keys")

@@ -21,9 +21,10 @@ from transfer_lab.curves import Curve, read_curves
 from transfer_lab.engines import EngineError, start
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
+from transfer_lab.outcomes import frame
 from transfer_lab.overlaps import counted
 from transfer_lab.progress import GridProgress
-from transfer_lab.record_store import Record, RecordStore, frame
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.runner import Summary, run_grid, todo
 from transfer_lab.spec import Cell, Experiment, Run
 from transfer_lab.tracking import Tracker

@@ -18,8 +18,9 @@ from transfer_lab import grid
 from transfer_lab.config import ExperimentFile, checked
 from transfer_lab.folders import REPORTS, RUNS
 from transfer_lab.machine import EngineName, Numbers, Workers
+from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore, frame
+from transfer_lab.record_store import RecordStore
 from transfer_lab.reporting.study import measured
 from transfer_lab.spec import Experiment
 from transfer_lab.tracking import Tracker

@@ -22,8 +22,9 @@ from benchmarks.setting import Setting
 from tests.builders import experiment
 from transfer_lab.config import load_experiment
 from transfer_lab.fitting import quiet
+from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import RecordStore, frame
+from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import todo
 
 CELLS = plan(load_experiment(GRID).experiment)

@@ -20,8 +20,9 @@ from transfer_lab.config import load_experiment  # noqa: E402
 from transfer_lab.dashboard import charts, launch, page, tables  # noqa: E402
 from transfer_lab.dashboard.loading import Shelf, WatchedStore  # noqa: E402
 from transfer_lab.dashboard.selection import Selection  # noqa: E402
+from transfer_lab.outcomes import frame  # noqa: E402
 from transfer_lab.plan import plan  # noqa: E402
-from transfer_lab.record_store import Record, RecordStore, frame  # noqa: E402
+from transfer_lab.record_store import Record, RecordStore  # noqa: E402
 from transfer_lab.reporting.study import Study  # noqa: E402
 from transfer_lab.reporting.wording import percent  # noqa: E402
 

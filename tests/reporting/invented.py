@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from transfer_lab.comparisons import Compared, comparisons
+from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan
-from transfer_lab.record_store import Record, frame
+from transfer_lab.record_store import Record
 from transfer_lab.reporting import write
 from transfer_lab.reporting.markdown import to_markdown
 from transfer_lab.reporting.predictions import Predictions

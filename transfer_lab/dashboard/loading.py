@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.config import load_experiment
+from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan
-from transfer_lab.record_store import Record, RecordStore, frame
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.reporting.study import measured
 from transfer_lab.spec import Cell, Experiment
 from transfer_lab.yaml_source import ConfigError

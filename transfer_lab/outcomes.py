@@ -41,9 +41,12 @@ class State(NamedTuple):
 def states(cells: Iterable[Cell], store: RecordStore) -> Iterator[tuple[Cell, State]]:
     """Each cell with its state: what `frame` says, at a fraction of its cost."""
     outcomes = _Outcomes(store)
+    known: dict[str, State] = {}
     for cell in cells:
-        found = outcomes.content(cell.run)
-        yield cell, State(found["status"], found["error"])
+        if cell.run.id not in known:
+            found = outcomes.content(cell.run)
+            known[cell.run.id] = State(found["status"], found["error"])
+        yield cell, known[cell.run.id]
 
 
 _PLACE = tuple(
@@ -67,11 +70,11 @@ def _place(cell: Cell) -> tuple[object, ...]:
 
 
 class _Outcomes:
-    """The measured columns of runs, each record read once."""
+    """The measured columns of runs; many runs share a source run, whose record is kept."""
 
     def __init__(self, store: RecordStore):
         self._store = store
-        self._records: dict[str, Record | None] = {}
+        self._sources: dict[str, Record | None] = {}
         self._rows: dict[str, tuple[object, ...]] = {}
 
     def of(self, run: Run) -> tuple[object, ...]:
@@ -82,17 +85,17 @@ class _Outcomes:
 
     def content(self, run: Run) -> dict[str, object]:
         """The run's record, or what its absence means."""
-        record = self._record(run.id)
+        record = self._store.get(run.id)
         return record.__dict__ if record else self._absent(run)
 
     def _absent(self, run: Run) -> dict[str, object]:
-        parent = self._record(run.parent.id) if run.parent else None
+        parent = self._source(run.parent.id) if run.parent else None
         if parent is not None and parent.status == "failed":
             error = f"source run {parent.run_id} failed: {parent.error}"
             return _NOTHING | {"status": "blocked", "error": error}
         return _NOTHING | {"status": "missing"}
 
-    def _record(self, run_id: str) -> Record | None:
-        if run_id not in self._records:
-            self._records[run_id] = self._store.get(run_id)
-        return self._records[run_id]
+    def _source(self, run_id: str) -> Record | None:
+        if run_id not in self._sources:
+            self._sources[run_id] = self._store.get(run_id)
+        return self._sources[run_id]

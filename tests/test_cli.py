@@ -163,14 +163,14 @@ def test_plan_knows_what_is_stored(whole, capsys):
     assert "; 0 to train" in capsys.readouterr().out
 
 
-def test_plan_with_nothing_to_train_checks_what_a_run_would_check(whole, monkeypatch, capsys):
+def test_plan_with_nothing_to_train_checks_nothing_as_a_run_would_not(whole, monkeypatch):
     def needless(*_, **__):
         raise AssertionError("nothing will be trained")
 
     monkeypatch.setattr("transfer_lab.preflight.preflight", needless)
-    for verb in ("plan", "run"):
-        assert call(*whole.words(verb)) == 0
-        assert capsys.readouterr().err == ""
+    assert call(*whole.words("plan")) == 0
+    with pytest.raises(AssertionError, match="nothing will be trained"):
+        call(*whole.words("plan", "--set", "seeds=[7]"))
 
 
 @pytest.mark.parametrize("verb", ["plan", "run", "report", "status"])
@@ -384,10 +384,11 @@ def test_a_damaged_record_is_named_set_aside_and_computed_again(whole, tmp_path,
 
 
 def stop(lab: Lab, jobs: int, send: Callable[[int], None]) -> SimpleNamespace:
-    """Start the grid, stop it once three runs are stored, and note how it ended."""
+    """Start the grid, stop it once a run is stored, and note how it ended: the others take a second
+    or so, which on a busy machine is soon over."""
     process = lab.start("--jobs", str(jobs))
     try:
-        assert until(lambda: len(lab.records()) >= 3, 120)
+        assert until(lambda: lab.records(), 120)
         children, at = children_of(process.pid), time.monotonic()
         send(process.pid)
         _, err = process.communicate(timeout=60)
@@ -427,7 +428,7 @@ def killed(stopped):
 def test_an_interrupt_is_exit_code_130_and_no_traceback(interrupted):
     assert interrupted.code == 130
     assert "Traceback" not in interrupted.err
-    assert 3 <= len(interrupted.records) < RUNS
+    assert 1 <= len(interrupted.records) < RUNS
 
 
 def test_an_interrupt_stops_at_once_and_leaves_no_worker(interrupted):
@@ -456,7 +457,7 @@ def test_one_job_interrupted_and_resumed_ends_as_two_jobs_undisturbed(interrupte
 def test_a_killed_grid_leaves_no_worker_and_no_half_record(killed):
     assert len(killed.children) >= 2
     assert until(lambda: not any(map(alive, killed.children)), 10)
-    assert 3 <= len(killed.records) < RUNS
+    assert 1 <= len(killed.records) < RUNS
     store = RecordStore(killed.lab.runs)
     assert all(store.get(run_id).status == "done" for run_id in killed.records)
 

@@ -451,7 +451,7 @@ def test_the_frame_says_done_failed_blocked_or_missing(store):
     for cell, state in states(cells.values(), store):
         row = table.loc[cell.scenario, cell.regime]
         assert state.status == row["status"]
-        assert state.error == row["error"] or (pd.isna(state.error) and pd.isna(row["error"]))
+        assert state.error == (None if pd.isna(row["error"]) else row["error"])
 
 
 def test_damage_found_by_the_frame_is_a_missing_cell_and_one_warning(store):

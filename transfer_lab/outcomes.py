@@ -39,7 +39,7 @@ class State(NamedTuple):
 
 
 def states(cells: Iterable[Cell], store: RecordStore) -> Iterator[tuple[Cell, State]]:
-    """Each cell with its state: what `frame` says, at a fraction of its cost."""
+    """Each cell with its state, as `frame` has it, without a table of all columns."""
     outcomes = _Outcomes(store)
     known: dict[str, State] = {}
     for cell in cells:
@@ -93,7 +93,7 @@ class _Outcomes:
         if parent is not None and parent.status == "failed":
             error = f"source run {parent.run_id} failed: {parent.error}"
             return _NOTHING | {"status": "blocked", "error": error}
-        return _NOTHING | {"status": "missing"}
+        return _NOTHING | {"status": "missing", "error": None}
 
     def _source(self, run_id: str) -> Record | None:
         if run_id not in self._sources:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.recipes import RECIPES, RecipeName
+from transfer_lab.small_maps import compute_as_convolutions, learn_as_products
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class TransferModule(L.LightningModule):
             raise ValueError(f"inputs enter at stage {entry}, but only {phase.prefix} are frozen")
         self.phase, self.entry, self.steps = phase, entry, steps
         for index, stage in enumerate(self.backbone.stages):
-            stage.requires_grad_(index not in phase.frozen)
+            learns = index not in phase.frozen
+            stage.requires_grad_(learns)
+            (learn_as_products if learns else compute_as_convolutions)(stage)
         self.train()
 
     def train(self, mode: bool = True) -> TransferModule:

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+import torch
 
 from tests.builders import children_of, until, workers
 from transfer_lab.engines.local import LocalEngine, WorkerCrashError
@@ -72,6 +73,11 @@ def test_workers_are_as_many_as_asked_and_reused(engine):
 
 def test_every_worker_has_the_threads_it_was_given(engine):
     assert {engine.submit(threads).result() for _ in range(4)} == {(1, "1")}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to be seen")
+def test_a_worker_without_a_gpu_looks_for_none_again(engine):
+    assert {engine.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() for _ in range(4)} == {""}
 
 
 def test_workers_leave_interrupts_to_the_parent(engine):

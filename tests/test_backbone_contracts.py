@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from tests.toys import drawn
 from transfer_lab import rows
@@ -193,6 +194,32 @@ def test_the_cnn_of_the_articles_pools_by_four_and_has_their_convolutions():
     assert parameter_count(cnn) == (3 * 25 + 1) * 32 + 2 * (32 * 25 + 1) * 32
     assert cnn.num_features == 3 * 3 * 32
     assert macs_per_image(cnn, 224) == 224**2 * 75 * 32 + (56**2 + 14**2) * 800 * 32
+
+
+def test_the_cnn_computes_and_learns_as_with_its_relu_before_the_pooling():
+    torch.manual_seed(0)
+    cnn = BACKBONES.load("cnn")(20)
+    blocks = [
+        nn.Sequential(stage[0], nn.ReLU(), nn.MaxPool2d(pooling_for(20)), *stage[3:])
+        for stage in cnn.stages
+    ]
+    inputs = cnn.prepare(images(8, 20))
+    articles, ours = nn.Sequential(*blocks)(inputs), nn.Sequential(*cnn.stages)(inputs)
+    assert torch.equal(ours, articles)
+    weights = torch.randn_like(ours)
+    expected, found = (
+        torch.autograd.grad((outputs * weights).sum(), list(cnn.parameters()))
+        for outputs in (articles, ours)
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_networks_of_the_same_class_and_different_layers_have_shapes_of_their_own():
+    small, large = (BACKBONES.load("mlp")(16, width=width, depth=2) for width in (8, 24))
+    for _ in range(2):
+        assert [b.output_shape(16, 1) for b in (small, large)] == [(8,), (24,)]
+    assert small.structure(1) != large.structure(1)
+    assert small.output_shape(16, 0) != small.output_shape(16)
 
 
 @pytest.mark.parametrize(("size", "pool"), [(224, 4), (128, 4), (64, 3), (54, 3), (32, 2), (8, 1)])

@@ -27,13 +27,9 @@ def prefix_key(backbone: Backbone, stop: int, precision: Precision = "fp32") -> 
     """Hash of all that determines a prefix's output but the images: layers, tensors, transform,
     precision and kind of device."""
     digest = hashlib.sha256()
-    prefix = backbone.stages[:stop]
-    # A module of the user's own is named after its content, so that its transform counts, too.
-    cls = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
-    graphs = [getattr(module, "code", "") for module in prefix]  # of divided networks
-    known = (PROTOCOL, cls, backbone.options, prefix, graphs, backbone.mean, backbone.std)
-    digest.update(repr((*known, device().type, precision)).encode())
-    for name, tensor in prefix.state_dict().items():
+    known = (PROTOCOL, backbone.structure(stop), device().type, precision)
+    digest.update(repr(known).encode())
+    for name, tensor in backbone.stages[:stop].state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -36,6 +36,9 @@ from transfer_lab.trials import FILE, to_csv, trial_of
 from transfer_lab.tuning import Search, charged, search
 from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
 
+_MACS: dict[tuple[object, ...], int] = {}
+"""Of networks, by all that determines one."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -74,6 +77,7 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
     if not math.isfinite(metrics["test_log_loss"]):
         raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
     outcome = _outcome(regime, domain, ledger)
+    outcome["macs_per_image"] = _macs(final, domain.num_classes, regime)
     outcome["peak_rss_mb"] = max(memory, host.peak_memory_mb())
     write_curve(ledger.curve.rows, store.file(run.id, "metrics.csv"))
     _write_predictions(logits, labels, domain.classes, store.file(run.id, "predictions.npz"))
@@ -223,7 +227,6 @@ def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
 
 def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dict[str, object]:
     last = ledger.curve.last
-    regime.entry = 0
     return {
         "num_classes": domain.num_classes,
         "n_test": len(domain.labels("test")),
@@ -240,8 +243,17 @@ def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dic
         "trainable_params": ledger.trainable_params,
         "dead_units": ledger.dead_units,
         "total_params": parameter_count(regime),
-        "macs_per_image": macs_per_image(regime, domain.image_size),
     }
+
+
+def _macs(run: Run, classes: int, regime: TransferModule) -> int:
+    """Counted once for all runs of a process with the same network: it takes longer than many
+    epochs of a probe."""
+    key = (run.backbone.model_dump_json(), run.regime.model_dump_json(), run.image_size, classes)
+    if key not in _MACS:
+        regime.entry = 0
+        _MACS[key] = macs_per_image(regime, run.image_size)
+    return _MACS[key]
 
 
 def _write_predictions(

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from transfer_lab.backbones.published import Published
 
+_SHAPES: dict[tuple[str, int], tuple[int, ...]] = {}
+"""Of outputs, by structure and image size: many runs of a grid ask for the same few."""
+
 
 class Backbone(nn.Module):
     """A feature extractor made of `stages`, from input to output.
@@ -65,8 +68,22 @@ class Backbone(nn.Module):
         scaled = (images.float() / 255 - mean) / std
         return scaled.contiguous(memory_format=torch.channels_last)
 
+    def structure(self, stop: int | None = None) -> str:
+        """All that determines what `stages[:stop]` compute but their tensors."""
+        prefix = self.stages[:stop]
+        # A module of the user's own is named after its content, so that its transform counts, too.
+        cls = f"{type(self).__module__}.{type(self).__qualname__}"
+        graphs = [getattr(module, "code", "") for module in prefix]  # of divided networks
+        return repr((cls, self.options, prefix, graphs, self.mean, self.std))
+
     def output_shape(self, image_size: int, stop: int | None = None) -> tuple[int, ...]:
         """Shape of one image's output of `stages[:stop]`, found without computing anything."""
+        key = (self.structure(stop), image_size)
+        if key not in _SHAPES:
+            _SHAPES[key] = self._output_shape(image_size, stop)
+        return _SHAPES[key]
+
+    def _output_shape(self, image_size: int, stop: int | None) -> tuple[int, ...]:
         # On a shadow without memory, in eval mode: a pass through the backbone itself, which may
         # be in training mode, would move running statistics.
         shadow = copy.deepcopy(self).to("meta").eval()

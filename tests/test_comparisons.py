@@ -17,6 +17,7 @@ from transfer_lab.comparisons import (
     comparisons,
 )
 from transfer_lab.measuring import measure, sample
+from transfer_lab.overlaps import pairs
 from transfer_lab.plan import plan
 from transfer_lab.record_store import RecordStore
 from transfer_lab.similarity.ladders import mislabelled
@@ -69,6 +70,14 @@ def test_a_backbones_space_is_that_of_the_source_run_that_is_planned():
     parents = {cell.run.parent.id for cell in plan(asked) if cell.run.parent}
     inits = {n.comparison.init.id for n in comparisons(asked) if n.comparison.init}
     assert inits == parents
+
+
+def test_more_seeds_compare_nothing_more():
+    for per_seed in (False, True):
+        pretrain = experiment().pretrain.model_copy(update={"per_seed": per_seed})
+        one, three = (experiment(seeds=s, pretrain=pretrain) for s in ((3,), (3, 1, 2)))
+        assert comparisons(three) == comparisons(one)
+        assert pairs(three) == pairs(one) != ()
 
 
 def test_ready_made_weights_have_no_source_images_and_no_weights_no_space():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Architecture, Choice, Spec, Weights
-from transfer_lab.plan import plan
+from transfer_lab.plan import plan_one_seed
 from transfer_lab.record_store import RecordStore, write_atomically
 from transfer_lab.spec import PROTOCOL, Cell, Experiment, Run, Scenario
 
@@ -100,7 +100,7 @@ def comparisons(experiment: Experiment) -> tuple[Named, ...]:
     start that something is transferred from (with a source run a seed, that of the first seed);
     in the experiment's order, without repeats."""
     found: dict[str, Named] = {}
-    cells = [cell for cell in plan(experiment) if cell.run.init]
+    cells = [cell for cell in plan_one_seed(experiment) if cell.run.init]
     for name, place in experiment.scenarios.items():
         here = [cell for cell in cells if cell.scenario == name]
         for named in _of_place(experiment, place, here):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Choice, Spec
 from transfer_lab.comparisons import FOLDER, identity
-from transfer_lab.plan import plan
+from transfer_lab.plan import plan_one_seed
 from transfer_lab.record_store import RecordStore, write_atomically
 from transfer_lab.seal import opened, sealed
 from transfer_lab.spec import Experiment
@@ -66,7 +66,7 @@ def pairs(experiment: Experiment) -> tuple[Pair, ...]:
     """Every source that a source run of the lab's own learns from, with its target; in the
     experiment's order, without repeats. What ready-made weights have seen is not here."""
     found: dict[str, Pair] = {}
-    for cell in plan(experiment):
+    for cell in plan_one_seed(experiment):
         if cell.run.parent:
             source, target = cell.run.parent.domain, cell.run.domain
             overlap = Overlap(source=source, target=target, image_size=cell.run.image_size)

@@ -30,6 +30,11 @@ def plan(experiment: Experiment) -> tuple[Cell, ...]:
     )
 
 
+def plan_one_seed(experiment: Experiment) -> tuple[Cell, ...]:
+    """The cells of the first seed, for what does not depend on how many there are."""
+    return plan(experiment.model_copy(update={"seeds": experiment.seeds[:1]}))
+
+
 def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
     """Whether the regime is planned on the backbone."""
     choice = experiment.regimes[regime]

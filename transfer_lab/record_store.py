@@ -125,7 +125,7 @@ class RecordStore:
 
     def file(self, run_id: str, name: str) -> Path:
         """One file of a run: `metrics.csv`, `predictions.npz`, `backbone.safetensors`, ..."""
-        return self.folder(run_id) / name
+        return self.root.joinpath(run_id, name)
 
     def get(self, run_id: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, named, and counts as absent."""

@@ -25,6 +25,8 @@ LOOK = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    # No tick stands above a panel, and looking for one at every turn takes a fifth of the drawing.
+    "axes.titley": 1.0,
     "axes.labelsize": 9,
     "axes.edgecolor": "#4B5563",
     "axes.spines.top": False,

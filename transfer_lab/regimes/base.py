@@ -145,18 +145,16 @@ class TransferModule(L.LightningModule):
         }
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """What learns in this phase, the head first, each part with its peak rate."""
-        return [
-            {"params": list(module.parameters()), "lr": lr}
-            for module, lr in [(self.head, self.phase.lr), *self._learning_stages()]
-        ]
-
-    def _learning_stages(self) -> list[tuple[nn.Module, float]]:
-        return [
-            (stage, self.phase.backbone_lr)
+        """What learns in this phase at its peak rates: the head, and the stages."""
+        # One group for all stages: every group has its own calls, at every step.
+        stages = [
+            parameter
             for index, stage in enumerate(self.backbone.stages)
             if index not in self.phase.frozen
+            for parameter in stage.parameters()
         ]
+        groups = [{"params": list(self.head.parameters()), "lr": self.phase.lr}]
+        return [*groups, {"params": stages, "lr": self.phase.backbone_lr}] if stages else groups
 
 
 def check_positive(**values: float) -> None:

@@ -13,7 +13,7 @@ from benchmarks import gpu, grid
 from benchmarks.figures import Figure, Result
 from benchmarks.grid import GRID
 from benchmarks.kinds import Trained, by_kind, projected_grid, sample
-from benchmarks.loop import by_hand
+from benchmarks.loop import CNN, RESNET, by_hand
 from benchmarks.loop import run_of as loop_run
 from benchmarks.memory import Peak
 from benchmarks.parts import PARTS, Part
@@ -99,8 +99,9 @@ def test_invented_records_leave_nothing_to_do(tmp_path):
     assert [path.parent.name for path in tmp_path.glob("*/metrics.csv")] == [with_curve]
 
 
-def test_the_loop_by_hand_takes_the_steps_of_ours(tmp_path):
-    run = loop_run(epochs=1, per_class=2)
+@pytest.mark.parametrize("backbone", [CNN, RESNET], ids=lambda backbone: backbone.kind)
+def test_the_loop_by_hand_takes_the_steps_of_ours(tmp_path, backbone):
+    run = loop_run(backbone, epochs=1, per_class=2)
     assert by_hand(run, RecordStore(tmp_path), "fp32") > 0
     assert by_hand(run, RecordStore(tmp_path), "bf16") > 0
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks import gpu, grid
-from benchmarks.figures import Figure, Result
+from benchmarks.figures import Figure, Result, Timing
 from benchmarks.grid import GRID
 from benchmarks.kinds import Trained, by_kind, projected_grid, sample
 from benchmarks.loop import CNN, RESNET, by_hand
@@ -87,6 +87,11 @@ def test_the_plain_side_gets_the_faster_of_both_ways_to_load(monkeypatch, settin
     monkeypatch.setattr(grid, "PlainCell", Cell)
     found = grid._workers(plan(experiment()), RecordStore(setting.scratch), setting)
     assert found == {"small": grid.WORKERS, "large": 0}
+
+
+def test_the_grid_is_timed_by_the_median_and_profiled_on_the_run_that_took_it():
+    runs = [(Timing((seconds,)), name) for seconds, name in ((3.0, "a"), (1.0, "b"), (2.0, "c"))]
+    assert grid._middle(runs) == (Timing((3.0, 1.0, 2.0)), "c")
 
 
 def test_invented_records_leave_nothing_to_do(tmp_path):

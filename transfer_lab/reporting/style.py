@@ -25,7 +25,7 @@ LOOK = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    # No tick stands above a panel, and looking for one at every turn takes a fifth of the drawing.
+    # No tick stands above a panel, and looking for one takes a seventh of the drawing.
     "axes.titley": 1.0,
     "axes.labelsize": 9,
     "axes.edgecolor": "#4B5563",

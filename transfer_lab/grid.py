@@ -157,7 +157,7 @@ def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
     """The training curve of every finished run that left one, by run id."""
     done = table.loc[table["status"] == "done", "run_id"].unique()
-    return read_curves({run_id: store.file(run_id, CURVE) for run_id in done})
+    return read_curves(store.files(done, CURVE))
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
@@ -166,10 +166,8 @@ def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str,
     import pandas as pd
 
     found = {}
-    for run_id in table.loc[table["status"] == "done", "run_id"].unique():
-        path = store.file(run_id, name)
-        if not path.exists():  # pandas takes fifty times as long to find that out
-            continue
+    done = table.loc[table["status"] == "done", "run_id"].unique()
+    for run_id, path in store.files(done, name).items():
         try:
             found[run_id] = pd.read_csv(path)
         except (OSError, ValueError) as problem:

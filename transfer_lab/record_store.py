@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Literal
 
@@ -126,6 +126,12 @@ class RecordStore:
     def file(self, run_id: str, name: str) -> Path:
         """One file of a run: `metrics.csv`, `predictions.npz`, `backbone.safetensors`, ..."""
         return self.root.joinpath(run_id, name)
+
+    def files(self, run_ids: Iterable[str], name: str) -> dict[str, Path]:
+        """The file of that name of each of these runs that has one, by run id."""
+        places = {run_id: f"{self.root}/{run_id}/{name}" for run_id in run_ids}
+        # A report asks this of ten thousand runs; to ask a Path takes four times as long.
+        return {run_id: Path(place) for run_id, place in places.items() if os.path.exists(place)}
 
     def get(self, run_id: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, named, and counts as absent."""

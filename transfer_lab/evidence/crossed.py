@@ -111,7 +111,7 @@ def _shared_by_seeds(right: np.ndarray, labels: np.ndarray) -> np.ndarray | None
     free = m - len(counts)
     if free == 0:
         return None
-    right = right[:, :, order]
+    right = np.take(right, order, axis=2)  # an index would leave images in the outermost axis
     by_image = right.sum(axis=1, dtype=np.float64)
     images = _within(by_image, starts, counts) / k
     if k == 1:
@@ -128,10 +128,10 @@ def _within(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.nd
     """Products by arm of deviations from class means, summed over all else; the last axis is
     images, sorted by class."""
     arms = len(values)
-    sums = np.add.reduceat(values, starts, axis=-1, dtype=np.float64)
+    values = values.astype(np.float32 if values.dtype == bool else np.float64)
+    sums = np.add.reduceat(values, starts, axis=-1).astype(np.float64)
     means = (sums / np.sqrt(counts)).reshape(arms, -1)
-    exact = np.float32 if values.dtype == bool else np.float64
-    rows = values.reshape(arms, -1).astype(exact)
+    rows = values.reshape(arms, -1)
     return (rows @ rows.T).astype(np.float64) - means @ means.T
 
 

@@ -84,7 +84,7 @@ def _budgets(study: Study, studies: Budgets) -> Table:
 
 def _budget(name: str, study: Study) -> tuple[Cell, ...]:
     runs = _learnt(study)
-    arms = {place for place, _ in study.with_curves() if not study.is_control(place.regime)}
+    arms = {place for place, _ in study.with_curves if not study.is_control(place.regime)}
     patient = study.experiment.fit.patience is not None  # it ends when nothing falls any more
     return (
         cell(name),

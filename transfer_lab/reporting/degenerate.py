@@ -57,17 +57,18 @@ def degenerate(study: Study) -> Section:
 def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame, str]]:
     """Every trained arm that is not above the majority class and chance, its records, and how it
     stands to the higher of them."""
-    columns = ["scenario", "backbone", "regime"]
-    for names, rows in study.done.groupby(columns, sort=False):
+    done = study.done
+    places = [done["scenario"], done["backbone"], done["regime"]]
+    for names, found in (done["test_accuracy"] - bar(done)).groupby(places, sort=False):
         place = Place(*names)
         if study.is_control(place.regime):
             continue
-        gains = (rows["test_accuracy"] - bar(rows)).dropna().tolist()
+        gains = found.dropna().tolist()
         stands = STANDS.get(verdict(gain(study, place, gains), "above"))
         if gains and not any(gains):
             stands = "equal"
         if stands:
-            yield place, rows, stands
+            yield place, done.loc[found.index], stands
 
 
 def bar(rows: pd.DataFrame) -> pd.Series:

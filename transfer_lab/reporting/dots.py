@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.reporting.charts import HOVER_TEXT, SYMBOLS, Chart, Key, Panel, plain, rounded
 from transfer_lab.reporting.standing import prescribed
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.style import legend_above, marker, panel_title, panels, pens
+from transfer_lab.reporting.style import Dots, legend_above, marker, panel_title, panels, pens
 from transfer_lab.reporting.wording import count, percent
 
 if TYPE_CHECKING:
@@ -41,16 +41,13 @@ def _panel(panel: Axes, study: Study, scenario: str) -> None:
         panel.axhspan(row - 0.48, row + 0.48, color="#EEF1F4", linewidth=0)
     step = 0.7 / len(study.backbones)
     for number, backbone in enumerate(study.backbones):
+        aside = step * (number - (len(study.backbones) - 1) / 2)
+        dots = Dots(marker(study, backbone))
         for row, regime in enumerate(study.regimes):
-            found = study.accuracy(scenario, backbone, regime)
-            if found is None:
-                continue
-            y = row + step * (number - (len(study.backbones) - 1) / 2)
-            x, half = 100 * found.mean, 100 * (found.half or 0)
-            panel.errorbar(
-                x, y, xerr=half or None, fmt=marker(study, backbone), markersize=4.5,
-                color=look[regime].colour, elinewidth=1.4, markeredgewidth=0,
-            )  # fmt: skip
+            if found := study.accuracy(scenario, backbone, regime):
+                half = 100 * (found.half or 0)
+                dots.add(100 * found.mean, row + aside, look[regime].colour, across=half)
+        dots.draw(panel, width=1.4)
 
 
 def _legend(figure: Figure, study: Study) -> None:

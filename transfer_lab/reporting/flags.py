@@ -80,7 +80,7 @@ def capped(study: Study) -> dict[Place, tuple[int, int]]:
     """Trained arms whose validation loss still falls at the end of the budget in more than half
     of their seeds: in how many, of how many."""
     counts: dict[Place, Counter[bool]] = defaultdict(Counter)
-    for place, run_id in study.with_curves():
+    for place, run_id in study.with_curves:
         losses = [v for v in study.curves[run_id]["val_loss"].tolist() if v == v]
         counts[place][shape(losses) == "falling"] += 1
     return {

@@ -22,7 +22,7 @@ CRITERION = (
 
 def learning(study: Study) -> Section:
     """How training went, and whether the budget was enough."""
-    if not any(study.with_curves()):
+    if not study.with_curves:
         return Section("Training curves", (Paragraph("No training curve has been stored yet."),))
     return Section("Training curves", (*_pictures(study), Paragraph(CRITERION), *_verdict(study)))
 
@@ -40,7 +40,7 @@ def shape(losses: list[float]) -> Shape:
 
 def _verdict(study: Study) -> list[Block]:
     shapes: dict[Place, Counter[Shape]] = defaultdict(Counter)
-    for place, run_id in study.with_curves():
+    for place, run_id in study.with_curves:
         shapes[place][shape(_losses(study, run_id))] += 1
     rows = tuple(
         (

@@ -26,7 +26,7 @@ class Curve(NamedTuple):
 def mean_curves(study: Study, column: str) -> dict[Place, Curve]:
     """The mean over seeds at each epoch, where the column was evaluated."""
     runs: dict[Place, list[np.ndarray]] = defaultdict(list)
-    for place, run_id in study.with_curves():
+    for place, run_id in study.with_curves:
         curve = study.curves[run_id]
         epochs, values = np.asarray(curve["epoch"]), np.asarray(curve[column], float)
         runs[place].append(np.column_stack([epochs, values])[~np.isnan(values)])

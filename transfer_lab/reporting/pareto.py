@@ -20,7 +20,7 @@ from transfer_lab.reporting.charts import (
 )
 from transfer_lab.reporting.costs import cold
 from transfer_lab.reporting.study import Place, Study, interval
-from transfer_lab.reporting.style import Pen, legend_above, marker, panel_title, panels, pens
+from transfer_lab.reporting.style import Dots, Pen, legend_above, marker, panel_title, panels, pens
 from transfer_lab.reporting.wording import count, percent, seconds
 
 if TYPE_CHECKING:
@@ -116,21 +116,21 @@ def _panel(panel: Axes, study: Study, found: Mapping[Place, Arm], scenario: str)
         [100 * arm.accuracy.mean for arm in edge],
         where="post", color="#9CA3AF", linewidth=1,
     )  # fmt: skip
+    dots = {backbone: Dots(marker(study, backbone)) for backbone in study.backbones}
     for place, arm in found.items():
         if place.scenario == scenario:
-            panel.errorbar(
-                arm.seconds.mean, 100 * arm.accuracy.mean,
-                yerr=100 * (arm.accuracy.half or 0) or None,
-                fmt=marker(study, place.backbone), markersize=4.5,
-                color=look[place.regime].colour if place in kept else DOMINATED,
-                elinewidth=1, markeredgewidth=0,
-            )  # fmt: skip
+            colour = look[place.regime].colour if place in kept else DOMINATED
+            half = 100 * (arm.accuracy.half or 0)
+            at = (arm.seconds.mean, 100 * arm.accuracy.mean)
+            dots[place.backbone].add(*at, colour, along=half)
             panel.annotate(
                 str(_number(study, place.regime)),
-                (arm.seconds.mean, 100 * arm.accuracy.mean),
+                at,
                 color="#111827" if place in kept else "#9CA3AF",
                 xytext=(3.5, 2.5), textcoords="offset points", fontsize=6.5,
             )  # fmt: skip
+    for drawn in dots.values():
+        drawn.draw(panel, width=1)
 
 
 def _handles(study: Study, found: Mapping[Place, Arm]) -> list[Line2D]:

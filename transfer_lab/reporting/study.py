@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -255,12 +255,12 @@ class Study:
         places = self.done.groupby(["scenario", "backbone", "regime"], sort=False)
         return {Place(*names): mean for names, mean in places["val_accuracy"].mean().items()}
 
-    def with_curves(self) -> Iterator[tuple[Place, str]]:
+    @cached_property
+    def with_curves(self) -> tuple[tuple[Place, str], ...]:
         """Every finished cell that has a learning curve: its place and its run."""
         columns = ("scenario", "backbone", "regime", "run_id")
-        for *names, run_id in zip(*(self.done[c] for c in columns), strict=True):
-            if run_id in self.curves:
-                yield Place(*names), run_id
+        cells = zip(*(self.done[c] for c in columns), strict=True)
+        return tuple((Place(*names), run_id) for *names, run_id in cells if run_id in self.curves)
 
     @cached_property
     def _summaries(self) -> dict[Place, Summary]:

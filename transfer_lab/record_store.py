@@ -137,7 +137,7 @@ class RecordStore:
         """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
         place = f"{self.root}/{run_id}/record.json"  # a Path takes as long as reading the file
         try:
-            with open(place, "rb") as handle:
+            with open(place, "rb", buffering=0) as handle:
                 content = handle.read()
         except FileNotFoundError:
             return None

@@ -208,11 +208,13 @@ class Run(Spec):
     @cached_property
     def canonical(self) -> str:
         """The content as JSON with sorted keys; what many runs have in common is written once."""
-        shared = {name: getattr(self, name) for name in _SHARED}
-        parts = {name: part.canonical for name, part in shared.items() if part is not None}
-        rest = {name: getattr(self, name) for name in _FIELDS if name not in parts}
-        parts |= {n: _json(v) for n, v in rest.items() if n != "tune" or v is not None}
-        return "{" + ", ".join(f'"{name}": {parts[name]}' for name in sorted(parts)) + "}"
+        content = self.__dict__
+        parts = [
+            f'"{name}": {_json(value)}'
+            for name in _FIELDS
+            if (value := content[name]) is not None or name != "tune"
+        ]
+        return "{" + ", ".join(parts) + "}"
 
     @property
     def parent(self) -> Run | None:
@@ -252,13 +254,15 @@ class Cell(Spec):
     run: Run
 
 
-_FIELDS = tuple(Run.model_fields)
-_SHARED = ("domain", "backbone", "regime", "fit", "init")
+_FIELDS = tuple(sorted(Run.model_fields))
 
 
-def _json(value: JsonValue) -> str:
-    """As `canonical`, which takes several times as long for a plain number."""
-    return repr(value) if type(value) is int else canonical(value)
+def _json(value: object) -> str:
+    """As `canonical`, which takes several times as long for a plain number, or for a part that
+    many runs share."""
+    if type(value) is int:
+        return repr(value)
+    return value.canonical if isinstance(value, Spec) else canonical(value)
 
 
 def _name(choice: Choice) -> str:

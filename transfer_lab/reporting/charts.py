@@ -6,7 +6,7 @@ import html
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from transfer_lab.reporting.blocks import one_line
 from transfer_lab.reporting.style import Pen
@@ -75,8 +75,9 @@ def rounded(values: Iterable[float], digits: int = 4) -> list[float]:
 
 
 def in_script(value: object) -> str:
-    """JSON that may stand in a script element: no character of it can end or open one."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    """JSON that may stand in a script element, since no character of it can end or open one;
+    dataclasses by their fields."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=vars)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -84,4 +85,4 @@ def in_script(value: object) -> str:
 
 def chart_json(chart: Chart) -> str:
     """The chart as the page's script reads it."""
-    return in_script(asdict(chart))
+    return in_script(chart)

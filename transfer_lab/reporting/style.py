@@ -52,6 +52,8 @@ _BESIDE, _ROW, _KEY, _LINE = 0.45, 2.0, 0.5, 0.17
 that."""
 _DOT = 4.5
 """Points that a dot is across."""
+_TICKS = 5
+"""At most so many steps on an axis: ticks are what takes longest to lay out and draw."""
 
 
 class Pen(NamedTuple):
@@ -165,6 +167,7 @@ def panels(
         panel.remove()
     for panel, scenario in zip(grid, study.corners, strict=False):
         panel.set_title(wrapped_title(panel_title(study, scenario), columns))
+        panel.locator_params(nbins=_TICKS)
     return figure, list(grid[:count])
 
 

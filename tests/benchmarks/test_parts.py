@@ -18,7 +18,7 @@ from benchmarks.loop import CNN, RESNET, by_hand
 from benchmarks.loop import run_of as loop_run
 from benchmarks.memory import Peak
 from benchmarks.parts import PARTS, Part
-from benchmarks.scale import write_records
+from benchmarks.scale import write_predictions, write_records
 from benchmarks.setting import Setting
 from tests.builders import experiment
 from transfer_lab.config import load_experiment
@@ -26,6 +26,7 @@ from transfer_lab.fitting import quiet
 from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan, runs_of
 from transfer_lab.record_store import RecordStore
+from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.runner import todo
 
 CELLS = plan(load_experiment(GRID).experiment)
@@ -103,6 +104,16 @@ def test_invented_records_leave_nothing_to_do(tmp_path):
     assert todo(cells, store).runs == {}
     assert set(frame(cells, store)["status"]) == {"done"}
     assert [path.parent.name for path in tmp_path.glob("*/metrics.csv")] == [with_curve]
+
+
+def test_invented_answers_are_as_often_right_as_the_records_say(tmp_path):
+    store, runs = RecordStore(tmp_path), runs_of(plan(experiment()))
+    write_records(runs.values(), store, frozenset())
+    write_predictions(runs.values(), store)
+    known = Predictions(lambda run_id: store.file(run_id, "predictions.npz"))
+    for run_id in runs:
+        assert known.of(run_id, store.get(run_id).test_accuracy) is not None
+    assert not known.problems
 
 
 @pytest.mark.parametrize("backbone", [CNN, RESNET], ids=lambda backbone: backbone.kind)

@@ -5,7 +5,10 @@ import statistics
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from transfer_lab.evidence.intervals import Interval
 from transfer_lab.reporting import dots, lines, pareto
 from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.charts import chart_json
@@ -106,6 +109,19 @@ def test_time_is_that_of_the_whole_target_task(study):
         parts = ("decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds")
         assert trace["x"] == [pytest.approx(sum(rows[p].mean() for p in parts), rel=1e-3)]
         assert trace["y"] == [pytest.approx(100 * rows["test_accuracy"].mean(), rel=1e-3)]
+
+
+@given(st.floats(1e-3, 1e5), st.floats(1, 1e6))
+def test_the_axis_of_seconds_shows_at_least_two_numbers(study, fastest, ratio):
+    accuracy = Interval(0.5, None, 1)
+    found = {
+        Place("elsewhere", "cnn", regime): pareto.Arm(accuracy, Interval(spent, None, 1))
+        for regime, spent in (("linear_probe", fastest), ("lp_ft", fastest * ratio))
+    }
+    axis = pareto.chart(study, found).panels[0].layout["xaxis"]
+    low, high = axis["range"]
+    assert 2 <= len(axis["tickvals"]) <= 12
+    assert all(low <= math.log10(tick) <= high for tick in axis["tickvals"])
 
 
 def test_no_time_no_figure():

@@ -38,6 +38,11 @@ CAPTION = (
 
 
 DOMINATED = "#B6BCC5"
+_STEPS = (
+    (1, 2, 5),
+    *(tuple(n / parts for n in range(parts, 10 * parts)) for parts in (1, 2, 5, 10)),
+)
+"""What a power of ten is multiplied by."""
 
 
 class Arm(NamedTuple):
@@ -173,12 +178,16 @@ def _decades(found: Mapping[Place, Arm]) -> list[float]:
 
 
 def _ticks(found: Mapping[Place, Arm]) -> list[float]:
-    """Ones, twos and fives where they are few, else powers of ten."""
+    """Powers of ten where there are many, else ones, twos and fives, or the coarsest of finer steps
+    that show two numbers."""
     low, high = _decades(found)
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
     powers = range(math.floor(low), math.ceil(high))
-    candidates = (float(f"{step}e{power}") for power in powers for step in steps)
-    return [tick for tick in candidates if low <= math.log10(tick) <= high]
+    for steps in _STEPS if high - low < 2.5 else ((1,),):
+        candidates = (float(f"{step}e{power}") for power in powers for step in steps)
+        ticks = [tick for tick in candidates if low <= math.log10(tick) <= high]
+        if len(ticks) > 1:
+            break
+    return ticks
 
 
 def chart(study: Study, found: Mapping[Place, Arm]) -> Chart:

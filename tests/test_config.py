@@ -467,7 +467,7 @@ def damaged_experiments(draw):
     return text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(st.characters(codec="utf-8"), max_size=60) | damaged_experiments())
 def test_any_text_is_an_experiment_or_a_config_error(text):
     with tempfile.TemporaryDirectory() as folder:

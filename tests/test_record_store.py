@@ -56,7 +56,7 @@ def stored(store: RecordStore, record: Record) -> Path:
     return store.file(record.run_id, "record.json")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20),

@@ -44,7 +44,7 @@ def store(request, tmp_path) -> RowStore:
 
 
 @given(st.lists(st.lists(st.integers(0, SHAPE[0] - 1), min_size=1, unique=True), max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_whatever_is_asked_for_in_whatever_order_is_right_and_computed_once(tmp_path_factory, asks):
     store, source = RowStore(tmp_path_factory.mktemp("rows")), Source()
     for wanted in asks:

@@ -295,7 +295,7 @@ UNDISTURBED = {run.id: ("done", done(run).test_accuracy) for run in RUNS.values(
 SOME_RUNS = st.sets(st.sampled_from(sorted(RUNS)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SOME_RUNS, SOME_RUNS, st.integers(1, 5))
 def test_whatever_fails_first_a_clean_call_ends_as_an_undisturbed_grid(failing, crashing, slots):
     with tempfile.TemporaryDirectory() as folder:

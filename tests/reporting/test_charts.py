@@ -5,7 +5,7 @@ import statistics
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_lab.evidence.intervals import Interval
@@ -111,7 +111,6 @@ def test_time_is_that_of_the_whole_target_task(study):
         assert trace["y"] == [pytest.approx(100 * rows["test_accuracy"].mean(), rel=1e-3)]
 
 
-@settings(deadline=None)
 @given(st.floats(1e-3, 1e5), st.floats(1, 1e6))
 def test_the_axis_of_seconds_shows_at_least_two_numbers(study, fastest, ratio):
     accuracy = Interval(0.5, None, 1)

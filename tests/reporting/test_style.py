@@ -70,6 +70,41 @@ def test_a_long_title_ends_where_its_panel_does(columns):
     assert all(box.x1 <= end for box, end in zip(boxes, ends, strict=True))
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 2), (2, 2), (3, 2)])
+@pytest.mark.parametrize("names", [["0.1", "10"], ["regime", "vgg16(width=0.75)\nbatch_norm=true"]])
+def test_what_stands_around_a_panel_covers_no_other_and_lies_within_the_figure(
+    rows, columns, shared, names
+):
+    made = []
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(WIDTH, 2.5 * rows))
+        for panel in figure.subplots(rows, columns, squeeze=False, sharey=shared).ravel():
+            panel.set_yticks([0, 1], names)
+            panel.set_xticks([0, 100], ["0", "100"])
+            panel.set_title("large_similar\n(80 per class)")
+            if not shared:
+                panel.set_xlabel("epochs")
+                panel.set_ylabel("accuracy")
+        figure.supxlabel("seconds", fontsize=9)
+        figure.supylabel("test accuracy (%)", fontsize=9)
+        legend_above(figure, handles(["mlp", LONG]))
+        made.append(figure)
+        return figure
+
+    png(draw)
+    (figure,) = made
+    taken = [panel.get_tightbbox() for panel in figure.axes]
+    taken += [text.get_window_extent() for text in (figure._supxlabel, figure._supylabel)]
+    taken.append(figure.legends[0].get_window_extent())
+    for box in taken:
+        assert box.x0 >= 0 and box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    for number, box in enumerate(taken):
+        assert not any(box.overlaps(other) for other in taken[:number])
+
+
 def test_a_single_small_dot_keeps_its_colour():
     colours = (*PALETTE, *GREYS)
 

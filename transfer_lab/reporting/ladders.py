@@ -67,7 +67,7 @@ def _draw(found: Sequence[Climbed]) -> Figure:
     for panel, name in zip(grid, names, strict=False):
         _panel(panel, name, [one for one in found if one.name == name], _lines(found))
     handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center")
+    figure.legend(handles, labels, loc="upper center")
     return figure
 
 

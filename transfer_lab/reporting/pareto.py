@@ -133,7 +133,6 @@ def _panel(panel: Axes, study: Study, found: Mapping[Place, Arm], scenario: str)
                 at,
                 color="#111827" if place in kept else "#9CA3AF",
                 xytext=(3.5, 2.5), textcoords="offset points", fontsize=6.5,
-                in_layout=False,
             )  # fmt: skip
     for drawn in dots.values():
         drawn.draw(panel, width=1)

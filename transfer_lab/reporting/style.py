@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from transfer_lab.reporting.margins import arrange
 from transfer_lab.reporting.study import Study
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ LOOK = {
     "ytick.color": "#374151",
     "legend.frameon": False,
     "legend.fontsize": 9,
-    "figure.constrained_layout.use": True,
     # Labels come from experiment files; a dollar sign in one must not start a formula.
     "text.parse_math": False,
 }
@@ -133,7 +133,7 @@ def legend_above(figure: Figure, handles: Sequence[Artist], most: int = 4) -> No
     stacks = (labels[start : start + rows] for start in range(0, len(labels), rows))
     lines = max(sum(1 + label.count("\n") for label in stack) for stack in stacks)
     figure.set_figheight(figure.get_figheight() + 0.1 + _LINE * lines)
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+    figure.legend(handles, labels, loc="upper center", ncols=columns)
 
 
 def _wrapped(text: str, inches: float, size: float, weight: str = "normal") -> str:
@@ -168,8 +168,6 @@ def panels(
     for panel, scenario in zip(grid, study.corners, strict=False):
         panel.set_title(wrapped_title(panel_title(study, scenario), columns))
         panel.locator_params(nbins=_TICKS)
-        for spine in panel.spines.values():
-            spine.set_in_layout(False)  # it lies within what the tick labels take, and is slow
     return figure, list(grid[:count])
 
 
@@ -185,6 +183,7 @@ def png(draw: Callable[[], Figure]) -> bytes:
         figure.set_dpi(DPI)
         # savefig would lay the figure out and draw it twice.
         canvas = FigureCanvasAgg(figure)
+        arrange(figure, canvas.get_renderer())
         canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     # A palette makes the file a third as large, and these figures have few colours. The octree

@@ -105,6 +105,16 @@ def test_what_stands_around_a_panel_covers_no_other_and_lies_within_the_figure(
         assert not any(box.overlaps(other) for other in taken[:number])
 
 
+def test_names_that_are_too_long_for_the_figure_are_cut_off():
+    def draw() -> Figure:
+        figure = Figure(figsize=(WIDTH, 2.5))
+        figure.subplots(1, 2, sharey=True)[0].set_yticks([0, 1], ["x" * 300, "y"])
+        return figure
+
+    with Image.open(io.BytesIO(png(draw))) as image:
+        assert image.width == round(150 * WIDTH)
+
+
 def test_a_single_small_dot_keeps_its_colour():
     colours = (*PALETTE, *GREYS)
 

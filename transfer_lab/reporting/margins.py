@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _PAD, _TICK, _LINE, _OVERHANG = 0.06, 0.05, 0.17, 0.14
 """Inches: between neighbours, of a tick, of a line of text, and of half a number that stands under
 the end of an axis."""
+_MOST = 0.6
+"""The share of the width that names beside the panels may take; longer ones are cut off."""
 
 
 def arrange(figure: Figure, renderer: RendererBase) -> None:
@@ -31,7 +33,7 @@ def arrange(figure: Figure, renderer: RendererBase) -> None:
         (room for room, is_first in zip(beside, first, strict=True) if not is_first), default=0
     )
     above, below = (max(map(side, figure.axes)) for side in (_above, _below))
-    left = outer + (_LINE + _PAD if figure.get_supylabel() else 0)
+    left = min(outer + (_LINE + _PAD if figure.get_supylabel() else 0), _MOST * width)
     top = max((_from_top(legend, renderer) for legend in figure.legends), default=0)
     bottom = below + (_LINE + _PAD if figure.get_supxlabel() else 0)
     panel_width = (width - left - _OVERHANG - (columns - 1) * inner) / columns

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
-_PAD, _TICK, _LINE, _OVERHANG = 0.06, 0.05, 0.17, 0.14
-"""Inches: between neighbours, of a tick, of a line of text, and of half a number that stands under
-the end of an axis."""
+LINE = 0.17
+"""Inches: the height of a line of text."""
+_PAD, _TICK, _OVERHANG = 0.06, 0.05, 0.14
+"""Inches: between neighbours, of a tick, and of half a number that stands under the end of an
+axis."""
 _MOST = 0.6
 """The share of the width that names beside the panels may take; longer ones are cut off."""
 
@@ -33,9 +35,9 @@ def arrange(figure: Figure, renderer: RendererBase) -> None:
         (room for room, is_first in zip(beside, first, strict=True) if not is_first), default=0
     )
     above, below = (max(map(side, figure.axes)) for side in (_above, _below))
-    left = min(outer + (_LINE + _PAD if figure.get_supylabel() else 0), _MOST * width)
+    left = min(outer + (LINE + _PAD if figure.get_supylabel() else 0), _MOST * width)
     top = max((_from_top(legend, renderer) for legend in figure.legends), default=0)
-    bottom = below + (_LINE + _PAD if figure.get_supxlabel() else 0)
+    bottom = below + (LINE + _PAD if figure.get_supxlabel() else 0)
     panel_width = (width - left - _OVERHANG - (columns - 1) * inner) / columns
     panel_height = (height - top - bottom - rows * above - (rows - 1) * below) / rows
     figure.subplots_adjust(
@@ -64,8 +66,8 @@ def _beside(panel: Axes, renderer: RendererBase) -> float:
 
 def _above(panel: Axes) -> float:
     title = panel.get_title("left")
-    return _LINE * (1 + title.count("\n")) + 2 * _PAD if title else _PAD
+    return LINE * (1 + title.count("\n")) + 2 * _PAD if title else _PAD
 
 
 def _below(panel: Axes) -> float:
-    return _TICK + _LINE * (1 + bool(panel.get_xlabel())) + _PAD
+    return _TICK + LINE * (1 + bool(panel.get_xlabel())) + _PAD

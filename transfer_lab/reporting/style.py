@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from transfer_lab.reporting.margins import arrange
+from transfer_lab.reporting.margins import LINE, arrange
 from transfer_lab.reporting.study import Study
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LOOK = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    # No tick stands above a panel, and looking for one takes a seventh of the drawing.
+    # No tick stands above a panel; unless told so, matplotlib looks for one.
     "axes.titley": 1.0,
     "axes.labelsize": 9,
     "axes.edgecolor": "#4B5563",
@@ -47,9 +47,8 @@ LOOK = {
 }
 
 WIDTH, DPI, COLOURS = 6.6, 150, 256
-_BESIDE, _ROW, _KEY, _LINE = 0.45, 2.0, 0.5, 0.17
-"""Inches: beside a title, of what names a row, of a key in a legend, and of the height of a line of
-that."""
+_BESIDE, _ROW, _KEY = 0.45, 2.0, 0.5
+"""Inches: beside a title, of what names a row, and of a key in a legend."""
 _DOT = 4.5
 """Points that a dot is across."""
 _TICKS = 5
@@ -64,8 +63,8 @@ class Pen(NamedTuple):
 
 
 class Dots:
-    """Dots with their intervals, all of one marker: two artists, whatever their number, since an
-    error bar for each would take a third of the figure's time."""
+    """Dots with their intervals, all of one marker: two artists, whatever their number, where an
+    error bar would be several for each."""
 
     def __init__(self, shape: str):
         self._shape = shape
@@ -132,7 +131,7 @@ def legend_above(figure: Figure, handles: Sequence[Artist], most: int = 4) -> No
     rows = -(-len(handles) // columns)
     stacks = (labels[start : start + rows] for start in range(0, len(labels), rows))
     lines = max(sum(1 + label.count("\n") for label in stack) for stack in stacks)
-    figure.set_figheight(figure.get_figheight() + 0.1 + _LINE * lines)
+    figure.set_figheight(figure.get_figheight() + 0.1 + LINE * lines)
     figure.legend(handles, labels, loc="upper center", ncols=columns)
 
 

@@ -6,7 +6,7 @@ The command line prints what these functions do, and the library returns it: one
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,19 +110,14 @@ def write_report(
     from transfer_lab.reporting import write
 
     table = frame(cells, store)
-    out = reports / file.experiment.name
     return write(
         file.experiment,
         table,
         curves(table, store),
-        out,
+        reports / file.experiment.name,
         command=command,
-        trials=left_behind(table, store, TRIALS),
         predictions=partial(store.file, name=PREDICTIONS),
-        similarities=comparing.results(file.experiment, store),
-        overlaps=counted(file.experiment, store),
-        changes=left_behind(table, store, CHANGES),
-        sources=source_records(table, store),
+        **_beside_records(file.experiment, table, store),
     )
 
 
@@ -132,20 +127,27 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
     from transfer_lab.reporting.study import Study
 
     table = frame(cells, store)
-    trials = left_behind(table, store, TRIALS)
-    predictions = Predictions(partial(store.file, name=PREDICTIONS))
     return Study.of(
         file.experiment,
         table,
         curves(table, store),
         command,
-        trials,
-        predictions,
-        comparing.results(file.experiment, store),
-        counted(file.experiment, store),
-        left_behind(table, store, CHANGES),
-        source_records(table, store),
+        predictions=Predictions(partial(store.file, name=PREDICTIONS)),
+        **_beside_records(file.experiment, table, store),
     )
+
+
+def _beside_records(
+    experiment: Experiment, table: pd.DataFrame, store: RecordStore
+) -> dict[str, Mapping[str, object]]:
+    """What a report says beyond the cells' records and curves."""
+    return {
+        "trials": left_behind(table, store, TRIALS),
+        "similarities": comparing.results(experiment, store),
+        "overlaps": counted(experiment, store),
+        "changes": left_behind(table, store, CHANGES),
+        "sources": source_records(table, store),
+    }
 
 
 def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]:

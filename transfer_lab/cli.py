@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from pathlib import Path
@@ -234,6 +235,13 @@ def doctor(
     raise typer.Exit(doctor.examine(experiment, runs, reports))
 
 
+def _leave_garbage() -> None:
+    """At its end Python looks for garbage once more: half a second where ten thousand records were
+    read. Where torch is, some of what it loads complains of what is left."""
+    if "torch" not in sys.modules:
+        gc.freeze()
+
+
 def main() -> None:
     """Entry point: a refused experiment is a readable list and exit code 2."""
     from transfer_lab.yaml_source import ConfigError
@@ -241,6 +249,7 @@ def main() -> None:
     # Records by the ten thousand stay alive to the end; looking for garbage among them takes a
     # fifth of the time of `status`.
     gc.set_threshold(100_000, 20, 100)
+    atexit.register(_leave_garbage)
     try:
         app()
     except ConfigError as error:

@@ -16,16 +16,16 @@ Curve = Mapping[str, "np.ndarray"]
 """The columns of a metrics.csv, a number an epoch; NaN where nothing was measured."""
 
 
-def read_curves(files: Mapping[str, Path]) -> dict[str, Curve]:
+def read_curves(files: Mapping[str, str | Path]) -> dict[str, Curve]:
     """The curves by run id, of those runs whose file is there.
 
     Files with the same columns are parsed as one: a grid has thousands, of a few lines each, and
     opening a parser takes longer than what it has to read.
     """
-    by_columns: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    by_columns: dict[bytes, dict[str, list[bytes]]] = defaultdict(dict)
     for run_id, path in files.items():
-        with contextlib.suppress(FileNotFoundError):
-            head, *rows = filter(None, path.read_text().splitlines())
+        with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
+            head, *rows = filter(None, file.read().splitlines())
             by_columns[head][run_id] = rows
     curves = {}
     for head, rows in by_columns.items():
@@ -33,11 +33,11 @@ def read_curves(files: Mapping[str, Path]) -> dict[str, Curve]:
     return curves
 
 
-def _parsed(head: str, rows: Mapping[str, list[str]]) -> dict[str, Curve]:
+def _parsed(head: bytes, rows: Mapping[str, list[bytes]]) -> dict[str, Curve]:
     import pandas as pd
 
     lines = [head, *(line for own in rows.values() for line in own)]
-    table = pd.read_csv(io.StringIO("\n".join(lines)))
+    table = pd.read_csv(io.BytesIO(b"\n".join(lines)))
     columns = {name: table[name].to_numpy(dtype=float) for name in table}
     curves, start = {}, 0
     for run_id, own in rows.items():

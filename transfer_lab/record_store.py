@@ -127,11 +127,11 @@ class RecordStore:
         """One file of a run: `metrics.csv`, `predictions.npz`, `backbone.safetensors`, ..."""
         return self.root.joinpath(run_id, name)
 
-    def files(self, run_ids: Iterable[str], name: str) -> dict[str, Path]:
-        """The file of that name of each of these runs that has one, by run id."""
+    def files(self, run_ids: Iterable[str], name: str) -> dict[str, str]:
+        """Where the file of that name lies, of each of these runs that has one, by run id."""
+        # A report asks this of ten thousand runs; with Paths it would take four times as long.
         places = {run_id: f"{self.root}/{run_id}/{name}" for run_id in run_ids}
-        # A report asks this of ten thousand runs; to ask a Path takes four times as long.
-        return {run_id: Path(place) for run_id, place in places.items() if os.path.exists(place)}
+        return {run_id: place for run_id, place in places.items() if os.path.exists(place)}
 
     def get(self, run_id: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, named, and counts as absent."""

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.measured import rows_of
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import count
 
@@ -46,8 +47,7 @@ def changed(study: Study) -> Section | None:
 
 
 def _runs(study: Study) -> Iterator[tuple[Place, str]]:
-    columns = ("scenario", "backbone", "regime", "run_id")
-    for *names, run_id in zip(*(study.done[c] for c in columns), strict=True):
+    for *names, run_id in rows_of(study.done, "scenario", "backbone", "regime", "run_id"):
         if run_id in study.changes:
             yield Place(*names), run_id
 

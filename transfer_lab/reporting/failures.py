@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from transfer_lab.budget import under
 from transfer_lab.reporting.blocks import Block, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.measured import rows_of
 from transfer_lab.reporting.study import Study
 
 
@@ -31,7 +32,7 @@ def _grouped(study: Study) -> Groups:
     rest = study.cells[study.cells["status"] != "done"]
     columns = ("status", "error_kind", "error", "scenario", "backbone", "regime", "budget", "seed")
     groups: Groups = defaultdict(lambda: defaultdict(list))
-    for status, kind, error, *names, budget, seed in zip(*(rest[c] for c in columns), strict=True):
+    for status, kind, error, *names, budget, seed in rows_of(rest, *columns):
         place = f"{' / '.join(names)}{under(budget)}"
         groups[status, _text(kind), _text(error)][place].append(int(seed))
     return groups

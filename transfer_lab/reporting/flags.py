@@ -11,6 +11,7 @@ from transfer_lab.overlaps import Counted, pairs
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.reporting.degenerate import CONSTANT, not_above
 from transfer_lab.reporting.learning import shape
+from transfer_lab.reporting.measured import rows_of
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.training_time import CONDITIONS
 from transfer_lab.reporting.tuning import tried
@@ -68,7 +69,7 @@ def _below_majority(study: Study) -> Iterable[str]:
 
 def _constant(study: Study) -> Iterable[str]:
     done = study.done[study.done["commonest_prediction"] >= CONSTANT]
-    names = done[["scenario", "backbone", "regime"]].itertuples(index=False, name=None)
+    names = rows_of(done, "scenario", "backbone", "regime")
     hits = Counter(Place(*place) for place in names)
     for place, count in hits.items():
         # A control on frozen random features that gives one answer compares with nothing.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from transfer_lab.curves import Curve as RunCurve
 from transfer_lab.reporting.charts import DASHES, Chart, Key, Panel, line_of, plain, rounded
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.style import Pen, legend_above, panel_title, panels, pens
@@ -25,19 +27,19 @@ class Curve(NamedTuple):
 
 def mean_curves(study: Study, column: str) -> dict[Place, Curve]:
     """The mean over seeds at each epoch, where the column was evaluated."""
-    runs: dict[Place, list[np.ndarray]] = defaultdict(list)
+    runs: dict[Place, list[RunCurve]] = defaultdict(list)
     for place, run_id in study.with_curves:
-        curve = study.curves[run_id]
-        epochs, values = np.asarray(curve["epoch"]), np.asarray(curve[column], float)
-        runs[place].append(np.column_stack([epochs, values])[~np.isnan(values)])
-    means = {place: _mean(np.concatenate(found)) for place, found in runs.items()}
+        runs[place].append(study.curves[run_id])
+    means = {place: _mean(found, column) for place, found in runs.items()}
     return {place: curve for place, curve in means.items() if len(curve.epochs)}
 
 
-def _mean(points: np.ndarray) -> Curve:
-    epochs, index = np.unique(points[:, 0], return_inverse=True)
+def _mean(runs: Sequence[RunCurve], column: str) -> Curve:
+    at, values = (np.concatenate([run[name] for run in runs]) for name in ("epoch", column))
+    known = ~np.isnan(values)
+    epochs, index = np.unique(at[known], return_inverse=True)
     seeds = np.bincount(index)
-    return Curve(epochs, np.bincount(index, weights=points[:, 1]) / seeds, seeds)
+    return Curve(epochs, np.bincount(index, weights=values[known]) / seeds, seeds)
 
 
 def _scale(column: str) -> tuple[float, str]:

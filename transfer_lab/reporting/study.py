@@ -16,7 +16,7 @@ from transfer_lab.evidence.rules import EARLY_PROBE
 from transfer_lab.plan import fits, learns
 from transfer_lab.record_store import Record
 from transfer_lab.regimes import REGIMES
-from transfer_lab.reporting.measured import Measured, Place
+from transfer_lab.reporting.measured import Measured, Place, rows_of
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.spec import SIZES, Experiment
 
@@ -258,8 +258,7 @@ class Study:
     @cached_property
     def with_curves(self) -> tuple[tuple[Place, str], ...]:
         """Every finished cell that has a learning curve: its place and its run."""
-        columns = ("scenario", "backbone", "regime", "run_id")
-        cells = zip(*(self.done[c] for c in columns), strict=True)
+        cells = rows_of(self.done, "scenario", "backbone", "regime", "run_id")
         return tuple((Place(*names), run_id) for *names, run_id in cells if run_id in self.curves)
 
     @cached_property
@@ -267,7 +266,7 @@ class Study:
         columns = ("scenario", "backbone", "regime", "status", "fit_seconds")
         states: dict[Place, Counter[str]] = defaultdict(Counter)
         seconds: dict[Place, list[float]] = defaultdict(list)
-        for *names, status, time in zip(*(self.frame[c] for c in columns), strict=True):
+        for *names, status, time in rows_of(self.frame, *columns):
             place = Place(*names)
             states[place][status] += 1
             if status == "done":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.cells import PlainCell, projection
 from benchmarks.figures import Figure, Result, Timing, at_least, mean, ratio
+from benchmarks.fit_profile import fit_profile
 from benchmarks.grid_profile import profile
 from benchmarks.kinds import Trained, by_kind, lots_of, projected_grid, projected_regimes, sample
 from benchmarks.plain_lightning import WORKERS
@@ -88,7 +89,8 @@ def default_grid(setting: Setting) -> Result:
             target=at_least(1.5),
         ),
     )
-    return Result(figures, (found.detail,))
+    runs = [lot[0] for some in lots.values() for lot in some]
+    return Result(figures, (found.detail, fit_profile(runs, store, quick=setting.quick)))
 
 
 def quick_grid(setting: Setting) -> Path:

@@ -38,9 +38,12 @@ def stopwatch(call: Callable[[], object]) -> float:
 
 
 def interleaved(calls: dict[str, Callable[[], float]], repeats: int) -> dict[str, Timing]:
-    """Each call's own seconds, in rounds, so that a slow stretch of the machine falls on all."""
+    """Each call's own seconds, in rounds, so that a slow stretch of the machine falls on all; every
+    other round goes backwards, so that none is always first."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    order = list(calls)
     for _ in range(repeats):
-        for name, call in calls.items():
-            seconds[name].append(call())
+        for name in order:
+            seconds[name].append(calls[name]())
+        order.reverse()
     return {name: Timing(tuple(values)) for name, values in seconds.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +27,7 @@ from benchmarks.plain_lightning import (
 from benchmarks.setting import stopwatch
 from transfer_lab.domains.base import ImageDomain, Section
 from transfer_lab.domains.folder import Folder
+from transfer_lab.engines.local import LocalEngine
 from transfer_lab.fitting import epochs_for, phase_epochs
 from transfer_lab.folders import IMAGES
 from transfer_lab.record_store import Record, RecordStore
@@ -43,7 +45,17 @@ class Ours:
 
 
 def train_ours(run: Run, store: Path) -> Ours:
-    """The lab's run in this process, with all that it reads and writes."""
+    """The lab's run in a worker process, as in a grid, with all that it reads and writes."""
+    return _worker(torch.get_num_threads()).submit(_trained, run, store).result()
+
+
+@cache
+def _worker(threads: int) -> LocalEngine:
+    """Started once; it has imported what is heavy before its first run."""
+    return LocalEngine(1, threads)
+
+
+def _trained(run: Run, store: Path) -> Ours:
     setting = Setting(threads=torch.get_num_threads())
     records: list[Record] = []
     seconds = stopwatch(lambda: records.append(train(run, RecordStore(store), setting)))

@@ -20,6 +20,7 @@ from benchmarks.figures import Detail, Figure, Result, at_most
 from benchmarks.grid import ROOT
 from benchmarks.setting import Setting
 from transfer_lab.domains.base import ImageDomain, Part
+from transfer_lab.engines.local import become_worker
 
 _SIDE, _TEST = 64, 64
 _TIMES = (1, 4, 16)
@@ -120,12 +121,11 @@ def extract(images: int, store: Path) -> dict[str, float]:
     import torch
 
     from transfer_lab.backbones.vgg16 import VGG16
-    from transfer_lab.fitting import fit_and_test, quiet
+    from transfer_lab.fitting import fit_and_test
     from transfer_lab.regimes.linear_probe import LinearProbe
     from transfer_lab.rows import RowStore
     from transfer_lab.spec import Fit
 
-    quiet()
     torch.manual_seed(0)
 
     def trained(count: int, folder: Path) -> None:
@@ -219,5 +219,6 @@ def render(images: int, store: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    become_worker(1)
     call = {"prepare": prepare, "extract": extract, "decode": decode, "render": render}[sys.argv[1]]
     print(json.dumps(call(int(sys.argv[2]), Path(sys.argv[3]))))

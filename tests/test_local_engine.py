@@ -1,6 +1,8 @@
 """Worker processes: reused, isolated, pinned, and never left behind."""
 
 import os
+import platform
+import resource
 import signal
 import time
 
@@ -32,6 +34,14 @@ def threads():
     import torch
 
     return torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]
+
+
+def faults(size, times):
+    """Pages that the system maps for a block that is taken and given back again and again."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.ones(size, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def handles_interrupts():
@@ -73,6 +83,13 @@ def test_workers_are_as_many_as_asked_and_reused(engine):
 
 def test_every_worker_has_the_threads_it_was_given(engine):
     assert {engine.submit(threads).result() for _ in range(4)} == {(1, "1")}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone this is known")
+def test_a_worker_keeps_the_memory_of_large_blocks(engine):
+    size = 64 * 2**20
+    pages = size // resource.getpagesize()
+    assert engine.submit(faults, size, 20).result() < 10 * pages
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to be seen")

@@ -153,7 +153,7 @@ def test_a_gpu_that_torch_does_not_find_is_no_reason_to_train_on_the_cpu(monkeyp
 
 def test_a_worker_takes_its_place(tmp_path, monkeypatch):
     taken = []
-    monkeypatch.setattr(ray_worker, "pin_threads", lambda threads: taken.append(threads))
+    monkeypatch.setattr(ray_worker, "become_worker", lambda threads: taken.append(threads))
     monkeypatch.setattr(ray_worker, "take_gpu_share", lambda share: taken.append(share))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.chdir(tmp_path)

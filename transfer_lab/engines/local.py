@@ -15,6 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 
+from transfer_lab.engines.allocator import keep_freed_memory
+
 
 class WorkerCrashError(RuntimeError):
     """A worker process died while it was running something."""
@@ -112,11 +114,12 @@ def _main_module_hidden() -> Iterator[None]:
 def _begin_worker(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    pin_threads(threads)
+    become_worker(threads)
 
 
-def pin_threads(threads: int) -> None:
+def become_worker(threads: int) -> None:
     """Import torch, once in a worker's life, with so many threads."""
+    keep_freed_memory()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     import torch

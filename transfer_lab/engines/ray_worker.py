@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from transfer_lab import host
-from transfer_lab.engines.local import pin_threads
+from transfer_lab.engines.local import become_worker
 
 
 class PlaceError(OSError):
@@ -68,7 +68,7 @@ class Worker:
         os.chdir(place.folder)  # relative paths of an experiment start there
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        pin_threads(threads)
+        become_worker(threads)
         if gpus:
             take_gpu_share(gpus)
         return host.name()

@@ -25,6 +25,7 @@ from benchmarks.plain_lightning import (
     transform,
 )
 from benchmarks.setting import stopwatch
+from transfer_lab.building import build_domain, build_regime
 from transfer_lab.domains.base import ImageDomain, Section
 from transfer_lab.domains.folder import Folder
 from transfer_lab.engines.local import LocalEngine
@@ -33,7 +34,7 @@ from transfer_lab.folders import IMAGES
 from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.spec import Run
-from transfer_lab.training import Setting, build_domain, build_regime, train
+from transfer_lab.training import Setting, train
 
 
 @dataclass(frozen=True)

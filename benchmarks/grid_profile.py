@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from benchmarks.ceilings import DTYPES, ceilings
 from benchmarks.figures import Detail
 from benchmarks.operations import Operations, operations
+from transfer_lab.building import build_domain, build_regime
 from transfer_lab.folders import IMAGES
 from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Run
-from transfer_lab.training import build_domain, build_regime
 
 Lots = Sequence[Sequence[Run]]
 """Runs, in lots that take equally many operations."""
@@ -110,7 +110,7 @@ def profile(
 def _seconds(lots: Lots, store: RecordStore, workers: int) -> tuple[float, float]:
     """Of fitting and of testing, workers side by side."""
     records = [store.get(run.id) for lot in lots for run in lot]
-    fitting = sum(record.fit_seconds for record in records) / workers
+    fitting = sum(record.fit_seconds / record.together for record in records) / workers
     return fitting, sum(record.eval_seconds for record in records) / workers
 
 

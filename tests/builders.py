@@ -16,6 +16,13 @@ from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.spec import Experiment, Fit, Run
 
 ROOT = Path(__file__).parents[1]
+
+
+def one_by_one(train: Callable[[Run, bool], Record]) -> Callable[..., list[Record]]:
+    """What a grid hands runs to, made of what trains one."""
+    return lambda runs, keep_weights: [train(run, keep_weights) for run in runs]
+
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 """For other processes: the package that is tested, wherever they start."""
 

@@ -62,8 +62,8 @@ def hold(diary: Path, seconds: float = 120.0) -> str:
     return node_id()
 
 
-def held_at_first(diary: Path, held: str, train, run, keep_weights: bool):
+def held_at_first(diary: Path, held: str, train, runs, keep_weights: bool):
     """Train, but take long over one run when it is trained for the first time."""
-    if run.id == held and not diary.exists():
+    if held in {run.id for run in runs} and not diary.exists():
         hold(diary)
-    return train(run, keep_weights)
+    return train(runs, keep_weights)

@@ -129,7 +129,14 @@ MAY_IMPORT = {
         "spec",
         "stretches",
         "timing",
-        "together",
+    },
+    "heads": {
+        *("activations", "arithmetic", "counting", "domains.base", "fitting", "regimes.base"),
+        *("rows", "spec", "timing", "together"),
+    },
+    "building": {
+        *("architectures", "domains", "domains.base", "record_store", "regimes", "regimes.base"),
+        *("seeding", "spec", "weights"),
     },
     "preflight": {
         *("architectures", "backbones.base", "budget", "domains", "domains.splits", "fitting"),
@@ -138,17 +145,20 @@ MAY_IMPORT = {
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
     },
-    "tuning": {"activations", "fitting", "spec", "timing", "trials"},
+    "tuning": {
+        *("activations", "building", "domains.base", "fitting", "heads", "record_store", "spec"),
+        *("timing", "together", "trials"),
+    },
     "training": {
-        *("domains", "regimes"),
         *(
-            "architectures",
             "arithmetic",
+            "building",
             "changes",
             "counting",
             "domains.base",
             "fitting",
             "folders",
+            "heads",
             "host",
             "machine",
             "metrics",
@@ -156,7 +166,7 @@ MAY_IMPORT = {
             "regimes.base",
             "rows",
         ),
-        *("seeding", "spec", "timing", "together", "trials", "tuning", "weights", "witness"),
+        *("spec", "timing", "together", "tuning", "weights", "witness"),
     },
     "witness": {
         *("arithmetic", "backbones.base", "changes", "domains.base", "record_store"),

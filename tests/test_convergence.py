@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tests.builders import tiny_run
 from tests.test_regime_contracts import LEARNERS, build, state
 from tests.toys import Blocks, Leaky, drawn
-from transfer_lab import training
+from transfer_lab import building, training
 from transfer_lab.convergence import Convergence
 from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
 from transfer_lab.record_store import RecordStore
@@ -309,11 +309,11 @@ def rows_of(store: RecordStore, run: Run) -> list[dict[str, str]]:
 def on_blocks(monkeypatch):
     def build_domain(run, cache):
         domain = Blocks(shuffled=True)
-        training._draw(domain, run)
+        building.draw(domain, run)
         return domain
 
     monkeypatch.setattr(training, "build_domain", build_domain)
-    monkeypatch.setattr(training, "build_backbone", lambda choice, size: Leaky())
+    monkeypatch.setattr(building, "build_backbone", lambda choice, size: Leaky())
 
 
 def test_a_record_is_of_the_kept_model_and_of_all_the_time_it_took(on_blocks, tmp_path):
@@ -339,14 +339,15 @@ def test_what_starts_from_a_source_run_with_patience_starts_from_its_kept_model(
     monkeypatch.setattr(
         training, "build_regime", lambda *given: built.append(build_regime(*given)) or built[-1]
     )
-    record = train(source, store, Setting(), keep_weights=True)
+    fp32 = Setting(precision="fp32")
+    record = train(source, store, fp32, keep_weights=True)
     assert record.stopped == "converged"
-    train(patient("linear_probe", init=source), store, Setting())
+    train(patient("linear_probe", init=source), store, fp32)
     kept, started = (state(regime.backbone.stages) for regime in built)
     assert all(torch.equal(value, started[key]) for key, value in kept.items())
     rows = rows_of(store, source)
     validated = [row for row in rows if row["val_loss"]]
     _, loss = max((float(row["val_accuracy"]), -float(row["val_loss"])) for row in validated)
     domain = Blocks(shuffled=True)
-    training._draw(domain, source)
+    building.draw(domain, source)
     assert loss_now(built[0], domain) == pytest.approx(-loss, rel=1e-4)

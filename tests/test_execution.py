@@ -8,12 +8,13 @@ import torch
 
 from tests.builders import done, failed, leave_weights, tiny_run
 from transfer_lab import execution
+from transfer_lab.building import build_domain
 from transfer_lab.domains.splits import SubsetError
 from transfer_lab.execution import execute, failure_kind
 from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.training import Setting, build_domain
+from transfer_lab.training import Setting
 from transfer_lab.weights import WeightsError
 
 PARENT = tiny_run(seed=3)

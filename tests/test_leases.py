@@ -15,7 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import ENVIRONMENT, choice, done, experiment, failed, records_in, until
+from tests.builders import (
+    ENVIRONMENT,
+    choice,
+    done,
+    experiment,
+    failed,
+    one_by_one,
+    records_in,
+    until,
+)
 from transfer_lab import runner
 from transfer_lab.leases import NAME, Leases
 from transfer_lab.plan import plan
@@ -148,7 +157,7 @@ class Watch:
 
 
 def go(store, train, watch=None):
-    return run_grid(todo(CELLS, store), store, Threads(), train, watch or Watch())
+    return run_grid(todo(CELLS, store), store, Threads(), one_by_one(train), watch or Watch())
 
 
 def stored(store, make=done):
@@ -199,7 +208,7 @@ def test_what_failed_elsewhere_is_tried_here(store, monkeypatch):
     work = todo(CELLS, store)
     (first, *_) = work.runs.values()
     stored(store, failed)(first, False)
-    assert not run_grid(work, store, Threads(), stored(store), Watch()).failed
+    assert not run_grid(work, store, Threads(), one_by_one(stored(store)), Watch()).failed
 
 
 def test_a_grid_that_is_interrupted_gives_everything_back(store):
@@ -216,6 +225,7 @@ def test_a_grid_that_is_interrupted_gives_everything_back(store):
 CALL = """
 import os, sys, time
 from pathlib import Path
+from tests.builders import one_by_one
 from tests.test_leases import CELLS, Threads, Watch, stored
 from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
@@ -229,7 +239,7 @@ def train(run, keep_weights):
     time.sleep(1000 if stuck else 0.02)
     return stored(store)(run, keep_weights)
 
-summary = run_grid(todo(CELLS, store), store, Threads(), train, Watch())
+summary = run_grid(todo(CELLS, store), store, Threads(), one_by_one(train), Watch())
 print(len(summary.done), len(summary.elsewhere), len(summary.failed), flush=True)
 """
 

@@ -43,7 +43,9 @@ pytestmark = pytest.mark.skipif(
 DIVERGING = TINY_YAML.replace(
     "  majority: {}\n", "  majority: {}\n  diverging: {kind: linear_probe, lr: 1.0e+30}\n"
 )
-OF_THE_PLACE_AND_TIME = {"concurrency", "device", "host", "peak_rss_mb", "started_at", "commit"}
+OF_THE_PLACE_AND_TIME = {
+    *("commit", "concurrency", "device", "host", "peak_rss_mb", "started_at", "together")
+}
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.partial_finetune import PartialFinetune
 from transfer_lab.spec import Fit
+from transfer_lab.together import learns_linear_head_alone
 from transfer_lab.weights import load_stages, save_backbone
 
 NEEDED = {"partial_finetune": {"k": 2}}
@@ -107,6 +108,11 @@ def test_frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(n
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_registry_says_whether_a_regime_starts_from_the_source(name):
     assert REGIMES[name].from_source == (build(name).transferred > 0)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_registry_says_of_which_regimes_a_linear_head_is_all_that_learns(name):
+    assert REGIMES[name].head_alone == learns_linear_head_alone(build(name))
 
 
 @pytest.mark.parametrize("name", [n for n in LEARNERS if REGIMES[n].from_source])

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import choice, done, experiment, failed, leave_weights, records_in
-from transfer_lab.plan import parents_of, plan, runs_of
+from tests.builders import (
+    choice,
+    done,
+    experiment,
+    failed,
+    leave_weights,
+    one_by_one,
+    records_in,
+)
+from transfer_lab.plan import parents_of, peers, plan, runs_of
 from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 from transfer_lab.spec import Run
@@ -103,7 +111,7 @@ def store(tmp_path):
 def grid(store, *, cells=CELLS, engine=None, **faults):
     """One call of the grid: the trainer, what the watch saw, the summary."""
     trainer, watch = Trainer(store, **faults), Watch()
-    summary = run_grid(todo(cells, store), store, engine or Now(), trainer, watch)
+    summary = run_grid(todo(cells, store), store, engine or Now(), one_by_one(trainer), watch)
     return trainer, watch, summary
 
 
@@ -222,7 +230,7 @@ def test_a_crash_of_a_run_that_had_stored_its_record_loses_nothing(store):
             raise DEAD
         return record
 
-    run_grid(todo(CELLS, store), store, Now(), train, Watch())
+    run_grid(todo(CELLS, store), store, Now(), one_by_one(train), Watch())
     assert store.get(bad).status == "done"
 
 
@@ -271,6 +279,81 @@ def test_a_run_that_is_both_a_cell_and_a_parent_is_trained_once_and_leaves_weigh
     assert todo(cells, store).runs == {}
 
 
+MANY = plan(
+    experiment(
+        seeds=list(range(11)),
+        backbones={"mlp": choice("mlp")},
+        regimes={name: choice(name) for name in ("linear_probe", "full_finetune")},
+    )
+)
+PROBES = {i: run for i, run in runs_of(MANY).items() if run.regime.kind == "linear_probe"}
+
+
+class Groups:
+    """Notes what is trained in one pass, and dies at the runs it is told to die at."""
+
+    def __init__(self, store, deadly=()):
+        self.trainer, self.deadly = Trainer(store), deadly
+        self.seen: list[list[str]] = []
+
+    def __call__(self, runs, keep_weights):
+        self.seen.append([run.id for run in runs])
+        records = []
+        for run in runs:
+            if run.id in self.deadly:
+                raise DEAD
+            records.append(self.trainer(run, keep_weights))
+        return records
+
+    @property
+    def sizes(self) -> list[int]:
+        return sorted(map(len, self.seen), reverse=True)
+
+
+def train_many(store, slots=1, **faults):
+    train, watch = Groups(store, **faults), Watch()
+    return train, watch, run_grid(todo(MANY, store), store, Now(slots), train, watch)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_peers_are_trained_in_one_pass_each_run_once_and_nothing_else_is(store, slots):
+    train, watch, summary = train_many(store, slots)
+    assert sorted(train.trainer.trained) == sorted(summary.done) == sorted(runs_of(MANY))
+    groups = [ids for ids in train.seen if len(ids) > 1]
+    assert groups and max(train.sizes) <= 8
+    for ids in groups:
+        assert len({peers(PROBES[run_id]) for run_id in ids}) == 1
+    kinds = [kind for kind, _ in watch.events]
+    assert kinds.count("started") == kinds.count("done") == len(runs_of(MANY))
+
+
+def test_peers_stay_apart_where_other_slots_would_stand_idle(store):
+    train, _, _ = train_many(store, slots=100)
+    assert set(train.sizes) == {1}
+
+
+def test_peers_in_a_process_that_dies_are_tried_one_by_one_and_what_was_stored_stays(store):
+    bad = list(PROBES)[3]
+    train, _, summary = train_many(store, deadly={bad})
+    assert summary.failed == [bad] and store.get(bad).error_kind == "crash"
+    assert set(summary.done) == set(runs_of(MANY)) - {bad} and not summary.elsewhere
+    assert [bad] in train.seen
+    trained = train.trainer.trained
+    assert len(trained) == len(set(trained))  # a record that is there is not made again
+
+
+@settings(max_examples=30)
+@given(st.sets(st.sampled_from(sorted(PROBES))), st.integers(1, 4))
+def test_whatever_dies_in_one_pass_everything_else_is_trained(deadly, slots):
+    with tempfile.TemporaryDirectory() as folder:
+        store = RecordStore(folder)
+        _, _, summary = train_many(store, slots, deadly=deadly)
+        assert set(summary.failed) == deadly
+        assert sorted(summary.done) == sorted(set(runs_of(MANY)) - deadly)
+        again, _, _ = train_many(store, slots)
+        assert sorted(again.trainer.trained) == sorted(deadly)
+
+
 def test_no_more_runs_are_handed_out_than_the_engine_has_slots(store):
     lock, busy, most = threading.Lock(), 0, 0
 
@@ -286,7 +369,7 @@ def test_no_more_runs_are_handed_out_than_the_engine_has_slots(store):
 
     with ThreadPoolExecutor(8) as pool:
         pool.slots = 2
-        summary = run_grid(todo(CELLS, store), store, pool, train, Watch())
+        summary = run_grid(todo(CELLS, store), store, pool, one_by_one(train), Watch())
     assert most <= 2
     assert set(summary.done) == set(RUNS)
 
@@ -327,7 +410,7 @@ def test_a_crash_that_cannot_be_stored_does_not_stop_the_grid(store, monkeypatch
         put(record)
 
     monkeypatch.setattr(store, "put", full_disk)
-    summary = run_grid(todo(CELLS, store), store, Now(), trainer, Watch())
+    summary = run_grid(todo(CELLS, store), store, Now(), one_by_one(trainer), Watch())
     assert summary.failed == [victim]
     assert len(summary.done) == len(RUNS) - 1
     assert victim in told[0]

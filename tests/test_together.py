@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.toys import Leaky, drawn
-from transfer_lab.fitting import Ledger, fit_and_validate, fit_heads
+from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
+from transfer_lab.heads import Heads, fit_and_test_heads, fit_heads
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.lp_ft import LPFT
@@ -23,37 +24,91 @@ def probe(lr: float, **options) -> LinearProbe:
     return LinearProbe(Leaky(), 4, lr=lr, **options)
 
 
+def same(ours: LinearProbe, theirs: LinearProbe) -> bool:
+    """Whether the heads are equal to the last bit."""
+    mine, other = ours.head.state_dict(), theirs.head.state_dict()
+    return all(torch.equal(mine[name], other[name]) for name in mine)
+
+
+def rows_of(ledger: Ledger) -> list[dict]:
+    return [row | {"fit_seconds": 0} for row in ledger.curve.rows]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("recipe", ["adamw_cosine", "keras_sgd", "keras_adam"])
-def test_every_head_ends_bit_for_bit_where_it_ends_alone(recipe):
+def test_every_head_ends_bit_for_bit_where_it_ends_alone(recipe, precision):
     together = [probe(lr, recipe=recipe) for lr in RATES]
-    curves, whole = fit_heads(together, drawn(), FIT)
-    assert whole.clock.seconds > 0
-    for lr, regime, curve in zip(RATES, together, curves, strict=True):
-        alone, ledger = probe(lr, recipe=recipe), Ledger()
-        fit_and_validate(alone, drawn(), FIT, ledger)
-        assert torch.equal(regime.head.weight, alone.head.weight)
-        assert torch.equal(regime.head.bias, alone.head.bias)
-        for ours, theirs in zip(curve.rows, ledger.curve.rows, strict=True):
-            assert ours | {"fit_seconds": 0} == theirs | {"fit_seconds": 0}
-    assert not torch.equal(together[0].head.weight, together[1].head.weight)
+    ((_, ledgers),) = fit_heads([Heads(drawn(), together)], FIT, precision=precision)
+    for lr, regime, ledger in zip(RATES, together, ledgers, strict=True):
+        alone, apart = probe(lr, recipe=recipe), Ledger()
+        fit_and_validate(alone, drawn(), FIT, apart, precision=precision)
+        assert same(regime, alone)
+        assert rows_of(ledger) == rows_of(apart)
+        assert ledger.trainable_params == apart.trainable_params
+        assert ledger.clock.seconds > 0
+    assert not same(together[0], together[1])
 
 
-def test_a_head_that_diverges_leaves_the_others_alone():
+@pytest.mark.parametrize("val_fraction", [0.25, 0])
+def test_heads_of_several_seeds_and_rates_end_and_answer_as_each_does_alone(val_fraction):
+    places = [(seed, RATES[:count]) for seed, count in ((0, 2), (1, 2), (5, 3))]
+
+    def domain(seed):
+        return drawn(seed=seed, val_fraction=val_fraction)
+
+    groups = [Heads(domain(seed), [probe(lr) for lr in rates]) for seed, rates in places]
+    found = fit_and_test_heads(groups, FIT)
+    assert len({id(r.backbone) for heads in groups for r in heads.regimes}) == 1
+    for (seed, rates), heads, ledgers in zip(places, groups, found, strict=True):
+        for lr, regime, ledger in zip(rates, heads.regimes, ledgers, strict=True):
+            alone = probe(lr)
+            apart = fit_and_test(alone, domain(seed), FIT)
+            assert same(regime, alone)
+            assert torch.equal(torch.cat(regime.test_outputs), torch.cat(alone.test_outputs))
+            assert rows_of(ledger) == rows_of(apart)
+            assert ledger.features.keys() == apart.features.keys()
+            assert ledger.dead_units == apart.dead_units
+    assert not same(groups[0].regimes[0], groups[1].regimes[0])
+
+
+def test_every_head_has_the_seconds_of_the_whole_pass():
+    groups = [Heads(drawn(seed=seed), [probe(0.01)]) for seed in (0, 1)]
+    (first,), (second,) = (fitted.ledgers for fitted in fit_heads(groups, FIT))
+    assert first.clock.seconds == second.clock.seconds > 0
+    assert first.curve.last["fit_seconds"] <= first.clock.seconds
+
+
+@pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
+def test_a_head_that_diverges_leaves_the_others_alone(seeds):
     mad = probe(1e38, recipe="keras_sgd")
     sound = probe(0.01, recipe="keras_sgd")
-    curves, _ = fit_heads([mad, sound], drawn(), FIT)
+    groups = [Heads(drawn(seed=seed), [r]) for seed, r in zip(seeds, (mad, sound), strict=True)]
+    (lost,), (kept,) = fit_and_test_heads(groups, FIT)
     alone, ledger = probe(0.01, recipe="keras_sgd"), Ledger()
-    fit_and_validate(alone, drawn(), FIT, ledger)
-    assert torch.equal(sound.head.weight, alone.head.weight)
-    assert curves[1].last["val_loss"] == ledger.curve.last["val_loss"]
-    assert len(curves[0].rows) < len(curves[1].rows) == FIT.epochs
+    fit_and_validate(alone, drawn(seed=seeds[1]), FIT, ledger)
+    assert same(sound, alone)
+    assert kept.curve.last["val_loss"] == ledger.curve.last["val_loss"]
+    assert (lost.diverged, kept.diverged) == (True, False)
+    assert len(lost.curve.rows) < len(kept.curve.rows) == FIT.epochs
+    assert not mad.test_outputs and sound.test_outputs
 
 
 def test_members_share_one_backbone():
-    members = [probe(lr) for lr in RATES]
-    together = HeadsTogether(members)
+    together = HeadsTogether([[probe(lr) for lr in RATES], [probe(0.1)]])
     backbones = {id(member.backbone) for member in together.members}
     assert len(backbones) == 1
+
+
+def test_heads_on_different_weights_or_numbers_of_images_are_refused():
+    other = probe(0.1)
+    with torch.no_grad():
+        next(other.backbone.stages.buffers()).add_(1)
+    with pytest.raises(ValueError, match="different backbones"):
+        HeadsTogether([[probe(0.1)], [other]])
+    assert other.backbone is not probe(0.1).backbone
+    groups = [Heads(drawn(per_class=n), [probe(0.1)]) for n in (8, 16)]
+    with pytest.raises(ValueError, match="different numbers of images"):
+        fit_heads(groups, FIT)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.builders import tiny_run
 from tests.toys import Blocks, Leaky
-from transfer_lab import training
+from transfer_lab import building, training
 from transfer_lab.activations import PrefixDomain
 from transfer_lab.budget import Augment
 from transfer_lab.choices import Choice
@@ -51,12 +51,12 @@ def on_blocks(monkeypatch):
     def build(run, cache):
         domain = build.cls()
         built.append(domain)
-        training._draw(domain, run)
+        building.draw(domain, run)
         return domain
 
     build.cls = Blocks
     monkeypatch.setattr(training, "build_domain", build)
-    monkeypatch.setattr(training, "build_backbone", lambda choice, size: Leaky())
+    monkeypatch.setattr(building, "build_backbone", lambda choice, size: Leaky())
     built_with = build
     return built, built_with
 
@@ -230,9 +230,9 @@ def test_the_test_images_are_not_touched_before_the_choice(on_blocks, tmp_path, 
             return super().loader(section, *args, **more)
 
     on_blocks[1].cls = Watched
-    searched = training.search
+    searched = training.searches
     monkeypatch.setattr(
-        training, "search", lambda *given: (searched(*given), order.append("chosen"))[0]
+        training, "searches", lambda *a, **k: (searched(*a, **k), order.append("chosen"))[0]
     )
     train(tuned(SLOW, GOOD, MAD), RecordStore(tmp_path), Setting())
     assert "test" not in order[: order.index("chosen")]

@@ -1,8 +1,10 @@
-"""Run one run to a record, whatever happens to it: an exception becomes a failed record."""
+"""Run -> record, whatever happens to it: an exception becomes a failed record."""
 
 from __future__ import annotations
 
+import contextlib
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,8 +14,23 @@ from transfer_lab.listing import DataUnavailable
 from transfer_lab.record_store import FailureKind, Record, RecordStore, write_atomically
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.training import Setting, provenance, train
+from transfer_lab.training import Setting, provenance, train, train_together
 from transfer_lab.weights import WeightsError
+
+
+def execute_all(
+    runs: Sequence[Run], root: Path, setting: Setting, keep_weights: bool
+) -> list[Record]:
+    """Train and store runs: one as `execute` does it, several in one pass.
+
+    What does not come out of that pass is executed by itself, and then says what is wrong with it.
+    """
+    done: dict[str, Record] = {}
+    if len(runs) > 1:
+        with contextlib.suppress(Exception):
+            for record in train_together(runs, RecordStore(root), setting):
+                done[record.run_id] = record
+    return [done.get(run.id) or execute(run, root, setting, keep_weights) for run in runs]
 
 
 def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Record:

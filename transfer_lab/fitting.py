@@ -6,9 +6,9 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import lightning as L
 import torch
@@ -24,7 +24,6 @@ from transfer_lab.rows import RowStore
 from transfer_lab.spec import Fit
 from transfer_lab.stretches import Stretches, StretchStrategy
 from transfer_lab.timing import Curve, FitClock, Row
-from transfer_lab.together import Curves, HeadsTogether
 
 _VALIDATIONS = 10
 _STEPS_BETWEEN = 10
@@ -48,6 +47,8 @@ class Ledger:
     device: str = "cpu"
     stopped: Literal["converged", "cap"] | None = None
     """With patience: whether every phase ended by itself."""
+    diverged: bool = False
+    """Of heads that are fitted in one pass, where the others went on."""
 
     def __post_init__(self):
         self.curve = Curve(self.clock)
@@ -74,6 +75,19 @@ class Ledger:
         return sum(self.features.values())
 
 
+class Loaders(Protocol):
+    """What a phase reads."""
+
+    def train_dataloader(self) -> Iterable:
+        """Batches, shuffled anew at every pass."""
+
+    def val_dataloader(self) -> Iterable:
+        """Batches in order."""
+
+    def leave_device(self) -> None:
+        """Give back the device's memory that they took."""
+
+
 def fit_and_test(
     regime: TransferModule,
     domain: ImageDomain,
@@ -93,7 +107,7 @@ def fit_and_test(
     data = fit_and_validate(
         regime, domain, fit, ledger, reuse_prefix=reuse_prefix, rows=rows, precision=precision
     )
-    _test(regime, data, ledger, precision)
+    read_test_set(regime, data, ledger, precision)
     return ledger
 
 
@@ -117,29 +131,9 @@ def fit_and_validate(
         raise ValueError("patience watches validation images, and there are none")
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
-        data = _begin(regime, phase, domain, reuse_prefix, rows, precision)
-        _fit_phase(regime, data, share, ledger, precision, fit.patience)
+        data = _begin(regime, phase, domain, ledger, reuse_prefix, rows, precision)
+        fit_phase(regime, data, share, ledger, precision, fit.patience)
     return data
-
-
-def fit_heads(
-    regimes: Sequence[TransferModule],
-    domain: ImageDomain,
-    fit: Fit,
-    *,
-    rows: RowStore | None = None,
-    precision: Precision = "fp32",
-) -> tuple[tuple[Curve, ...], Ledger]:
-    """Fit regimes that differ in their rates alone in one pass, without a look at the test set;
-    gives their curves and what the whole fit took. A head that diverges ends no other."""
-    together, ledger = HeadsTogether(regimes), Ledger()
-    ledger.curve = curves = Curves(ledger.clock, regimes)
-    for regime in regimes:
-        regime.observe(domain.section_labels("train"))
-        (phase,) = regime.phases()
-        data = _begin(regime, phase, domain, True, rows, precision)
-    _fit_phase(together, data, epochs_for(fit, len(domain.split.train)), ledger, precision)
-    return curves.each, ledger
 
 
 def epochs_for(fit: Fit, n_train: int) -> int:
@@ -176,26 +170,29 @@ def _begin(
     regime: TransferModule,
     phase: Phase,
     domain: ImageDomain,
+    ledger: Ledger,
     reuse_prefix: bool,
     rows: RowStore | None,
     precision: Precision,
 ) -> PrefixDomain:
     stop = phase.prefix if reuse_prefix else 0
     regime.begin(phase, entry=stop)
-    return PrefixDomain(domain, regime.backbone, stop, rows, precision)
+    data = PrefixDomain(domain, regime.backbone, stop, rows, precision)
+    data.setup("fit")
+    ledger.features |= data.costs
+    return data
 
 
-def _fit_phase(
-    regime: TransferModule | HeadsTogether,
-    data: PrefixDomain,
+def fit_phase(
+    regime: L.LightningModule,
+    data: Loaders,
     epochs: int,
     ledger: Ledger,
     precision: Precision,
     patience: int | None = None,
 ) -> None:
+    """Take a phase's epochs, validating ten times; with patience, until validation says so."""
     ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
-    data.setup("fit")
-    ledger.features |= data.costs
     batches = data.train_dataloader()
     watch = Convergence(patience) if patience else None
     between = -(-_STEPS_BETWEEN // len(batches)) if watch else stretch_length(epochs)
@@ -213,7 +210,10 @@ def _fit_phase(
     ledger.device = str(trainer.strategy.root_device)
 
 
-def _test(regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision) -> None:
+def read_test_set(
+    regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision
+) -> None:
+    """Answer the test images and note what that took; the answers stay with the regime."""
     data.setup("test")
     ledger.features |= data.costs
     start = time.perf_counter()

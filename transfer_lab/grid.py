@@ -6,7 +6,7 @@ The command line prints what these functions do, and the library returns it: one
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -220,11 +220,16 @@ def _preflight(
 
 
 def _execute(
-    root: str, workers: Workers, concurrency: int, commit: str | None, run: Run, keep_weights: bool
-) -> Record:
+    root: str,
+    workers: Workers,
+    concurrency: int,
+    commit: str | None,
+    runs: Sequence[Run],
+    keep_weights: bool,
+) -> list[Record]:
     """Runs in a worker."""
-    from transfer_lab.execution import execute
+    from transfer_lab.execution import execute_all
     from transfer_lab.training import Setting
 
     setting = Setting(workers.threads, concurrency, commit, workers.precision)
-    return execute(run, Path(root), setting, keep_weights)
+    return execute_all(runs, Path(root), setting, keep_weights)

@@ -49,6 +49,20 @@ def learns(experiment: Experiment, regime: str) -> bool:
     return REGIMES[experiment.regimes[regime].kind].learns
 
 
+def peers(run: Run) -> str | None:
+    """What the run has in common with those that can be fitted with it in one pass: all but the
+    seed. None for a run that is fitted alone.
+
+    Such runs learn heads on the same stored outputs: they start from the same weights, and their
+    images are the same at every epoch. With patience each would end at an epoch of its own.
+    """
+    by_rate = all(set(options) == {"lr"} for options in run.tune or ())
+    in_step = run.fit.augment is None and run.fit.patience is None
+    if not (run.init and by_rate and in_step and REGIMES[run.regime.kind].head_alone):
+        return None
+    return run.canonical_but("seed")
+
+
 def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     """What is tried for a regime: its own trials, or those of all regimes that learn."""
     if not learns(experiment, regime):

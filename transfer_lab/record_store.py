@@ -72,6 +72,7 @@ class Record(BaseModel):
     host: str | None = None
     threads: int | None = None
     concurrency: int | None = None
+    together: int | None = None
     torch: str | None = None
     lightning: str | None = None
     transfer_lab: str | None = None
@@ -103,7 +104,8 @@ COLUMNS = tuple(
     decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
     trials tune_seconds chosen_options
     epochs steps stopped trainable_params total_params macs_per_image peak_rss_mb
-    precision device host threads concurrency torch lightning transfer_lab commit started_at
+    precision device host threads concurrency together
+    torch lightning transfer_lab commit started_at
     """.split()  # noqa: SIM905
 )
 """The columns of records.csv, one row a cell."""

@@ -7,18 +7,22 @@ import itertools
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from transfer_lab.leases import Leases
-from transfer_lab.plan import parents_of, runs_of
+from transfer_lab.plan import parents_of, peers, runs_of
 from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.spec import Cell, Run
 
 _PATIENCE = 1.0
 """Seconds between looks at what runs elsewhere."""
+_IN_ONE_PASS = 8
+"""Runs at most: a process that dies takes their work with it, and their records come together."""
+
+Train = Callable[[tuple[Run, ...], bool], Sequence[Record]]
 
 
 class Engine(Protocol):
@@ -84,13 +88,14 @@ def run_grid(
     work: Todo,
     store: RecordStore,
     engine: Engine,
-    train: Callable[[Run, bool], Record],
+    train: Train,
     watch: Watch,
 ) -> Summary:
     """Train everything in `work`: parents first, then the longest; a failure stops no other run.
 
-    `train(run, keep_weights)` is executed by the engine and stores the record itself. What another
-    process is training on the same store is left to it, and taken over should it die.
+    `train(runs, keep_weights)` is executed by the engine and stores the records itself; it gets
+    several runs where they are `peers`. What another process is training on the same store is left
+    to it, and taken over should it die.
     """
     with Leases(store.root) as leases:
         grid = _Grid(work, store, engine, train, watch, leases)
@@ -108,7 +113,7 @@ class _Grid:
         work: Todo,
         store: RecordStore,
         engine: Engine,
-        train: Callable[[Run, bool], Record],
+        train: Train,
         watch: Watch,
         leases: Leases,
     ):
@@ -117,7 +122,7 @@ class _Grid:
         self.summary = Summary()
         self._children: dict[str, list[Run]] = defaultdict(list)
         self._ready = _Queue(work.parents)
-        self._running: dict[Future, Run] = {}
+        self._running: dict[Future, tuple[Run, ...]] = {}
         self._elsewhere: list[Run] = []
         self._told = False
         for run in work.runs.values():
@@ -134,16 +139,12 @@ class _Grid:
     def hand_out(self) -> None:
         """Give the engine as many runs as it has slots."""
         while self._ready and len(self._running) < self._engine.slots:
-            run = self._ready.pop()
-            keep_weights = run.id in self._work.parents
-            if not self._leases.take(run.id):
-                self._elsewhere.append(run)
-            elif self._store.is_done(run, with_weights=keep_weights):
-                self.summary.elsewhere.append(run.id)
-                self._end(run, self._store.get(run.id))
-            else:
-                self._running[self._engine.submit(self._train, run, keep_weights)] = run
-                self._watch.started(run)
+            runs = tuple(run for run in self._ready.pop(self._engine.slots) if self._take(run))
+            if runs:
+                keep_weights = self._leaves_weights(runs[0])
+                self._running[self._engine.submit(self._train, runs, keep_weights)] = runs
+                for run in runs:
+                    self._watch.started(run)
 
     def collect(self) -> None:
         """Wait for a run to end, here or, looking now and then, elsewhere."""
@@ -151,17 +152,46 @@ class _Grid:
             patience = _PATIENCE if self._elsewhere else None
             finished, _ = wait(self._running, patience, return_when=FIRST_COMPLETED)
             for future in finished:
-                run = self._running.pop(future)
-                record = _record(future, run, self._store)
-                if record.status == "done":
-                    self.summary.done.append(run.id)
-                self._end(run, record)
+                self._settle(future, self._running.pop(future))
         elif self._elsewhere:
             self._tell()
             time.sleep(_PATIENCE)
         for run in self._elsewhere:
             self._ready.push(run)
         self._elsewhere.clear()
+
+    def _take(self, run: Run) -> bool:
+        """Whether the run is this grid's to train; if not, it is seen to."""
+        if not self._leases.take(run.id):
+            self._elsewhere.append(run)
+        elif self._store.is_done(run, with_weights=self._leaves_weights(run)):
+            self.summary.elsewhere.append(run.id)
+            self._end(run, self._store.get(run.id))
+        else:
+            return True
+        return False
+
+    def _leaves_weights(self, run: Run) -> bool:
+        return run.id in self._work.parents
+
+    def _settle(self, future: Future, runs: tuple[Run, ...]) -> None:
+        """End the runs; several of whose process died are tried again one by one, but for those
+        that were stored by then."""
+        if future.exception() is None:
+            records = future.result()
+        elif len(runs) == 1:
+            records = [_failure(future.exception(), runs[0], self._store)]
+        else:
+            stored = [run for run in runs if self._store.is_done(run, with_weights=False)]
+            for run in runs:
+                if run not in stored:
+                    self._leases.give_back(run.id)
+                    self._ready.push(run, alone=True)
+            runs, records = stored, [self._store.get(run.id) for run in stored]
+        for run, record in zip(runs, records, strict=True):
+            if record.status == "done":
+                self.summary.done.append(run.id)
+            self._end(run, record)
 
     def _end(self, run: Run, record: Record) -> None:
         self._leases.give_back(run.id)
@@ -188,23 +218,36 @@ class _Queue:
 
     def __init__(self, parents: frozenset[str]):
         self._parents, self._heap, self._order = parents, [], itertools.count()
+        self._groups: dict[str, str | None] = {}
+        self._members: dict[str, dict[str, Run]] = defaultdict(dict)
 
-    def push(self, run: Run) -> None:
+    def push(self, run: Run, *, alone: bool = False) -> None:
         images = math.inf if run.per_class == "all" else run.per_class
         urgency = (run.id not in self._parents, -images, next(self._order))
         heapq.heappush(self._heap, (urgency, run))
+        group = None if alone or run.id in self._parents else peers(run)
+        self._groups[run.id] = group
+        if group:
+            self._members[group][run.id] = run
 
-    def pop(self) -> Run:
-        return heapq.heappop(self._heap)[1]
+    def pop(self, slots: int) -> list[Run]:
+        """The most urgent run with its peers, as long as that leaves the other slots as much."""
+        first = heapq.heappop(self._heap)[1]
+        while first.id not in self._groups:  # it went with a peer
+            first = heapq.heappop(self._heap)[1]
+        most = max(1, min(_IN_ONE_PASS, len(self) // slots))
+        group = self._members.get(self._groups[first.id], {})
+        runs = [first, *(run for run in group.values() if run is not first)][:most]
+        for run in runs:
+            del self._groups[run.id]
+            group.pop(run.id, None)
+        return runs
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._groups)
 
 
-def _record(future: Future, run: Run, store: RecordStore) -> Record:
-    error = future.exception()
-    if error is None:
-        return future.result()
+def _failure(error: BaseException, run: Run, store: RecordStore) -> Record:
     kind = "io" if isinstance(error, OSError) else "crash"
     record = Record.failure(run, kind, f"{type(error).__name__}: {error}")
     try:

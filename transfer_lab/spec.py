@@ -208,11 +208,15 @@ class Run(Spec):
     @cached_property
     def canonical(self) -> str:
         """The content as JSON with sorted keys; what many runs have in common is written once."""
+        return self.canonical_but()
+
+    def canonical_but(self, *left_out: str) -> str:
+        """The same without some of the fields."""
         content = self.__dict__
         parts = [
             f'"{name}": {_json(value)}'
             for name in _FIELDS
-            if (value := content[name]) is not None or name != "tune"
+            if name not in left_out and ((value := content[name]) is not None or name != "tune")
         ]
         return "{" + ", ".join(parts) + "}"
 

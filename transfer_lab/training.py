@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,27 +16,23 @@ import numpy as np
 import torch
 
 from transfer_lab import changes, host, witness
-from transfer_lab.architectures import build_backbone
 from transfer_lab.arithmetic import precision
-from transfer_lab.choices import Weights
+from transfer_lab.building import build_domain, build_regime, draw
 from transfer_lab.counting import macs_per_image, parameter_count
-from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain
-from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate, fit_heads
+from transfer_lab.fitting import Ledger, fit_and_test
 from transfer_lab.folders import ACTIVATIONS, IMAGES
+from transfer_lab.heads import Heads, fit_and_test_heads
 from transfer_lab.machine import Numbers
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
 from transfer_lab.record_store import Record, RecordStore, write_atomically
-from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.rows import RowStore
-from transfer_lab.seeding import derive
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.together import differ_in_rate_alone
-from transfer_lab.trials import FILE, to_csv, trial_of
-from transfer_lab.tuning import Search, charged, search
-from transfer_lab.weights import WeightsError, load_published, load_stages, save_backbone
+from transfer_lab.together import differ_in_rate_alone, share_backbone
+from transfer_lab.tuning import Search, searches
+from transfer_lab.weights import save_backbone
 
 _MACS: dict[tuple[object, ...], int] = {}
 """Of networks, by all that determines one."""
@@ -55,93 +53,117 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
 
     Raises what goes wrong: WeightsError, SubsetError, NonFiniteLossError, OSError, ...
     """
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
     host.reset_peak_memory()
-    domain = build_domain(run, store.root / IMAGES)
-    split, rows = domain.split, RowStore(store.root / ACTIVATIONS)
-    numbers = precision(setting.precision)
-    fitting = {"rows": rows, "precision": numbers}
-    found, final = None, run
+    work, fitting = _Work(run, store, setting), _fitting(store, setting)
     if run.tune:
-        found = _search(run, domain, store, fitting)
-        final = run.refit(found.chosen.options)
-        _draw(domain, final)
-    regime = build_regime(final, domain, store)
-    memory = host.peak_memory_mb()
-    fine_tunes = run.init and witness.fine_tunes(regime)
-    seen = witness.begin(regime, domain, run.title) if fine_tunes else None
-    host.reset_peak_memory()  # what only the witness took is none of the run's
-    ledger = fit_and_test(regime, domain, final.fit, **fitting)
-    logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
-    metrics = test_metrics(logits, labels)
-    if not math.isfinite(metrics["test_log_loss"]):
-        raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
-    outcome = _outcome(regime, domain, ledger)
-    outcome["macs_per_image"] = _macs(final, domain.num_classes, regime)
-    outcome["peak_rss_mb"] = max(memory, host.peak_memory_mb())
-    write_curve(ledger.curve.rows, store.file(run.id, "metrics.csv"))
-    _write_predictions(logits, labels, domain.classes, store.file(run.id, "predictions.npz"))
-    if seen:
-        witness.end(seen, regime, store.file(run.id, changes.FILE), run.title)
-    sha256 = None
-    if keep_weights:
-        sha256 = save_backbone(regime.backbone, store.file(run.id, "backbone.safetensors"))
-    record = Record(
-        run_id=run.id,
-        init_id=run.init_id,
-        status="done",
-        **metrics,
-        **outcome,
-        **_selection(found, ledger),
-        n_train=len(split.train),
-        n_val=len(split.val),
-        majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
-        pretrain_seconds=_pretrain_seconds(run, store),
-        weights_sha256=sha256,
-        precision=numbers,
-        device=ledger.device,
-        started_at=started_at,
-        **provenance(setting),
-    )
-    store.put(record)
-    return record
+        (found,) = searches([run], [work.domain], store, **fitting)
+        work.choose(found)
+    work.build()
+    ledger = fit_and_test(work.regime, work.domain, work.final.fit, **fitting)
+    return work.end(ledger, keep_weights=keep_weights)
 
 
-def build_domain(run: Run, cache: Path | None) -> ImageDomain:
-    """The run's domain with this seed's subset drawn."""
-    domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.arguments)
-    domain.cache = cache
-    _draw(domain, run)
-    return domain
+def train_together(runs: Sequence[Run], store: RecordStore, setting: Setting) -> Iterator[Record]:
+    """Train and test runs that differ in their seeds alone, the heads of all in one pass, and give
+    the record of each once it is stored: that of the same numbers as alone.
 
-
-def _draw(domain: ImageDomain, run: Run) -> None:
-    domain.draw(
-        per_class=run.per_class,
-        val_fraction=run.fit.val_fraction,
-        batch_size=run.fit.batch_size,
-        seed=run.seed,
-        augment=run.fit.augment,
-    )
-
-
-def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferModule:
-    """The run's regime at step 0: stages and head random from the seed, then the source's stages.
-
-    Raises WeightsError if the source run has left no weights that fit.
+    A run that diverges is left out. Raises ValueError where one pass would not be exact, and what
+    goes wrong with any of them.
     """
-    torch.manual_seed(derive(run.seed, "backbone"))
-    backbone = build_backbone(run.backbone, run.image_size)
-    backbone.to(memory_format=torch.channels_last)
-    torch.manual_seed(derive(run.seed, "head"))
-    cls = REGIMES.load(run.regime.kind)
-    regime = cls(backbone, domain.num_classes, **run.regime.arguments)
-    if isinstance(run.init, Weights):
-        load_published(regime.backbone, regime.transferred, run.init)
-    elif run.init:
-        _start_from(run.init, regime, store)
-    torch.manual_seed(derive(run.seed, "fit"))
-    return regime
+    host.reset_peak_memory()
+    works, fitting = [_Work(run, store, setting) for run in runs], _fitting(store, setting)
+    if runs[0].tune:
+        found = searches(runs, [work.domain for work in works], store, **fitting)
+        works = list(_chosen(works, found))
+    for work in works:
+        work.build()
+        share_backbone([works[0].regime, work.regime])  # equal ones, and one is enough to hold
+    if not differ_in_rate_alone([work.regime for work in works]):
+        raise ValueError("something other than linear heads learns in these runs")
+    groups = [Heads(work.domain, [work.regime]) for work in works]
+    ledgers = fit_and_test_heads(groups, works[0].final.fit, **fitting)
+    for work, (ledger,) in zip(works, ledgers, strict=True):
+        if not ledger.diverged:
+            with contextlib.suppress(NonFiniteLossError):
+                yield work.end(ledger, together=len(works))
+
+
+class _Work:
+    """A run on its way to its record: domain, search, regime, outcome."""
+
+    def __init__(self, run: Run, store: RecordStore, setting: Setting):
+        self.run, self.final, self._store, self._setting = run, run, store, setting
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.domain = build_domain(run, store.root / IMAGES)
+        self._split, self._found = self.domain.split, None
+
+    def choose(self, found: Search) -> None:
+        """Go on with what validation chose; raises NonFiniteLossError if all trials diverged."""
+        self._found, self.final = found, self.run.refit(found.chosen.options)
+        draw(self.domain, self.final)
+
+    def build(self) -> None:
+        """The regime at step 0."""
+        self.regime = build_regime(self.final, self.domain, self._store)
+        self._memory = host.peak_memory_mb()
+        self._seen = None
+        if self.run.init and witness.fine_tunes(self.regime):
+            self._seen = witness.begin(self.regime, self.domain, self.run.title)
+            host.reset_peak_memory()  # what only the witness took is none of the run's
+
+    def end(self, ledger: Ledger, *, keep_weights: bool = False, together: int = 1) -> Record:
+        """Store what the regime has learnt and answered; then the record, which is returned."""
+        run, regime, domain = self.run, self.regime, self.domain
+        logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
+        metrics = test_metrics(logits, labels)
+        if not math.isfinite(metrics["test_log_loss"]):
+            raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
+        outcome = _outcome(regime, domain, ledger)
+        outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
+        outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
+        write_curve(ledger.curve.rows, self._file("metrics.csv"))
+        _write_predictions(logits, labels, domain.classes, self._file("predictions.npz"))
+        if self._seen:
+            witness.end(self._seen, regime, self._file(changes.FILE), run.title)
+        sha256 = None
+        if keep_weights:
+            sha256 = save_backbone(regime.backbone, self._file("backbone.safetensors"))
+        record = Record(
+            run_id=run.id,
+            init_id=run.init_id,
+            status="done",
+            **metrics,
+            **outcome,
+            **_selection(self._found, ledger),
+            n_train=len(self._split.train),
+            n_val=len(self._split.val),
+            majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
+            pretrain_seconds=_pretrain_seconds(run, self._store),
+            weights_sha256=sha256,
+            precision=precision(self._setting.precision),
+            device=ledger.device,
+            together=together,
+            started_at=self._started_at,
+            **provenance(self._setting),
+        )
+        self._store.put(record)
+        return record
+
+    def _file(self, name: str) -> Path:
+        return self._store.file(self.run.id, name)
+
+
+def _chosen(works: Iterable[_Work], found: Iterable[Search]) -> Iterator[_Work]:
+    for work, search in zip(works, found, strict=True):
+        if search.place is not None:
+            work.choose(search)
+            yield work
+
+
+def _fitting(store: RecordStore, setting: Setting) -> dict[str, object]:
+    """Where frozen outputs are shared, and the numbers to compute in."""
+    rows = RowStore(store.root / ACTIVATIONS)
+    return {"rows": rows, "precision": precision(setting.precision)}
 
 
 def provenance(setting: Setting) -> dict[str, object]:
@@ -166,38 +188,6 @@ def write_curve(rows: list[dict[str, object]], path: Path) -> None:
     write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
 
 
-def _search(run: Run, domain: ImageDomain, store: RecordStore, fitting: dict) -> Search:
-    """Try the run's options on the drawn images and keep what came of it, whatever that is."""
-
-    def fit(trial: Run, ledger: Ledger) -> None:
-        regime = build_regime(trial, domain, store)
-        fit_and_validate(regime, domain, trial.fit, ledger, **fitting)
-
-    found = _search_together(run, domain, store, fitting) or search(run, fit)
-    content = to_csv(found.trials, found.place)
-    write_atomically(store.file(run.id, FILE), lambda handle: handle.write(content))
-    return found
-
-
-def _search_together(
-    run: Run, domain: ImageDomain, store: RecordStore, fitting: dict
-) -> Search | None:
-    """The same search in one pass over the batches, where that is exact."""
-    if any(set(options) != {"lr"} for options in run.tune):
-        return None
-    regimes = []
-    for options in run.tune:
-        regimes.append(build_regime(run.trial(options), domain, store))
-        if not differ_in_rate_alone(regimes):
-            return None
-        regimes[-1].backbone = regimes[0].backbone  # equal ones, and one is enough to hold
-    curves, ledger = fit_heads(regimes, domain, run.fit, **fitting)
-    share = ledger.clock.seconds / len(curves)
-    pairs = zip(run.tune, curves, strict=True)
-    tried = [trial_of(options, curve.last, share) for options, curve in pairs]
-    return Search.of(charged(tried, [ledger.features] * len(tried)))
-
-
 def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
     """What validation said: of the result, or of the trial that was chosen for it."""
     if found is None:
@@ -208,14 +198,6 @@ def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
         "tune_seconds": found.seconds,
         "chosen_options": json.dumps(found.chosen.options, sort_keys=True),
     }
-
-
-def _start_from(source: Run, regime: TransferModule, store: RecordStore) -> None:
-    record = store.get(source.id)
-    if record is None or record.weights_sha256 is None:
-        raise WeightsError(f"the source run {source.id} ({source.title}) has left no weights")
-    path = store.file(source.id, "backbone.safetensors")
-    load_stages(regime.backbone, regime.transferred, path, record.weights_sha256)
 
 
 def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:

@@ -39,7 +39,7 @@ def found(store, runs):
 def test_seconds_are_those_of_the_records_with_workers_side_by_side(found, store, runs):
     records = [store.get(run.id) for run in runs]
     testing = sum(record.eval_seconds for record in records) / WORKERS
-    fitting = sum(record.fit_seconds for record in records) / WORKERS
+    fitting = sum(record.fit_seconds / record.together for record in records) / WORKERS
     for share in found.shares.values():
         assert share.runs == 2
         assert share.testing == pytest.approx(testing)

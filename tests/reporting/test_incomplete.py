@@ -87,6 +87,27 @@ def test_what_a_run_measured_before_it_failed_does_not_count():
     assert "elsewhere" not in text
 
 
+def test_seconds_of_heads_that_were_fitted_in_one_pass_count_once():
+    grid = Grid(experiment(seeds=5)).finish(fit_seconds=2.0, together=1)
+    for seconds, seeds, corner in (
+        (3.0, (0, 1, 2), "small_similar"),
+        (5.0, (3, 4), "small_similar"),
+        (7.0, (0, 1, 2, 3, 4), "large_similar"),
+    ):
+        grid.finish(
+            lambda cell, s=seeds, c=corner: (
+                (cell.regime, cell.scenario, cell.seed in s) == ("linear_probe", c, True)
+            ),
+            fit_seconds=seconds,
+            together=len(seeds),
+        )
+    _, tables = written(grid)
+    time = tables["Fit time (s), cnn: mean ± 95 % t-interval over seeds"]
+    assert entry(time, "linear_probe", "small_similar") == "4.00 ± 12.71 (n=5, 2 passes)"
+    assert entry(time, "linear_probe", "large_similar") == "7.00 (n=5, 1 pass)"
+    assert entry(time, "lp_ft", "small_similar") == "2.00 ± 0.00 (n=5)"
+
+
 def test_equal_errors_are_listed_once_with_every_cell_named():
     grid = Grid(experiment(seeds=3)).finish()
     for cell in grid.cells:

@@ -11,11 +11,14 @@ class RegimeEntry(Entry):
 
     `from_source`: whether it starts from source weights. `control`: whether it is there for
     comparison and is never recommended. `learns`: whether it fits anything that could be tuned.
+    `head_alone`: whether a linear head on frozen stages is all that learns, so that such runs can
+    be fitted in one pass.
     """
 
     from_source: bool = True
     control: bool = False
     learns: bool = True
+    head_alone: bool = False
 
 
 REGIMES = Registry(
@@ -23,14 +26,14 @@ REGIMES = Registry(
     __name__,
     {
         "from_scratch": RegimeEntry("from_scratch:FromScratch", from_source=False),
-        "linear_probe": RegimeEntry("linear_probe:LinearProbe"),
+        "linear_probe": RegimeEntry("linear_probe:LinearProbe", head_alone=True),
         "mlp_probe": RegimeEntry("mlp_probe:MLPProbe"),
         "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
         "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
         "lp_ft": RegimeEntry("lp_ft:LPFT"),
         "majority": RegimeEntry("majority:Majority", from_source=False, control=True, learns=False),
         "random_features": RegimeEntry(
-            "random_features:RandomFeatures", from_source=False, control=True
+            "random_features:RandomFeatures", from_source=False, control=True, head_alone=True
         ),
     },
 )

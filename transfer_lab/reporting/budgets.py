@@ -85,13 +85,14 @@ def _budgets(study: Study, studies: Budgets) -> Table:
 def _budget(name: str, study: Study) -> tuple[Cell, ...]:
     runs = _learnt(study)
     arms = {place for place, _ in study.with_curves if not study.is_control(place.regime)}
+    shares = runs["fit_seconds"] / runs["together"].fillna(1)  # of a pass that fitted several
     patient = study.experiment.fit.patience is not None  # it ends when nothing falls any more
     return (
         cell(name),
         cell(study.experiment.fit.length),
         cell(whole(len(runs))),
         cell(_range(runs["epochs"])),
-        cell(amount(runs["fit_seconds"].sum())),
+        cell(amount(shares.sum())),
         cell(f"{len(capped(study))} of {len(arms)}" if arms and not patient else "–"),
         cell(_at_cap(_patient(study))),
     )

@@ -34,11 +34,15 @@ NUMBERS = INTEGERS + tuple(
 
 @dataclass(frozen=True)
 class Summary:
-    """The cells of one place: how they ended, and what was measured over the finished ones."""
+    """The cells of one place: how they ended, and what was measured over the finished ones.
+
+    `in_one_pass`: seeds whose seconds are those of another's pass, and are not counted again.
+    """
 
     states: Mapping[str, int]
     accuracy: Interval | None = None
     seconds: Interval | None = None
+    in_one_pass: int = 0
 
     @property
     def planned(self) -> int:
@@ -263,16 +267,19 @@ class Study:
 
     @cached_property
     def _summaries(self) -> dict[Place, Summary]:
-        columns = ("scenario", "backbone", "regime", "status", "fit_seconds")
+        columns = ("scenario", "backbone", "regime", "status", "fit_seconds", "together")
         states: dict[Place, Counter[str]] = defaultdict(Counter)
         seconds: dict[Place, list[float]] = defaultdict(list)
-        for *names, status, time in rows_of(self.frame, *columns):
+        shared: Counter[Place] = Counter()
+        for *names, status, time, together in rows_of(self.frame, *columns):
             place = Place(*names)
             states[place][status] += 1
-            if status == "done":
+            if status == "done" and together > 1 and time in seconds[place]:
+                shared[place] += 1
+            elif status == "done":
                 seconds[place].append(time)
         return {
-            place: Summary(count, self._accuracy(place), interval(seconds[place]))
+            place: Summary(count, self._accuracy(place), interval(seconds[place]), shared[place])
             for place, count in states.items()
         }
 

@@ -6,7 +6,7 @@ import math
 
 from transfer_lab.reporting.blocks import Block, Cell, Fold, Line, Paragraph, Section, Table, cell
 from transfer_lab.reporting.study import Study, interval
-from transfer_lab.reporting.wording import absent, amount, count, regime_name, seconds
+from transfer_lab.reporting.wording import absent, amount, count, regime_name, seconds, timed
 
 LEDGER = {
     "decode": "decode_seconds",
@@ -20,7 +20,10 @@ CONDITIONS = ("host", "device", "precision", "threads", "concurrency", "commit")
 
 MEANING = (
     "Seconds on a monotonic clock. Fit is the training loop alone: validation, set-up and imports "
-    "are excluded. Decode is reading and preparing the images. Features is the cold computation "
+    "are excluded. Linear heads of several seeds are fitted in one pass where they learn on the "
+    "same stored features: each then has the seconds of the whole pass, somewhat more than it "
+    "takes alone, and the mean and its interval are over passes. "
+    "Decode is reading and preparing the images. Features is the cold computation "
     "of the frozen prefix's output, even where it came from the cache. Search is the fit of all "
     "trials where options were tuned, and the features of prefixes that only trials needed. "
     "Evaluation is the pass over the test set. Pretraining is the source run's fit, paid once and "
@@ -66,7 +69,7 @@ def _entry(study: Study, scenario: str, backbone: str, regime: str) -> Cell:
     summary = study.summary(scenario, backbone, regime)
     if summary.seconds is None:
         return (absent(summary),)
-    return cell(seconds(summary.seconds), count(summary.seconds.n, summary.planned))
+    return cell(seconds(summary.seconds), timed(summary))
 
 
 def _pretraining(study: Study) -> list[Block]:

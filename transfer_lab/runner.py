@@ -19,8 +19,8 @@ from transfer_lab.spec import Cell, Run
 
 _PATIENCE = 1.0
 """Seconds between looks at what runs elsewhere."""
-_IN_ONE_PASS = 8
-"""Runs at most: a process that dies takes their work with it, and their records come together."""
+_IN_ONE_PASS = 4
+"""Runs at most: each is charged the seconds of the whole pass, and more would save little more."""
 
 Train = Callable[[tuple[Run, ...], bool], Sequence[Record]]
 

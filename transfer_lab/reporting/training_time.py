@@ -21,8 +21,8 @@ CONDITIONS = ("host", "device", "precision", "threads", "concurrency", "commit")
 MEANING = (
     "Seconds on a monotonic clock. Fit is the training loop alone: validation, set-up and imports "
     "are excluded. Linear heads of several seeds are fitted in one pass where they learn on the "
-    "same stored features: each then has the seconds of the whole pass, somewhat more than it "
-    "takes alone, and the mean and its interval are over passes. "
+    "same stored features: each then has the seconds of the whole pass, up to about twice "
+    "what it takes alone, and the mean and its interval are over passes. "
     "Decode is reading and preparing the images. Features is the cold computation "
     "of the frozen prefix's output, even where it came from the cache. Search is the fit of all "
     "trials where options were tuned, and the features of prefixes that only trials needed. "

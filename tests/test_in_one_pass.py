@@ -151,6 +151,26 @@ def test_a_record_that_cannot_be_stored_at_once_is_not_lost(stores, monkeypatch)
     assert [stores[1].get(run.id).status for run in probes()] == ["done"] * 3
 
 
+def test_what_was_stored_before_a_worker_died_is_not_trained_again(stores):
+    runs = probes()
+    first = execute(runs[0], stores[1].root, Setting(commit="before"), False)
+    records = execute_all(runs, stores[1].root, Setting(commit="after"), False)
+    assert records[0] == first == stores[1].get(runs[0].id)
+    assert [r.commit for r in records] == ["before", "after", "after"]
+
+
+def test_why_a_pass_failed_is_written_beside_its_first_run(stores, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("in one pass alone")
+
+    monkeypatch.setattr(training, "fit_and_test_heads", broken)
+    runs = probes()
+    records = execute_all(runs, stores[1].root, Setting(), False)
+    assert [(r.status, r.together) for r in records] == [("done", 1)] * 3
+    text = stores[1].file(runs[0].id, "one_pass_traceback.txt").read_text()
+    assert "in one pass alone" in text
+
+
 def test_an_interrupt_is_none_of_the_failures(stores, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.toys import Leaky, drawn
+from transfer_lab import activations, rows
 from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
 from transfer_lab.heads import Heads, fit_and_test_heads, fit_heads
 from transfer_lab.regimes.full_finetune import FullFinetune
@@ -69,6 +70,28 @@ def test_heads_of_several_seeds_and_rates_end_and_answer_as_each_does_alone(val_
             assert ledger.features.keys() == apart.features.keys()
             assert ledger.dead_units == apart.dead_units
     assert not same(groups[0].regimes[0], groups[1].regimes[0])
+
+
+def test_groups_share_what_is_made_of_the_frozen_stages(monkeypatch):
+    made = []
+    for name in ("FrozenPrefix", "prefix_key"):
+        make = getattr(activations, name)
+        monkeypatch.setattr(
+            activations, name, lambda *given, n=name, m=make: (made.append(n), m(*given))[1]
+        )
+    fit_and_test_heads([Heads(drawn(seed=s), [probe(0.1)]) for s in range(3)], FIT)
+    assert sorted(made) == ["FrozenPrefix", "prefix_key"]
+
+
+def test_what_would_not_be_as_alone_is_refused(monkeypatch):
+    groups = [Heads(drawn(seed=seed), [probe(0.1)]) for seed in (0, 1)]
+    with pytest.raises(ValueError, match="with patience"):
+        fit_heads(groups, FIT.model_copy(update={"patience": 2}))
+    monkeypatch.setattr(rows, "MEMORY_LIMIT", 0)
+    with pytest.raises(ValueError, match="without stored outputs"):
+        fit_heads(groups, FIT)
+    (alone,) = fit_heads([Heads(drawn(), [probe(lr) for lr in RATES])], FIT)  # one prefix for all
+    assert all(ledger.curve.last["epoch"] == FIT.epochs for ledger in alone.ledgers)
 
 
 def test_every_head_has_the_seconds_of_the_whole_pass():

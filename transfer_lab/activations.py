@@ -43,7 +43,8 @@ class PrefixDomain(L.LightningDataModule):
     read before the fit has ended. `costs` are the seconds that computing them takes, whether this
     run had to or another run had done it before. Where training images are augmented, and so
     differ at every epoch, the prefix runs at every training step. With `stop` 0 there is no prefix
-    and the loaders are the domain's own.
+    and the loaders are the domain's own. `like`: another domain seen through the same prefix, with
+    which this one shares it, and the room on the device.
     """
 
     def __init__(
@@ -53,13 +54,14 @@ class PrefixDomain(L.LightningDataModule):
         stop: int,
         rows: RowStore | None = None,
         precision: Precision = "fp32",
+        like: PrefixDomain | None = None,
     ):
         super().__init__()
-        self.domain, self.backbone, self.stop = domain, backbone, stop
+        self.domain, self.backbone, self.stop, self._like = domain, backbone, stop, like
         self.rows, self.precision = rows or RowStore(None), precision
         self.costs: dict[Computed, float] = {}
         self._outputs: dict[Section, np.ndarray] = {}
-        self._room = Room(device()) if device().type != "cpu" else None
+        self._room = like._room if like else Room(device()) if device().type != "cpu" else None
 
     def setup(self, stage: str) -> None:
         """Compute what the stage will read."""
@@ -70,6 +72,11 @@ class PrefixDomain(L.LightningDataModule):
                 # Without room the prefix runs, frozen, whenever a batch is read.
                 with contextlib.suppress(NoRoomError):
                     self._outputs[section] = self._computed(section)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether what a fit reads has been computed, and is not at every epoch."""
+        return {"train", "val"} <= self._outputs.keys()
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled, and augmented, as the domain does it with its images."""
@@ -96,10 +103,14 @@ class PrefixDomain(L.LightningDataModule):
 
     @cached_property
     def _prefix(self) -> FrozenPrefix:
+        if self._like:
+            return self._like._prefix
         return FrozenPrefix(self.backbone, self.stop, device(), self.precision)
 
     @cached_property
     def _key(self) -> str:
+        if self._like:
+            return self._like._key
         return prefix_key(self.backbone, self.stop, self.precision)
 
     def _computed(self, section: Section) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +22,18 @@ def execute_all(
 ) -> list[Record]:
     """Train and store runs: one as `execute` does it, several in one pass.
 
-    What does not come out of that pass is executed by itself, and then says what is wrong with it.
+    What does not come out of that pass is executed by itself, and then says what is wrong with it;
+    what is stored already, since a worker died when it had done a part of them, stays.
     """
-    done: dict[str, Record] = {}
-    if len(runs) > 1:
-        with contextlib.suppress(Exception):
-            for record in train_together(runs, RecordStore(root), setting):
+    store = RecordStore(root)
+    done = _stored(runs, store, keep_weights) if len(runs) > 1 else {}
+    left = [run for run in runs if run.id not in done]
+    if len(left) > 1:
+        try:
+            for record in train_together(left, store, setting):
                 done[record.run_id] = record
+        except Exception:
+            _leave_trace(store, left[0], "one_pass_traceback.txt")
     return [done.get(run.id) or execute(run, root, setting, keep_weights) for run in runs]
 
 
@@ -39,12 +43,22 @@ def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Recor
     try:
         return train(run, store, setting, keep_weights=keep_weights)
     except Exception as error:  # a failure in one run never takes another with it
-        text = traceback.format_exc().encode(errors="backslashreplace")
-        write_atomically(store.file(run.id, "traceback.txt"), lambda handle: handle.write(text))
+        _leave_trace(store, run, "traceback.txt")
         message = f"{type(error).__name__}: {error}"
         record = Record.failure(run, failure_kind(error), message, **provenance(setting))
         store.put(record)
         return record
+
+
+def _stored(runs: Sequence[Run], store: RecordStore, keep_weights: bool) -> dict[str, Record]:
+    done = [run.id for run in runs if store.is_done(run, with_weights=keep_weights)]
+    return {run_id: store.get(run_id) for run_id in done}
+
+
+def _leave_trace(store: RecordStore, run: Run, name: str) -> None:
+    """Write the traceback of what is being handled beside the run's record."""
+    text = traceback.format_exc().encode(errors="backslashreplace")
+    write_atomically(store.file(run.id, name), lambda handle: handle.write(text))
 
 
 def failure_kind(error: Exception) -> FailureKind:

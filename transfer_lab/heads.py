@@ -43,13 +43,21 @@ def fit_heads(
 
     Every ledger has the seconds of the whole pass: that is how long its head took here, and never
     less than it takes alone. A head that diverges ends no other. Raises ValueError where backbones
-    or the numbers of images differ.
+    or the numbers of images differ, with patience, which would end each head by itself, and where
+    the outputs that several groups learn from could not be stored.
     """
+    if fit.patience:
+        raise ValueError("with patience heads are not fitted in one pass")
     splits = [heads.domain.split for heads in groups]
     if len({(len(split.train), len(split.val)) for split in splits}) > 1:
         raise ValueError("heads on different numbers of images are not fitted in one pass")
     together, whole = HeadsTogether([heads.regimes for heads in groups]), Ledger()
-    fitted = [_begin(heads, whole.clock, rows, precision) for heads in groups]
+    fitted: list[Fitted] = []
+    for heads in groups:
+        like = fitted[0].data if fitted else None
+        fitted.append(_begin(heads, whole.clock, rows, precision, like))
+    if len(groups) > 1 and not all(each.data.is_stored for each in fitted):
+        raise ValueError("without stored outputs several seeds have nothing to share")
     whole.curve = curves = Curves(whole.clock, len(together.members))
     epochs = epochs_for(fit, len(splits[0].train))
     fit_phase(together, _SideBySide([each.data for each in fitted]), epochs, whole, precision)
@@ -77,13 +85,19 @@ def fit_and_test_heads(
     return [each.ledgers for each in fitted]
 
 
-def _begin(heads: Heads, clock: FitClock, rows: RowStore | None, precision: Precision) -> Fitted:
+def _begin(
+    heads: Heads,
+    clock: FitClock,
+    rows: RowStore | None,
+    precision: Precision,
+    like: PrefixDomain | None,
+) -> Fitted:
     labels = heads.domain.section_labels("train")
     for regime in heads.regimes:
         regime.observe(labels)
         (phase,) = regime.phases()
         regime.begin(phase, entry=phase.prefix)
-    data = PrefixDomain(heads.domain, regime.backbone, phase.prefix, rows, precision)
+    data = PrefixDomain(heads.domain, regime.backbone, phase.prefix, rows, precision, like)
     data.setup("fit")
     return Fitted(data, [Ledger(clock, features=dict(data.costs)) for _ in heads.regimes])
 

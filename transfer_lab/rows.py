@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import random
 import shutil
@@ -113,7 +114,9 @@ class _InMemory:
     """One process's own."""
 
     def __init__(self, shape: tuple[int, ...]):
-        self.array = np.zeros(shape, np.float32)  # pages that are not written take no memory
+        # Pages that are not written take no memory; of an array from the heap they might.
+        pages = mmap.mmap(-1, max(1, 4 * math.prod(shape)))
+        self.array = np.frombuffer(pages, np.float32, math.prod(shape)).reshape(shape)
         self.seconds_per_row = None
         self._filled = np.zeros(len(self.array), bool)
 

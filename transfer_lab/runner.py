@@ -137,7 +137,7 @@ class _Grid:
         return bool(self._ready or self._running or self._elsewhere)
 
     def hand_out(self) -> None:
-        """Give the engine as many runs as it has slots."""
+        """Give each free slot of the engine a run, or several that are peers."""
         while self._ready and len(self._running) < self._engine.slots:
             runs = tuple(run for run in self._ready.pop(self._engine.slots) if self._take(run))
             if runs:
@@ -241,6 +241,8 @@ class _Queue:
         for run in runs:
             del self._groups[run.id]
             group.pop(run.id, None)
+        if not self._groups:
+            self._heap.clear()  # only runs that went with a peer are left
         return runs
 
     def __len__(self) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from torch.utils.data import DataLoader
 
 
 class Stretch(NamedTuple):
     """Training batches, and how many times in a row to go through them."""
 
-    batches: DataLoader
+    batches: Iterable
     epochs: int
 
 
@@ -23,7 +22,7 @@ class Stretches:
     Stretches are of equal length but for a shorter last one; validation comes after each.
     """
 
-    def __init__(self, batches: DataLoader, epochs: int, length: int):
+    def __init__(self, batches: Iterable, epochs: int, length: int):
         self.batches, self.left, self.length = batches, epochs, length
         self.count = -(-epochs // length)
 

@@ -93,6 +93,20 @@ def test_what_is_equal_in_every_seed_is_not_undecided():
     assert {line[5] for line in rows} == {"equal"}
 
 
+@pytest.mark.parametrize("measure", ["seconds_per_epoch", "total_seconds"])
+def test_one_pass_over_several_seeds_decides_nothing_about_time(measure):
+    made = grid(than="cnn/from_scratch", measure=measure)
+    (before,) = claims(study(made)).blocks[0].rows
+    assert (before[1][0].text, before[1][0].note) == ("holds", "(n=3)")
+    for run_id, record in made.records.items():
+        if record.fit_seconds >= 40:
+            changes = {"together": 3, "fit_seconds": 40.0}
+            made.records[run_id] = record.model_copy(update=changes)
+    (row,) = claims(study(made)).blocks[0].rows
+    assert (row[1][0].text, row[1][0].note) == ("undecided", "(n=1)")
+    assert "±" not in row[3][0].text
+
+
 def test_without_claims_there_is_no_section():
     assert claims(study(grid())) is None
 

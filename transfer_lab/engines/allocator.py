@@ -6,8 +6,8 @@ import ctypes
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """glibc's names in <malloc.h>, without their M_."""
-_KEPT = 2**31 - 1
-"""Bytes at the end of the heap that may lie free: as many as the call can say."""
+_KEPT = 2**30
+"""Bytes at the end of the heap that may lie free."""
 _GROWTH = 64 * 2**20
 
 

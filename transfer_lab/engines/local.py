@@ -120,7 +120,7 @@ def _begin_worker(threads: int) -> None:
 
 
 def become_worker(threads: int) -> None:
-    """Import torch, once in a worker's life, with so many threads."""
+    """Set this process up for runs, once in its life: torch is imported, with so many threads."""
     keep_freed_memory()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)

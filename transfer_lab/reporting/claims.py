@@ -8,6 +8,7 @@ from transfer_lab.evidence.intervals import Interval
 from transfer_lab.evidence.verdicts import Verdict, verdict
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.reporting.degenerate import gain
+from transfer_lab.reporting.passes import one_a_pass
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import percent, seconds
 from transfer_lab.spec import Claim
@@ -104,6 +105,8 @@ def measured(study: Study, claim: Claim, what: str | float) -> dict[int, float]:
     if what == "majority":
         return dict(zip(done["seed"], done["majority_accuracy"], strict=True))
     rows = _of_arm(study, done, what)
+    if claim.measure != "test_accuracy":
+        rows = one_a_pass(rows)
     values = zip(rows["seed"], MEASURES[claim.measure](rows), strict=True)
     return {seed: value for seed, value in values if value == value}
 

@@ -19,9 +19,10 @@ from transfer_lab.reporting.charts import (
     rounded,
 )
 from transfer_lab.reporting.costs import cold
+from transfer_lab.reporting.passes import one_a_pass
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.style import Dots, Pen, legend_above, marker, panel_title, panels, pens
-from transfer_lab.reporting.wording import count, percent, seconds
+from transfer_lab.reporting.wording import count, percent, seconds, timed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def picture(study: Study) -> Picture | None:
 def arms(study: Study) -> dict[Place, Arm]:
     """Accuracy and cold time of every trained place that has both."""
     times: dict[Place, Interval] = {}
-    totals = study.done.assign(cold=cold(study.done))
+    totals = one_a_pass(study.done.assign(cold=cold(study.done)))
     for names, rows in totals.groupby(["scenario", "backbone", "regime"], sort=False):
         if spent := interval([s for s in rows["cold"].tolist() if s > 0]):
             times[Place(*names)] = spent
@@ -242,7 +243,7 @@ def _point(study: Study, place: Place, found: Mapping[Place, Arm]) -> dict:
     text = (
         f"<b>{plain(place.regime)}</b><br>{plain(place.backbone)}<br>"
         f"{percent(arm.accuracy)} % {count(arm.accuracy.n, planned)}<br>"
-        f"{seconds(arm.seconds)} s {count(arm.seconds.n, planned)}"
+        f"{seconds(arm.seconds)} s {timed(arm.seconds.n, arm.accuracy.n, planned)}"
     )
     return {
         "type": "scatter",

@@ -21,8 +21,8 @@ CONDITIONS = ("host", "device", "precision", "threads", "concurrency", "commit")
 MEANING = (
     "Seconds on a monotonic clock. Fit is the training loop alone: validation, set-up and imports "
     "are excluded. Linear heads of several seeds are fitted in one pass where they learn on the "
-    "same stored features: each then has the seconds of the whole pass, up to about twice "
-    "what it takes alone, and the mean and its interval are over passes. "
+    "same stored features: each then has the seconds of the whole pass, up to about twice what it "
+    "takes alone, and the mean and its interval are over passes; the same goes for searches. "
     "Decode is reading and preparing the images. Features is the cold computation "
     "of the frozen prefix's output, even where it came from the cache. Search is the fit of all "
     "trials where options were tuned, and the features of prefixes that only trials needed. "
@@ -69,7 +69,8 @@ def _entry(study: Study, scenario: str, backbone: str, regime: str) -> Cell:
     summary = study.summary(scenario, backbone, regime)
     if summary.seconds is None:
         return (absent(summary),)
-    return cell(seconds(summary.seconds), timed(summary))
+    n = summary.seconds.n
+    return cell(seconds(summary.seconds), timed(n, n + summary.in_one_pass, summary.planned))
 
 
 def _pretraining(study: Study) -> list[Block]:

@@ -37,7 +37,8 @@ LEGEND = (
     "trial minus test accuracy of the model fitted anew with its options, in points ± the 95 % "
     "t-interval over seeds; the best of several trials looks better than it is, and the final fit "
     "has more images. Search: seconds of fitting all trials, in no other column of fit times, and "
-    "of the frozen features that only trials needed."
+    "of the frozen features that only trials needed; where linear heads of several seeds were "
+    "fitted in one pass, of that whole pass."
 )
 WITHOUT_FEATURES = (
     " {} of {} searches were stored by an earlier version, which counted the fits alone."

@@ -68,13 +68,12 @@ def count(n: int, planned: int) -> str:
     return f"(n={n})" if n == planned else f"({n} of {planned})"
 
 
-def timed(summary: Summary) -> str:
-    """As `count`, of the seeds that have a time: '(n=5, 2 passes)' where some share a pass."""
-    passes = summary.seconds.n
-    seeds = count(passes + summary.in_one_pass, summary.planned)
-    if not summary.in_one_pass:
-        return seeds
-    return f"{seeds[:-1]}, {passes} pass{'es' if passes > 1 else ''})"
+def timed(passes: int, seeds: int, planned: int) -> str:
+    """As `count`, of seeds that have a time: '(n=5, 2 passes)' where some share a pass."""
+    counted = count(seeds, planned)
+    if passes == seeds:
+        return counted
+    return f"{counted[:-1]}, {passes} pass{'es' if passes > 1 else ''})"
 
 
 def absent(summary: Summary) -> Line:

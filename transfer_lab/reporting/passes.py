@@ -1,0 +1,16 @@
+"""Seconds of heads that were fitted in one pass: one measurement, however many the seeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PLACE = ["scenario", "backbone", "regime"]
+
+
+def one_a_pass(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows but for those of seeds that were fitted in the same pass as an earlier one."""
+    repeated = rows.duplicated([*_PLACE, "fit_seconds"])
+    return rows[~(repeated & (rows["together"] > 1))]

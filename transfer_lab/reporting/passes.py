@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-_PLACE = ["scenario", "backbone", "regime"]
+PLACE = ("scenario", "backbone", "regime")
+"""The columns that say where a run stands."""
 
 
 def one_a_pass(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows but for those of seeds that were fitted in the same pass as an earlier one."""
-    repeated = rows.duplicated([*_PLACE, "fit_seconds"])
+    repeated = rows.duplicated([*PLACE, "fit_seconds"])
     return rows[~(repeated & (rows["together"] > 1))]

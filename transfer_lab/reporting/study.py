@@ -17,6 +17,7 @@ from transfer_lab.plan import fits, learns
 from transfer_lab.record_store import Record
 from transfer_lab.regimes import REGIMES
 from transfer_lab.reporting.measured import Measured, Place, rows_of
+from transfer_lab.reporting.passes import PLACE, one_a_pass
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.spec import SIZES, Experiment
 
@@ -267,19 +268,17 @@ class Study:
 
     @cached_property
     def _summaries(self) -> dict[Place, Summary]:
-        columns = ("scenario", "backbone", "regime", "status", "fit_seconds", "together")
         states: dict[Place, Counter[str]] = defaultdict(Counter)
         seconds: dict[Place, list[float]] = defaultdict(list)
-        shared: Counter[Place] = Counter()
-        for *names, status, time, together in rows_of(self.frame, *columns):
-            place = Place(*names)
-            states[place][status] += 1
-            if status == "done" and together > 1 and time in seconds[place]:
-                shared[place] += 1
-            elif status == "done":
-                seconds[place].append(time)
+        for *names, status in rows_of(self.frame, *PLACE, "status"):
+            states[Place(*names)][status] += 1
+        for *names, time in rows_of(one_a_pass(self.done), *PLACE, "fit_seconds"):
+            seconds[Place(*names)].append(time)
         return {
-            place: Summary(count, self._accuracy(place), interval(seconds[place]), shared[place])
+            place: Summary(
+                *(count, self._accuracy(place), interval(seconds[place])),
+                in_one_pass=count["done"] - len(seconds[place]),
+            )
             for place, count in states.items()
         }
 

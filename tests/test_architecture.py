@@ -20,7 +20,8 @@ REGISTRIES = {"domains", "backbones", "regimes"}
 MAY_IMPORT = {
     # vocabulary
     "": {"library", "yaml_source"},
-    "choices": set(),
+    "choices": {"seal"},
+    "options": {"registry"},
     "budget": {"choices"},
     "spec": {"budget", "choices"},
     "registry": set(),
@@ -47,28 +48,28 @@ MAY_IMPORT = {
         *("size_sweeps", "further_budgets"),
     },
     "curves": set(),
-    "record_store": {"seal", "spec"},
+    "record_store": {"folders", "seal", "spec"},
     "outcomes": {"record_store", "spec"},
-    "seal": {"choices"},
+    "seal": set(),
     "changes": set(),
     "trials": {"choices"},
     "leases": set(),
     "runner": {"leases", "plan", "record_store", "spec"},
-    "tracking": {"record_store", "reporting.*", "spec", "wandb_copies"},
+    "tracking": {"folders", "record_store", "reporting.*", "spec", "wandb_copies"},
     "wandb_copies": {"record_store", "reporting.*", "spec"},
     "progress": {"record_store", "spec"},
-    "comparisons": {"plan", "record_store", "spec"},
-    "overlaps": {"comparisons", "plan", "record_store", "seal", "spec"},
+    "comparisons": {"folders", "plan", "record_store", "spec"},
+    "overlaps": {"comparisons", "folders", "plan", "record_store", "seal", "spec"},
     "comparing": {
         *("climbing", "comparisons", "engines.local", "measuring", "overlapping", "overlaps"),
-        *("record_store", "reporting.ladders", "runner", "spec"),
+        *("record_store", "runner", "similarity.climbed", "spec"),
     },
     "similarity": set(),
     "similarity.*": {"similarity.*"},
     "evidence.*": {"evidence.*", "evidence"},
     "evidence": {"evidence.*"},
     "reporting": {
-        *("reporting.*", "changes", "comparisons", "curves", "overlaps", "record_store"),
+        *("reporting.*", "changes", "comparisons", "curves", "folders", "overlaps", "record_store"),
         *("spec", "trials"),
     },
     "reporting.*": {
@@ -80,13 +81,15 @@ MAY_IMPORT = {
             "plan",
             "record_store",
             "similarity.axis",
+            "similarity.climbed",
             "spec",
+            *("changes", "folders", "outcomes", "reporting", "trials"),
         ),
         "curves",
         *REGISTRIES,
     },
     # what learns
-    "domains.*": {"domains.*", "seeding", "record_store", "listing", "decoding", "spec"},
+    "domains.*": {"domains.*", "seeding", "folders", "record_store", "listing", "decoding", "spec"},
     "domains.torchvision": {
         *("domains.arrays", "domains.base", "domains.splits", "listing", "decoding"),
         *("registry", "host", "reach"),
@@ -104,9 +107,9 @@ MAY_IMPORT = {
     "counting": set(),
     "dead_units": set(),
     "metrics": set(),
-    "weights": {"backbones.base", "reach", "record_store", "spec"},
+    "weights": {"backbones.base", "folders", "reach", "record_store", "spec"},
     "architectures": {"backbones", "backbones.base", "spec"},
-    "rows": {"record_store"},
+    "rows": {"folders"},
     "arithmetic": {"machine"},
     "frozen_prefix": {"arithmetic", "backbones.base"},
     "activations": {
@@ -140,14 +143,14 @@ MAY_IMPORT = {
     },
     "preflight": {
         *("architectures", "backbones.base", "budget", "domains", "domains.splits", "fitting"),
-        *("further_budgets", "plan", "regimes", "registry", "spec", "weights"),
+        *("further_budgets", "options", "plan", "regimes", "spec", "weights"),
     },
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")
     },
     "tuning": {
-        *("activations", "building", "domains.base", "fitting", "heads", "record_store", "spec"),
-        *("timing", "together", "trials"),
+        *("activations", "building", "domains.base", "fitting", "folders", "heads", "record_store"),
+        *("spec", "timing", "together", "trials"),
     },
     "training": {
         *(
@@ -169,7 +172,7 @@ MAY_IMPORT = {
         *("spec", "timing", "together", "tuning", "weights", "witness"),
     },
     "witness": {
-        *("arithmetic", "backbones.base", "changes", "domains.base", "record_store"),
+        *("arithmetic", "backbones.base", "changes", "domains.base", "folders"),
         *("regimes.base", "seeding", "similarity.cka", "similarity.samples"),
     },
     "climbing": {"comparisons", "measuring", "record_store", "similarity.*"},
@@ -187,6 +190,7 @@ MAY_IMPORT = {
         "spec",
     },
     "execution": {
+        "folders",
         "domains.splits",
         "listing",
         "record_store",
@@ -209,6 +213,7 @@ MAY_IMPORT = {
         *("decoding", "domain_inspection", "domains", "listing", "registry", "yaml_source"),
     },
     "domain_inspection": {
+        "options",
         *("copies", "domains", "domains.base", "domains.folder", "preflight", "yaml_source"),
     },
     "doctor": {"host", "folders", "config", "record_store", "yaml_source", "preflight"},
@@ -232,7 +237,7 @@ MAY_IMPORT = {
     },
     "commands": {
         *("config", "frozen_map", "grid", "machine", "plan", "preflight", "record_store", "runner"),
-        *("comparing", "host", "outcomes", "reporting", "spec", "tracking"),
+        *("comparing", "host", "outcomes", "reporting.*", "similarity.climbed", "spec", "tracking"),
     },
     "dashboard": set(),
     "dashboard.*": {

@@ -16,11 +16,11 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.changes import FILE, StageChange, to_csv
 from transfer_lab.choices import Architecture
 from transfer_lab.fitting import fit_and_test
-from transfer_lab.grid import left_behind
 from transfer_lab.record_store import RecordStore
 from transfer_lab.regimes import REGIMES
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.partial_finetune import PartialFinetune
+from transfer_lab.reporting.collect import left_behind
 from transfer_lab.similarity.cka import cka
 from transfer_lab.spec import Fit
 from transfer_lab.training import Setting, train

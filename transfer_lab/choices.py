@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-canonical = json.JSONEncoder(sort_keys=True).encode
-"""JSON with sorted keys, as `json.dumps(..., sort_keys=True)` writes it."""
+from transfer_lab.seal import canonical
 
 
 class Spec(BaseModel):

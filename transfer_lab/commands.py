@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from tabulate import tabulate
@@ -16,11 +17,15 @@ from transfer_lab import plan as planning
 from transfer_lab.budget import MAIN, under
 from transfer_lab.config import ExperimentFile, load_experiment
 from transfer_lab.machine import Workers
-from transfer_lab.outcomes import State, frame, states
+from transfer_lab.outcomes import State, states
 from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import todo
 from transfer_lab.spec import Cell, Experiment
 from transfer_lab.tracking import Tracker
+
+if TYPE_CHECKING:
+    from transfer_lab.reporting.study import Study
+    from transfer_lab.similarity.climbed import Climbed
 
 OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
 INTERRUPTED = 130
@@ -78,7 +83,7 @@ def run(
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
-    tracker.summarise(partial(grid.study, file, cells, store, command))
+    tracker.summarise(partial(_study, file, cells, store, command))
     tracker.close()  # last, so that a W&B out of reach delays nothing
     if summary.failed:
         _warn(
@@ -101,13 +106,10 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the main tables of the report as LaTeX, beside it."""
     file = load_experiment(path, overrides)
     grid.check_writable(reports)
-    from transfer_lab.reporting import write_latex
+    from transfer_lab.reporting.collect import write_tables
 
-    store = _store(runs)
-    table = frame(planning.plan(file.experiment), store)
-    predictions = partial(store.file, name=grid.PREDICTIONS)
-    out = reports / file.experiment.name
-    for written in write_latex(file.experiment, table, {}, out, predictions=predictions):
+    cells = planning.plan(file.experiment)
+    for written in write_tables(file.experiment, cells, _store(runs), reports):
         _say(f"table: {written}")
 
 
@@ -144,13 +146,14 @@ def similarity(
     grid.check_writable(runs, *([reports] if ladders else []))
     store = _store(runs)
     desk = comparing.Desk(file.experiment, store, _say, _warn)
-    picture = reports / file.experiment.name / "ladders.png" if ladders else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        desk.work(jobs or host.cores(), threads, picture)
+        climbed = desk.work(jobs or host.cores(), threads, ladders=ladders)
     except KeyboardInterrupt:
         _warn("\nstopped; what was measured is stored, and the same command goes on")
         return INTERRUPTED
+    if ladders:
+        _draw_ladders(climbed, reports / file.experiment.name / "ladders.png")
     _say(comparing.table(file.experiment, store))
     return 1 if comparing.pending(file.experiment, store).jobs else 0
 
@@ -158,8 +161,29 @@ def similarity(
 def _write_report(
     file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, reports: Path, command: str
 ) -> None:
-    page = grid.write_report(file, cells, store, reports, command)
+    from transfer_lab.reporting.collect import write_report
+
+    page = write_report(file.experiment, cells, store, reports, command)
     _say(f"report: {page} and {page.with_name('report.md')}")
+
+
+def _study(
+    file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str
+) -> Study:
+    from transfer_lab.reporting.collect import study
+
+    return study(file.experiment, cells, store, command)
+
+
+def _draw_ladders(climbed: list[Climbed], picture: Path) -> None:
+    from transfer_lab.reporting.ladders import summary, write_picture
+
+    if not climbed:
+        _warn("no ladder could be climbed; nothing is drawn")
+        return
+    write_picture(climbed, picture)
+    _say(summary(climbed))
+    _say(f"ladders: {picture}")
 
 
 def _store(runs: Path) -> RecordStore:

@@ -9,10 +9,18 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from transfer_lab.comparisons import Compared, Comparison, ComparisonStore, Named, comparisons
+from transfer_lab.comparisons import (
+    Compared,
+    Comparison,
+    ComparisonStore,
+    Named,
+    comparisons,
+    results,
+)
 from transfer_lab.overlaps import Counted, Overlap, OverlapStore, Pair, pairs
 from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import Engine
+from transfer_lab.similarity.climbed import Climbed
 from transfer_lab.spec import Experiment, Run
 
 Say = Callable[[str], None]
@@ -58,24 +66,24 @@ class Desk:
     say: Say
     warn: Say
 
-    def work(self, jobs: int, threads: int, picture: Path | None = None) -> None:
-        """Measure what is missing in worker processes of its own, and climb the ladders if a
-        `picture` of them is wanted. An interrupt ends the workers and is raised again."""
+    def work(self, jobs: int, threads: int, *, ladders: bool = False) -> list[Climbed]:
+        """Measure what is missing in worker processes of its own, and climb the ladders if they
+        are wanted; returns those. An interrupt ends the workers and is raised again."""
         from transfer_lab.engines.local import LocalEngine
 
         work = pending(self.experiment, self.store)
-        if not work.jobs and picture is None:
+        if not work.jobs and not ladders:
             self._tell(work)
-            return
+            return []
         engine = LocalEngine(max(1, min(jobs, work.jobs)), threads)
         try:
             self.measure(engine)
-            if picture:
-                self._climb(engine, picture)
+            climbed = self._climb(engine) if ladders else []
         except BaseException:
             engine.kill()
             raise
         engine.close()
+        return climbed
 
     @property
     def _root(self) -> str:
@@ -112,10 +120,8 @@ class Desk:
                 "weights yet"
             )
 
-    def _climb(self, engine: Engine, picture: Path) -> None:
+    def _climb(self, engine: Engine) -> list[Climbed]:
         """One set of ladders for each source and space."""
-        from transfer_lab.reporting.ladders import Climbed, summary, write_picture
-
         store, known = ComparisonStore(self.store), {}
         for named in comparisons(self.experiment):
             if named.comparison.source and store.waits_for(named.comparison) is None:
@@ -129,22 +135,7 @@ class Desk:
                 found += [Climbed(source, space, *ladder) for ladder in call.result()]
             else:
                 self.warn(f"ladders of {source}, {space}: {type(error).__name__}: {error}")
-        if not found:
-            self.warn("no ladder could be climbed; nothing is drawn")
-            return
-        write_picture(found, picture)
-        self.say(summary(found))
-        self.say(f"ladders: {picture}")
-
-
-def results(experiment: Experiment, store: RecordStore) -> dict[str, Compared]:
-    """What is stored, by the comparison's id."""
-    stored, found = ComparisonStore(store), {}
-    for named in comparisons(experiment):
-        measured = stored.get(named.comparison)
-        if measured is not None:
-            found[named.comparison.id] = measured
-    return found
+        return found
 
 
 def table(experiment: Experiment, store: RecordStore) -> str:

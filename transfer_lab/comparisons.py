@@ -12,8 +12,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Architecture, Choice, Spec, Weights
+from transfer_lab.folders import write_atomically
 from transfer_lab.plan import plan_one_seed
-from transfer_lab.record_store import RecordStore, write_atomically
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import PROTOCOL, Cell, Experiment, Run, Scenario
 
 VERSION = 1
@@ -171,3 +172,13 @@ class ComparisonStore:
 
 def _checksum(body: object) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def results(experiment: Experiment, store: RecordStore) -> dict[str, Compared]:
+    """What is stored, by the comparison's id."""
+    stored, found = ComparisonStore(store), {}
+    for named in comparisons(experiment):
+        measured = stored.get(named.comparison)
+        if measured is not None:
+            found[named.comparison.id] = measured
+    return found

@@ -12,7 +12,7 @@ from transfer_lab.copies import hashes, held
 from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.base import ImageDomain, Part
 from transfer_lab.domains.folder import Folder
-from transfer_lab.preflight import option_problems
+from transfer_lab.options import option_problems
 from transfer_lab.yaml_source import ConfigError
 
 COMPARED_AT = 32

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from transfer_lab.domains.splits import SubsetError
+from transfer_lab.folders import write_atomically
 from transfer_lab.listing import DataUnavailable
-from transfer_lab.record_store import FailureKind, Record, RecordStore, write_atomically
+from transfer_lab.record_store import FailureKind, Record, RecordStore
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
 from transfer_lab.training import Setting, provenance, train, train_together

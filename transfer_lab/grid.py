@@ -1,4 +1,4 @@
-"""An experiment and its store: train what is missing, read what is there, write the report.
+"""An experiment and its store: train what is missing.
 
 The command line prints what these functions do, and the library returns it: one path for both.
 """
@@ -6,37 +6,33 @@ The command line prints what these functions do, and the library returns it: one
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rich.console import Console
 
 from transfer_lab import comparing, host
-from transfer_lab.changes import FILE as CHANGES
 from transfer_lab.config import ExperimentFile
-from transfer_lab.curves import Curve, read_curves
 from transfer_lab.engines import EngineError, start
 from transfer_lab.folders import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.machine import Workers
-from transfer_lab.outcomes import frame
-from transfer_lab.overlaps import counted
 from transfer_lab.progress import GridProgress
 from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.runner import Summary, run_grid, todo
 from transfer_lab.spec import Cell, Experiment, Run
-from transfer_lab.tracking import Tracker
-from transfer_lab.trials import FILE as TRIALS
 from transfer_lab.yaml_source import ConfigError, Given
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-    from transfer_lab.reporting.study import Study
+class Copies(Protocol):
+    """Who copies finished runs elsewhere, beside the grid."""
 
-CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
+    warn: Callable[[str], None]
+
+    def offer(self, run_id: str) -> None:
+        """A run's record is on disk."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def train_missing(
     file: ExperimentFile,
     cells: tuple[Cell, ...],
     store: RecordStore,
-    tracker: Tracker,
+    copies: Copies,
     workers: Workers,
     voice: Voice,
     *,
@@ -87,9 +83,9 @@ def train_missing(
         file.refuse(engine.submit(_preflight, file.experiment, root / IMAGES, download).result())
         with GridProgress(voice.console, len(work.runs)) as progress:
             if voice.has_bar:  # which a line from elsewhere would tear
-                store.warn = tracker.warn = progress.say
+                store.warn = copies.warn = progress.say
             train = partial(_execute, str(root), workers, engine.slots, host.commit())
-            summary = run_grid(work, store, engine, train, _Both(progress, tracker))
+            summary = run_grid(work, store, engine, train, _Both(progress, copies))
         desk.measure(engine)
     except EngineError as error:
         engine.kill()
@@ -98,84 +94,9 @@ def train_missing(
         engine.kill()
         raise
     finally:
-        store.warn = tracker.warn = voice.warn
+        store.warn = copies.warn = voice.warn
     engine.close()
     return summary
-
-
-def write_report(
-    file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, reports: Path, command: str
-) -> Path:
-    """Write the report on what is stored, finished or not; returns the page's path."""
-    from transfer_lab.reporting import write
-
-    table = frame(cells, store)
-    return write(
-        file.experiment,
-        table,
-        curves(table, store),
-        reports / file.experiment.name,
-        command=command,
-        predictions=partial(store.file, name=PREDICTIONS),
-        **_beside_records(file.experiment, table, store),
-    )
-
-
-def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
-    """The report's view of what is stored."""
-    from transfer_lab.reporting.predictions import Predictions
-    from transfer_lab.reporting.study import Study
-
-    table = frame(cells, store)
-    return Study.of(
-        file.experiment,
-        table,
-        curves(table, store),
-        command,
-        predictions=Predictions(partial(store.file, name=PREDICTIONS)),
-        **_beside_records(file.experiment, table, store),
-    )
-
-
-def _beside_records(
-    experiment: Experiment, table: pd.DataFrame, store: RecordStore
-) -> dict[str, Mapping[str, object]]:
-    """What a report says beyond the cells' records and curves."""
-    return {
-        "trials": left_behind(table, store, TRIALS),
-        "similarities": comparing.results(experiment, store),
-        "overlaps": counted(experiment, store),
-        "changes": left_behind(table, store, CHANGES),
-        "sources": source_records(table, store),
-    }
-
-
-def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]:
-    """The finished source runs that cells start from, by id."""
-    found = {init: store.get(init) for init in table["init_id"].dropna().unique()}
-    return {init: record for init, record in found.items() if record and record.status == "done"}
-
-
-def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
-    """The training curve of every finished run that left one, by run id."""
-    done = table.loc[table["status"] == "done", "run_id"].unique()
-    return read_curves(store.files(done, CURVE))
-
-
-def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
-    """The table of that name of every finished run that left one, by run id; a damaged one is
-    named, and counts as absent."""
-    import pandas as pd
-
-    found = {}
-    done = table.loc[table["status"] == "done", "run_id"].unique()
-    for run_id, path in store.files(done, name).items():
-        try:
-            found[run_id] = pd.read_csv(path)
-        except (OSError, ValueError) as problem:
-            reason = str(problem).partition("\n")[0]
-            store.warn(f"{path}: cannot be read ({reason}); the report goes without it")
-    return found
 
 
 def command_for(file: ExperimentFile, runs: Path, reports: Path) -> str:
@@ -197,17 +118,17 @@ def check_writable(*folders: Path) -> None:
 
 
 class _Both:
-    """The progress bar and the tracker, as one watch."""
+    """The progress bar and the copies, as one watch."""
 
-    def __init__(self, progress: GridProgress, tracker: Tracker):
-        self.progress, self.tracker = progress, tracker
+    def __init__(self, progress: GridProgress, copies: Copies):
+        self.progress, self.copies = progress, copies
 
     def started(self, run: Run) -> None:
         self.progress.started(run)
 
     def ended(self, run: Run, record: Record) -> None:
         self.progress.ended(run, record)
-        self.tracker.offer(run.id)
+        self.copies.offer(run.id)
 
 
 def _preflight(

@@ -21,6 +21,7 @@ from transfer_lab.machine import EngineName, Numbers, Workers
 from transfer_lab.outcomes import frame
 from transfer_lab.plan import plan
 from transfer_lab.record_store import RecordStore
+from transfer_lab.reporting.collect import study, write_report
 from transfer_lab.reporting.study import measured
 from transfer_lab.spec import Experiment
 from transfer_lab.tracking import Tracker
@@ -77,7 +78,7 @@ def run(
         tracker.abandon()
         raise
     command = grid.command_for(file, store.root, REPORTS)
-    tracker.summarise(partial(grid.study, file, cells, store, command))
+    tracker.summarise(partial(study, file.experiment, cells, store, command))
     tracker.close()
     return measured(frame(cells, store))
 
@@ -98,7 +99,8 @@ def report(
     file, reports = _loaded(experiment), Path(reports)
     grid.check_writable(reports)
     command = grid.command_for(file, Path(runs), reports)
-    return Page(grid.write_report(file, plan(file.experiment), _store(runs), reports, command))
+    cells = plan(file.experiment)
+    return Page(write_report(file.experiment, cells, _store(runs), reports, command))
 
 
 class Page(type(Path())):

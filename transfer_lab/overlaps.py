@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.choices import Choice, Spec
 from transfer_lab.comparisons import FOLDER, identity
+from transfer_lab.folders import write_atomically
 from transfer_lab.plan import plan_one_seed
-from transfer_lab.record_store import RecordStore, write_atomically
+from transfer_lab.record_store import RecordStore
 from transfer_lab.seal import opened, sealed
 from transfer_lab.spec import Experiment
 

@@ -4,14 +4,12 @@ phases against the budget."""
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, ValidationError, create_model
 
 from transfer_lab.architectures import ModuleError, backbone_class, described
 from transfer_lab.backbones.base import Backbone
@@ -21,9 +19,9 @@ from transfer_lab.domains import DOMAINS
 from transfer_lab.domains.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.fitting import epochs_for
 from transfer_lab.further_budgets import budgets_of
+from transfer_lab.options import option_problems
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
-from transfer_lab.registry import suggest
 from transfer_lab.spec import Experiment
 from transfer_lab.weights import WeightsError, check_published, find
 
@@ -53,32 +51,6 @@ def preflight(
     problems += _check_patience(experiment, counts)
     problems += _check_models(experiment, download, counts)
     return list(dict.fromkeys(problems))
-
-
-def option_problems(cls: type, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """(option, message) for each option that the constructor's keyword-only arguments refuse."""
-    schema = _schema(cls)
-    try:
-        schema.model_validate(dict(options), strict=True)
-    except ValidationError as error:
-        for item in error.errors():
-            name = str(item["loc"][0])
-            if item["type"] == "extra_forbidden":
-                yield name, f"unknown option; {suggest(name, schema.model_fields)}"
-            elif item["type"] == "missing":
-                yield "", f"option '{name}' is missing"
-            else:
-                yield name, f"{item['msg']} (it is {item['input']!r})"
-
-
-def _schema(cls: type) -> Any:
-    hints = get_type_hints(cls.__init__)
-    fields = {
-        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
-        for name, p in inspect.signature(cls.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY
-    }
-    return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _build(

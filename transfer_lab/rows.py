@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
-from transfer_lab.record_store import write_atomically
+from transfer_lab.folders import write_atomically
 
 LIMIT = 20 * 2**30
 """Bytes that a store may hold on disk; what was used longest ago goes first."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from transfer_lab.choices import canonical
+canonical = json.JSONEncoder(sort_keys=True).encode
+"""JSON with sorted keys, as `json.dumps(..., sort_keys=True)` writes it."""
 
 _HEAD, _MIDDLE, _END = b'{"sha256": "', b'", "record": ', b"}"
 _START = len(_HEAD) + 64 + len(_MIDDLE)

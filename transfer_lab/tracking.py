@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfer_lab.record_store import RecordStore, write_atomically
+from transfer_lab.folders import write_atomically
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Cell, Tracking
 from transfer_lab.wandb_copies import copy_cell, copy_summary, place_of
 

@@ -21,11 +21,11 @@ from transfer_lab.building import build_domain, build_regime, draw
 from transfer_lab.counting import macs_per_image, parameter_count
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.fitting import Ledger, fit_and_test
-from transfer_lab.folders import ACTIVATIONS, IMAGES
+from transfer_lab.folders import ACTIVATIONS, IMAGES, write_atomically
 from transfer_lab.heads import Heads, fit_and_test_heads
 from transfer_lab.machine import Numbers
 from transfer_lab.metrics import majority_accuracy, predictions, test_metrics
-from transfer_lab.record_store import Record, RecordStore, write_atomically
+from transfer_lab.record_store import Record, RecordStore
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.rows import RowStore
 from transfer_lab.spec import Run

@@ -10,8 +10,9 @@ from transfer_lab.building import build_regime
 from transfer_lab.choices import Trials
 from transfer_lab.domains.base import ImageDomain
 from transfer_lab.fitting import Ledger, fit_and_validate
+from transfer_lab.folders import write_atomically
 from transfer_lab.heads import Heads, fit_heads
-from transfer_lab.record_store import RecordStore, write_atomically
+from transfer_lab.record_store import RecordStore
 from transfer_lab.spec import Run
 from transfer_lab.timing import NonFiniteLossError
 from transfer_lab.together import differ_in_rate_alone, share_backbone

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.choices import Weights
+from transfer_lab.folders import write_atomically
 from transfer_lab.reach import reachable
-from transfer_lab.record_store import write_atomically
 
 _NESTED = ("state_dict", "model", "model_state_dict")
 _OPTIONAL = "num_batches_tracked"

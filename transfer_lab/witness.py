@@ -15,7 +15,7 @@ from transfer_lab.arithmetic import device
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.changes import StageChange, to_csv
 from transfer_lab.domains.base import ImageDomain
-from transfer_lab.record_store import write_atomically
+from transfer_lab.folders import write_atomically
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.seeding import derive
 from transfer_lab.similarity.cka import cka_of_products

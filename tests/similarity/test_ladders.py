@@ -10,7 +10,8 @@ from transfer_lab.domains.scripts import Latin
 from transfer_lab.domains.textures import Textures
 from transfer_lab.frozen_prefix import FrozenPrefix
 from transfer_lab.measuring import Sample
-from transfer_lab.reporting.ladders import Climbed, summary, write_picture
+from transfer_lab.reporting.ladders import summary, write_picture
+from transfer_lab.similarity.climbed import Climbed
 from transfer_lab.similarity.ladders import (
     BLOCKS,
     STRENGTHS,

@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from transfer_lab.record_store import write_atomically
+from transfer_lab.folders import write_atomically
 
 Blocks = Callable[[], Iterable[np.ndarray]]
 """Begins an array anew: its rows in order, some at a time."""

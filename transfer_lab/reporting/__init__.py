@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.changes import FILE as CHANGES
 from transfer_lab.curves import Curve
-from transfer_lab.record_store import Record, write_atomically
+from transfer_lab.folders import write_atomically
+from transfer_lab.record_store import Record
 from transfer_lab.reporting.accuracy import accuracy
 from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.html import to_html

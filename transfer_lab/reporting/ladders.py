@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tabulate import tabulate
 
-from transfer_lab.record_store import write_atomically
+from transfer_lab.folders import write_atomically
+from transfer_lab.similarity.climbed import Climbed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class Climbed(NamedTuple):
-    """One ladder of one source in one space; values are a row a seed, a column a rung."""
-
-    source: str
-    space: str
-    name: str
-    rungs: tuple[str, ...]
-    values: tuple[tuple[float, ...], ...]
-
-    @property
-    def rank_correlation(self) -> float:
-        """Spearman's, of the means over seeds with the rungs."""
-        means = np.mean(self.values, axis=0)
-        ranks = np.argsort(np.argsort(means))
-        return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])
 
 
 def summary(found: Sequence[Climbed]) -> str:

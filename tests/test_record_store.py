@@ -25,15 +25,9 @@ from tests.builders import (
     records_in,
     tiny_run,
 )
-from transfer_lab.outcomes import frame, states
-from transfer_lab.plan import plan
-from transfer_lab.record_store import (
-    COLUMNS,
-    FailureKind,
-    Record,
-    RecordStore,
-    write_atomically,
-)
+from transfer_lab.experiment.plan import plan
+from transfer_lab.store.records import COLUMNS, FailureKind, Record, RecordStore, write_atomically
+from transfer_lab.store.results import frame, states
 
 RUN = tiny_run("linear_probe", init=tiny_run(), lr=0.1)
 

@@ -11,12 +11,12 @@ import pytest
 
 from tests.builders import ENVIRONMENT, TINY_YAML, done, experiment, failed, write_tiny
 from tests.wandb_files import written_runs
-from transfer_lab.config import load_experiment
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Tracking
 from transfer_lab.reporting.collect import study
-from transfer_lab.spec import Tracking
-from transfer_lab.tracking import Tracker
+from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.store.records import RecordStore
 
 CELLS = plan(experiment())
 PROBES = [c for c in CELLS if c.regime == "linear_probe"]

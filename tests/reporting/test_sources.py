@@ -2,9 +2,9 @@
 
 import pytest
 
-from transfer_lab.record_store import RecordStore
-from transfer_lab.reporting.sources import sources
+from transfer_lab.reporting.sections.source_runs import sources
 from transfer_lab.reporting.study import Study
+from transfer_lab.store.records import RecordStore
 
 from .invented import CORNERS, Grid, experiment, record
 

@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfer_lab.changes import FILE as CHANGES
-from transfer_lab.comparisons import results
-from transfer_lab.curves import Curve, read_curves
-from transfer_lab.outcomes import frame
-from transfer_lab.overlaps import counted
-from transfer_lab.record_store import Record, RecordStore
-from transfer_lab.reporting import write, write_latex
+from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import Study
-from transfer_lab.spec import Cell, Experiment
-from transfer_lab.trials import FILE as TRIALS
+from transfer_lab.similarity.overlap import counted
+from transfer_lab.similarity.pairs import results
+from transfer_lab.store.curves import Curve, read_curves
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.store.results import frame
+from transfer_lab.store.stage_drift import FILE as CHANGES
+from transfer_lab.store.trials import FILE as TRIALS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.builders import tiny_run
-from tests.test_regime_contracts import LEARNERS, build, state
+from tests.contracts.test_regimes import LEARNERS, build, state
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.experiment.spec import Fit, Run
 from transfer_lab.regimes.from_scratch import FromScratch

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.builders import TINY_YAML, experiment
-from tests.test_config import at, loaded, problems, tiny
+from tests.experiment.test_loading import at, loaded, problems, tiny
 from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Fit

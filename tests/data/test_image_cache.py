@@ -86,7 +86,7 @@ def test_a_kill_half_way_leaves_nothing_that_is_taken_for_whole(tmp_path):
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "stored_images(__import__('pathlib').Path(sys.argv[1]), 'name', (10, 3, 64, 64), blocks)\n"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=root)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "name.npy").exists()

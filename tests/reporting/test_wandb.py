@@ -87,7 +87,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.builders import done
-from tests.test_tracking import study_of
+from tests.reporting.test_wandb import study_of
 from transfer_lab.config import load_experiment
 from transfer_lab.plan import plan
 from transfer_lab.record_store import RecordStore

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.builders import TINY_YAML, choice, experiment, write_tiny
-from tests.test_config import at, loaded, problems, tiny
+from tests.experiment.test_loading import at, loaded, problems, tiny
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import trials_of
 from transfer_lab.experiment.yaml_source import ConfigError

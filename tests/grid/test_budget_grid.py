@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import TINY_YAML, SharedEngine, done, failed, write_tiny
-from tests.test_cli import Lab, call
+from tests.cli.test_app import Lab, call
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.engines import local

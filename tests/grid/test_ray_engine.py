@@ -23,7 +23,7 @@ from tests.builders import (
     until,
     write_tiny,
 )
-from tests.test_cli import Lab, call
+from tests.cli.test_app import Lab, call
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid import train as grid

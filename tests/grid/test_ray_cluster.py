@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.test_cli import Lab, call
+from tests.cli.test_app import Lab, call
 from transfer_lab.grid.engines import EngineError, ray_cluster, ray_worker, start
 from transfer_lab.grid.engines.ray_worker import Place, PlaceError, take_gpu_share
 from transfer_lab.system.workers import Workers

@@ -226,7 +226,7 @@ CALL = """
 import os, sys, time
 from pathlib import Path
 from tests.builders import one_by_one
-from tests.test_leases import CELLS, Threads, Watch, stored
+from tests.store.test_locks import CELLS, Threads, Watch, stored
 from transfer_lab.record_store import RecordStore
 from transfer_lab.runner import run_grid, todo
 

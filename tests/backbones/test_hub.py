@@ -12,7 +12,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from tests.test_backbone_contracts import SMALL
+from tests.contracts.test_backbones import SMALL
 from transfer_lab.backbones.hub import HubFile, HuggingFaceFile
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.torchvision import Torchvision

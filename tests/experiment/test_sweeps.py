@@ -3,7 +3,7 @@
 import pytest
 
 from tests.builders import TINY_YAML
-from tests.test_config import at, loaded, problems, tiny
+from tests.experiment.test_loading import at, loaded, problems, tiny
 from transfer_lab.experiment.plan import plan, runs_of
 
 SWEEP = tiny(
@@ -116,7 +116,7 @@ def test_no_sizes_at_all_are_refused():
 
 
 def test_too_many_images_are_refused_at_the_size_that_asks_for_them(tmp_path):
-    from tests.test_tuning_config import refusals
+    from tests.experiment.test_tuning import refusals
 
     text = sweep("[2, 8, 4]", "[2, 500, 4]")
     (told,) = refusals(text, tmp_path)

@@ -11,7 +11,7 @@ from transfer_lab.experiment.plan import fits, learns, plan, runs_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.grid.preflight import preflight
 
-FOLDER = Path(__file__).parents[1] / "experiments"
+FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 MODULES = sorted(FOLDER.rglob("*.py"))
 WANTING = re.compile(r"kind: folder|torchvision:\w|pretrained: imagenet")

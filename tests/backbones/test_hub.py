@@ -18,7 +18,7 @@ from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.torchvision import Torchvision
 from transfer_lab.backbones.vgg16 import VGG16
 from transfer_lab.backbones.weights import WeightsError, check_published, find, load_published
-from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.yaml_source import ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan, runs_of

@@ -14,7 +14,7 @@ from transfer_lab.backbones.cnn import pooling_for
 from transfer_lab.backbones.counting import macs_per_image, parameter_count
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.backbones.vgg16 import VGG16
-from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Architecture
 from transfer_lab.store import feature_cache as rows
 from transfer_lab.store.feature_cache import RowStore

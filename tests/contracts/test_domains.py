@@ -14,7 +14,7 @@ from tests.published_sets import handwriting
 from tests.toys import Blocks, drawn
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.batches import EvenBatches
-from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.catalog import DOMAINS
 
 SMALL = {"train_per_class": 6, "test_per_class": 4}
 BALANCED = ("latin", "greek", "cyrillic", "textures", "other_scenes")

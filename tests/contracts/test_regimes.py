@@ -11,8 +11,7 @@ import torch
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.weights import load_stages, save_backbone
-from transfer_lab.experiment.backbone_names import BACKBONES
-from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.catalog import BACKBONES, REGIMES
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.from_scratch import FromScratch

@@ -17,7 +17,7 @@ from tests.toys import Blocks
 from transfer_lab.data import image_cache as arrays
 from transfer_lab.data import rendered
 from transfer_lab.data.image_cache import stored_images
-from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.system.decode import on_all_cores
 
 SHAPE = (10, 3, 4, 4)
@@ -80,7 +80,7 @@ def test_a_failure_half_way_leaves_no_file(tmp_path):
 def test_a_kill_half_way_leaves_nothing_that_is_taken_for_whole(tmp_path):
     script = (
         "import os, signal, sys; import numpy as np\n"
-        "from transfer_lab.domains.arrays import stored_images\n"
+        "from transfer_lab.data.image_cache import stored_images\n"
         "def blocks():\n"
         "    yield np.zeros((9, 3, 64, 64), np.uint8)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

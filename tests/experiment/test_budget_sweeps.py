@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from tests.builders import TINY_YAML, experiment
 from tests.experiment.test_loading import at, loaded, problems, tiny
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.plan import plan, runs_of
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Fit
 
 BUDGETS = """\
@@ -51,7 +51,7 @@ def test_the_grid_is_planned_under_each_budget_again_for_all_that_learns():
     asked = experiment(budgets={"longer": {"epochs": 20}, "short": {"epochs": 1}})
     cells = plan(asked)
     main = [cell for cell in cells if cell.budget is None]
-    learning = [c for c in main if REGIMES[asked.regimes[c.regime].kind].learns]
+    learning = [c for c in main if REGIMES[asked.regimes[c.regime].kind].spends_budget]
     assert {c.regime for c in main} - {c.regime for c in learning} == {"majority"}
     assert cells[: len(main)] == tuple(main)
     for name, fit in asked.budgets.items():

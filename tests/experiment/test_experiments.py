@@ -7,7 +7,7 @@ import pytest
 
 from tests.photos import photos
 from transfer_lab.experiment.loading import load_experiment
-from transfer_lab.experiment.plan import fits, learns, plan, runs_of
+from transfer_lab.experiment.plan import fits, plan, runs_of, spends_budget
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.grid.preflight import preflight
 
@@ -52,7 +52,9 @@ def test_it_plans_every_place_of_its_matrix(path):
     for budget in asked.budgets:
         own = {(c.scenario, c.backbone, c.regime, c.seed) for c in every if c.budget == budget}
         assert own <= places
-        assert {regime for *_, regime, _ in own} == {r for r in asked.regimes if learns(asked, r)}
+        assert {regime for *_, regime, _ in own} == {
+            r for r in asked.regimes if spends_budget(asked, r)
+        }
     pairs = [(b, r) for b in asked.backbones for r in asked.regimes if fits(asked, b, r)]
     count = len(pairs) * len(asked.scenarios) * len(asked.seeds)
     assert all(any(b == backbone for b, _ in pairs) for backbone in asked.backbones)

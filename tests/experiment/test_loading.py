@@ -488,7 +488,7 @@ def test_refusing_helping_and_reporting_start_without_torch(tmp_path):
     (tmp_path / "bad.yaml").write_text(BROKEN)
     code = """
 import sys
-from transfer_lab.cli import main
+from transfer_lab.cli.app import main
 for words in (["--help"], ["run", "bad.yaml"], ["plan", "bad.yaml"], ["status", "tiny.yaml"],
               ["report", "tiny.yaml"]):
     sys.argv = ["transfer-lab", *words]

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from tests.builders import ENVIRONMENT, choice, experiment, tiny_run
 from transfer_lab.experiment import spec
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Choice, Weights
 from transfer_lab.experiment.plan import parents_of, plan, runs_of
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import PROTOCOL, Fit, Run
 
 RUN_CHANGES = {
@@ -44,7 +44,12 @@ def changed(run: Run, **fields) -> Run:
 
 def test_the_id_is_the_same_in_another_process():
     run = tiny_run("linear_probe", init=tiny_run(seed=3), lr=0.1, weight_decay=1e-5)
-    code = "from transfer_lab.spec import Run; print(Run.model_validate_json(input()).id)"
+    code = (
+        "from transfer_lab.experiment.spec import Run; "
+        "print(Run.model_validate_json(input()).id)"
+    )
+        "from transfer_lab.experiment.spec import Run; print(Run.model_validate_json(input()).id)"
+    )
     for hash_seed in ("1", "2"):
         told = subprocess.run(
             [sys.executable, "-c", code],

@@ -88,11 +88,11 @@ import sys
 from pathlib import Path
 from tests.builders import done
 from tests.reporting.test_wandb import study_of
-from transfer_lab.config import load_experiment
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Tracking
-from transfer_lab.tracking import Tracker
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.store.records import RecordStore
+from transfer_lab.experiment.spec import Tracking
+from transfer_lab.reporting.wandb.tracker import Tracker
 
 store, experiment = RecordStore(sys.argv[1]), load_experiment(sys.argv[2]).experiment
 cells = plan(experiment)

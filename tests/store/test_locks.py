@@ -227,8 +227,8 @@ import os, sys, time
 from pathlib import Path
 from tests.builders import one_by_one
 from tests.store.test_locks import CELLS, Threads, Watch, stored
-from transfer_lab.record_store import RecordStore
-from transfer_lab.runner import run_grid, todo
+from transfer_lab.store.records import RecordStore
+from transfer_lab.grid.scheduler import run_grid, todo
 
 store, log, stuck = RecordStore(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3] == "stuck"
 store.warn = lambda text: print(text, flush=True)

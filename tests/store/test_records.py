@@ -317,7 +317,7 @@ def test_death_at_any_operation_leaves_the_old_content_or_the_new(tmp_path):
     code = """
 import os, sys, tempfile
 from pathlib import Path
-from transfer_lab.folders import write_atomically
+from transfer_lab.system.files import write_atomically
 
 path = Path(sys.argv[1])
 operations = [(os, "fsync"), (os, "replace"), (os, "open"), (os, "close"), (os, "fdopen")]

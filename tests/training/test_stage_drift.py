@@ -12,8 +12,8 @@ from torch import nn
 from tests.builders import done, tiny_run
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.partial_finetune import PartialFinetune

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "data": {"experiment", "system"},
     "store": {"experiment", "system"},
     "backbones": {"experiment", "system"},
-    "regimes": {"backbones"},
+    "regimes": {"backbones", "experiment"},
     "similarity": {"backbones", "data", "experiment", "store", "system"},
     "training": {"backbones", "data", "experiment", "regimes", "similarity", "store", "system"},
     "reporting": {"experiment", "similarity", "stats", "store", "system"},

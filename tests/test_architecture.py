@@ -33,6 +33,7 @@ MAY_IMPORT = {
         *("backbones", "data", "experiment", "regimes", "similarity", "store", "system"),
         "training",
     },
+    "testing": {"backbones", "data", "regimes", "training"},
     "api": {"experiment", "grid", "reporting", "store", "system"},
     "cli": {
         *("", "backbones", "data", "experiment", "grid", "regimes", "reporting", "similarity"),

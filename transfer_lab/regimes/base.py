@@ -43,8 +43,9 @@ class TransferModule(L.LightningModule, ABC):
     """A backbone and a linear head, learnt by one recipe: an optimiser and its schedule.
 
     A regime overrides `phases` (what is frozen, how fast the rest learns) and, if it does not take
-    all stages from the source, `transferred`. Freezing is static within a phase: parameters get
-    `requires_grad = False`, modules stay in eval mode, and the optimiser holds exactly the rest.
+    all stages from the source, `transferred`; if it has a loss of its own, `loss`. Freezing is
+    static within a phase: parameters get `requires_grad = False`, modules stay in eval mode, and
+    the optimiser holds exactly the rest.
 
     Keyword-only constructor arguments are the regime's options in YAML.
     """
@@ -113,13 +114,17 @@ class TransferModule(L.LightningModule, ABC):
         """Logits (batch, num_classes)."""
         return self.head(self.backbone(inputs, start=self.entry))
 
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """What training makes small, of a batch; validation and test go by the cross-entropy."""
+        return F.cross_entropy(logits, labels)
+
     def on_train_epoch_start(self) -> None:
         self.train_sums = torch.zeros(3, device=self.device)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         inputs, labels = batch
         logits = self(inputs)
-        loss = F.cross_entropy(logits, labels)
+        loss = self.loss(logits, labels)
         self.train_sums += _sums(loss, logits, labels)
         return loss
 

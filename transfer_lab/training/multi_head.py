@@ -27,7 +27,7 @@ def differ_in_rate_alone(regimes: Sequence[TransferModule]) -> bool:
 def learns_linear_head_alone(regime: TransferModule) -> bool:
     """Whether a linear head is all that learns, on the output of all stages, by the loss of all
     regimes."""
-    shared = ("forward", "training_step", "configure_optimizers", "on_train_epoch_start")
+    shared = ("forward", "loss", "training_step", "configure_optimizers", "on_train_epoch_start")
     if any(getattr(type(regime), name) is not getattr(TransferModule, name) for name in shared):
         return False
     depth = len(regime.backbone.stages)

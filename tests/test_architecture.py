@@ -113,10 +113,10 @@ MAY_IMPORT = {
         *("arithmetic", "backbones.base", "domains.base", "domains.residence", "frozen_prefix"),
         *("rows", "spec"),
     },
-    "stretches": set(),
+    "stretches": {"regimes.base", "regimes.hooks"},
     "convergence": {"regimes.base", "timing"},
-    "together": {"regimes.base", "regimes.recipes", "stretches", "timing"},
-    "timing": {"regimes.base", "stretches"},
+    "together": {"regimes.base", "regimes.hooks", "regimes.recipes", "timing"},
+    "timing": {"regimes.base"},
     "fitting": {
         "activations",
         "arithmetic",
@@ -132,7 +132,7 @@ MAY_IMPORT = {
     },
     "heads": {
         *("activations", "arithmetic", "counting", "domains.base", "fitting", "regimes.base"),
-        *("rows", "spec", "timing", "together"),
+        *("rows", "spec", "stretches", "timing", "together"),
     },
     "building": {
         *("architectures", "domains", "domains.base", "record_store", "regimes", "regimes.base"),
@@ -140,7 +140,7 @@ MAY_IMPORT = {
     },
     "preflight": {
         *("architectures", "backbones.base", "budget", "domains", "domains.splits", "fitting"),
-        *("further_budgets", "plan", "regimes", "registry", "spec", "weights"),
+        *("further_budgets", "plan", "regimes", "regimes.hooks", "registry", "spec", "weights"),
     },
     "frozen_map": {
         *("architectures", "backbones.base", "counting", "plan", "regimes", "regimes.base", "spec")

@@ -23,6 +23,7 @@ from transfer_lab.fitting import epochs_for
 from transfer_lab.further_budgets import budgets_of
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
+from transfer_lab.regimes.hooks import refused_hooks
 from transfer_lab.registry import suggest
 from transfer_lab.spec import Experiment
 from transfer_lab.weights import WeightsError, check_published, find
@@ -212,6 +213,8 @@ def _check_options(
         # A copy, since a regime may leave stages out.
         cls = REGIMES.load(choice.kind)
         regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
+        if regime is not None:
+            wrong += [(place, f"{choice.kind}: {told}") for told in refused_hooks(regime)]
         if regime is not None and epochs:
             wrong += _check_budgets(len(regime.phases()), choice.kind, epochs)
         return wrong

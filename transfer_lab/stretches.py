@@ -13,7 +13,7 @@ from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import needs_lightnings_loop
 
 Note = Callable[[torch.Tensor | None, int], None]
-"""Takes what a regime summed up over the epoch that has just ended, and the phase's steps so far."""
+"""Takes what a regime summed up over the epoch that has just ended, and the phase's steps."""
 
 
 class Loop(Protocol):

@@ -197,8 +197,10 @@ MAY_IMPORT = {
     },
     "engines": {"engines.errors", "engines.local", "engines.ray", "host", "machine"},
     "engines.allocator": set(),
-    "engines.local": {"engines.allocator", "fitting"},
-    "engines.ray_worker": {"engines.local", "host"},
+    "engines.worker": {"engines.allocator", "fitting"},
+    "engines.fork_server": {"engines.worker"},
+    "engines.local": {"engines.fork_server", "engines.worker"},
+    "engines.ray_worker": {"engines.worker", "host"},
     "engines.errors": set(),
     "engines.ray_cluster": {"engines.errors", "engines.ray_worker", "host"},
     "engines.ray": {

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from transfer_lab import host
-from transfer_lab.engines.local import become_worker
+from transfer_lab.engines.worker import become_worker
 
 
 class PlaceError(OSError):

@@ -116,7 +116,7 @@ def fork_worker(ours: Connection, theirs: Connection, threads: int) -> None:
 
 
 def _serve(requests: socket.socket, threads: int) -> None:
-    """The server's life. It has one thread whenever it forks."""
+    """The server's life. Whenever it forks, no thread of Python runs beside this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare(threads)
     with _ending_with_the_other_side(requests), contextlib.suppress(Exception):

@@ -12,10 +12,10 @@ from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.regimes.mlp_probe import MLPProbe
 from transfer_lab.store import feature_cache as rows
+from transfer_lab.training import frozen_features as activations
 from transfer_lab.training.fit import Ledger, fit_and_test, fit_and_validate
 from transfer_lab.training.heads import Heads, fit_and_test_heads, fit_heads
 from transfer_lab.training.multi_head import HeadsTogether, differ_in_rate_alone
-from transfer_lab.training import frozen_features as activations
 
 RATES = (0.001, 0.01, 0.1)
 FIT = Fit(epochs=13, batch_size=8)

@@ -27,14 +27,14 @@ ROOT = Path(__file__).parents[1]
 _NUMBER = r"[-+−]?\d(?:[\d,]*\d)?(?:\.\d+)?"
 _VALUE = rf"{_NUMBER}(?:\s*±\s*{_NUMBER})?"
 _UNIT = r"(?:\s*%|\s+(?:points?|seconds|s|minutes|min|hours|times|MiB|GiB)\b)?"
-_GROUP = rf"(?:{_VALUE}{_UNIT}(?:\s*/\s*|,\s+|,?\s+and\s+))*{_VALUE}{_UNIT}"
+_GROUP = rf"(?<![\w.])(?:{_VALUE}{_UNIT}(?:\s*/\s*|,\s+|,?\s+and\s+))*{_VALUE}{_UNIT}"
 _QUOTED = re.compile(rf"({_GROUP})\s?<!--\s*(set|[\w/]+ > .*?)\s*-->", re.DOTALL)
 _LISTED = re.compile(rf"^# Numbers: ({_GROUP}) in (.+)$", re.MULTILINE)
 _MEASURED = re.compile(
     rf"{_NUMBER}\s*±\s*{_NUMBER}|\d+\.\d+\s*%"
     rf"|(?<![\w.]){_NUMBER}\s+(?:points?|seconds|s|minutes|min|hours|times)\b"
 )
-_IN_HEADERS = re.compile(rf"{_NUMBER}\s*±\s*{_NUMBER}|{_NUMBER}\s*%|{_NUMBER}\s+points?\b|\d+\.\d+")
+_IN_HEADERS = re.compile(rf"{_GROUP}")
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 
 
@@ -100,13 +100,12 @@ def unmarked(path: Path) -> list[str]:
     text = _without_code(path, path.read_text(encoding="utf-8"))
     if path.suffix != ".yaml":
         return [_one_line(found) for found in _MEASURED.findall(_QUOTED.sub("", text))]
-    told = [line for line in text.splitlines() if line.startswith("#")]
-    outcome = "\n".join(line for line in told if not line.startswith("# Numbers:"))
-    _, _, outcome = outcome.partition("What came out")
-    outcome = outcome.partition("\n#\n")[0]
+    header = text.partition("\nname:")[0]
+    told = [line for line in header.splitlines() if not line.startswith("# Numbers:")]
     listed = {n for quote in quotes(path) for n in _numbers(quote.text)}
-    found = (n for text in _IN_HEADERS.findall(outcome) for n in _numbers(text))
-    return [n for n in found if n not in listed]
+    groups = _IN_HEADERS.findall("\n".join(told).replace("\n# ", " "))
+    measured = (text for text in groups if re.search("±|%|points", text))
+    return [n for text in measured for n in _numbers(text) if n not in listed]
 
 
 def _without_code(path: Path, text: str) -> str:

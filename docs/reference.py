@@ -278,11 +278,10 @@ def _paragraphs(cls: type) -> list[str]:
     for base in cls.__mro__[1:]:
         if not base.__module__.startswith("transfer_lab"):
             continue
-        shared = _options(base) & _options(cls)
-        if all(f"`{option}`" in " ".join(told) for option in shared):
-            continue
         for text in inspect.cleandoc(base.__doc__ or "").split("\n\n"):
-            if match := re.match(r"Options?: ", text):
+            new = [name for name in _options(cls) if f"`{name}`" in text]
+            new = [name for name in new if f"`{name}`" not in " ".join(told)]
+            if new and (match := re.match(r"Options?: ", text)):
                 told.append(f"Options of {base.__name__}: {text[match.end() :]}")
     return [" ".join(text.split()) for text in told]
 

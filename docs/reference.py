@@ -127,9 +127,10 @@ MEANINGS: dict[str, dict[str, str]] = {
 ENTRIES = """\
 ## entries
 
-An entry of `domains`, `backbones` or `regimes` is a name and what it stands for. The name is the kind, unless `kind` says another: so
-the same kind can stand there twice under names of your own. All other keys are options of that
-kind and go to its constructor, and nowhere else: see [kinds](kinds.md). These stand beside them:
+An entry of `domains`, `backbones` or `regimes` is a name and what it stands for. The name is the
+kind, unless `kind` says another: so the same kind can stand there twice under names of your own.
+All other keys are options of that kind and go to its constructor, and nowhere else: see
+[kinds](kinds.md). These stand beside them:
 
 | entry of | key | written as | meaning |
 | :--- | :--- | :--- | :--- |

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 import typer
-from typer.core import TyperGroup
 from ruamel.yaml import YAML
+from typer.core import TyperGroup
 
 from docs.quoted_numbers import ROOT
 from tests.builders import TINY_YAML, SharedEngine
@@ -89,9 +89,7 @@ def test_an_experiment_that_is_shown_is_valid(language, text, empty):
 
 
 def test_the_example_experiment_fills_its_matrix(empty):
-    (text,) = (
-        b.values[1] for b in of("yaml") if "freeze_2" in b.values[1] and "latin" in b.values[1]
-    )
+    (text,) = (text for block in of("yaml") if "per_seed" in (text := block.values[1]))
     (empty / "mine.yaml").write_text(text)
     assert len(plan(load_experiment("mine.yaml").experiment)) == 2 * 2 * 4 * 3
 

@@ -101,9 +101,9 @@ def test_numbers_that_look_measured_are_told_from_others(invented, page, marked,
 
 def test_the_header_of_an_experiment_lists_its_numbers(invented):
     path = invented / "mine.yaml"
-    told = "# What came out: 56.9 % against 92.7 ± 1.1 %, 3 points less.\n"
     path.write_text(
-        told + "# Numbers: 56.9 in one > Accuracy > probe > small\n#\n# 33 %\nname: x\n"
+        "# What came out: 56.9 % against 92.7 ± 1.1 %, 3 points\n# less, and 1 / 2 / 3 %.\n"
+        "# Numbers: 56.9 in one > Accuracy > probe > small\n#\n# So 33 % of it.\nname: x\n# 44 %\n"
     )
     assert [quote.text for quote in quotes(path)] == ["56.9"]
-    assert unmarked(path) == ["92.7±1.1", "3"]
+    assert unmarked(path) == ["92.7±1.1", "3", "1", "2", "3", "33"]

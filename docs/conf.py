@@ -15,6 +15,8 @@ exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
 
+default_role = "code"  # as single backticks are meant in docstrings
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_inherit_docstrings = False
@@ -22,7 +24,7 @@ autodoc_inherit_docstrings = False
 html_theme = "furo"
 html_title = "transfer_lab"
 html_copy_source = False
-html_show_sphinx = False
+html_show_copyright = html_show_sphinx = False
 
 
 _OUTSIDE = re.compile(r"\[(`?)([^\]]*?)`?\]\(\.\./([^)#]+)[^)]*\)")

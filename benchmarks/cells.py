@@ -16,11 +16,11 @@ from torchvision.transforms import v2
 from benchmarks.figures import Timing
 from benchmarks.plain_lightning import (
     Data,
+    EpochChunk,
     ImageArrays,
     ImageFiles,
     Outcome,
     PlainModule,
-    Stretch,
     train_and_test,
     transform,
 )
@@ -30,8 +30,8 @@ from transfer_lab.data.folder import Folder
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.engines.local import LocalEngine
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.training.building import build_domain, build_regime
 from transfer_lab.training.fit import epochs_for, phase_epochs
 from transfer_lab.training.run import Setting, train
@@ -69,7 +69,7 @@ class PlainCell:
 
     module: PlainModule
     data: Data
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[EpochChunk, ...]
     batch_size: int
 
     @classmethod
@@ -80,7 +80,7 @@ class PlainCell:
         regime = build_regime(run, domain, store)
         epochs = epochs_for(run.fit, len(domain.split.train))
         stretches = tuple(
-            Stretch(phase.frozen, phase.lr, phase.backbone_lr, share)
+            EpochChunk(phase.frozen, phase.lr, phase.backbone_lr, share)
             for phase, share in phase_epochs(regime.phases(), epochs)
         )
         data = plain_data(domain, regime, workers)

@@ -17,9 +17,9 @@ from transfer_lab.backbones.vgg16 import VGG16
 from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Architecture
 from transfer_lab.store import feature_cache as rows
-from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.testing import BACKBONE_CHECKS, BackboneCase
-from transfer_lab.training.frozen_features import PrefixDomain, prefix_key
+from transfer_lab.training.frozen_features import FrozenFeatures, prefix_key
 
 SMALL = {
     "mlp": {"width": 16},
@@ -74,7 +74,7 @@ def test_outputs_of_another_precision_are_stored_under_another_key():
 def test_without_room_the_prefix_runs_live_and_gives_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MEMORY_LIMIT", 10)
     backbone, domain = build("cnn", 12).eval(), drawn()
-    data = PrefixDomain(domain, backbone, 2, RowStore(tmp_path, limit=10))
+    data = FrozenFeatures(domain, backbone, 2, FeatureCache(tmp_path, limit=10))
     data.setup("fit")
     data.setup("test")
     for section in ("val", "test"):

@@ -126,13 +126,13 @@ def test_majority_answers_the_most_frequent_class_of_the_training_labels():
     labels[:] = np_labels = [1] * 60 + [0] * 20 + [2] * 10 + [3] * 6
     domain.labels = lambda part: labels if part == "train" else Blocks().labels("test")
     domain.draw(per_class="all", val_fraction=0, batch_size=8, seed=0)
-    ledger = fit_and_test(regime, domain, BUDGET)
+    result = fit_and_test(regime, domain, BUDGET)
     logits = torch.cat(regime.test_outputs)
     assert logits.argmax(1).unique().tolist() == [1]
     assert logits.softmax(1)[0].tolist() == pytest.approx(
         [np_labels.count(label) / 96 for label in range(4)]
     )
-    assert ledger.curve.rows == []
+    assert result.curve.rows == []
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

@@ -13,7 +13,7 @@ import torch
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import backbone_class, described
-from transfer_lab.backbones.weights import WeightsError, check_published, find
+from transfer_lab.backbones.weights import check_published, find
 from transfer_lab.data import build as data
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
@@ -26,6 +26,8 @@ from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import check_stages
 from transfer_lab.regimes.build import regime_class
+from transfer_lab.regimes.hooks import refused_hooks
+from transfer_lab.system.files import WeightsError
 from transfer_lab.training.claims import contradicted
 from transfer_lab.training.fit import epochs_for
 
@@ -213,6 +215,7 @@ def _check_options(
         try:
             phases = regime.phases()
             check_stages(regime, phases)
+            wrong += [(place, f"{choice.kind}: {told}") for told in refused_hooks(regime)]
             wrong += [(_code(place, choice), text) for text in contradicted(regime, choice)]
         except _REFUSALS as error:
             return [(place, str(error) or type(error).__name__)]

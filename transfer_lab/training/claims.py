@@ -8,7 +8,7 @@ from transfer_lab.experiment.catalog import RegimeEntry
 from transfer_lab.experiment.choices import Choice, regime_entry
 from transfer_lab.experiment.declared import FACTS
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.training.multi_head import learns_linear_head_alone
+from transfer_lab.training.heads import learns_linear_head_alone
 
 
 def contradicted(regime: TransferModule, choice: Choice) -> Iterator[str]:

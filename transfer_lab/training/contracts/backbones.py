@@ -14,11 +14,11 @@ from torch import nn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.training.contracts.cases import Check, arguments, demand
 from transfer_lab.training.contracts.regimes import RegimeCase, moves_what_learns
 from transfer_lab.training.contracts.toys import Blocks, drawn
-from transfer_lab.training.frozen_features import PrefixDomain
+from transfer_lab.training.frozen_features import FrozenFeatures
 
 CPU = torch.device("cpu")
 
@@ -95,7 +95,7 @@ def the_output_computed_once_equals_the_live_one_at_every_stage(case: BackboneCa
     backbone, domain = case.settled(), drawn(Blocks(case.size))
     for stage in _stops(backbone):
         with tempfile.TemporaryDirectory() as folder:
-            data = PrefixDomain(domain, backbone, stage, RowStore(Path(folder)))
+            data = FrozenFeatures(domain, backbone, stage, FeatureCache(Path(folder)))
             data.setup("fit")
             data.setup("test")
             for section in ("train", "val", "test"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import lightning as L
 import torch
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.weights import load_stages, save_backbone
+from transfer_lab.backbones.weights import load_stages, save_weights
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES, RegimeEntry
 from transfer_lab.experiment.declared import FACTS
@@ -29,6 +30,7 @@ from transfer_lab.training.contracts.cases import (
 )
 from transfer_lab.training.contracts.toys import Blocks, Leaky, drawn
 from transfer_lab.training.fit import fit_and_test, phase_epochs
+from transfer_lab.training.loop import LightningLoop, Loop, loop_of
 
 _BUDGET = Fit(epochs=4, batch_size=8)
 _CLASSES = 4
@@ -122,6 +124,19 @@ class _Watch:
             self.faults["the optimiser does not hold exactly what learns"] = None
 
 
+def _loops(case: RegimeCase) -> tuple[type[Loop], ...]:
+    """Those that can train it: one with hooks of its own needs Lightning's."""
+    own = loop_of(case.build())
+    return (own,) if own is LightningLoop else (own, LightningLoop)
+
+
+def _driven(regime: TransferModule, loop: type[Loop]) -> TransferModule:
+    """The same regime, with an idle hook if it is to be trained by Lightning's own loop."""
+    if loop_of(regime) is not loop:
+        regime.on_train_batch_start = lambda batch, index: None
+    return regime
+
+
 def it_is_a_lightning_module_that_documents_itself(case: RegimeCase) -> None:
     """Its docstring is what people read of it."""
     demand(issubclass(case.cls, L.LightningModule), "it is no LightningModule")
@@ -195,13 +210,28 @@ def frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed(case: Reg
 def frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(
     case: RegimeCase,
 ) -> None:
-    """With the frozen prefix computed once and live."""
-    for reuse_prefix in (True, False):
-        watch = _Watch(case.build())
-        ledger = fit_and_test(watch.regime, drawn(), _BUDGET, reuse_prefix=reuse_prefix)
-        steps = ledger.curve.last["steps"]
+    """In both loops, with the frozen prefix computed once and live."""
+    for loop, reuse_prefix in product(_loops(case), (True, False)):
+        watch = _Watch(_driven(case.build(), loop))
+        result = fit_and_test(watch.regime, drawn(), _BUDGET, reuse_prefix=reuse_prefix)
+        steps = result.curve.last["steps"]
         demand(watch.looks == steps > 0, f"{watch.looks} steps were seen of {steps}")
         demand(not watch.faults, "; ".join(watch.faults))
+
+
+def it_ends_alike_in_both_loops(case: RegimeCase) -> None:
+    """The fast one is for time alone; nothing to compare where a hook needs Lightning's own."""
+    ends = []
+    for loop in _loops(case):
+        regime = _driven(case.build(), loop)
+        result = fit_and_test(regime, drawn(), _BUDGET)
+        rows = [row | {"fit_seconds": 0} for row in result.curve.rows]
+        ends.append((state(regime), torch.cat(regime.test_outputs), rows))
+    (first, answers, rows), (last, others, other_rows) = ends[0], ends[-1]
+    other = [key for key in first if not torch.equal(first[key], last[key])]
+    demand(not other, f"in the fast loop these end otherwise than in Lightning's: {other}")
+    demand(torch.equal(answers, others), "the answers differ")
+    demand(rows == other_rows, "the curves differ")
 
 
 def it_learns_a_separable_toy(case: RegimeCase) -> None:
@@ -236,7 +266,7 @@ def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase
     own, theirs = state(regime.backbone.stages), source.stages.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
-        load_stages(regime.backbone, regime.transferred, path, save_backbone(source, path))
+        load_stages(regime.backbone, regime.transferred, path, save_weights(source, path))
     for key, value in regime.backbone.stages.state_dict().items():
         expected = theirs if stage_of(key) < regime.transferred else own
         demand(torch.equal(value, expected[key]), f"stage tensor {key} is another")
@@ -278,6 +308,7 @@ LEARNING: tuple[Check, ...] = (
     its_phases_share_out_the_whole_budget,
     frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed,
     frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step,
+    it_ends_alike_in_both_loops,
     it_learns_a_separable_toy,
     shuffled_labels_give_chance,
 )

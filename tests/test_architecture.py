@@ -232,7 +232,15 @@ MAY_IMPORT = {
     },
     "commands": {
         *("config", "frozen_map", "grid", "machine", "plan", "preflight", "record_store", "runner"),
-        *("comparing", "host", "outcomes", "reporting", "spec", "tracking"),
+        *(
+            "comparing",
+            "host",
+            "outcomes",
+            "reporting",
+            "reporting.predictions",
+            "spec",
+            "tracking",
+        ),
     },
     "dashboard": set(),
     "dashboard.*": {

@@ -102,12 +102,12 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     file = load_experiment(path, overrides)
     grid.check_writable(reports)
     from transfer_lab.reporting import write_latex
+    from transfer_lab.reporting.predictions import beside
 
     store = _store(runs)
     table = frame(planning.plan(file.experiment), store)
-    predictions = partial(store.file, name=grid.PREDICTIONS)
     out = reports / file.experiment.name
-    for written in write_latex(file.experiment, table, {}, out, predictions=predictions):
+    for written in write_latex(file.experiment, table, {}, out, predictions=beside(store)):
         _say(f"table: {written}")
 
 

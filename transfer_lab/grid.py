@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from transfer_lab.reporting.study import Study
 
-CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
+CURVE = "metrics.csv"
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def write_report(
 ) -> Path:
     """Write the report on what is stored, finished or not; returns the page's path."""
     from transfer_lab.reporting import write
+    from transfer_lab.reporting.predictions import beside
 
     table = frame(cells, store)
     return write(
@@ -116,14 +117,14 @@ def write_report(
         curves(table, store),
         reports / file.experiment.name,
         command=command,
-        predictions=partial(store.file, name=PREDICTIONS),
+        predictions=beside(store),
         **_beside_records(file.experiment, table, store),
     )
 
 
 def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, command: str) -> Study:
     """The report's view of what is stored."""
-    from transfer_lab.reporting.predictions import Predictions
+    from transfer_lab.reporting.predictions import Predictions, beside
     from transfer_lab.reporting.study import Study
 
     table = frame(cells, store)
@@ -132,7 +133,7 @@ def study(file: ExperimentFile, cells: tuple[Cell, ...], store: RecordStore, com
         table,
         curves(table, store),
         command,
-        predictions=Predictions(partial(store.file, name=PREDICTIONS)),
+        predictions=Predictions(beside(store)),
         **_beside_records(file.experiment, table, store),
     )
 

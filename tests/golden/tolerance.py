@@ -15,7 +15,6 @@ WAYS = {
 }
 CHANGES = {
     "rates 1 % higher": (EVERYWHERE, "steady", "1.01"),
-    "rates 0.1 % higher": (EVERYWHERE, "steady", "1.001"),
 }
 
 

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "reach": set(),
     "copies": set(),
     "decoding": {"host"},
-    "yaml_source": set(),
+    "shipped": {"registry"},
+    "yaml_source": {"shipped"},
     "domains": {"registry"},
     "backbones": {"registry"},
     "regimes": {"registry"},
@@ -243,7 +244,7 @@ MAY_IMPORT = {
     "cli": {
         "cli_options",
         *("", "commands", "dashboard.*", "doctor", "inspection", "folders", "machine"),
-        "yaml_source",
+        *("shipped", "yaml_source"),
     },
     "__main__": {"cli"},
 }

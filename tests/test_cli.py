@@ -29,7 +29,10 @@ from transfer_lab.engines import local
 from transfer_lab.record_store import COLUMNS, RecordStore
 
 CELLS, RUNS = 12, 10
-COMMANDS = ("plan", "run", "report", "status", "similarity", "data", "dashboard", "doctor")
+COMMANDS = (
+    *("experiments", "copy", "plan", "run", "report", "status", "similarity", "data"),
+    *("dashboard", "doctor"),
+)
 METRICS = [
     name
     for name in COLUMNS

@@ -23,7 +23,7 @@ from transfer_lab.fitting import epochs_for
 from transfer_lab.further_budgets import budgets_of
 from transfer_lab.plan import fits, trials_of
 from transfer_lab.regimes import REGIMES
-from transfer_lab.registry import suggest
+from transfer_lab.registry import MissingExtraError, suggest
 from transfer_lab.spec import Experiment
 from transfer_lab.weights import WeightsError, check_published, find
 
@@ -236,6 +236,8 @@ def _backbone(
         cls = backbone_class(choice)
     except ModuleError as error:
         return None, [((*place, "module"), str(error))]
+    except MissingExtraError as error:
+        return None, [(place, str(error))]
     with torch.device("meta"):
         backbone, wrong = _build(cls, choice, place, image_size)
     if backbone is None:

@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from transfer_lab.shipped import advice
+
 Key = str | int
 KeyPath = tuple[Key, ...]
 _MAX_BYTES = 1_000_000
@@ -126,7 +128,8 @@ def read_yaml(path: Path) -> Source:
         content = path.read_bytes()
         text = content.decode()
     except OSError as error:
-        raise ConfigError([f"{path}: cannot read the experiment ({error.strerror})"]) from error
+        way = f"; {hint}" if (hint := advice(path)) else ""
+        raise ConfigError([f"{path}: cannot read the experiment ({error.strerror}){way}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not a text file ({error.reason})"]) from error
     if len(content) > _MAX_BYTES:

@@ -12,6 +12,6 @@ BACKBONES = Registry(
         "mlp_published": Entry("published_study:PublishedMLP"),
         "cnn_published": Entry("published_study:PublishedCNN"),
         "torchvision": Entry("torchvision:Torchvision", family=True),
-        "timm": Entry("timm:Timm", family=True),
+        "timm": Entry("timm:Timm", family=True, extra="timm"),
     },
 )

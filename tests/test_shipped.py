@@ -64,7 +64,9 @@ def test_a_copy_has_the_modules_it_names_beside_it(empty):
 
 
 def test_a_copy_may_have_another_name(empty):
-    assert shipped.find("digits").copy(Path("a/b.yaml")).read_bytes() == FILES["digits"].read_bytes()
+    assert (
+        shipped.find("digits").copy(Path("a/b.yaml")).read_bytes() == FILES["digits"].read_bytes()
+    )
     assert [path.name for path in (empty / "a").iterdir()] == ["b.yaml"]
 
 

@@ -129,7 +129,9 @@ def read_yaml(path: Path) -> Source:
         text = content.decode()
     except OSError as error:
         way = f"; {hint}" if (hint := advice(path)) else ""
-        raise ConfigError([f"{path}: cannot read the experiment ({error.strerror}){way}"]) from error
+        raise ConfigError(
+            [f"{path}: cannot read the experiment ({error.strerror}){way}"]
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not a text file ({error.reason})"]) from error
     if len(content) > _MAX_BYTES:

@@ -83,7 +83,7 @@ def _chosen(parts: list[str] | None) -> list[str]:
 
 
 def _measured(name: str, setting: Setting) -> Result | str:
-    from transfer_lab.fitting import quiet
+    from transfer_lab.training.fit import quiet
 
     quiet()
     setting.say(PARTS[name].says)

@@ -25,16 +25,16 @@ from benchmarks.plain_lightning import (
     transform,
 )
 from benchmarks.setting import stopwatch
-from transfer_lab.building import build_domain, build_regime
-from transfer_lab.domains.base import ImageDomain, Section
-from transfer_lab.domains.folder import Folder
-from transfer_lab.engines.local import LocalEngine
-from transfer_lab.fitting import epochs_for, phase_epochs
-from transfer_lab.folders import IMAGES
-from transfer_lab.record_store import Record, RecordStore
+from transfer_lab.data.base import ImageDomain, Section
+from transfer_lab.data.folder import Folder
+from transfer_lab.experiment.spec import Run
+from transfer_lab.grid.engines.local import LocalEngine
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.spec import Run
-from transfer_lab.training import Setting, train
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system.files import IMAGES
+from transfer_lab.training.building import build_domain, build_regime
+from transfer_lab.training.fit import epochs_for, phase_epochs
+from transfer_lab.training.run import Setting, train
 
 
 @dataclass(frozen=True)

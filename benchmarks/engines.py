@@ -15,15 +15,15 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, Result, Timing, at_most, ratio
 from benchmarks.setting import Setting
-from transfer_lab import host
-from transfer_lab.config import ExperimentFile, load_experiment
-from transfer_lab.engines import start
-from transfer_lab.folders import IMAGES
-from transfer_lab.grid import _execute, _preflight
-from transfer_lab.machine import Workers
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.runner import run_grid, todo
+from transfer_lab.experiment.loading import ExperimentFile, load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.grid.engines import start
+from transfer_lab.grid.scheduler import run_grid, todo
+from transfer_lab.grid.train import _execute, _preflight
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system import host
+from transfer_lab.system.files import IMAGES
+from transfer_lab.system.workers import Workers
 
 ENGINES = ("local", "ray")
 EXPERIMENT = """\

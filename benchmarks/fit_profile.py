@@ -14,11 +14,11 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.ceilings import DTYPES, ceilings
 from benchmarks.figures import Detail
 from benchmarks.operations import operations
-from transfer_lab.building import build_domain, build_regime
-from transfer_lab.fitting import Ledger, fit_and_validate
-from transfer_lab.folders import IMAGES
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Run
+from transfer_lab.experiment.spec import Run
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system.files import IMAGES
+from transfer_lab.training.building import build_domain, build_regime
+from transfer_lab.training.fit import Ledger, fit_and_validate
 
 _PRODUCTS = ("convolution", "conv2d", "mm", "linear", "matmul")
 _OPTIMIZER = ("adam", "Optimizer")

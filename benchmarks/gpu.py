@@ -24,8 +24,8 @@ from benchmarks.machine import machine
 from benchmarks.setting import Setting
 from benchmarks.table import show_details
 from benchmarks.vgg16 import FULL, QUICK, extraction_runs, seconds_per_image
-from transfer_lab.choices import Choice
-from transfer_lab.fitting import quiet
+from transfer_lab.experiment.choices import Choice
+from transfer_lab.training.fit import quiet
 
 _HEAD = ("what", "images a second", "TFLOP/s", "of a bf16 matrix product", "precision")
 _SIZE = replace(FULL, sample=40, epochs=5, batch_size=128)

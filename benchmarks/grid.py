@@ -14,13 +14,13 @@ from benchmarks.grid_profile import profile
 from benchmarks.kinds import Trained, by_kind, lots_of, projected_grid, projected_regimes, sample
 from benchmarks.plain_lightning import WORKERS
 from benchmarks.setting import Setting, stopwatch
-from transfer_lab.building import build_domain
-from transfer_lab.config import load_experiment
-from transfer_lab.evidence.intervals import t_interval
-from transfer_lab.folders import IMAGES
-from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Cell, Run
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.spec import Cell, Run
+from transfer_lab.stats.intervals import t_interval
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system.files import IMAGES
+from transfer_lab.training.building import build_domain
 
 ROOT = Path(__file__).parents[1]
 GRID = ROOT / "experiments" / "four_scenarios.yaml"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from benchmarks.ceilings import DTYPES, ceilings
 from benchmarks.figures import Detail
 from benchmarks.operations import Operations, operations
-from transfer_lab.building import build_domain, build_regime
-from transfer_lab.folders import IMAGES
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Run
+from transfer_lab.experiment.spec import Run
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system.files import IMAGES
+from transfer_lab.training.building import build_domain, build_regime
 
 Lots = Sequence[Sequence[Run]]
 """Runs, in lots that take equally many operations."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Timing, mean
-from transfer_lab.spec import Cell, Run
+from transfer_lab.experiment.spec import Cell, Run
 
 Kind = tuple[str, str, str]
 """Regime, backbone and size: cells of one kind take the same time."""

@@ -11,10 +11,10 @@ from benchmarks.cells import train_ours
 from benchmarks.figures import Figure, Result, Target, at_most, ratio
 from benchmarks.plain_lightning import warm_cosine
 from benchmarks.setting import Setting, interleaved
-from transfer_lab.building import build_domain, build_regime
-from transfer_lab.choices import Architecture, Choice
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Fit, Run
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.experiment.spec import Fit, Run
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training.building import build_domain, build_regime
 
 CNN = Architecture(kind="cnn")
 RESNET = Architecture(kind="torchvision", options={"name": "resnet18"})

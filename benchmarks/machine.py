@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from transfer_lab import host
+from transfer_lab.system import host
 
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 

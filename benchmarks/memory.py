@@ -19,8 +19,8 @@ from PIL import Image
 from benchmarks.figures import Detail, Figure, Result, at_most
 from benchmarks.grid import ROOT
 from benchmarks.setting import Setting
-from transfer_lab.domains.base import ImageDomain, Part
-from transfer_lab.engines.local import become_worker
+from transfer_lab.data.base import ImageDomain, Part
+from transfer_lab.grid.engines.local import become_worker
 
 _SIDE, _TEST = 64, 64
 _TIMES = (1, 4, 16)
@@ -121,10 +121,10 @@ def extract(images: int, store: Path) -> dict[str, float]:
     import torch
 
     from transfer_lab.backbones.vgg16 import VGG16
-    from transfer_lab.fitting import fit_and_test
+    from transfer_lab.experiment.spec import Fit
     from transfer_lab.regimes.linear_probe import LinearProbe
-    from transfer_lab.rows import RowStore
-    from transfer_lab.spec import Fit
+    from transfer_lab.store.feature_cache import RowStore
+    from transfer_lab.training.fit import fit_and_test
 
     torch.manual_seed(0)
 
@@ -197,7 +197,7 @@ def prepare(images: int, store: Path) -> dict[str, float]:
 
 def decode(images: int, store: Path) -> dict[str, float]:
     """Decode a folder of so many files into the stored array, as the check before a grid does."""
-    from transfer_lab.domains.folder import Folder
+    from transfer_lab.data.folder import Folder
 
     def decoded() -> None:
         domain = Folder(_SIDE, root=str(store / "photos"))
@@ -210,7 +210,7 @@ def decode(images: int, store: Path) -> dict[str, float]:
 
 def render(images: int, store: Path) -> dict[str, float]:
     """Render so many textures into the stored array."""
-    from transfer_lab.domains.textures import Textures
+    from transfer_lab.data.textures import Textures
 
     each = -(-images // len(Textures.classes))
     domain = Textures(_SIDE, train_per_class=each, test_per_class=1)

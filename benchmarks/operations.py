@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from transfer_lab.domains.base import ImageDomain
-from transfer_lab.fitting import epochs_for, phase_epochs, stretch_length
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.spec import Fit
+from transfer_lab.training.fit import epochs_for, phase_epochs, stretch_length
 
 _BATCH = 2
 """Batch normalisation learns from two images or more."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from transfer_lab.choices import Choice
-from transfer_lab.domains.textures import Textures
+from transfer_lab.data.textures import Textures
+from transfer_lab.experiment.choices import Choice
 
 SIDE = 256
 

@@ -16,14 +16,14 @@ import numpy as np
 from benchmarks.figures import Detail, Figure, Result, at_most
 from benchmarks.grid import GRID, quick_grid, run_grid
 from benchmarks.setting import Setting
-from transfer_lab.config import load_experiment
-from transfer_lab.evidence.crossed import Crossed
-from transfer_lab.evidence.estimates import Estimate
-from transfer_lab.evidence.judging import LEVEL, MARGIN, holm
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Cell
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.spec import Cell
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.hypotheses import LEVEL, MARGIN, holm
+from transfer_lab.stats.two_way import Crossed
+from transfer_lab.store.records import RecordStore
 
 NUMBERS = ("fp32", "bf16")
 _OWN_SOURCES = "pretrain.per_seed=true"

@@ -22,11 +22,11 @@ import numpy as np
 from benchmarks.figures import Figure, Result, Target, at_most, ratio
 from benchmarks.grid import GRID, ROOT
 from benchmarks.setting import Setting, interleaved, stopwatch
-from transfer_lab import record_store
-from transfer_lab.config import load_experiment
-from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import Record, RecordStore
-from transfer_lab.spec import Run
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.spec import Run
+from transfer_lab.store import records as record_store
+from transfer_lab.store.records import Record, RecordStore
 
 PLANNED, REPORTED = 100_000, 10_000
 """Cells that are planned, and records that are reported on."""

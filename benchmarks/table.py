@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Detail, Figure, Result, Timing
-from transfer_lab.record_store import write_atomically
+from transfer_lab.system.files import write_atomically
 
 HEAD = ("cell", "seconds, baseline", "seconds, ours", "value", "accuracy, baseline : ours")
 HEAD += ("target", "", "note")

@@ -15,11 +15,11 @@ from benchmarks.operations import operations
 from benchmarks.photos import write_photos
 from benchmarks.plain_lightning import extract
 from benchmarks.setting import Setting, interleaved, stopwatch
-from transfer_lab.architectures import build_backbone
-from transfer_lab.building import build_domain, build_regime
-from transfer_lab.choices import Architecture, Choice
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Fit, Run
+from transfer_lab.backbones.build import build_backbone
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.experiment.spec import Fit, Run
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training.building import build_domain, build_regime
 
 _EXTRACTED = 3
 """Extraction is timed on so many times the sample's images."""

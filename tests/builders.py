@@ -10,10 +10,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from transfer_lab.choices import Architecture, Choice
-from transfer_lab.engines.local import LocalEngine
-from transfer_lab.record_store import Record, RecordStore
-from transfer_lab.spec import Experiment, Fit, Run
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.experiment.spec import Experiment, Fit, Run
+from transfer_lab.grid.engines.local import LocalEngine
+from transfer_lab.store.records import Record, RecordStore
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from transfer_lab.engines.ray_worker import Place, PlaceError, Worker
+from transfer_lab.grid.engines.ray_worker import Place, PlaceError, Worker
 
 
 class LightWorker(Worker):

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from tests.toys import Blocks
-from transfer_lab.decoding import on_all_cores
-from transfer_lab.domains import DOMAINS, arrays, rendered
-from transfer_lab.domains.arrays import stored_images
+from transfer_lab.data import image_cache as arrays
+from transfer_lab.data import rendered
+from transfer_lab.data.image_cache import stored_images
+from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.system.decode import on_all_cores
 
 SHAPE = (10, 3, 4, 4)
 IMAGES = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
@@ -167,7 +169,7 @@ def test_the_images_of_a_domain_are_those_of_its_blocks():
 
 
 def test_work_on_all_cores_comes_in_order_and_is_not_done_far_ahead(monkeypatch):
-    monkeypatch.setattr("transfer_lab.host.cores", lambda: 2)
+    monkeypatch.setattr("transfer_lab.system.host.cores", lambda: 2)
     begun = []
 
     def square(n):

@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from tests.toys import Blocks, Leaky
-from transfer_lab.activations import PrefixDomain
-from transfer_lab.budget import Augment, Fit
-from transfer_lab.config import load_experiment
-from transfer_lab.domains.augmentation import Augmentation
-from transfer_lab.fitting import fit_and_test
-from transfer_lab.plan import plan
+from transfer_lab.data.augmentation import Augmentation
+from transfer_lab.experiment.budget import Augment, Fit
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
-from transfer_lab.reporting.protocol import _budget
-from transfer_lab.rows import RowStore
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.reporting.sections.protocol import _budget
+from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.training.fit import fit_and_test
+from transfer_lab.training.frozen_features import PrefixDomain
 
 BOTH = Augment(flip=True, shift=0.2)
 SIZE = 12

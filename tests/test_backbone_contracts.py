@@ -8,17 +8,17 @@ import torchvision
 from torch import nn
 
 from tests.toys import drawn
-from transfer_lab import rows
-from transfer_lab.activations import PrefixDomain, prefix_key
-from transfer_lab.architectures import build_backbone
-from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.cnn import pooling_for
+from transfer_lab.backbones.counting import macs_per_image, parameter_count
+from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.backbones.vgg16 import VGG16
-from transfer_lab.choices import Architecture
-from transfer_lab.counting import macs_per_image, parameter_count
-from transfer_lab.frozen_prefix import FrozenPrefix
-from transfer_lab.rows import RowStore
+from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.choices import Architecture
+from transfer_lab.store import feature_cache as rows
+from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.training.frozen_features import PrefixDomain, prefix_key
 
 SMALL = {
     "mlp": {"width": 16},

@@ -7,12 +7,12 @@ import pytest
 
 from tests.builders import TINY_YAML, SharedEngine, done, failed, write_tiny
 from tests.test_cli import Lab, call
-from transfer_lab.config import load_experiment
-from transfer_lab.engines import local
-from transfer_lab.outcomes import frame
-from transfer_lab.plan import plan
-from transfer_lab.record_store import COLUMNS, RecordStore
-from transfer_lab.wandb_copies import place_of
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.grid.engines import local
+from transfer_lab.reporting.wandb.copies import place_of
+from transfer_lab.store.records import COLUMNS, RecordStore
+from transfer_lab.store.results import frame
 
 BUDGETS = "budgets: {longer: {epochs: 3}, converged: {epochs: 9, patience: 1}}\n"
 MAIN, FURTHER = 12, 2 * 8

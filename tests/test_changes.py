@@ -11,20 +11,22 @@ from torch import nn
 
 from tests.builders import done, tiny_run
 from tests.toys import Blocks, Leaky, drawn
-from transfer_lab import host, training, witness
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.changes import FILE, StageChange, to_csv
-from transfer_lab.choices import Architecture
-from transfer_lab.fitting import fit_and_test
-from transfer_lab.grid import left_behind
-from transfer_lab.record_store import RecordStore
-from transfer_lab.regimes import REGIMES
+from transfer_lab.experiment.choices import Architecture
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.partial_finetune import PartialFinetune
+from transfer_lab.reporting.collect import left_behind
 from transfer_lab.similarity.cka import cka
-from transfer_lab.spec import Fit
-from transfer_lab.training import Setting, train
-from transfer_lab.witness import Witness, fine_tunes, sample
+from transfer_lab.store.records import RecordStore
+from transfer_lab.store.stage_drift import FILE, StageChange, to_csv
+from transfer_lab.system import host
+from transfer_lab.training import run as training
+from transfer_lab.training import stage_drift as witness
+from transfer_lab.training.fit import fit_and_test
+from transfer_lab.training.run import Setting, train
+from transfer_lab.training.stage_drift import Witness, fine_tunes, sample
 
 NEEDED = {"partial_finetune": {"k": 2}}
 TRANSFERRING = [name for name in REGIMES if REGIMES[name].from_source]

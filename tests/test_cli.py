@@ -24,9 +24,10 @@ from tests.builders import (
     until,
     write_tiny,
 )
-from transfer_lab import __version__, cli
-from transfer_lab.engines import local
-from transfer_lab.record_store import COLUMNS, RecordStore
+from transfer_lab import __version__
+from transfer_lab.cli import app as cli
+from transfer_lab.grid.engines import local
+from transfer_lab.store.records import COLUMNS, RecordStore
 
 CELLS, RUNS = 12, 10
 COMMANDS = (
@@ -170,7 +171,7 @@ def test_plan_with_nothing_to_train_checks_nothing_as_a_run_would_not(whole, mon
     def needless(*_, **__):
         raise AssertionError("nothing will be trained")
 
-    monkeypatch.setattr("transfer_lab.preflight.preflight", needless)
+    monkeypatch.setattr("transfer_lab.grid.preflight.preflight", needless)
     assert call(*whole.words("plan")) == 0
     with pytest.raises(AssertionError, match="nothing will be trained"):
         call(*whole.words("plan", "--set", "seeds=[7]"))

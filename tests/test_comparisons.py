@@ -6,22 +6,22 @@ import math
 import pytest
 
 from tests.builders import choice, done, experiment, leave_weights
-from transfer_lab import measuring
-from transfer_lab.choices import Architecture, Weights
-from transfer_lab.comparing import pending, results
-from transfer_lab.comparisons import (
+from transfer_lab.backbones.weights import WeightsError, save_backbone
+from transfer_lab.experiment.choices import Architecture, Weights
+from transfer_lab.experiment.plan import plan
+from transfer_lab.grid.similarity import pending, results
+from transfer_lab.similarity import measure as measuring
+from transfer_lab.similarity.ladders import mislabelled
+from transfer_lab.similarity.measure import measure, sample
+from transfer_lab.similarity.overlap import pairs
+from transfer_lab.similarity.pairs import (
     NO_BACKBONE,
     Compared,
     Comparison,
     ComparisonStore,
     comparisons,
 )
-from transfer_lab.measuring import measure, sample
-from transfer_lab.overlaps import pairs
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.similarity.ladders import mislabelled
-from transfer_lab.weights import WeightsError, save_backbone
+from transfer_lab.store.records import RecordStore
 
 IMAGENET = {"origin": "imagenet"}
 
@@ -45,7 +45,7 @@ def store(tmp_path):
 
 def pretrained(asked, store):
     """The store with random weights where each source run would have left its own."""
-    from transfer_lab.architectures import build_backbone
+    from transfer_lab.backbones.build import build_backbone
 
     for named in comparisons(asked):
         run = named.comparison.init
@@ -209,7 +209,7 @@ def test_measuring_again_gives_the_same_numbers(store):
 
 
 def test_samples_are_of_the_training_pool_alone_and_at_most_as_many_as_asked(store, monkeypatch):
-    from transfer_lab.domains.scripts import Latin
+    from transfer_lab.data.letters import Latin
 
     made, make = [], Latin.image_blocks
     monkeypatch.setattr(Latin, "image_blocks", lambda d, part: made.append(part) or make(d, part))

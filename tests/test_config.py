@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import ENVIRONMENT, TINY_YAML, write_tiny
-from transfer_lab.choices import Architecture, Regime
-from transfer_lab.config import ExperimentFile, load_experiment
-from transfer_lab.plan import plan
-from transfer_lab.spec import Experiment, Fit, Pretrain
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.experiment.choices import Architecture, Regime
+from transfer_lab.experiment.loading import ExperimentFile, load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Experiment, Fit, Pretrain
+from transfer_lab.experiment.yaml_source import ConfigError
 
 BROKEN = """\
 name: bro ken

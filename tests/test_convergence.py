@@ -12,15 +12,16 @@ from torch.nn import functional as F
 from tests.builders import tiny_run
 from tests.test_regime_contracts import LEARNERS, build, state
 from tests.toys import Blocks, Leaky, drawn
-from transfer_lab import building, training
-from transfer_lab.convergence import Convergence
-from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
-from transfer_lab.record_store import RecordStore
+from transfer_lab.experiment.spec import Fit, Run
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.lp_ft import LPFT
-from transfer_lab.spec import Fit, Run
-from transfer_lab.timing import FitClock, NonFiniteLossError
-from transfer_lab.training import Setting, train
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training import building
+from transfer_lab.training import run as training
+from transfer_lab.training.curve import FitClock, NonFiniteLossError
+from transfer_lab.training.early_stopping import Convergence
+from transfer_lab.training.fit import Ledger, fit_and_test, fit_and_validate
+from transfer_lab.training.run import Setting, train
 
 CAP, PATIENCE = 400, 3
 PATIENT = Fit(epochs=CAP, batch_size=8, val_fraction=0.25, patience=PATIENCE)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from transfer_lab.evidence.crossed import Crossed, mcnemar
-from transfer_lab.evidence.estimates import Estimate
-from transfer_lab.evidence.intervals import t_interval
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.intervals import t_interval
+from transfer_lab.stats.two_way import Crossed, mcnemar
 
 CLASSES = 4
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.evidence.crossover import crossover, takes_over
+from transfer_lab.stats.crossover import crossover, takes_over
 
 SIZES = (5, 10, 20, 40, 80)
 

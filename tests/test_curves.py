@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from transfer_lab.curves import read_curves
+from transfer_lab.store.curves import read_curves
 
 
 def write(folder, name, text):

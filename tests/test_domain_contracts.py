@@ -12,9 +12,9 @@ import torch
 from tests.photos import photos
 from tests.published_sets import handwriting
 from tests.toys import Blocks, drawn
-from transfer_lab.domains import DOMAINS
-from transfer_lab.domains.base import ImageDomain
-from transfer_lab.domains.batches import EvenBatches
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.batches import EvenBatches
+from transfer_lab.experiment.domain_names import DOMAINS
 
 SMALL = {"train_per_class": 6, "test_per_class": 4}
 BALANCED = ("latin", "greek", "cyrillic", "textures", "other_scenes")

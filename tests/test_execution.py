@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from tests.builders import done, failed, leave_weights, tiny_run
-from transfer_lab import execution
-from transfer_lab.building import build_domain
-from transfer_lab.domains.splits import SubsetError
-from transfer_lab.execution import execute, failure_kind
-from transfer_lab.record_store import Record, RecordStore
+from transfer_lab.backbones.weights import WeightsError
+from transfer_lab.data.splits import SubsetError
+from transfer_lab.grid import worker as execution
+from transfer_lab.grid.worker import execute, failure_kind
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.training import Setting
-from transfer_lab.weights import WeightsError
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.training.building import build_domain
+from transfer_lab.training.curve import NonFiniteLossError
+from transfer_lab.training.run import Setting
 
 PARENT = tiny_run(seed=3)
 CHILD = tiny_run("full_finetune", init=PARENT, lr=0.01, backbone_lr=0.01)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.photos import photos
-from transfer_lab.config import load_experiment
-from transfer_lab.plan import fits, learns, plan, runs_of
-from transfer_lab.preflight import preflight
-from transfer_lab.spec import Experiment
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import fits, learns, plan, runs_of
+from transfer_lab.experiment.spec import Experiment
+from transfer_lab.grid.preflight import preflight
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml"))

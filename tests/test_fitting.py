@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from tests.toys import Blocks, Leaky, drawn
-from transfer_lab import metrics
-from transfer_lab.counting import macs_per_image, parameter_count
-from transfer_lab.fitting import epochs_for, fit_and_test
-from transfer_lab.metrics import majority_accuracy, predictions
+from transfer_lab.backbones.counting import macs_per_image, parameter_count
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.lp_ft import LPFT
-from transfer_lab.spec import Fit
-from transfer_lab.timing import FitClock, NonFiniteLossError
+from transfer_lab.training import metrics
+from transfer_lab.training.curve import FitClock, NonFiniteLossError
+from transfer_lab.training.fit import epochs_for, fit_and_test
+from transfer_lab.training.metrics import majority_accuracy, predictions
 
 
 @pytest.mark.parametrize(

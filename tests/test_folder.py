@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from tests.photos import CLASSES, fill, photos, picture
-from transfer_lab import decoding
-from transfer_lab.config import load_experiment
-from transfer_lab.decoding import BrokenImageError, decode
-from transfer_lab.domains import folder
-from transfer_lab.domains.folder import Folder
-from transfer_lab.listing import DataUnavailable, list_images
-from transfer_lab.plan import plan
-from transfer_lab.preflight import preflight
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.data import folder
+from transfer_lab.data.folder import Folder
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.preflight import preflight
+from transfer_lab.system import decode as decoding
+from transfer_lab.system.decode import BrokenImageError, decode
+from transfer_lab.system.image_folder import DataUnavailable, list_images
 
 RED = (200, 30, 20)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transfer_lab.config import load_experiment
-from transfer_lab.frozen_map import frozen_maps
+from transfer_lab.cli.freeze_table import frozen_maps
+from transfer_lab.experiment.loading import load_experiment
 
 TEXT = """\
 name: maps

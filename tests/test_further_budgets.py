@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from tests.builders import TINY_YAML, experiment
 from tests.test_config import at, loaded, problems, tiny
-from transfer_lab.plan import plan, runs_of
-from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Fit
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import Fit
 
 BUDGETS = """\
 budgets:

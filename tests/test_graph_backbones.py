@@ -13,13 +13,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.toys import drawn
-from transfer_lab.backbones.graph import GraphBackbone, without_classifier
+from transfer_lab.backbones.split_graph import GraphBackbone, without_classifier
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.torchvision import Torchvision
-from transfer_lab.fitting import fit_and_test
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.spec import Fit
+from transfer_lab.training.fit import fit_and_test
 
 IMAGES = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from transfer_lab import host
+from transfer_lab.system import host
 
 
 def quota(folder, groups: str, files: dict[str, str]) -> float:

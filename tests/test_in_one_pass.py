@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from tests.builders import tiny_run
-from transfer_lab import execution, training
-from transfer_lab.budget import Augment
-from transfer_lab.domains.splits import SubsetError
-from transfer_lab.execution import execute, execute_all
-from transfer_lab.plan import peers
-from transfer_lab.record_store import Record, RecordStore
-from transfer_lab.spec import Run
-from transfer_lab.training import Setting, train_together
+from transfer_lab.data.splits import SubsetError
+from transfer_lab.experiment.budget import Augment
+from transfer_lab.experiment.plan import peers
+from transfer_lab.experiment.spec import Run
+from transfer_lab.grid import worker as execution
+from transfer_lab.grid.worker import execute, execute_all
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.training import run as training
+from transfer_lab.training.run import Setting, train_together
 
 PARENT = tiny_run(seed=3)
 SEEDS = (0, 1, 5)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.photos import fill, photos, picture
 from tests.published_sets import eurosat, handwriting, mnist
-from transfer_lab.inspection import Request, inspect
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.cli.inspect import Request, inspect
+from transfer_lab.experiment.yaml_source import ConfigError
 
 
 def test_inspection_of_a_clean_folder_finds_nothing_to_mend(capsys):

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from transfer_lab.evidence.intervals import t_interval
+from transfer_lab.stats.intervals import t_interval
 
 values = st.floats(-1e3, 1e3)
 samples = st.lists(values, min_size=2, max_size=30)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from transfer_lab.evidence.crossed import Crossed
-from transfer_lab.evidence.estimates import Estimate
-from transfer_lab.evidence.judging import holm, judge
-from transfer_lab.evidence.power import detectable, images_suffice, seeds_needed
-from transfer_lab.evidence.rules import RULE_AV, RULES
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.hypotheses import holm, judge
+from transfer_lab.stats.power import detectable, images_suffice, seeds_needed
+from transfer_lab.stats.rules_of_thumb import RULE_AV, RULES
+from transfer_lab.stats.two_way import Crossed
 
 EXACT = 10**9
 """So many test images that their error is nothing."""

@@ -25,11 +25,11 @@ from tests.builders import (
     records_in,
     until,
 )
-from transfer_lab import runner
-from transfer_lab.leases import NAME, Leases
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.runner import run_grid, todo
+from transfer_lab.experiment.plan import plan
+from transfer_lab.grid import scheduler as runner
+from transfer_lab.grid.scheduler import run_grid, todo
+from transfer_lab.store.locks import NAME, Leases
+from transfer_lab.store.records import RecordStore
 
 CELLS = plan(
     experiment(

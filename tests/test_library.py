@@ -12,11 +12,11 @@ from ruamel.yaml import YAML
 import transfer_lab
 from tests.builders import ENVIRONMENT, TINY_YAML, SharedEngine, done, failed, write_tiny
 from transfer_lab import ConfigError, load_experiment, records, report, run
-from transfer_lab.config import load_experiment as load_file
-from transfer_lab.engines import local
-from transfer_lab.plan import plan
-from transfer_lab.record_store import COLUMNS, RecordStore
-from transfer_lab.spec import Experiment
+from transfer_lab.experiment.loading import load_experiment as load_file
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Experiment
+from transfer_lab.grid.engines import local
+from transfer_lab.store.records import COLUMNS, RecordStore
 
 TINY = YAML(typ="safe").load(TINY_YAML)
 
@@ -224,7 +224,9 @@ def test_importing_the_library_is_light():
     assert "pydantic" not in fresh("import sys, transfer_lab; print(*sys.modules)")
 
 
-@pytest.mark.parametrize("first", ["transfer_lab.record_store", "transfer_lab.reporting", "sys"])
+@pytest.mark.parametrize(
+    "first", ["transfer_lab.store.records", "transfer_lab.reporting.report", "sys"]
+)
 def test_records_and_report_are_functions_whatever_was_imported_before(first):
     code = (
         f"import {first}, transfer_lab\n"

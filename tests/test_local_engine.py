@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.builders import children_of, until, workers
-from transfer_lab.engines.local import LocalEngine, WorkerCrashError
+from transfer_lab.grid.engines.local import LocalEngine, WorkerCrashError
 
 
 def double(number):

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from tests.builders import choice, experiment
-from transfer_lab.choices import Choice
-from transfer_lab.comparing import Desk, pending
-from transfer_lab.overlapping import count
-from transfer_lab.overlaps import Counted, Overlap, OverlapStore, counted, pairs
-from transfer_lab.record_store import RecordStore
+from transfer_lab.experiment.choices import Choice
+from transfer_lab.grid.similarity import Desk, pending
+from transfer_lab.similarity.count_overlap import count
+from transfer_lab.similarity.overlap import Counted, Overlap, OverlapStore, counted, pairs
+from transfer_lab.store.records import RecordStore
 
 LETTERS = {"train_per_class": 3, "test_per_class": 2}
 

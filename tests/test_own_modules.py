@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from transfer_lab.architectures import ModuleError, backbone_class, build_backbone
-from transfer_lab.choices import Architecture
-from transfer_lab.config import load_experiment
-from transfer_lab.engines.local import LocalEngine
-from transfer_lab.plan import plan
-from transfer_lab.preflight import preflight
-from transfer_lab.record_store import RecordStore
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.backbones.build import ModuleError, backbone_class, build_backbone
+from transfer_lab.experiment.choices import Architecture
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.engines.local import LocalEngine
+from transfer_lab.grid.preflight import preflight
+from transfer_lab.store.records import RecordStore
 
 MODULE = """\
 from torch import nn
@@ -96,8 +96,8 @@ def test_two_files_of_one_name_are_told_apart_by_the_names_of_their_entries(fold
 
 
 def test_it_trains_in_a_worker_process(folder, tmp_path):
-    from transfer_lab.execution import execute
-    from transfer_lab.training import Setting
+    from transfer_lab.grid.worker import execute
+    from transfer_lab.training.run import Setting
 
     cell = plan(loaded(folder))[0]
     engine = LocalEngine(1, threads=1)

@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transfer_lab.evidence.crossed import Crossed
-from transfer_lab.evidence.estimates import Estimate
-from transfer_lab.evidence.pooling import (
-    Target,
-    pooled,
-    probability_best,
-    probability_of_least_regret,
-)
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.pooling import Target, pooled, probability_best, probability_of_least_regret
+from transfer_lab.stats.two_way import Crossed
 
 
 def measured(

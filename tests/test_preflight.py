@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tests.builders import TINY_YAML, choice, experiment, write_tiny
-from transfer_lab.budget import Fit
-from transfer_lab.config import load_experiment
-from transfer_lab.domains.splits import nested_subset
-from transfer_lab.fitting import epochs_for
-from transfer_lab.preflight import _least_epochs, preflight
-from transfer_lab.regimes.recipes import RECIPES
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.data.splits import nested_subset
+from transfer_lab.experiment.budget import Fit
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.preflight import _least_epochs, preflight
+from transfer_lab.regimes.optim import RECIPES
+from transfer_lab.training.fit import epochs_for
 
 MLP, CNN = choice("mlp"), choice("cnn")
 FIVE_STAGES = choice("vgg16", width=0.05, top="pooled")

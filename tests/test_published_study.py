@@ -8,14 +8,14 @@ from torch import nn
 
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones.cnn import CNN
+from transfer_lab.backbones.counting import parameter_count
+from transfer_lab.backbones.keras_study import PublishedCNN, PublishedMLP
 from transfer_lab.backbones.mlp import MLP
-from transfer_lab.backbones.published_study import PublishedCNN, PublishedMLP
-from transfer_lab.counting import parameter_count
-from transfer_lab.fitting import fit_and_test
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.mlp_probe import MLPProbe
-from transfer_lab.regimes.recipes import RECIPES
-from transfer_lab.spec import Fit
+from transfer_lab.regimes.optim import RECIPES
+from transfer_lab.training.fit import fit_and_test
 
 BYTES = torch.arange(3 * 12 * 12, dtype=torch.uint8).view(1, 3, 12, 12)
 

@@ -13,18 +13,18 @@ import torchvision
 from safetensors.torch import save_file
 
 from tests.test_backbone_contracts import SMALL
-from transfer_lab import reach
-from transfer_lab.backbones import BACKBONES
-from transfer_lab.backbones.published import HubFile, HuggingFaceFile
+from transfer_lab.backbones.hub import HubFile, HuggingFaceFile
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.torchvision import Torchvision
 from transfer_lab.backbones.vgg16 import VGG16
-from transfer_lab.choices import Weights
-from transfer_lab.config import load_experiment
-from transfer_lab.preflight import preflight
-from transfer_lab.reach import reachable
-from transfer_lab.weights import WeightsError, check_published, find, load_published
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.backbones.weights import WeightsError, check_published, find, load_published
+from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.preflight import preflight
+from transfer_lab.system import network as reach
+from transfer_lab.system.network import reachable
 
 
 def network(width: float = 0.05) -> VGG16:
@@ -262,7 +262,7 @@ def test_a_download_lands_where_it_is_looked_for_and_is_checked(empty_caches, so
         hub = HubFile(f"file://{content.parent}/net-{announced}.pth")
         (content.parent / f"net-{announced}.pth").write_bytes(content.read_bytes())
         monkeypatch.setattr(VGG16, "published", hub)
-        monkeypatch.setattr("transfer_lab.weights.reachable", lambda _: True)
+        monkeypatch.setattr("transfer_lab.backbones.weights.reachable", lambda _: True)
         if announced == prefix:
             path, sha256 = find(network(), Weights(origin="imagenet"), download=True)
             assert (path, sha256) == (hub.place, prefix)

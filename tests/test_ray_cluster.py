@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tests.test_cli import Lab, call
-from transfer_lab.engines import EngineError, ray_cluster, ray_worker, start
-from transfer_lab.engines.ray_worker import Place, PlaceError, take_gpu_share
-from transfer_lab.machine import Workers
+from transfer_lab.grid.engines import EngineError, ray_cluster, ray_worker, start
+from transfer_lab.grid.engines.ray_worker import Place, PlaceError, take_gpu_share
+from transfer_lab.system.workers import Workers
 
 
 def node(name="n", **resources):

@@ -24,17 +24,17 @@ from tests.builders import (
     write_tiny,
 )
 from tests.test_cli import Lab, call
-from transfer_lab import grid
-from transfer_lab.config import load_experiment
-from transfer_lab.engines import EngineError, local
-from transfer_lab.engines import ray as engine_module
-from transfer_lab.engines.local import WorkerCrashError
-from transfer_lab.engines.ray import RETRIES, RayEngine
-from transfer_lab.engines.ray_worker import Place
-from transfer_lab.machine import Workers
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.runner import run_grid, todo
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.grid import train as grid
+from transfer_lab.grid.engines import EngineError, local
+from transfer_lab.grid.engines import ray as engine_module
+from transfer_lab.grid.engines.local import WorkerCrashError
+from transfer_lab.grid.engines.ray import RETRIES, RayEngine
+from transfer_lab.grid.engines.ray_worker import Place
+from transfer_lab.grid.scheduler import run_grid, todo
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system.workers import Workers
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs the extra [ray]"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from transfer_lab import reach
+from transfer_lab.system import network as reach
 
 
 @pytest.fixture(autouse=True)

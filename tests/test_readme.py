@@ -10,16 +10,16 @@ import torch
 
 from tests.builders import TINY_YAML, SharedEngine
 from tests.toys import Leaky, drawn
-from transfer_lab.backbones import BACKBONES
-from transfer_lab.config import load_experiment
-from transfer_lab.domains import DOMAINS
-from transfer_lab.engines import local
-from transfer_lab.fitting import fit_and_test
-from transfer_lab.plan import plan
-from transfer_lab.preflight import preflight
-from transfer_lab.regimes import REGIMES
+from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import Fit
+from transfer_lab.grid.engines import local
+from transfer_lab.grid.preflight import preflight
 from transfer_lab.regimes.base import Phase, TransferModule
-from transfer_lab.spec import Fit
+from transfer_lab.training.fit import fit_and_test
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -16,16 +16,16 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from transfer_lab.architectures import build_backbone
-from transfer_lab.choices import Choice, Weights
-from transfer_lab.comparisons import Comparison
-from transfer_lab.config import load_experiment
-from transfer_lab.domains.folder import Folder
-from transfer_lab.frozen_prefix import FrozenPrefix
-from transfer_lab.measuring import measure
-from transfer_lab.pinning import sha256_of
-from transfer_lab.record_store import RecordStore
-from transfer_lab.weights import load_published
+from transfer_lab.backbones.build import build_backbone
+from transfer_lab.backbones.frozen import FrozenPrefix
+from transfer_lab.backbones.weights import load_published
+from transfer_lab.data.folder import Folder
+from transfer_lab.experiment.choices import Choice, Weights
+from transfer_lab.experiment.fingerprints import sha256_of
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.similarity.measure import measure
+from transfer_lab.similarity.pairs import Comparison
+from transfer_lab.store.records import RecordStore
 
 ROOT = Path(os.environ.get("TRANSFER_LAB_REAL_DATA", "nowhere"))
 WEIGHTS = ROOT / "mobilenet_v1_imagenet_block12.safetensors"

@@ -25,15 +25,9 @@ from tests.builders import (
     records_in,
     tiny_run,
 )
-from transfer_lab.outcomes import frame, states
-from transfer_lab.plan import plan
-from transfer_lab.record_store import (
-    COLUMNS,
-    FailureKind,
-    Record,
-    RecordStore,
-    write_atomically,
-)
+from transfer_lab.experiment.plan import plan
+from transfer_lab.store.records import COLUMNS, FailureKind, Record, RecordStore, write_atomically
+from transfer_lab.store.results import frame, states
 
 RUN = tiny_run("linear_probe", init=tiny_run(), lr=0.1)
 
@@ -323,7 +317,7 @@ def test_death_at_any_operation_leaves_the_old_content_or_the_new(tmp_path):
     code = """
 import os, sys, tempfile
 from pathlib import Path
-from transfer_lab.record_store import write_atomically
+from transfer_lab.folders import write_atomically
 
 path = Path(sys.argv[1])
 operations = [(os, "fsync"), (os, "replace"), (os, "open"), (os, "close"), (os, "fdopen")]

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from tests.toys import Blocks, Leaky, drawn
-from transfer_lab.backbones import BACKBONES
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.fitting import Ledger, fit_and_test, phase_epochs
-from transfer_lab.regimes import REGIMES
+from transfer_lab.backbones.weights import load_stages, save_backbone
+from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.spec import Fit
-from transfer_lab.together import learns_linear_head_alone
-from transfer_lab.weights import load_stages, save_backbone
+from transfer_lab.training.fit import Ledger, fit_and_test, phase_epochs
+from transfer_lab.training.multi_head import learns_linear_head_alone
 
 NEEDED = {"partial_finetune": {"k": 2}}
 LEARNERS = [name for name in REGIMES if name != "majority"]

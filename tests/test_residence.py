@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from tests.toys import Blocks, Leaky, drawn
-from transfer_lab import activations
-from transfer_lab.activations import PrefixDomain
-from transfer_lab.budget import Augment, Fit
-from transfer_lab.domains import residence
-from transfer_lab.domains.augmentation import Augmentation
-from transfer_lab.domains.batches import batches
-from transfer_lab.domains.residence import SHARE, OnHost, Room
-from transfer_lab.fitting import fit_and_test
+from transfer_lab.data import device_cache as residence
+from transfer_lab.data.augmentation import Augmentation
+from transfer_lab.data.batches import batches
+from transfer_lab.data.device_cache import SHARE, OnHost, Room
+from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.rows import RowStore
+from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.training import frozen_features as activations
+from transfer_lab.training.fit import fit_and_test
+from transfer_lab.training.frozen_features import PrefixDomain
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 INPUTS = np.random.default_rng(0).integers(0, 256, (40, 3, 4, 4), np.uint8)

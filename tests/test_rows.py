@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfer_lab import rows as module
-from transfer_lab.rows import NoRoomError, RowStore
+from transfer_lab.store import feature_cache as module
+from transfer_lab.store.feature_cache import NoRoomError, RowStore
 
 SHAPE = (40, 3, 2)
 

@@ -18,10 +18,10 @@ from tests.builders import (
     one_by_one,
     records_in,
 )
-from transfer_lab.plan import parents_of, peers, plan, runs_of
-from transfer_lab.record_store import RecordStore
-from transfer_lab.runner import run_grid, todo
-from transfer_lab.spec import Run
+from transfer_lab.experiment.plan import parents_of, peers, plan, runs_of
+from transfer_lab.experiment.spec import Run
+from transfer_lab.grid.scheduler import run_grid, todo
+from transfer_lab.store.records import RecordStore
 
 CELLS = plan(
     experiment(

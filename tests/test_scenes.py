@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from transfer_lab.domains.scenes import SCENES, OtherScenes, Scenes
+from transfer_lab.data.scenes import SCENES, OtherScenes, Scenes
 
 
 def shares(domain, part: str) -> np.ndarray:

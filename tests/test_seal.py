@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.seal import opened, sealed
+from transfer_lab.system.sealed_json import opened, sealed
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 BODIES = st.dictionaries(st.text(), VALUES, max_size=5)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.builders import ENVIRONMENT
-from transfer_lab import cli, shipped
-from transfer_lab.config import load_experiment
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.cli import app as cli
+from transfer_lab.experiment import shipped
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.yaml_source import ConfigError
 
 ROOT = Path(__file__).parents[1]
 FILES = {path.stem: path for path in (ROOT / "experiments").glob("*.yaml")}

@@ -4,7 +4,7 @@ import pytest
 
 from tests.builders import TINY_YAML
 from tests.test_config import at, loaded, problems, tiny
-from transfer_lab.plan import plan, runs_of
+from transfer_lab.experiment.plan import plan, runs_of
 
 SWEEP = tiny(
     """\

@@ -9,13 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from transfer_lab.architectures import build_backbone
-from transfer_lab.choices import Architecture
-from transfer_lab.counting import macs_per_image
-from transfer_lab.frozen_prefix import FrozenPrefix
+from transfer_lab.backbones.build import build_backbone
+from transfer_lab.backbones.conv_as_matmul import (
+    SmallMapConv2d,
+    compute_as_convolutions,
+    learn_as_products,
+)
+from transfer_lab.backbones.counting import macs_per_image
+from transfer_lab.backbones.frozen import FrozenPrefix
+from transfer_lab.experiment.choices import Architecture
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.small_maps import SmallMapConv2d, compute_as_convolutions, learn_as_products
 
 SIZES = tuple(product((1, 2, 3, 4), repeat=2))
 KERNELS = ((1, 1), (2, 2), (3, 3), (5, 5), (1, 3))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.builders import ENVIRONMENT, choice, experiment, tiny_run
-from transfer_lab import spec
-from transfer_lab.choices import Choice, Weights
-from transfer_lab.plan import parents_of, plan, runs_of
-from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import PROTOCOL, Fit, Run
+from transfer_lab.experiment import spec
+from transfer_lab.experiment.choices import Choice, Weights
+from transfer_lab.experiment.plan import parents_of, plan, runs_of
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import PROTOCOL, Fit, Run
 
 RUN_CHANGES = {
     "domain": [choice("latin"), choice("greek", letters="ABCD")],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.domains.splits import SubsetError, nested_subset, split_sizes
+from transfer_lab.data.splits import SubsetError, nested_subset, split_sizes
 
 COUNTS = st.lists(st.integers(2, 40), min_size=2, max_size=6)
 FRACTIONS = st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5])

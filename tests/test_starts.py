@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from transfer_lab.backbones import BACKBONES
-from transfer_lab.choices import Weights
-from transfer_lab.config import load_experiment
-from transfer_lab.execution import execute
-from transfer_lab.outcomes import frame
-from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import RecordStore
-from transfer_lab.training import Setting
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.worker import execute
+from transfer_lab.store.records import RecordStore
+from transfer_lab.store.results import frame
+from transfer_lab.training.run import Setting
 
 TEXT = """\
 name: starts

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.toys import Leaky, drawn
-from transfer_lab import arithmetic
-from transfer_lab.fitting import fit_and_test
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
-from transfer_lab.spec import Fit
-from transfer_lab.stretches import Stretches
+from transfer_lab.system import device as arithmetic
+from transfer_lab.training.fit import fit_and_test
+from transfer_lab.training.loop import Stretches
 
 EPOCHS = 7
 FIT = Fit(epochs=EPOCHS, batch_size=8)

@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from tests.toys import Leaky, drawn
-from transfer_lab import activations, rows
-from transfer_lab.fitting import Ledger, fit_and_test, fit_and_validate
-from transfer_lab.heads import Heads, fit_and_test_heads, fit_heads
+from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.regimes.mlp_probe import MLPProbe
-from transfer_lab.spec import Fit
-from transfer_lab.together import HeadsTogether, differ_in_rate_alone
+from transfer_lab.store import feature_cache as rows
+from transfer_lab.training import frozen_features as activations
+from transfer_lab.training.fit import Ledger, fit_and_test, fit_and_validate
+from transfer_lab.training.heads import Heads, fit_and_test_heads, fit_heads
+from transfer_lab.training.multi_head import HeadsTogether, differ_in_rate_alone
 
 RATES = (0.001, 0.01, 0.1)
 FIT = Fit(epochs=13, batch_size=8)

@@ -11,13 +11,13 @@ from torchvision.datasets import utils
 
 from tests.photos import picture
 from tests.published_sets import WRITERS, grey, handwriting, mnist, solid_parts
-from transfer_lab.config import load_experiment
-from transfer_lab.domains import torchvision
-from transfer_lab.domains.torchvision import RECIPES, TorchvisionDataset
-from transfer_lab.listing import DataUnavailable
-from transfer_lab.plan import plan
-from transfer_lab.preflight import preflight
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.data import torchvision
+from transfer_lab.data.torchvision import RECIPES, TorchvisionDataset
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.preflight import preflight
+from transfer_lab.system.image_folder import DataUnavailable
 
 OWN_TEST = sorted(name for name in RECIPES if RECIPES[name].test is not None)
 NO_TEST = sorted(set(RECIPES) - set(OWN_TEST))

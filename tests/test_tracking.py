@@ -11,13 +11,12 @@ import pytest
 
 from tests.builders import ENVIRONMENT, TINY_YAML, done, experiment, failed, write_tiny
 from tests.wandb_files import written_runs
-from transfer_lab import grid
-from transfer_lab.config import ExperimentFile, load_experiment
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Tracking
-from transfer_lab.tracking import Tracker
-from transfer_lab.yaml_source import given
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Tracking
+from transfer_lab.reporting.collect import study
+from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.store.records import RecordStore
 
 CELLS = plan(experiment())
 PROBES = [c for c in CELLS if c.regime == "linear_probe"]
@@ -175,7 +174,7 @@ def test_offline_the_summary_holds_the_matrix_and_the_figures(offline):
 
 
 def study_of(experiment, store):
-    return grid.study(ExperimentFile(experiment, given({})), plan(experiment), store, "")
+    return study(experiment, plan(experiment), store, "")
 
 
 def test_a_summary_says_what_is_not_there_yet(store, wandb):

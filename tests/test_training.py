@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import torch
 
-from transfer_lab.building import build_domain, build_regime
-from transfer_lab.choices import Architecture, Choice
-from transfer_lab.record_store import RecordStore
-from transfer_lab.spec import Fit, Run
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.experiment.spec import Fit, Run
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training.building import build_domain, build_regime
 
 SMALL = {"letters": "ABCD", "train_per_class": 10, "test_per_class": 4}
 REGIMES = (Choice(kind="from_scratch"), Choice(kind="random_features"), Choice(kind="majority"))

@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 
 from tests.builders import tiny_run
 from tests.toys import Blocks, Leaky
-from transfer_lab import building, training
-from transfer_lab.activations import PrefixDomain
-from transfer_lab.budget import Augment
-from transfer_lab.choices import Choice
-from transfer_lab.execution import execute
-from transfer_lab.fitting import Ledger, epochs_for
-from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import Record, RecordStore
+from transfer_lab.experiment.budget import Augment
+from transfer_lab.experiment.choices import Choice
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.spec import Fit, Run
+from transfer_lab.grid.worker import execute
 from transfer_lab.regimes.from_scratch import FromScratch
-from transfer_lab.spec import Fit, Run
-from transfer_lab.timing import NonFiniteLossError
-from transfer_lab.training import Setting, train
-from transfer_lab.trials import Trial, choose
-from transfer_lab.tuning import search
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.store.trials import Trial, choose
+from transfer_lab.training import building
+from transfer_lab.training import run as training
+from transfer_lab.training.curve import NonFiniteLossError
+from transfer_lab.training.fit import Ledger, epochs_for
+from transfer_lab.training.frozen_features import PrefixDomain
+from transfer_lab.training.run import Setting, train
+from transfer_lab.training.search import search
 
 SLOW, GOOD, MAD = {"lr": 1e-9}, {"lr": 0.02}, {"lr": 1e30}
 

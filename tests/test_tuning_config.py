@@ -4,10 +4,10 @@ import pytest
 
 from tests.builders import TINY_YAML, choice, experiment, write_tiny
 from tests.test_config import at, loaded, problems, tiny
-from transfer_lab.config import load_experiment
-from transfer_lab.plan import trials_of
-from transfer_lab.preflight import preflight
-from transfer_lab.yaml_source import ConfigError
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import trials_of
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.preflight import preflight
 
 TUNE = "tune: {lr: [0.001, 0.01], weight_decay: [0.0, 0.1]}\n"
 OWN = "  linear_probe: {lr: 0.5, tune: [{lr: 0.1}, {lr: 0.2}, {lr: 0.3}, {weight_decay: 0.1}]}\n"
@@ -31,7 +31,7 @@ def test_a_regime_may_have_trials_of_its_own_as_many():
 
 
 def test_an_option_that_some_trial_leaves_alone_keeps_its_value():
-    from transfer_lab.plan import plan
+    from transfer_lab.experiment.plan import plan
 
     made = loaded(tiny("  linear_probe: {}\n", OWN) + TUNE)
     (options,) = {str(c.run.regime.options) for c in plan(made) if c.regime == "linear_probe"}
@@ -39,7 +39,7 @@ def test_an_option_that_some_trial_leaves_alone_keeps_its_value():
 
 
 def test_both_ways_of_writing_the_same_trials_are_the_same_runs():
-    from transfer_lab.plan import plan, runs_of
+    from transfer_lab.experiment.plan import plan, runs_of
 
     one = loaded(TINY_YAML + "tune: {lr: [0.1, 0.2]}\n")
     other = loaded(TINY_YAML + "tune: [{lr: 0.1}, {lr: 0.2}]\n")
@@ -140,6 +140,6 @@ def test_a_required_option_may_be_what_is_tuned():
     regimes = {"partial_finetune": {**choice("partial_finetune"), "tune": [{"k": 0}, {"k": 1}]}}
     made = experiment(regimes=regimes)
     assert preflight(made) == []
-    from transfer_lab.frozen_map import frozen_maps
+    from transfer_lab.cli.freeze_table import frozen_maps
 
     assert all("partial_finetune" in table for table in frozen_maps(made))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.evidence.intervals import t_interval
-from transfer_lab.evidence.verdicts import verdict
+from transfer_lab.stats.intervals import t_interval
+from transfer_lab.stats.verdicts import verdict
 
 
 def told(differences: list[float], relation: str) -> str:

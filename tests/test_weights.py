@@ -7,7 +7,7 @@ import torch
 
 from tests.toys import Leaky
 from transfer_lab.backbones.mlp import MLP
-from transfer_lab.weights import WeightsError, load_stages, save_backbone
+from transfer_lab.backbones.weights import WeightsError, load_stages, save_backbone
 
 
 def seeded(seed: int) -> Leaky:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.domains.base import ImageDomain
+from transfer_lab.data.base import ImageDomain
 
 torch.set_num_threads(1)  # tiny batches: a second thread costs more than it gives
 

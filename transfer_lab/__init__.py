@@ -10,11 +10,11 @@ __all__ = ["ConfigError", "load_experiment", "records", "report", "run"]
 def __getattr__(name: str) -> object:
     """The library, loaded when it is first asked for."""
     if name == "ConfigError":
-        from transfer_lab.yaml_source import ConfigError
+        from transfer_lab.experiment.yaml_source import ConfigError
 
         return ConfigError
     if name in __all__:
-        from transfer_lab import library
+        from transfer_lab import api as library
 
         return getattr(library, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks.fit_profile import FitShare, fit_profile, kind
 from tests.builders import experiment
-from transfer_lab.fitting import quiet
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.training import Setting, train
+from transfer_lab.experiment.plan import plan
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training.fit import quiet
+from transfer_lab.training.run import Setting, train
 
 
 @pytest.mark.parametrize(

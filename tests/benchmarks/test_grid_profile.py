@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks.grid_profile import profile
 from tests.builders import experiment
-from transfer_lab.fitting import quiet
-from transfer_lab.plan import plan
-from transfer_lab.record_store import RecordStore
-from transfer_lab.training import Setting, train
+from transfer_lab.experiment.plan import plan
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training.fit import quiet
+from transfer_lab.training.run import Setting, train
 
 PLAIN, OURS, WORKERS = 40.0, 10.0, 2
 

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.operations import Operations, operations
 from transfer_lab.backbones.mlp import MLP
-from transfer_lab.regimes import REGIMES
-from transfer_lab.spec import Fit
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import Fit
 
 SIDE, WIDTH, CLASSES = 8, 16, 5
 TRAIN, VAL, TEST = 40, 10, 100

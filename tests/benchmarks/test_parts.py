@@ -21,13 +21,13 @@ from benchmarks.parts import PARTS, Part
 from benchmarks.scale import write_predictions, write_records
 from benchmarks.setting import Setting
 from tests.builders import experiment
-from transfer_lab.config import load_experiment
-from transfer_lab.fitting import quiet
-from transfer_lab.outcomes import frame
-from transfer_lab.plan import plan, runs_of
-from transfer_lab.record_store import RecordStore
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.grid.scheduler import todo
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.runner import todo
+from transfer_lab.store.records import RecordStore
+from transfer_lab.store.results import frame
+from transfer_lab.training.fit import quiet
 
 CELLS = plan(load_experiment(GRID).experiment)
 KINDS = by_kind(CELLS)

@@ -23,15 +23,15 @@ from benchmarks.plain_lightning import (
 from benchmarks.vgg16 import QUICK, run_of
 from tests.builders import tiny_run
 from tests.toys import Leaky, drawn
-from transfer_lab.building import build_regime
-from transfer_lab.choices import Choice
-from transfer_lab.fitting import epochs_for, fit_and_test, quiet
-from transfer_lab.record_store import RecordStore
-from transfer_lab.regimes import recipes
+from transfer_lab.experiment.choices import Choice
+from transfer_lab.experiment.spec import Fit
+from transfer_lab.regimes import optim as recipes
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.spec import Fit
+from transfer_lab.store.records import RecordStore
+from transfer_lab.training.building import build_regime
+from transfer_lab.training.fit import epochs_for, fit_and_test, quiet
 
 FIT = Fit(epochs=12, batch_size=8)
 quiet()
@@ -126,7 +126,7 @@ def test_files_are_read_as_files(tmp_path):
 
 
 def _domain(run):
-    from transfer_lab.building import build_domain
+    from transfer_lab.training.building import build_domain
 
     return build_domain(run, None)
 

@@ -9,14 +9,14 @@ import torch
 from benchmarks.grid import GRID
 from benchmarks.precision import NUMBERS, Answers, answers, judged, margin_shown
 from tests.builders import experiment
-from transfer_lab.config import load_experiment
-from transfer_lab.evidence.estimates import Estimate
-from transfer_lab.fitting import quiet
-from transfer_lab.folders import IMAGES
-from transfer_lab.plan import plan
-from transfer_lab.record_store import Record, RecordStore
-from transfer_lab.spec import Cell
-from transfer_lab.training import Setting, train
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Cell
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system.files import IMAGES
+from transfer_lab.training.fit import quiet
+from transfer_lab.training.run import Setting, train
 
 SLICE = ("from_scratch", "random_features")
 """Of regimes that need no source run, one that fits everything and one that fits a head."""

@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from tests.builders import TINY_YAML, write_tiny
-from transfer_lab import ConfigError, cli
-from transfer_lab.dashboard import launch as module
+from transfer_lab import ConfigError
+from transfer_lab.cli import app as cli
+from transfer_lab.reporting.dashboard import launch as module
 
 
 @pytest.fixture

@@ -16,15 +16,15 @@ testing = pytest.importorskip(
 from tests.builders import TINY_YAML, write_tiny  # noqa: E402
 from tests.reporting import invented  # noqa: E402
 from tests.reporting.test_imports import loaded  # noqa: E402
-from transfer_lab.config import load_experiment  # noqa: E402
-from transfer_lab.dashboard import charts, launch, page, tables  # noqa: E402
-from transfer_lab.dashboard.loading import Shelf, WatchedStore  # noqa: E402
-from transfer_lab.dashboard.selection import Selection  # noqa: E402
-from transfer_lab.outcomes import frame  # noqa: E402
-from transfer_lab.plan import plan  # noqa: E402
-from transfer_lab.record_store import Record, RecordStore  # noqa: E402
+from transfer_lab.experiment.loading import load_experiment  # noqa: E402
+from transfer_lab.experiment.plan import plan  # noqa: E402
+from transfer_lab.reporting.dashboard import charts, launch, page, tables  # noqa: E402
+from transfer_lab.reporting.dashboard.loading import Shelf, WatchedStore  # noqa: E402
+from transfer_lab.reporting.dashboard.selection import Selection  # noqa: E402
 from transfer_lab.reporting.study import Study  # noqa: E402
 from transfer_lab.reporting.wording import percent  # noqa: E402
+from transfer_lab.store.records import Record, RecordStore  # noqa: E402
+from transfer_lab.store.results import frame  # noqa: E402
 
 OTHER_YAML = TINY_YAML.replace("name: tiny", "name: other").replace("seeds: [0, 1]", "seeds: [7]")
 
@@ -52,7 +52,7 @@ class Bench:
 
     def open(self, *, chosen: bool = True) -> testing.AppTest:
         def script(paths, runs, chosen):
-            from transfer_lab.dashboard.views import show
+            from transfer_lab.reporting.dashboard.views import show
 
             show(paths, runs, chosen=chosen)
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transfer_lab.comparisons import Compared, comparisons
-from transfer_lab.outcomes import frame
-from transfer_lab.plan import plan
-from transfer_lab.record_store import Record
-from transfer_lab.reporting import write
-from transfer_lab.reporting.markdown import to_markdown
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.reporting.sections import SECTIONS
+from transfer_lab.reporting.render.markdown import to_markdown
+from transfer_lab.reporting.report import write
+from transfer_lab.reporting.sections.order import SECTIONS
 from transfer_lab.reporting.study import Study
-from transfer_lab.spec import Cell, Experiment, Run
-from transfer_lab.trials import Trial, choose, to_csv
+from transfer_lab.similarity.pairs import Compared, comparisons
+from transfer_lab.store.records import Record
+from transfer_lab.store.results import frame
+from transfer_lab.store.trials import Trial, choose, to_csv
 
 REGIMES = ("from_scratch", "linear_probe", "partial_finetune", "full_finetune", "lp_ft")
 CONTROLS = ("majority", "random_features")

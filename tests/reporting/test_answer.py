@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from transfer_lab.reporting.answer import answer, head
 from transfer_lab.reporting.blocks import Answers
-from transfer_lab.reporting.standing import standing
+from transfer_lab.reporting.ranking import standing
+from transfer_lab.reporting.sections.answer import answer, head
+from transfer_lab.reporting.sections.tuning import UNTUNED
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.tuning import UNTUNED
 
 from .invented import CORNERS, Grid, experiment
 

@@ -279,7 +279,7 @@ def test_records_of_a_time_before_budgets_are_under_the_main_one():
     assert study.further == {}
     more = grid(seeds=2)
     table = Study.of(more.experiment, old, made.curves, "")
-    from transfer_lab.reporting.sections import SECTIONS
+    from transfer_lab.reporting.sections.order import SECTIONS
 
     titles = [section.title for make in SECTIONS if (section := make(table))]
     assert "Budgets" in titles

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from transfer_lab.reporting import write
 from transfer_lab.reporting.blocks import Table
-from transfer_lab.reporting.changed import changed
-from transfer_lab.reporting.markdown import to_markdown
+from transfer_lab.reporting.render.markdown import to_markdown
+from transfer_lab.reporting.report import write
+from transfer_lab.reporting.sections.stage_drift import changed
 
 from .invented import CORNERS, Grid, experiment
 

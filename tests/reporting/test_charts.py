@@ -8,13 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.evidence.intervals import Interval
-from transfer_lab.reporting import dots, lines, pareto
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.charts import chart_json
-from transfer_lab.reporting.sections import SECTIONS
+from transfer_lab.reporting.figures import (
+    accuracy as dots,
+)
+from transfer_lab.reporting.figures import (
+    time_accuracy as pareto,
+)
+from transfer_lab.reporting.figures import (
+    training_curves as lines,
+)
+from transfer_lab.reporting.figures.charts import chart_json
+from transfer_lab.reporting.figures.style import pens
+from transfer_lab.reporting.sections.order import SECTIONS
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.style import pens
+from transfer_lab.stats.intervals import Interval
 
 from .invented import CORNERS, Grid, experiment
 

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from transfer_lab.config import load_experiment
-from transfer_lab.reporting.claims import claims
-from transfer_lab.reporting.degenerate import degenerate
-from transfer_lab.reporting.payoff import payoff, tasks_until
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.reporting.sections.claims import claims
+from transfer_lab.reporting.sections.majority import degenerate
+from transfer_lab.reporting.sections.transfer_cost import payoff, tasks_until
 from transfer_lab.reporting.study import Study
-from transfer_lab.yaml_source import ConfigError
 
 from .invented import CORNERS, Grid, experiment
 from .reading import markdown_tables

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.overlaps import Counted, pairs
-from transfer_lab.reporting.answer import answer
+from transfer_lab.reporting.accuracies import Place
 from transfer_lab.reporting.costs import Arm, Cost, arms
-from transfer_lab.reporting.flags import FLAGS, flags
-from transfer_lab.reporting.frontier import frontier, frontiers
-from transfer_lab.reporting.measured import Place
+from transfer_lab.reporting.sections.answer import answer
+from transfer_lab.reporting.sections.flags import FLAGS, flags
+from transfer_lab.reporting.sections.time_accuracy import frontier, frontiers
+from transfer_lab.similarity.overlap import Counted, pairs
 
 from .invented import CORNERS, Grid, curve, experiment
 

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from transfer_lab.choices import Regime
+from transfer_lab.experiment.choices import Regime
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.depth import FROZEN, PROBE, depth, depth_curves
-from transfer_lab.reporting.style import png
+from transfer_lab.reporting.figures.style import png
+from transfer_lab.reporting.sections.depth import FROZEN, PROBE, depth, depth_curves
 
 from .invented import CORNERS, Grid, experiment
 from .reading import markdown_tables

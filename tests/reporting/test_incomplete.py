@@ -5,7 +5,7 @@ import time
 import pandas as pd
 import pytest
 
-from transfer_lab.reporting import write
+from transfer_lab.reporting.report import write
 
 from .invented import CORNERS, Grid, curve, experiment
 from .reading import markdown_tables

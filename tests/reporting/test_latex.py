@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from transfer_lab.reporting import write_latex
-from transfer_lab.reporting.accuracy import accuracy
 from transfer_lab.reporting.blocks import Paragraph, Section, Table, cell
-from transfer_lab.reporting.latex import escape, to_latex
+from transfer_lab.reporting.render.latex import escape, to_latex
+from transfer_lab.reporting.report import write_latex
+from transfer_lab.reporting.sections.accuracy import accuracy
 from transfer_lab.reporting.study import Study
 
 from .invented import CORNERS, Grid, experiment

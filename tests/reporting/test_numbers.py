@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from transfer_lab.evidence.judging import holm
-from transfer_lab.reporting.family import JUDGED
+from transfer_lab.reporting.hypotheses import JUDGED
+from transfer_lab.stats.hypotheses import holm
 
 from .invented import CONTROLS, CORNERS, REGIMES, Grid, experiment
 from .reading import html_tables, markdown_tables

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transfer_lab.reporting.measured import Place
+from transfer_lab.reporting.accuracies import Place
 from transfer_lab.reporting.predictions import Predictions
 
 from .invented import CORNERS, Grid, experiment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from transfer_lab.evidence.rules import RULES
-from transfer_lab.reporting.rules import rules
+from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.study import Study
+from transfer_lab.stats.rules_of_thumb import RULES
 
 from .invented import CONTROLS, CORNERS, REGIMES, Grid, experiment
 from .reading import markdown_tables

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from transfer_lab.reporting.charts import in_script, plain
-from transfer_lab.reporting.markdown import escape
-from transfer_lab.reporting.spreadsheet import to_csv
+from transfer_lab.reporting.figures.charts import in_script, plain
+from transfer_lab.reporting.render.csv import to_csv
+from transfer_lab.reporting.render.markdown import escape
 
 from .invented import Grid, experiment
 from .reading import html_tables, markdown_tables

@@ -3,11 +3,11 @@
 import pytest
 
 from transfer_lab.reporting.blocks import Paragraph, Picture, Section, Table
-from transfer_lab.reporting.learning import learning, shape
-from transfer_lab.reporting.protocol import protocol
-from transfer_lab.reporting.provenance import provenance
+from transfer_lab.reporting.sections.protocol import protocol
+from transfer_lab.reporting.sections.provenance import provenance
+from transfer_lab.reporting.sections.time import training_time
+from transfer_lab.reporting.sections.training_curves import learning, shape
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.training_time import training_time
 
 from .invented import CORNERS, Grid, curve, experiment
 

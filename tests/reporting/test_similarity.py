@@ -4,12 +4,12 @@ import csv
 
 import pytest
 
-from transfer_lab.comparisons import NO_BACKBONE, Compared, comparisons
-from transfer_lab.reporting import write
 from transfer_lab.reporting.blocks import Code, Fold, Paragraph, Picture, Section, Table
-from transfer_lab.reporting.similarity import similarity
+from transfer_lab.reporting.report import write
+from transfer_lab.reporting.sections.similarity import similarity
 from transfer_lab.reporting.study import Study
 from transfer_lab.similarity.axis import CUT
+from transfer_lab.similarity.pairs import NO_BACKBONE, Compared, comparisons
 
 from .invented import Grid, experiment
 

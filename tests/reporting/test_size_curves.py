@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from transfer_lab.evidence.crossover import crossover
+from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.size_curves import curve, leaders, size_curves
-from transfer_lab.reporting.size_panels import panels
-from transfer_lab.spec import Experiment
+from transfer_lab.reporting.sections.learning_curves import curve, leaders, size_curves
+from transfer_lab.reporting.sections.size_panels import panels
+from transfer_lab.stats.crossover import crossover
 
 from .invented import Grid
 from .reading import html_tables, markdown_tables

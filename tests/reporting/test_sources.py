@@ -2,9 +2,9 @@
 
 import pytest
 
-from transfer_lab.record_store import RecordStore
-from transfer_lab.reporting.sources import sources
+from transfer_lab.reporting.sections.source_runs import sources
 from transfer_lab.reporting.study import Study
+from transfer_lab.store.records import RecordStore
 
 from .invented import CORNERS, Grid, experiment, record
 
@@ -50,7 +50,7 @@ def test_without_their_records_there_is_no_section(seeds):
 
 
 def test_a_store_gives_the_records_of_source_runs_alone(tmp_path):
-    from transfer_lab.grid import source_records
+    from transfer_lab.reporting.collect import source_records
 
     grid, store = Grid(experiment(corners=CORNERS[:2], seeds=1)).finish(), RecordStore(tmp_path)
     first, second = source_runs(grid, [0.9, 0.8]).values()

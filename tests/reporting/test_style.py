@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from transfer_lab.reporting.style import GREYS, PALETTE, WIDTH, legend_above, png, wrapped_title
+from transfer_lab.reporting.figures.style import (
+    GREYS,
+    PALETTE,
+    WIDTH,
+    legend_above,
+    png,
+    wrapped_title,
+)
 
 LONG = "vgg16(width=0.75, batch_norm=true, top=pooled, pretrained=vgg16_cifar10_three_quarters)"
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from tests.toys import Leaky
-from transfer_lab.climbing import ladders
-from transfer_lab.domains.scripts import Latin
-from transfer_lab.domains.textures import Textures
-from transfer_lab.frozen_prefix import FrozenPrefix
-from transfer_lab.measuring import Sample
-from transfer_lab.reporting.ladders import Climbed, summary, write_picture
+from transfer_lab.backbones.frozen import FrozenPrefix
+from transfer_lab.data.letters import Latin
+from transfer_lab.data.textures import Textures
+from transfer_lab.reporting.figures.ladders import summary, write_picture
+from transfer_lab.similarity.climbed import Climbed
+from transfer_lab.similarity.ladder_check import ladders
 from transfer_lab.similarity.ladders import (
     BLOCKS,
     STRENGTHS,
@@ -21,6 +21,7 @@ from transfer_lab.similarity.ladders import (
     noise_images,
     with_noise,
 )
+from transfer_lab.similarity.measure import Sample
 from transfer_lab.similarity.random_space import random_features
 
 SIDE = 20

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from transfer_lab.backbones.published import Published
+from transfer_lab.backbones.hub import Published
 
 _SHAPES: dict[tuple[str, int], tuple[int, ...]] = {}
 """Of outputs, by structure and image size: many runs of a grid ask for the same few."""

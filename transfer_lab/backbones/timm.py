@@ -5,8 +5,8 @@ from __future__ import annotations
 import timm
 from timm.models import get_notrace_modules
 
-from transfer_lab.backbones.graph import GraphBackbone, checked_name
-from transfer_lab.backbones.published import HuggingFaceFile
+from transfer_lab.backbones.hub import HuggingFaceFile
+from transfer_lab.backbones.split_graph import GraphBackbone, checked_name
 
 
 class Timm(GraphBackbone):

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from transfer_lab.backbones.graph import GraphBackbone, checked_name, without_classifier
-from transfer_lab.backbones.published import HubFile
+from transfer_lab.backbones.hub import HubFile
+from transfer_lab.backbones.split_graph import GraphBackbone, checked_name, without_classifier
 
 _CLASSES = 1000
 _PROBE = 224

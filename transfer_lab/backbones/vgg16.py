@@ -9,7 +9,7 @@ from torchvision import models
 from torchvision.models.vgg import cfgs, make_layers
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.published import HubFile
+from transfer_lab.backbones.hub import HubFile
 
 _CONVOLUTIONS = cfgs["D"]
 _DENSE, _GRID = 4096, 7

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.recipes import RECIPES, RecipeName
-from transfer_lab.small_maps import compute_as_convolutions, learn_as_products
+from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions, learn_as_products
+from transfer_lab.regimes.optim import RECIPES, RecipeName
 
 
 @dataclass(frozen=True)

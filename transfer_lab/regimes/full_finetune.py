@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive
-from transfer_lab.regimes.recipes import RecipeName
+from transfer_lab.regimes.optim import RecipeName
 
 
 class FullFinetune(TransferModule):

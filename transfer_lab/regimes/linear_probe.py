@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule
-from transfer_lab.regimes.recipes import RecipeName
+from transfer_lab.regimes.optim import RecipeName
 
 
 class LinearProbe(TransferModule):

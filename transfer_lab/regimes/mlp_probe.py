@@ -9,7 +9,7 @@ from torch import nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive
-from transfer_lab.regimes.recipes import RecipeName
+from transfer_lab.regimes.optim import RecipeName
 
 _ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 

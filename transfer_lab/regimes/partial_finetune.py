@@ -7,7 +7,7 @@ from dataclasses import replace
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase
 from transfer_lab.regimes.full_finetune import FullFinetune
-from transfer_lab.regimes.recipes import RecipeName
+from transfer_lab.regimes.optim import RecipeName
 
 
 class PartialFinetune(FullFinetune):

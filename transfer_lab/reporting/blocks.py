@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from transfer_lab.reporting.charts import Chart
+    from transfer_lab.reporting.figures.charts import Chart
 
 
 @dataclass(frozen=True)

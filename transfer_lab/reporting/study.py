@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from transfer_lab.choices import Regime
-from transfer_lab.curves import Curve
-from transfer_lab.evidence.intervals import Interval, t_interval
-from transfer_lab.evidence.rules import EARLY_PROBE
-from transfer_lab.plan import fits, learns
-from transfer_lab.record_store import Record
-from transfer_lab.regimes import REGIMES
-from transfer_lab.reporting.measured import Measured, Place, rows_of
+from transfer_lab.experiment.choices import Regime
+from transfer_lab.experiment.plan import fits, learns
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import SIZES, Experiment
+from transfer_lab.reporting.accuracies import Measured, Place, rows_of
 from transfer_lab.reporting.passes import PLACE, one_a_pass
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.spec import SIZES, Experiment
+from transfer_lab.stats.intervals import Interval, t_interval
+from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
+from transfer_lab.store.curves import Curve
+from transfer_lab.store.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from transfer_lab.comparisons import Compared
-    from transfer_lab.overlaps import Counted
+    from transfer_lab.similarity.overlap import Counted
+    from transfer_lab.similarity.pairs import Compared
 
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(

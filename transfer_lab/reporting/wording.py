@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from transfer_lab.evidence.estimates import Estimate
-from transfer_lab.evidence.intervals import Interval
-from transfer_lab.evidence.judging import Judgement
 from transfer_lab.reporting.blocks import Line
 from transfer_lab.reporting.study import Study, Summary
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.hypotheses import Judgement
+from transfer_lab.stats.intervals import Interval
 
 RULE_MARK = "†"
 

@@ -1,0 +1,139 @@
+"""For notebooks and scripts: what the commands do, with results returned instead of printed.
+
+`from transfer_lab import load_experiment, run, records, report`
+"""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from rich.console import Console
+
+from transfer_lab.experiment.loading import ExperimentFile, checked
+from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Experiment
+from transfer_lab.experiment.yaml_source import given, read_yaml
+from transfer_lab.grid import train as grid
+from transfer_lab.reporting.collect import study, write_report
+from transfer_lab.reporting.study import measured
+from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.store.records import RecordStore
+from transfer_lab.store.results import frame
+from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.workers import EngineName, Numbers, Workers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AnyExperiment = ExperimentFile | Experiment | Mapping | Path | str
+"""An experiment, or what one is loaded from."""
+
+
+def load_experiment(
+    experiment: Mapping | Path | str,
+    set: Mapping[str, object] | None = None,
+) -> ExperimentFile:
+    """Read and check an experiment: a YAML file, or a mapping of the same keys.
+
+    `set` overrides values of it, as in `{"seeds": [0, 1], "fit.epochs": 20}`. Raises ConfigError
+    with everything that is wrong in its text.
+    """
+    source = given(experiment) if isinstance(experiment, Mapping) else read_yaml(Path(experiment))
+    for name, value in (set or {}).items():
+        source.set(name, value)
+    return checked(source)
+
+
+def run(
+    experiment: AnyExperiment,
+    runs: Path | str = RUNS,
+    *,
+    jobs: int | None = None,
+    threads: int = 1,
+    precision: Numbers = "auto",
+    engine: EngineName = "local",
+    gpus_per_run: float | None = None,
+    download: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train what is not stored yet, in the engine's workers; returns the records, one row a cell.
+
+    A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
+    notebook's stop) loses no finished run. Raises ConfigError before any training.
+    """
+    file, store = _loaded(experiment), _store(runs)
+    workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
+    grid.check_writable(store.root)
+    cells = plan(file.experiment)
+    voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
+    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
+    try:
+        grid.train_missing(file, cells, store, tracker, workers, voice, download=download)
+    except BaseException:
+        tracker.abandon()
+        raise
+    command = grid.command_for(file, store.root, REPORTS)
+    tracker.summarise(partial(study, file.experiment, cells, store, command))
+    tracker.close()
+    return measured(frame(cells, store))
+
+
+def records(
+    experiment: AnyExperiment | Sequence[AnyExperiment], runs: Path | str = RUNS
+) -> pd.DataFrame:
+    """What is stored of one experiment or of several: the columns of records.csv, a row a cell."""
+    several = experiment if isinstance(experiment, list | tuple) else [experiment]
+    cells = [cell for one in several for cell in plan(_loaded(one).experiment)]
+    return measured(frame(cells, _store(runs)))
+
+
+def report(
+    experiment: AnyExperiment, runs: Path | str = RUNS, reports: Path | str = REPORTS
+) -> Page:
+    """Write the report on what is stored; returns the path of its page, which a notebook shows."""
+    file, reports = _loaded(experiment), Path(reports)
+    grid.check_writable(reports)
+    command = grid.command_for(file, Path(runs), reports)
+    cells = plan(file.experiment)
+    return Page(write_report(file.experiment, cells, _store(runs), reports, command))
+
+
+class Page(type(Path())):
+    """The path of a report's page; a notebook shows the page itself."""
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.read_text(encoding="utf-8"), quote=True)
+        look = 'title="report" sandbox="allow-scripts" style="width: 100%; height: 80vh; border: 0"'
+        return f'<iframe {look} srcdoc="{page}"></iframe>'
+
+
+def _loaded(experiment: AnyExperiment) -> ExperimentFile:
+    if isinstance(experiment, Experiment):
+        return ExperimentFile(experiment, given({}))
+    return experiment if isinstance(experiment, ExperimentFile) else load_experiment(experiment)
+
+
+def _checked(workers: Workers) -> Workers:
+    """Raises ValueError for what the command line would refuse."""
+    jobs, threads, precision, engine, gpus = workers
+    if (jobs is not None and jobs < 1) or threads < 1:
+        raise ValueError(f"jobs and threads must be 1 or more; they are {jobs} and {threads}")
+    for what, value, known in (("precision", precision, Numbers), ("engine", engine, EngineName)):
+        if value not in get_args(known):
+            raise ValueError(f"no {what} {value!r}; there are {', '.join(get_args(known))}")
+    if gpus is not None and not 0 <= gpus <= 1:
+        raise ValueError(f"gpus_per_run must be 0 to 1; it is {gpus}")
+    return workers
+
+
+def _store(runs: Path | str) -> RecordStore:
+    return RecordStore(runs, warn=_warn)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)

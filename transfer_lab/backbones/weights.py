@@ -1,0 +1,200 @@
+"""Backbone weights: found, verified by hash, read without unpickling, loaded stage by stage."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from transfer_lab.backbones.base import Backbone
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.system.files import write_atomically
+from transfer_lab.system.network import reachable
+
+_NESTED = ("state_dict", "model", "model_state_dict")
+_OPTIONAL = "num_batches_tracked"
+_NAMED = 12
+
+
+class WeightsError(RuntimeError):
+    """A weights file that is missing, damaged, or of another architecture."""
+
+
+def save_backbone(backbone: Backbone, path: Path) -> str:
+    """Write all parameters and buffers of the stages; returns the file's SHA-256."""
+    state = {key: value.contiguous().cpu() for key, value in backbone.stages.state_dict().items()}
+    content = save(state)
+    write_atomically(path, lambda handle: handle.write(content))
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_stages(backbone: Backbone, count: int, path: Path, sha256: str) -> None:
+    """Load the first `count` stages of a lab's own file bit for bit and leave the others alone.
+
+    Raises WeightsError, with the file, if it is missing, if its hash is another, or if its tensors
+    do not match the stages', which are then listed.
+    """
+    _insert(backbone, count, read_state(path, sha256), path)
+
+
+def load_published(backbone: Backbone, count: int, weights: Weights) -> None:
+    """Load the first `count` stages from ready-made weights, whose names the backbone translates.
+
+    Raises WeightsError as `load_stages` does.
+    """
+    path, state = published_state(backbone, weights)
+    _insert(backbone, count, state, path)
+
+
+def check_published(backbone: Backbone, weights: Weights) -> None:
+    """Raise WeightsError if the weights cannot be read or do not fit every stage.
+
+    The backbone may be on the meta device.
+    """
+    path, state = published_state(backbone, weights)
+    _check(backbone, len(backbone.stages), state, path)
+
+
+def published_state(backbone: Backbone, weights: Weights) -> tuple[Path, dict[str, Tensor]]:
+    """The file, and its tensors under the backbone's own names; raises WeightsError."""
+    path, prefix = find(backbone, weights)
+    state = read_state(path, prefix)
+    try:
+        return path, backbone.translate(state)
+    except (KeyError, ValueError, IndexError) as error:
+        raise WeightsError(f"{path}: not weights of this backbone ({error})") from error
+
+
+def find(backbone: Backbone, weights: Weights, *, download: bool = False) -> tuple[Path, str]:
+    """The weights' file and the beginning of its SHA-256.
+
+    With `download`, published weights that are not there are fetched. Raises WeightsError, with
+    what to fetch and where to put it, if there is no file.
+    """
+    if weights.origin == "file":
+        return Path(weights.path), weights.sha256
+    published = backbone.published
+    if published is None:
+        raise WeightsError(
+            "there are no ImageNet weights for this backbone with these options; name a file "
+            "instead: pretrained: {file: PATH}"
+        )
+    path = published.find()
+    if path is None:
+        path = _fetch(published) if download else None
+    if path is None:
+        raise WeightsError(
+            f"the ImageNet weights are not on this machine: {published.place} is missing; fetch "
+            f"{published.url} with --download, or put the file there"
+        )
+    return path, published.sha256_prefix
+
+
+def read_state(path: Path, sha256: str = "") -> dict[str, Tensor]:
+    """The tensors of a .safetensors file or of a state dict in a .pth file, never unpickled.
+
+    `sha256`: the hash, or its beginning. Raises WeightsError.
+    """
+    try:
+        stamp = path.stat()
+    except OSError as problem:
+        raise WeightsError(f"{path}: cannot read the weights ({problem.strerror})") from problem
+    return dict(_read(path, sha256, stamp.st_mtime_ns, stamp.st_size))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, sha256: str, _mtime: int, _size: int) -> Mapping[str, Tensor]:
+    """Once per process for as long as the file does not change."""
+    try:
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as problem:
+        raise WeightsError(f"{path}: cannot read the weights ({problem.strerror})") from problem
+    if not digest.startswith(sha256):
+        raise WeightsError(
+            f"{path}: the weights' SHA-256 is not {sha256} but {digest}; the file is damaged or "
+            "another one"
+        )
+    state = _safetensors(path) if _is_safetensors(path) else _pickled(path)
+    if not state:
+        raise WeightsError(f"{path}: no tensors in it")
+    return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load(path.read_bytes())
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path}: truncated, or no safetensors file ({error})") from error
+
+
+def _pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "empty"
+        raise WeightsError(
+            f"{path}: truncated, or more than a state dict ({reason}); only tensors are read, "
+            "never code: save model.state_dict(), best as .safetensors"
+        ) from error
+    for name in _NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds a {type(content).__name__} and not a state dict")
+    state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _insert(backbone: Backbone, count: int, state: Mapping[str, Tensor], path: Path) -> None:
+    wanted = _check(backbone, count, state, path)
+    backbone.stages.load_state_dict({key: state[key] for key in wanted}, strict=False)
+
+
+def _check(
+    backbone: Backbone, count: int, state: Mapping[str, Tensor], path: Path
+) -> tuple[str, ...]:
+    """The keys of the first `count` stages; raises WeightsError listing those that do not fit."""
+    wanted = {
+        key: value
+        for key, value in backbone.stages.state_dict().items()
+        if int(key.partition(".")[0]) < count
+    }
+    # Counters that only matter to running statistics in training; older files lack them.
+    present = {k: v for k, v in wanted.items() if k in state or not k.endswith(_OPTIONAL)}
+    wrong = [
+        f"{key} {_shape(state.get(key))} instead of {_shape(value)}"
+        for key, value in present.items()
+        if key not in state or state[key].shape != value.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise WeightsError(
+            f"{path}: missing or of another shape: {', '.join(wrong[:_NAMED])}{more}; it holds "
+            f"{len(state)} tensors for these stages"
+        )
+    return tuple(present)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a number"
+
+
+def _fetch(published: object) -> Path | None:
+    if not reachable(published.url):
+        return None
+    try:
+        return published.fetch()
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"{published.url}: cannot be downloaded ({error})") from error

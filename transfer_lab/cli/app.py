@@ -1,0 +1,294 @@
+"""The `transfer-lab` command. Starts, refuses and reports without importing torch."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transfer_lab import __version__
+from transfer_lab.cli.options import (
+    Download,
+    Engine,
+    ExperimentPath,
+    GpusPerRun,
+    Jobs,
+    Overrides,
+    Precision,
+    ReportFormat,
+    ReportsFolder,
+    RunsFolder,
+    Threads,
+    Wandb,
+)
+from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.workers import Workers
+
+app = typer.Typer(
+    name="transfer-lab",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="""Which transfer-learning regime fits your data?
+
+    An experiment is one YAML file: scenarios x backbones x regimes x seeds under one budget.
+    A first look:
+
+    - `transfer-lab copy four_scenarios` writes `experiments/four_scenarios.yaml`, which a checkout
+      has; `transfer-lab experiments` lists the others
+
+    - `transfer-lab plan experiments/four_scenarios.yaml` says what would run
+
+    - `transfer-lab run experiments/four_scenarios.yaml` trains what is missing, then reports
+
+    - `transfer-lab report experiments/four_scenarios.yaml` reports on what is there so far
+
+    Finished runs are stored by content: stop at any time and call `run` again to go on.
+    Exit codes: 0 all done, 1 some runs failed, 2 refused before training, 130 interrupted.""",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"transfer-lab {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments that come with transfer-lab, and what each takes."""
+    from transfer_lab.experiment.shipped import FOLDER, shipped
+
+    for name, one in shipped().items():
+        print(f"{name:16} {one.title}\n{'':16} {one.takes}")
+    print(f"\n`transfer-lab copy NAME` writes one into {FOLDER}/, to run and to change.")
+
+
+@app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="One that `transfer-lab experiments` lists.")],
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DEST", help="A folder, or a file.yaml.", show_default="experiments/"
+        ),
+    ] = None,
+) -> None:
+    """Copy an experiment that comes with transfer-lab, to run and to change; overwrites nothing."""
+    from transfer_lab.experiment import shipped
+    from transfer_lab.experiment.yaml_source import ConfigError
+
+    try:
+        found = shipped.find(name)
+        copied = found.copy(place)
+    except shipped.NotCopiedError as error:
+        raise ConfigError([str(error)]) from error
+    print(f"written: {copied}, which takes: {found.takes}")
+    print(f"next:    {found.command(copied)}")
+
+
+@app.command()
+def plan(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    runs: RunsFolder = RUNS,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Also show what every regime freezes, stage by stage, and list every cell.",
+        ),
+    ] = False,
+    download: Download = False,
+) -> None:
+    """Check an experiment fully and say what would run, without running it."""
+    from transfer_lab.cli import commands
+
+    commands.plan(experiment, overrides or [], runs, verbose=verbose, download=download)
+
+
+@app.command()
+def run(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    precision: Precision = "auto",
+    engine: Engine = "local",
+    gpus_per_run: GpusPerRun = None,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+    wandb: Wandb = None,
+    download: Download = False,
+) -> None:
+    """Train what is not stored yet, then write the report.
+
+    Ctrl-C stops at once; no finished run is lost, and the same command goes on from there. Failed
+    runs are tried again by the next call.
+    """
+    from transfer_lab.cli import commands
+
+    if wandb:
+        overrides = [*(overrides or []), f"wandb.mode={wandb}"]
+    raise typer.Exit(
+        commands.run(
+            experiment,
+            overrides or [],
+            runs,
+            reports,
+            workers=Workers(jobs, threads, precision, engine, gpus_per_run),
+            download=download,
+        )
+    )
+
+
+@app.command()
+def report(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+    format: Annotated[
+        ReportFormat,
+        typer.Option(help="`latex` writes the two main tables, accuracy.tex and rules.tex."),
+    ] = ReportFormat.page,
+) -> None:
+    """Write report.md, index.html and records.csv from what is stored, finished or not."""
+    from transfer_lab.cli import commands
+
+    write = commands.latex if format is ReportFormat.latex else commands.report
+    write(experiment, overrides or [], runs, reports)
+
+
+@app.command()
+def status(
+    experiment: ExperimentPath, overrides: Overrides = None, runs: RunsFolder = RUNS
+) -> None:
+    """Say how many cells are done, failed, blocked or missing, and why."""
+    from transfer_lab.cli import commands
+
+    commands.status(experiment, overrides or [], runs)
+
+
+@app.command()
+def similarity(
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+    ladders: Annotated[
+        bool,
+        typer.Option("--ladders", help="Also draw where the axis puts images of known order."),
+    ] = False,
+) -> None:
+    """Measure how far each source is from its target, and print it; reports show it from then on.
+
+    `run` does so by itself once the grid is done.
+    """
+    from transfer_lab.cli import commands
+
+    how = {"jobs": jobs, "threads": threads, "ladders": ladders}
+    raise typer.Exit(commands.similarity(experiment, overrides or [], runs, reports, **how))
+
+
+@app.command()
+def data(
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER|NAME",
+            help="`FOLDER/<class>/*` or `FOLDER/{train,test}/<class>/*`, or the name of a domain, "
+            "as `digits` or `torchvision:CIFAR10`.",
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER|NAME", help="Also count images that this holds as well."),
+    ] = None,
+    test_fraction: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Test part of every class, where there is no test set.",
+            show_default="0.3",
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where torchvision's datasets lie.", show_default="data"),
+    ] = None,
+    download: Download = False,
+) -> None:
+    """Look through a folder or a domain: classes, sizes, duplicates, and files left out."""
+    from transfer_lab.cli import inspect as inspection
+
+    how = inspection.Request(test_fraction, root, download)
+    raise typer.Exit(inspection.inspect(place, source, how))
+
+
+@app.command()
+def dashboard(
+    experiments: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT.yaml]...",
+            help="What to compare.",
+            show_default="all in experiments/",
+        ),
+    ] = None,
+    runs: RunsFolder = RUNS,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is served.")] = 8501,
+) -> None:
+    """Open a page on this machine that compares experiments and runs, live while a grid trains."""
+    from transfer_lab.reporting.dashboard.launch import launch
+
+    launch(experiments or [], runs, port)
+
+
+@app.command()
+def doctor(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="[EXPERIMENT.yaml]", help="Check this file as well.")
+    ] = None,
+    runs: RunsFolder = RUNS,
+    reports: ReportsFolder = REPORTS,
+) -> None:
+    """Check the installation, the folders and the store; clear what a killed run left behind."""
+    from transfer_lab.cli import doctor
+
+    raise typer.Exit(doctor.examine(experiment, runs, reports))
+
+
+def _leave_garbage() -> None:
+    """At its end Python looks for garbage once more: half a second where ten thousand records were
+    read. Where torch is, some of what it loads complains of what is left."""
+    if "torch" not in sys.modules:
+        gc.freeze()
+
+
+def main() -> None:
+    """Entry point: a refused experiment is a readable list and exit code 2."""
+    from transfer_lab.experiment.yaml_source import ConfigError
+
+    # Records by the ten thousand stay alive to the end; looking for garbage among them takes a
+    # fifth of the time of `status`.
+    gc.set_threshold(100_000, 20, 100)
+    atexit.register(_leave_garbage)
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        raise SystemExit(2) from None

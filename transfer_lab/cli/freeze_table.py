@@ -1,0 +1,103 @@
+"""What each regime freezes on each backbone, stage by stage, before anything runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import torch
+from tabulate import tabulate
+from torch import nn
+
+from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.build import build_backbone
+from transfer_lab.backbones.counting import parameter_count
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.experiment.plan import fits, trials_of
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.spec import Experiment
+from transfer_lab.regimes.base import TransferModule
+
+_CLASSES = 2
+_FROZEN, _LEARNS = "frozen", "learns"
+
+
+def frozen_maps(experiment: Experiment) -> Iterator[str]:
+    """One table a backbone: stages, layers, parameters, output shapes, and each regime's plan.
+
+    Where a regime has phases, what it does in them is joined by an arrow; where it is tuned, it is
+    shown with the first of its trials.
+    """
+    for name, choice in experiment.backbones.items():
+        with torch.device("meta"):
+            backbone = build_backbone(choice, experiment.image_size).eval()
+            regimes = {
+                regime: _regime(_first_tried(experiment, regime), choice, experiment.image_size)
+                for regime in experiment.regimes
+                if fits(experiment, name, regime)
+            }
+        yield _table(choice, backbone, regimes, experiment.image_size)
+
+
+def _first_tried(experiment: Experiment, regime: str) -> Choice:
+    """The regime with the first of its trials."""
+    choice = experiment.regimes[regime]
+    first, *_ = trials_of(experiment, regime) or ({},)
+    return Choice(kind=choice.kind, options=choice.options | first)
+
+
+def _regime(regime: Choice, choice: Architecture, image_size: int) -> TransferModule:
+    backbone = build_backbone(choice, image_size)
+    return REGIMES.load(regime.kind)(backbone, _CLASSES, **regime.options)
+
+
+def _table(
+    choice: Architecture, backbone: Backbone, regimes: dict[str, TransferModule], image_size: int
+) -> str:
+    keras = backbone.keras_layers
+    shapes = _shapes(backbone, image_size)
+    rows = []
+    for index, stage in enumerate(backbone.stages):
+        plans = [_plan(regime, index) for regime in regimes.values()]
+        counted = [f"layers[:{keras[index]}]"] if keras else []
+        size, shape = f"{parameter_count(stage):,}", shapes[index]
+        rows.append([index + 1, _layers(stage), size, shape, *counted, *plans])
+    head = ["stage", "layers", "parameters", "output", *(["in Keras"] if keras else [])]
+    title = f"{choice.label}, images of {image_size} x {image_size}"
+    table = tabulate(rows, headers=[*head, *regimes], disable_numparse=True)
+    return f"{title}\n{table}\n{_summary(backbone, regimes)}\n"
+
+
+def _shapes(backbone: Backbone, image_size: int) -> list[str]:
+    stops = range(1, len(backbone.stages) + 1)
+    return [" x ".join(map(str, backbone.output_shape(image_size, stop))) for stop in stops]
+
+
+def _layers(stage: nn.Module) -> str:
+    """`2 Conv2d, 1 MaxPool2d`: what has parameters or makes maps smaller."""
+    kinds = Counter(
+        type(module).__name__
+        for module in stage.modules()
+        if not list(module.children())
+        and (list(module.parameters()) or "Pool" in type(module).__name__)
+    )
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+
+
+def _plan(regime: TransferModule, stage: int) -> str:
+    phases = regime.phases()
+    if not phases:
+        return "unused"
+    steps = [_FROZEN if stage in phase.frozen else _LEARNS for phase in phases]
+    return " → ".join(steps)
+
+
+def _summary(backbone: Backbone, regimes: dict[str, TransferModule]) -> str:
+    """Which stages start from the source, where that is neither all of them nor none."""
+    depth = len(backbone.stages)
+    notes = [
+        f"{name}: stages {regime.transferred + 1} to {depth} start at random"
+        for name, regime in regimes.items()
+        if 0 < regime.transferred < depth
+    ]
+    return "\n".join(notes)

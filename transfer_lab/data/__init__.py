@@ -1,0 +1,3 @@
+"""Domains: datasets with fixed test sets and seeded, nested training subsets. Imports `experiment`
+and `system`.
+"""

@@ -1,0 +1,131 @@
+"""Letters of a script, rendered from the font files that matplotlib ships."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from fontTools.ttLib import TTFont
+from PIL import Image, ImageDraw, ImageFont
+from torch.nn import functional as F
+
+from transfer_lab.data.rendered import BalancedDomain, paint
+
+_CANVAS = 64
+_GLYPH = 40
+
+
+class Script(BalancedDomain):
+    """Letters in random font, size, affine warp, contrast and noise.
+
+    Options: `letters`: the classes, by default the whole alphabet of the script; those of
+    BalancedDomain.
+    """
+
+    alphabet: str
+
+    def __init__(
+        self,
+        image_size: int,
+        *,
+        letters: str | None = None,
+        train_per_class: int = 500,
+        test_per_class: int = 100,
+        render_seed: int = 0,
+    ):
+        super().__init__(
+            image_size,
+            train_per_class=train_per_class,
+            test_per_class=test_per_class,
+            render_seed=render_seed,
+        )
+        self.classes = tuple(self.alphabet if letters is None else letters)
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"letters must be at least two different ones, not '{letters}'")
+        fonts_with("".join(self.classes))
+
+    @property
+    def identity(self) -> dict[str, object]:
+        fonts = [path.name for path in fonts_with("".join(self.classes))]
+        return super().identity | {"fonts": fonts, "matplotlib": matplotlib.__version__}
+
+    def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        atlas = _atlas("".join(self.classes))
+        fonts = [rng.integers(len(atlas)) for rng in rngs]
+        warps = np.stack([_random_warp(rng) for rng in rngs])
+        glyphs = torch.from_numpy(atlas[fonts, labels])[:, None]
+        return paint(_warp(glyphs, torch.from_numpy(warps), self.image_size), rngs)
+
+
+class Latin(Script):
+    """37 Latin letters: capitals, and the small letters that differ in shape from their capital.
+
+    The merging of look-alikes follows EMNIST (Cohen et al. 2017, "balanced" split).
+    """
+
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
+
+
+class Greek(Script):
+    """24 Greek capitals."""
+
+    alphabet = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"
+
+
+class Cyrillic(Script):
+    """33 Cyrillic capitals of the Russian alphabet."""
+
+    alphabet = "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"
+
+
+@cache
+def fonts_with(letters: str) -> tuple[Path, ...]:
+    """matplotlib's text fonts that hold every letter; raises ValueError if there is none."""
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    wanted = set(map(ord, letters))
+    found = []
+    for path in sorted(folder.glob("*.ttf")):
+        if path.name.startswith(("DejaVuSans", "DejaVuSerif", "STIXGeneral")):
+            with TTFont(path, lazy=True) as font:
+                if wanted <= font.getBestCmap().keys():
+                    found.append(path)
+    if not found:
+        raise ValueError(f"no font that matplotlib ships holds all of '{letters}'")
+    return tuple(found)
+
+
+@cache
+def _atlas(letters: str) -> np.ndarray:
+    """(fonts, letters, canvas, canvas) float32 in [0, 1]: each glyph once, centred."""
+    fonts = [ImageFont.truetype(str(path), _GLYPH) for path in fonts_with(letters)]
+    return np.stack([np.stack([_glyph(font, letter) for letter in letters]) for font in fonts])
+
+
+def _glyph(font: ImageFont.FreeTypeFont, letter: str) -> np.ndarray:
+    canvas = Image.new("L", (_CANVAS, _CANVAS))
+    ImageDraw.Draw(canvas).text(
+        (_CANVAS / 2, _CANVAS / 2), letter, fill=255, font=font, anchor="mm"
+    )
+    return np.asarray(canvas, np.float32) / 255
+
+
+def _random_warp(rng: np.random.Generator) -> np.ndarray:
+    """(2, 3): output coordinates to canvas coordinates, both in [-1, 1]."""
+    turn, shear = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2)
+    size, stretch = rng.uniform(0.8, 1.15), rng.uniform(0.88, 1.14)
+    shift = rng.uniform(-0.12, 0.12, 2)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    matrix = (
+        rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([stretch, 1 / stretch]) / size * 0.8
+    )
+    return np.column_stack([matrix, shift]).astype(np.float32)
+
+
+def _warp(glyphs: torch.Tensor, warps: torch.Tensor, size: int) -> np.ndarray:
+    """Sampled at twice the size and averaged, since shrinking by interpolation alone aliases."""
+    grid = F.affine_grid(warps, [len(glyphs), 1, 2 * size, 2 * size], align_corners=False)
+    fine = F.grid_sample(glyphs, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.avg_pool2d(fine, 2)[:, 0].numpy()

@@ -1,0 +1,138 @@
+"""What an experiment chooses by name: domains, backbones and what they start from, regimes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from transfer_lab.system.sealed_json import canonical
+
+
+class Spec(BaseModel):
+    """Base of all specifications: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @cached_property
+    def canonical(self) -> str:
+        """The content as JSON with sorted keys: what is hashed."""
+        return canonical(self.model_dump(mode="json"))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As usual, without what was derived from the content: the copy's may be another."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+
+class Choice(Spec):
+    """One registered kind and the options that go to its constructor, and nowhere else."""
+
+    kind: str
+    options: dict[str, JsonValue] = {}
+    root: str | None = Field(None, exclude=True)
+    """Where the data lie on this machine; what they hold is in `options`, and that alone counts."""
+
+    @property
+    def arguments(self) -> dict[str, JsonValue]:
+        """All keyword arguments of the constructor."""
+        return self.options | ({} if self.root is None else {"root": self.root})
+
+    @cached_property
+    def options_text(self) -> str:
+        """The options as JSON, in one order."""
+        return canonical(self.options)
+
+    @property
+    def label(self) -> str:
+        """The kind and every option that was set, so that no variant hides behind a plain name."""
+        return _label(self.kind, self.options)
+
+
+class Weights(Spec):
+    """Ready-made weights that a backbone starts from: those published for ImageNet, or a file."""
+
+    origin: Literal["imagenet", "file"]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    path: str | None = Field(None, exclude=True)
+    """Where the file lies on this machine; only its content counts."""
+
+    @property
+    def id(self) -> str:
+        """What a record names as the start: the origin, or the beginning of the file's hash."""
+        return self.sha256[:16] if self.sha256 else self.origin
+
+    @property
+    def label(self) -> str:
+        """The name people know them by."""
+        return Path(self.path).stem if self.path else self.origin
+
+
+class Architecture(Choice):
+    """A backbone: a registered kind or a class of the user's own, and what it is pretrained on.
+
+    `pretrained` is `run` (a source run of the lab's own), `none` (only regimes that need no source
+    are planned) or weights. It is not part of the architecture's identity: a network trained from
+    scratch is the same whatever weights exist for it.
+    """
+
+    module: str | None = Field(None, exclude=True)
+    """Path of the user's own Python file; `code` is its hash, and that alone counts."""
+    code: str | None = None
+    pretrained: Literal["run", "none"] | Weights = Field("run", exclude=True)
+    told_apart: str | None = Field(None, exclude=True)
+    """The entry's own name, where another entry would be called the same."""
+
+    @property
+    def label(self) -> str:
+        """As for every choice, and where the weights come from if that is not a source run."""
+        name = super().label
+        if self.pretrained != "run":
+            start = "none" if self.pretrained == "none" else self.pretrained.label
+            name = _label(self.kind, self.options | {"pretrained": start})
+        return f"{name} [{self.told_apart}]" if self.told_apart else name
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """What makes it another backbone than one of the same label: code, options, weights."""
+        start = self.pretrained.id if isinstance(self.pretrained, Weights) else self.pretrained
+        return self.model_dump_json(), start
+
+
+Options = Annotated[dict[str, JsonValue], Field(min_length=1)]
+
+
+def _distinct(trials: tuple[Options, ...]) -> tuple[Options, ...]:
+    if len({json.dumps(trial, sort_keys=True) for trial in trials}) < len(trials):
+        raise ValueError("the same trial twice")
+    return trials
+
+
+Trials = Annotated[tuple[Options, ...], Field(min_length=2), AfterValidator(_distinct)]
+"""Options to try, of which validation chooses; they take the place of a regime's own."""
+
+
+class Regime(Choice):
+    """A regime, the backbones it is meant for (all of them unless `on` names some), and trials of
+    its own in place of the experiment's."""
+
+    on: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
+    tune: Trials | None = Field(None, exclude=True)
+
+
+def _label(kind: str, options: Mapping[str, JsonValue]) -> str:
+    rest = dict(options)
+    if "name" in rest:
+        kind = f"{kind}:{rest.pop('name')}"
+    inner = ", ".join(f"{key}={_plain(value)}" for key, value in rest.items())
+    return f"{kind}({inner})" if inner else kind
+
+
+def _plain(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

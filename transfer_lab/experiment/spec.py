@@ -1,0 +1,274 @@
+"""The vocabulary as data: experiment, scenario, run, cell. Frozen, no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from transfer_lab.experiment.budget import Fit, Float, Int
+from transfer_lab.experiment.choices import (
+    Architecture,
+    Choice,
+    Options,
+    Regime,
+    Spec,
+    Trials,
+    Weights,
+    canonical,
+)
+
+PROTOCOL = 2
+"""Raised whenever a change of code changes results, so that old records are not reused."""
+
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
+"""A slug, or a member of a family: `torchvision:CIFAR10`."""
+PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
+Seed = Annotated[Int, Field(ge=0, lt=2**31)]
+Size = Literal["small", "medium", "large"]
+"""Of the sizes between the smallest and the largest, the rules say nothing."""
+SIZES: tuple[Size, ...] = ("small", "medium", "large")
+Similarity = Literal["similar", "dissimilar"]
+
+
+class Pretrain(Fit):
+    """The source run: a `from_scratch` run on the source domain.
+
+    Its budget and its augmentation are its own and not those of the target.
+    """
+
+    per_class: PerClass = "all"
+    seed: Seed = 0
+    per_seed: Annotated[bool, Field(strict=True)] = False
+    options: dict[str, JsonValue] = Field({})
+
+    @property
+    def fit(self) -> Fit:
+        """The budget part alone."""
+        return Fit(**{name: getattr(self, name) for name in Fit.model_fields})
+
+
+class Scenario(Spec):
+    """A source, a target and the labelled images per class (validation images included).
+
+    The source may be left out where no backbone is pretrained by a source run.
+    """
+
+    source: str | None = None
+    target: str
+    per_class: PerClass
+    size: Size
+    similarity: Similarity
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_domains(cls, data: Any) -> Any:
+        names = (data.get("source"), data.get("target")) if isinstance(data, dict) else (0, 1)
+        if names[0] is not None and names[0] == names[1]:
+            raise ValueError("source and target are the same domain; nothing is transferred")
+        return data
+
+
+class Claim(Spec):
+    """A statement of an article about one arm (`backbone/regime`), to be measured.
+
+    Of several arms it is about the one with the best validation accuracy.
+    The arm's measure is said to lie above or below that of another arm, of the `majority` class,
+    or a number. `published` is the number that the article gives.
+    """
+
+    text: str
+    arm: str | tuple[str, ...]
+    relation: Literal["above", "below"]
+    than: str | Float
+    measure: Literal["test_accuracy", "seconds_per_epoch", "total_seconds"] = "test_accuracy"
+    scenario: Slug | None = None
+    published: Float | None = None
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms among which validation chooses."""
+        return (self.arm,) if isinstance(self.arm, str) else self.arm
+
+
+class SimilaritySettings(Spec):
+    """How source and target are compared; never part of a run's identity.
+
+    `far`: the domain that is 1 on the axis, by default images of independent random pixels.
+    `images`: images of each domain's training pool that are looked at, at most.
+    """
+
+    far: str | None = None
+    images: Int = Field(1000, ge=20, le=10_000)
+
+
+class Tracking(Spec):
+    """Where copies of the results go; never part of a run's identity."""
+
+    mode: Literal["disabled", "offline", "online"] = "disabled"
+    project: str = "transfer_lab"
+    entity: str | None = None
+
+
+class Experiment(Spec):
+    """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
+    each of the further `budgets` again."""
+
+    name: Slug
+    title: str = ""
+    image_size: Int = Field(32, ge=8, le=1024)
+    domains: dict[Name, Choice]
+    scenarios: dict[Slug, Scenario] = Field(min_length=1)
+    backbones: dict[Name, Architecture] = Field(min_length=1)
+    regimes: dict[Slug, Regime] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    fit: Fit = Fit()
+    budgets: dict[Slug, Fit] = Field({})
+    pretrain: Pretrain = Pretrain()
+    tune: Trials | None = None
+    claims: dict[Slug, Claim] = Field({})
+    similarity: SimilaritySettings = SimilaritySettings()
+    wandb: Tracking = Tracking()
+
+    @field_validator("backbones")
+    @classmethod
+    def _distinct_labels(cls, backbones: dict[str, Architecture]) -> dict[str, Architecture]:
+        """Files of the same name may hold different code or weights: the entries' names tell."""
+        if len({choice.content for choice in backbones.values()}) < len(backbones):
+            raise ValueError("two entries are the same backbone with the same options")
+        count = Counter(choice.label for choice in backbones.values())
+        return {
+            name: choice.model_copy(update={"told_apart": name})
+            if count[choice.label] > 1
+            else choice
+            for name, choice in backbones.items()
+        }
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("the same seed twice would count one result as two")
+        return seeds
+
+
+class Run(Spec):
+    """All that determines one trained model.
+
+    With `tune` each of these options is tried with the same seed, and the model is fitted anew on
+    training and validation images with those of the best validation accuracy.
+    """
+
+    domain: Choice
+    image_size: int
+    per_class: PerClass
+    backbone: Architecture
+    regime: Choice
+    fit: Fit
+    seed: Seed
+    init: Run | Weights | None = None
+    tune: Trials | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run without trials is written, and so hashed, as if nothing could be tuned."""
+        return {k: v for k, v in handler(self).items() if k != "tune" or v is not None}
+
+    def trial(self, options: Options) -> Run:
+        """The untuned run that tries these options."""
+        return self._with(options, self.fit)
+
+    def refit(self, options: Options) -> Run:
+        """The untuned run that learns from training and validation images with these options."""
+        return self._with(options, self.fit.model_copy(update={"val_fraction": 0.0}))
+
+    def _with(self, options: Options, fit: Fit) -> Run:
+        regime = Choice(kind=self.regime.kind, options=self.regime.options | options)
+        # Not model_copy, which would take the id along.
+        content = {name: getattr(self, name) for name in Run.model_fields}
+        return Run(**content | {"regime": regime, "fit": fit, "tune": None})
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the content, the parent's included, and of the protocol number."""
+        content = f"[{PROTOCOL}, {self.canonical}]"
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @cached_property
+    def canonical(self) -> str:
+        """The content as JSON with sorted keys; what many runs have in common is written once."""
+        return self.canonical_but()
+
+    def canonical_but(self, *left_out: str) -> str:
+        """The same without some of the fields."""
+        content = self.__dict__
+        parts = [
+            f'"{name}": {_json(value)}'
+            for name in _FIELDS
+            if name not in left_out and ((value := content[name]) is not None or name != "tune")
+        ]
+        return "{" + ", ".join(parts) + "}"
+
+    @property
+    def parent(self) -> Run | None:
+        """The source run that must be trained first, if this run starts from one."""
+        return self.init if isinstance(self.init, Run) else None
+
+    @property
+    def init_id(self) -> str | None:
+        """Id of what the run starts from."""
+        return self.init.id if self.init else None
+
+    @property
+    def title(self) -> str:
+        """A short line for people: progress bars and error lists."""
+        return (
+            f"{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
+            f"{self.regime.kind} seed {self.seed}"
+        )
+
+
+class Cell(Spec):
+    """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run.
+
+    `budget` names one of the experiment's further budgets; without, the run's budget is `fit`.
+    """
+
+    experiment: str
+    scenario: str
+    size: Size
+    similarity: Similarity
+    source: str | None
+    target: str
+    backbone: str
+    regime: str
+    budget: Slug | None = None
+    seed: Seed
+    run: Run
+
+
+_FIELDS = tuple(sorted(Run.model_fields))
+
+
+def _json(value: object) -> str:
+    """As `canonical`, which takes several times as long for a plain number, or for a part that
+    many runs share."""
+    if type(value) is int:
+        return repr(value)
+    return value.canonical if isinstance(value, Spec) else canonical(value)
+
+
+def _name(choice: Choice) -> str:
+    """The kind, or the member of a family."""
+    return str(choice.options.get("name", choice.kind))

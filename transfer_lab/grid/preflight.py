@@ -1,0 +1,243 @@
+"""Before any training: options against constructors, k against stages, subsets against pools,
+phases against the budget."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.build import ModuleError, backbone_class, described
+from transfer_lab.backbones.weights import WeightsError, check_published, find
+from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
+from transfer_lab.experiment.budget import Fit
+from transfer_lab.experiment.budget_sweeps import budgets_of
+from transfer_lab.experiment.choices import Architecture, Choice, Weights
+from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.options import option_problems
+from transfer_lab.experiment.plan import fits, trials_of
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.registry import MissingExtraError
+from transfer_lab.experiment.spec import Experiment
+from transfer_lab.training.fit import epochs_for
+
+_REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
+
+Problem = tuple[tuple[str, ...], str]
+Subset = tuple[str | None, int | Literal["all"], tuple[str, ...]]
+"""Domain, drawn images per class, and where that is written."""
+Epochs = Mapping[tuple[str, ...], int]
+"""Place of a budget -> its epochs."""
+Sizes = Mapping[str, np.ndarray]
+"""Domain -> images per class of its pool."""
+
+
+def preflight(
+    experiment: Experiment, cache: Path | None = None, *, download: bool = False
+) -> list[Problem]:
+    """Everything that would fail in a run for a reason that is known now: (field path, message).
+
+    Constructs every domain, makes its images once if there is a `cache` to keep them, and
+    constructs every regime on every backbone (without its memory): what they refuse is refused
+    here, and no run has to wait for images. Ready-made weights are read and compared with their
+    backbone; with `download`, weights and datasets that are published and absent are fetched.
+    """
+    counts, problems = _check_domains(experiment, cache, download)
+    problems += _check_sizes(experiment, counts)
+    problems += _check_patience(experiment, counts)
+    problems += _check_models(experiment, download, counts)
+    return list(dict.fromkeys(problems))
+
+
+def _build(
+    cls: type, choice: Choice, place: tuple[str, ...], *context: object
+) -> tuple[Any, list[Problem]]:
+    """The object, or None and why not."""
+    try:
+        refused = list(option_problems(cls, choice.arguments))
+    except Exception as error:  # annotations of somebody's class may name anything
+        return None, [(place, f"{cls.__name__}: {type(error).__name__}: {error}")]
+    wrong = [((*place, name) if name else place, text) for name, text in refused]
+    if wrong:
+        return None, wrong
+    try:
+        return cls(*context, **choice.arguments), []
+    except _REFUSALS as error:
+        return None, [(place, str(error) or type(error).__name__)]
+    except Exception as error:  # somebody's class, or a library's
+        return None, [(place, f"{cls.__name__}: {type(error).__name__}: {error}")]
+
+
+def _check_domains(
+    experiment: Experiment, cache: Path | None, download: bool
+) -> tuple[dict[str, np.ndarray], list[Problem]]:
+    """Images per class of each domain's pool, and what is wrong with the others."""
+    counts, problems = {}, []
+    for name, choice in experiment.domains.items():
+        cls = DOMAINS.load(choice.kind)
+        domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
+        problems += wrong
+        try:
+            if domain is not None and download:
+                domain.fetch()
+            if domain is not None and cache is not None:
+                domain.cache = cache
+                domain.prepare_data()
+            if domain is not None:
+                counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
+        except _REFUSALS as error:
+            problems.append((("domains", name), str(error)))
+    return counts, problems
+
+
+def _check_sizes(experiment: Experiment, counts: Sizes) -> list[Problem]:
+    problems = []
+    for domain, per_class, place in [*_targets(experiment), *_sources(experiment)]:
+        if domain in counts:
+            try:
+                check_per_class(counts[domain], per_class)
+            except SubsetError as error:
+                problems.append((place, f"{domain}: {error}"))
+    return problems
+
+
+def _targets(experiment: Experiment) -> Iterator[Subset]:
+    for name, scenario in experiment.scenarios.items():
+        yield scenario.target, scenario.per_class, ("scenarios", name, "per_class")
+
+
+def _sources(experiment: Experiment) -> Iterator[Subset]:
+    for scenario in experiment.scenarios.values():
+        yield scenario.source, experiment.pretrain.per_class, ("pretrain", "per_class")
+
+
+def _check_patience(experiment: Experiment, counts: Sizes) -> Iterator[Problem]:
+    """Patience with nothing to watch: a class of one image leaves none for validation."""
+    budgets = [(fit, _targets(experiment)) for fit in budgets_of(experiment).values()]
+    for fit, subsets in [*budgets, (experiment.pretrain.fit, _sources(experiment))]:
+        for domain, per_class, place in subsets if fit.patience else ():
+            if domain in counts and not split_sizes(counts[domain], per_class, fit.val_fraction)[1]:
+                told = "no class has two images, so that none validates, which patience watches"
+                yield place, f"{domain}: {told}"
+
+
+def _least_epochs(experiment: Experiment, counts: Sizes, *, tuned: bool) -> Epochs:
+    """By the place of each budget, its epochs in the scenario that has the fewest; nothing where
+    no target could be counted. The model of a tuned run learns from validation images, too."""
+
+    def images(fit: Fit) -> int:
+        fraction = 0 if tuned else fit.val_fraction
+        return max(split_sizes(counts[domain], n, fraction)[0] for domain, n in known)
+
+    known = [(domain, n) for domain, n, _ in _targets(experiment) if domain in counts]
+    budgets = budgets_of(experiment).items() if known else ()
+    return {place: epochs_for(fit, images(fit)) for place, fit in budgets}
+
+
+def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list[Problem]:
+    problems = []
+    epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
+    pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
+    for name, choice in experiment.backbones.items():
+        backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
+        problems += wrong
+        if backbone is None:
+            continue
+        problems += _check_weights(backbone, choice, ("backbones", name, "pretrained"), download)
+        wrong = [
+            problem
+            for regime in experiment.regimes
+            if fits(experiment, name, regime)
+            for problem in _check_regime(experiment, regime, backbone, epochs)
+        ]
+        wrong += _check_options(pretraining, ("pretrain", "options"), backbone, {})
+        problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
+    return problems
+
+
+def _check_regime(
+    experiment: Experiment, name: str, backbone: Backbone, least: Mapping[bool, Epochs]
+) -> Iterator[Problem]:
+    """What the regime refuses: of its own options at their place, of its trials' at theirs."""
+    regime, here = experiment.regimes[name], ("regimes", name)
+    trials = trials_of(experiment, name)
+    epochs = least[trials is not None]
+    if trials is None:
+        yield from _check_options(regime, here, backbone, epochs)
+        return
+    tried = (*here, "tune") if regime.tune else ("tune",)
+    for trial in trials:
+        choice = Choice(kind=regime.kind, options=regime.options | trial)
+        for path, text in _check_options(choice, here, backbone, epochs):
+            own = path != here and path[-1] not in trial
+            yield (path, text) if own else ((*tried, *path[len(here) :]), f"{name}: {text}")
+
+
+def _check_options(
+    choice: Choice, place: tuple[str, ...], backbone: Backbone, epochs: Epochs
+) -> list[Problem]:
+    with torch.device("meta"):
+        # A copy, since a regime may leave stages out.
+        cls = REGIMES.load(choice.kind)
+        regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
+        if regime is not None and epochs:
+            wrong += _check_budgets(len(regime.phases()), choice.kind, epochs)
+        return wrong
+
+
+def _check_budgets(phases: int, kind: str, epochs: Epochs) -> Iterator[Problem]:
+    """A phase takes an epoch at least, so that more phases than epochs would break the budget."""
+    for place, fewest in epochs.items():
+        if phases > fewest:
+            told = (
+                f"{kind} has {phases} phases of an epoch or more, so that it alone would exceed a "
+                f"budget of {fewest}: set epochs to {phases} or more, or leave {kind} out"
+            )
+            yield (*place, "epochs"), told
+
+
+def _backbone(
+    choice: Architecture, place: tuple[str, ...], image_size: int
+) -> tuple[Backbone | None, list[Problem]]:
+    """The backbone without its memory, or None and why not."""
+    try:
+        cls = backbone_class(choice)
+    except ModuleError as error:
+        return None, [((*place, "module"), str(error))]
+    except MissingExtraError as error:
+        return None, [(place, str(error))]
+    with torch.device("meta"):
+        backbone, wrong = _build(cls, choice, place, image_size)
+    if backbone is None:
+        return None, wrong
+    try:
+        shape = described(backbone, choice, image_size).output_shape(image_size)
+    except Exception as error:  # as an image that poolings have made too small
+        text = str(error).partition("\n")[0]
+        return None, [(place, f"cannot take images of {image_size} x {image_size}: {text}")]
+    if shape != (backbone.num_features,):
+        told = f"num_features is {backbone.num_features}, but the last stage gives {shape}"
+        return None, [(place, told)]
+    return backbone, []
+
+
+def _check_weights(
+    backbone: Backbone, choice: Architecture, place: tuple[str, ...], download: bool
+) -> list[Problem]:
+    if not isinstance(choice.pretrained, Weights):
+        return []
+    try:
+        find(backbone, choice.pretrained, download=download)
+        check_published(backbone, choice.pretrained)
+    except WeightsError as error:
+        return [(place, str(error))]
+    return []
+
+
+def _on_backbone(text: str, backbone: Choice) -> str:
+    return text.replace("this backbone", f"backbone {backbone.label}")

@@ -1,0 +1,259 @@
+"""Order, skip, isolate: cells -> records on disk. Knows nothing of training."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from transfer_lab.experiment.plan import parents_of, peers, runs_of
+from transfer_lab.experiment.spec import Cell, Run
+from transfer_lab.store.locks import Leases
+from transfer_lab.store.records import Record, RecordStore
+
+_PATIENCE = 1.0
+"""Seconds between looks at what runs elsewhere."""
+_IN_ONE_PASS = 4
+"""Runs at most: each is charged the seconds of the whole pass, and more would save little more."""
+
+Train = Callable[[tuple[Run, ...], bool], Sequence[Record]]
+
+
+class Engine(Protocol):
+    """Where runs execute, `slots` at a time."""
+
+    slots: int
+
+    def submit(self, call: Callable[..., object], *args: object) -> Future:
+        """Run `call(*args)` and give a future of its result."""
+
+
+class Watch(Protocol):
+    """Someone to tell how the grid goes."""
+
+    def started(self, run: Run) -> None:
+        """A run has been handed to the engine."""
+
+    def ended(self, run: Run, record: Record) -> None:
+        """A run's record, done or failed, is on disk."""
+
+
+@dataclass
+class Todo:
+    """What a grid still needs: its runs by id, parents first, and which must leave weights."""
+
+    runs: dict[str, Run]
+    parents: frozenset[str]
+    total: int
+
+
+@dataclass
+class Summary:
+    """How a grid ended: ids of the runs that were trained, that another process trained meanwhile,
+    that failed, that were blocked."""
+
+    done: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+
+
+def todo(cells: Iterable[Cell], store: RecordStore) -> Todo:
+    """Runs without a finished record, and the source runs that those start from.
+
+    A source run that only finished runs started from is not needed again.
+    """
+    cells = tuple(cells)
+    targets = {cell.run.id: cell.run for cell in cells}
+    open_targets = {
+        run_id for run_id, run in targets.items() if not store.is_done(run, with_weights=False)
+    }
+    lineages = runs_of(cell for cell in cells if cell.run.id in open_targets)
+    parents = parents_of(lineages.values())
+    needed = {
+        run_id: run
+        for run_id, run in lineages.items()
+        if run_id in open_targets or not store.is_done(run, with_weights=True)
+    }
+    return Todo(needed, parents, total=len(runs_of(cells)))
+
+
+def run_grid(
+    work: Todo,
+    store: RecordStore,
+    engine: Engine,
+    train: Train,
+    watch: Watch,
+) -> Summary:
+    """Train everything in `work`: parents first, then the longest; a failure stops no other run.
+
+    `train(runs, keep_weights)` is executed by the engine and stores the records itself; it gets
+    several runs where they are `peers`. What another process is training on the same store is left
+    to it, and taken over should it die.
+    """
+    with Leases(store.root) as leases:
+        grid = _Grid(work, store, engine, train, watch, leases)
+        while grid.goes_on:
+            grid.hand_out()
+            grid.collect()
+    return grid.summary
+
+
+class _Grid:
+    """What is ready, what runs here, and what runs elsewhere."""
+
+    def __init__(
+        self,
+        work: Todo,
+        store: RecordStore,
+        engine: Engine,
+        train: Train,
+        watch: Watch,
+        leases: Leases,
+    ):
+        self._work, self._store, self._engine = work, store, engine
+        self._train, self._watch, self._leases = train, watch, leases
+        self.summary = Summary()
+        self._children: dict[str, list[Run]] = defaultdict(list)
+        self._ready = _Queue(work.parents)
+        self._running: dict[Future, tuple[Run, ...]] = {}
+        self._elsewhere: list[Run] = []
+        self._told = False
+        for run in work.runs.values():
+            if run.parent and run.parent.id in work.runs:
+                self._children[run.parent.id].append(run)
+            else:
+                self._ready.push(run)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether anything is left."""
+        return bool(self._ready or self._running or self._elsewhere)
+
+    def hand_out(self) -> None:
+        """Give each free slot of the engine a run, or several that are peers."""
+        while self._ready and len(self._running) < self._engine.slots:
+            runs = tuple(run for run in self._ready.pop(self._engine.slots) if self._take(run))
+            if runs:
+                keep_weights = self._leaves_weights(runs[0])
+                self._running[self._engine.submit(self._train, runs, keep_weights)] = runs
+                for run in runs:
+                    self._watch.started(run)
+
+    def collect(self) -> None:
+        """Wait for a run to end, here or, looking now and then, elsewhere."""
+        if self._running:
+            patience = _PATIENCE if self._elsewhere else None
+            finished, _ = wait(self._running, patience, return_when=FIRST_COMPLETED)
+            for future in finished:
+                self._settle(future, self._running.pop(future))
+        elif self._elsewhere:
+            self._tell()
+            time.sleep(_PATIENCE)
+        for run in self._elsewhere:
+            self._ready.push(run)
+        self._elsewhere.clear()
+
+    def _take(self, run: Run) -> bool:
+        """Whether the run is this grid's to train; if not, it is seen to."""
+        if not self._leases.take(run.id):
+            self._elsewhere.append(run)
+        elif self._store.is_done(run, with_weights=self._leaves_weights(run)):
+            self.summary.elsewhere.append(run.id)
+            self._end(run, self._store.get(run.id))
+        else:
+            return True
+        return False
+
+    def _leaves_weights(self, run: Run) -> bool:
+        return run.id in self._work.parents
+
+    def _settle(self, future: Future, runs: tuple[Run, ...]) -> None:
+        """End the runs; several of whose process died are tried again one by one, but for those
+        that were stored by then."""
+        if future.exception() is None:
+            records = future.result()
+        elif len(runs) == 1:
+            records = [_failure(future.exception(), runs[0], self._store)]
+        else:
+            stored = [run for run in runs if self._store.is_done(run, with_weights=False)]
+            for run in runs:
+                if run not in stored:
+                    self._leases.give_back(run.id)
+                    self._ready.push(run, alone=True)
+            runs, records = stored, [self._store.get(run.id) for run in stored]
+        for run, record in zip(runs, records, strict=True):
+            if record.status == "done":
+                self.summary.done.append(run.id)
+            self._end(run, record)
+
+    def _end(self, run: Run, record: Record) -> None:
+        self._leases.give_back(run.id)
+        if record.status == "done":
+            for child in self._children[run.id]:
+                self._ready.push(child)
+        else:
+            self.summary.failed.append(run.id)
+            self.summary.blocked += [child.id for child in self._children[run.id]]
+        self._watch.ended(run, record)
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._store.warn(
+                f"another process trains {len(self._elsewhere)} of these runs on the same store; "
+                "waiting for it (Ctrl-C ends this call alone)"
+            )
+        self._told = True
+
+
+class _Queue:
+    """Parents first, since others wait for them; then the longest, so that the end is not one
+    long run; then in the order of the plan."""
+
+    def __init__(self, parents: frozenset[str]):
+        self._parents, self._heap, self._order = parents, [], itertools.count()
+        self._groups: dict[str, str | None] = {}
+        self._members: dict[str, dict[str, Run]] = defaultdict(dict)
+
+    def push(self, run: Run, *, alone: bool = False) -> None:
+        images = math.inf if run.per_class == "all" else run.per_class
+        urgency = (run.id not in self._parents, -images, next(self._order))
+        heapq.heappush(self._heap, (urgency, run))
+        group = None if alone or run.id in self._parents else peers(run)
+        self._groups[run.id] = group
+        if group:
+            self._members[group][run.id] = run
+
+    def pop(self, slots: int) -> list[Run]:
+        """The most urgent run with its peers, as long as that leaves the other slots as much."""
+        first = heapq.heappop(self._heap)[1]
+        while first.id not in self._groups:  # it went with a peer
+            first = heapq.heappop(self._heap)[1]
+        most = max(1, min(_IN_ONE_PASS, len(self) // slots))
+        group = self._members.get(self._groups[first.id], {})
+        runs = [first, *(run for run in group.values() if run is not first)][:most]
+        for run in runs:
+            del self._groups[run.id]
+            group.pop(run.id, None)
+        if not self._groups:
+            self._heap.clear()  # only runs that went with a peer are left
+        return runs
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+
+def _failure(error: BaseException, run: Run, store: RecordStore) -> Record:
+    kind = "io" if isinstance(error, OSError) else "crash"
+    record = Record.failure(run, kind, f"{type(error).__name__}: {error}")
+    try:
+        store.put(record)
+    except OSError as problem:  # the grid goes on; the next call tries this run again
+        store.warn(f"{store.folder(run.id)}: the failure cannot be stored ({problem})")
+    return record

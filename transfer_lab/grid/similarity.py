@@ -1,0 +1,183 @@
+"""Measure what an experiment's comparisons lack, in worker processes. Loads nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tabulate import tabulate
+
+from transfer_lab.experiment.spec import Experiment, Run
+from transfer_lab.grid.scheduler import Engine
+from transfer_lab.similarity.climbed import Climbed
+from transfer_lab.similarity.overlap import Counted, Overlap, OverlapStore, Pair, pairs
+from transfer_lab.similarity.pairs import (
+    Compared,
+    Comparison,
+    ComparisonStore,
+    Named,
+    comparisons,
+    results,
+)
+from transfer_lab.store.records import RecordStore
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Pending:
+    """Comparisons without a result: those that can be measured, and those whose source run has
+    left no weights yet; and pairs of domains whose shared images were not counted."""
+
+    open: list[Named] = field(default_factory=list)
+    waiting: list[tuple[Named, Run]] = field(default_factory=list)
+    uncounted: list[Pair] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> int:
+        """How much can be done now."""
+        return len(self.open) + len(self.uncounted)
+
+
+def pending(experiment: Experiment, store: RecordStore) -> Pending:
+    """What is still to be measured."""
+    found, results = Pending(), ComparisonStore(store)
+    for named in comparisons(experiment):
+        if results.get(named.comparison) is not None:
+            continue
+        run = results.waits_for(named.comparison)
+        if run is None:
+            found.open.append(named)
+        else:
+            found.waiting.append((named, run))
+    counts = OverlapStore(store)
+    found.uncounted = [p for p in pairs(experiment) if counts.get(p.overlap) is None]
+    return found
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where an experiment's comparisons are measured, and whom to tell."""
+
+    experiment: Experiment
+    store: RecordStore
+    say: Say
+    warn: Say
+
+    def work(self, jobs: int, threads: int, *, ladders: bool = False) -> list[Climbed]:
+        """Measure what is missing in worker processes of its own, and climb the ladders if they
+        are wanted; returns those. An interrupt ends the workers and is raised again."""
+        from transfer_lab.grid.engines.local import LocalEngine
+
+        work = pending(self.experiment, self.store)
+        if not work.jobs and not ladders:
+            self._tell(work)
+            return []
+        engine = LocalEngine(max(1, min(jobs, work.jobs)), threads)
+        try:
+            self.measure(engine)
+            climbed = self._climb(engine) if ladders else []
+        except BaseException:
+            engine.kill()
+            raise
+        engine.close()
+        return climbed
+
+    @property
+    def _root(self) -> str:
+        return str(self.store.root.absolute())  # a worker may stand elsewhere
+
+    def measure(self, engine: Engine) -> None:
+        """Measure what is missing; what goes wrong is told, and never raised."""
+        try:
+            self._measure(engine)
+        except Exception as error:
+            self.warn(f"similarities were not measured: {type(error).__name__}: {error}")
+
+    def _measure(self, engine: Engine) -> None:
+        work = pending(self.experiment, self.store)
+        self._tell(work)
+        futures: dict[Future, str] = {
+            engine.submit(_measure, self._root, named.comparison): named.title
+            for named in work.open
+        }
+        for pair in work.uncounted:
+            futures[engine.submit(_count, self._root, pair.overlap)] = pair.title
+        for number, future in enumerate(as_completed(futures), start=1):
+            title, error = futures[future], future.exception()
+            if error is None:
+                took = f"{future.result().seconds:.1f} s"
+                self.say(f"similarity {number} of {len(futures)}: {title} ({took})")
+            else:
+                self.warn(f"similarity of {title}: {type(error).__name__}: {error}")
+
+    def _tell(self, work: Pending) -> None:
+        for named, run in work.waiting:
+            self.warn(
+                f"similarity of {named.title}: the source run {run.id} ({run.title}) has left no "
+                "weights yet"
+            )
+
+    def _climb(self, engine: Engine) -> list[Climbed]:
+        """One set of ladders for each source and space."""
+        store, known = ComparisonStore(self.store), {}
+        for named in comparisons(self.experiment):
+            if named.comparison.source and store.waits_for(named.comparison) is None:
+                known.setdefault((named.source, named.space), named.comparison)
+        found = []
+        for (source, space), comparison in known.items():
+            self.say(f"ladders of {source}, {space} ...")
+            call = engine.submit(_climb, self._root, comparison)
+            error = call.exception()
+            if error is None:
+                found += [Climbed(source, space, *ladder) for ladder in call.result()]
+            else:
+                self.warn(f"ladders of {source}, {space}: {type(error).__name__}: {error}")
+        return found
+
+
+def table(experiment: Experiment, store: RecordStore) -> str:
+    """The stored results for a terminal, one line a comparison."""
+    known = results(experiment, store)
+    rows = [_row(named, known.get(named.comparison.id)) for named in comparisons(experiment)]
+    head = ("source → target", "features", "position", "95 %", "MMD²", "A-distance", "kNN gain")
+    return tabulate(rows, headers=head, disable_numparse=True)
+
+
+def _row(named: Named, found: Compared | None) -> list[str]:
+    start = [f"{named.source} → {named.target}", named.space]
+    if found is None:
+        return [*start, "not measured"]
+    position, interval = "–", "–"
+    if found.position:
+        value, low, high = found.position
+        position, interval = f"{value:.2f}", f"{low:.2f} to {high:.2f}"
+    pairs = (found.mmd2, found.proxy_a, found.neighbours_gain)
+    return [*start, position, interval, *(_with_error(pair) for pair in pairs)]
+
+
+def _with_error(pair: tuple[float, float] | None) -> str:
+    return "–" if pair is None else f"{pair[0]:.3f} ± {pair[1]:.3f}"
+
+
+def _climb(root: str, comparison: Comparison) -> list[tuple]:
+    """Runs in a worker."""
+    from transfer_lab.similarity.ladder_check import climb
+
+    return climb(comparison, RecordStore(Path(root)))
+
+
+def _measure(root: str, comparison: Comparison) -> Compared:
+    """Runs in a worker."""
+    from transfer_lab.similarity.measure import measure
+
+    return measure(comparison, RecordStore(Path(root)))
+
+
+def _count(root: str, overlap: Overlap) -> Counted:
+    """Runs in a worker."""
+    from transfer_lab.similarity.count_overlap import count
+
+    return count(overlap, RecordStore(Path(root)))

@@ -1,0 +1,110 @@
+"""What a store holds of an experiment's cells, gathered for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.report import write, write_latex
+from transfer_lab.reporting.study import Study
+from transfer_lab.similarity.overlap import counted
+from transfer_lab.similarity.pairs import results
+from transfer_lab.store.curves import Curve, read_curves
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.store.results import frame
+from transfer_lab.store.stage_drift import FILE as CHANGES
+from transfer_lab.store.trials import FILE as TRIALS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
+
+
+def write_report(
+    experiment: Experiment,
+    cells: tuple[Cell, ...],
+    store: RecordStore,
+    reports: Path,
+    command: str,
+) -> Path:
+    """Write the report on what is stored, finished or not; returns the page's path."""
+    table = frame(cells, store)
+    return write(
+        experiment,
+        table,
+        curves(table, store),
+        reports / experiment.name,
+        command=command,
+        predictions=partial(store.file, name=PREDICTIONS),
+        **_beside_records(experiment, table, store),
+    )
+
+
+def write_tables(
+    experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
+) -> tuple[Path, ...]:
+    """Write the main tables of the report as LaTeX, beside it; returns the files."""
+    predictions = partial(store.file, name=PREDICTIONS)
+    out = reports / experiment.name
+    return write_latex(experiment, frame(cells, store), {}, out, predictions=predictions)
+
+
+def study(
+    experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, command: str
+) -> Study:
+    """The report's view of what is stored."""
+    table = frame(cells, store)
+    return Study.of(
+        experiment,
+        table,
+        curves(table, store),
+        command,
+        predictions=Predictions(partial(store.file, name=PREDICTIONS)),
+        **_beside_records(experiment, table, store),
+    )
+
+
+def _beside_records(
+    experiment: Experiment, table: pd.DataFrame, store: RecordStore
+) -> dict[str, Mapping[str, object]]:
+    """What a report says beyond the cells' records and curves."""
+    return {
+        "trials": left_behind(table, store, TRIALS),
+        "similarities": results(experiment, store),
+        "overlaps": counted(experiment, store),
+        "changes": left_behind(table, store, CHANGES),
+        "sources": source_records(table, store),
+    }
+
+
+def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]:
+    """The finished source runs that cells start from, by id."""
+    found = {init: store.get(init) for init in table["init_id"].dropna().unique()}
+    return {init: record for init, record in found.items() if record and record.status == "done"}
+
+
+def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
+    """The training curve of every finished run that left one, by run id."""
+    done = table.loc[table["status"] == "done", "run_id"].unique()
+    return read_curves(store.files(done, CURVE))
+
+
+def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
+    """The table of that name of every finished run that left one, by run id; a damaged one is
+    named, and counts as absent."""
+    import pandas as pd
+
+    found = {}
+    done = table.loc[table["status"] == "done", "run_id"].unique()
+    for run_id, path in store.files(done, name).items():
+        try:
+            found[run_id] = pd.read_csv(path)
+        except (OSError, ValueError) as problem:
+            reason = str(problem).partition("\n")[0]
+            store.warn(f"{path}: cannot be read ({reason}); the report goes without it")
+    return found

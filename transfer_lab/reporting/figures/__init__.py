@@ -1,0 +1,1 @@
+"""The figures, one a file: study in, a drawing out."""

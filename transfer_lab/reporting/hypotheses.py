@@ -1,0 +1,85 @@
+"""The hypotheses that are judged together: one for each scenario, backbone and published rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from transfer_lab.reporting.study import Place, Study
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.hypotheses import Judgement, judge
+from transfer_lab.stats.rules_of_thumb import RULES, Rule
+
+JUDGED = ("rule_av", "rule_cs231n")
+
+
+class Spot(NamedTuple):
+    """A scenario on a backbone that has all that a transfer regime needs."""
+
+    scenario: str
+    backbone: str
+
+
+def spots(study: Study) -> Iterator[Spot]:
+    """Where at least two trained regimes were measured and something is transferred."""
+    for scenario, asked in study.experiment.scenarios.items():
+        if asked.size == "medium":
+            continue  # of which no rule says anything
+        for backbone in study.backbones:
+            regimes = measured(study, Spot(scenario, backbone))
+            kinds = {study.experiment.regimes[regime].kind for regime in regimes}
+            if len(regimes) > 1 and kinds - {"from_scratch"}:
+                yield Spot(scenario, backbone)
+
+
+def measured(study: Study, spot: Spot) -> tuple[str, ...]:
+    """The trained regimes with a test accuracy."""
+    trained = study.trained_on(spot.backbone)
+    return tuple(r for r in trained if study.measured.tested(Place(*spot, r)))
+
+
+def followed(study: Study, rule: Rule, spot: Spot) -> str | None:
+    """The regime that the rule prescribes; of several of its kind the one that validates best."""
+    scenario = study.experiment.scenarios[spot.scenario]
+    kind = rule[scenario.size, scenario.similarity]
+    planned = study.trained_on(spot.backbone)
+    return study.preferred(*spot, tuple(r for r in study.of_kind(kind) if r in planned))
+
+
+def verdicts(study: Study) -> dict[tuple[str, Spot], Judgement]:
+    """The judgement of every hypothesis of the family, by rule and spot.
+
+    Where both rules prescribe the same regime they make one hypothesis.
+    """
+    asked = {
+        (name, spot): regime
+        for name in JUDGED
+        for spot in spots(study)
+        if (regime := followed(study, RULES[name], spot))
+    }
+    family = list(dict.fromkeys((spot, regime) for (_, spot), regime in asked.items()))
+    told = judge([_rivals(study, spot, regime) for spot, regime in family])
+    found = dict(zip(family, told, strict=True))
+    return {(name, spot): found[spot, regime] for (name, spot), regime in asked.items()}
+
+
+def chance_of_best(study: Study, spot: Spot, regime: str) -> float | None:
+    """How probably this is the best trained regime of its spot; None where two common seeds, or
+    the test set's size, are not there."""
+    from transfer_lab.stats.pooling import probability_best
+
+    regimes = measured(study, spot)
+    found = study.measured.together(tuple(Place(*spot, r) for r in regimes))
+    if found is None or found.over_seeds is None or found.over_images is None:
+        return None
+    return probability_best(found, regimes.index(regime))
+
+
+def _rivals(study: Study, spot: Spot, regime: str) -> dict[str, Estimate]:
+    own = Place(*spot, regime)
+    leads = {
+        rival: study.measured.lead(Place(*spot, rival), over=own)
+        for rival in measured(study, spot)
+        if rival != regime
+    }
+    return {rival: lead for rival, lead in leads.items() if lead}

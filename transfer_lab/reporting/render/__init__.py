@@ -1,0 +1,1 @@
+"""Blocks as Markdown, as a page, as LaTeX, as CSV."""

@@ -1,0 +1,105 @@
+"""The report: records in, Markdown and one self-contained page out. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfer_lab.experiment.spec import Experiment
+from transfer_lab.reporting.blocks import pictures
+from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
+from transfer_lab.reporting.render.html import to_html
+from transfer_lab.reporting.render.latex import to_latex
+from transfer_lab.reporting.render.markdown import to_markdown
+from transfer_lab.reporting.sections.accuracy import accuracy
+from transfer_lab.reporting.sections.order import SECTIONS
+from transfer_lab.reporting.sections.rules import rules
+from transfer_lab.reporting.study import Study
+from transfer_lab.store.curves import Curve
+from transfer_lab.store.records import Record
+from transfer_lab.store.stage_drift import FILE as CHANGES
+from transfer_lab.store.trials import FILE as TRIALS
+from transfer_lab.system.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from transfer_lab.similarity.overlap import Counted
+    from transfer_lab.similarity.pairs import Compared
+
+
+SIMILARITY = "similarity.csv"
+
+
+def write(
+    experiment: Experiment,
+    frame: pd.DataFrame,
+    curves: Mapping[str, Curve],
+    out: Path,
+    *,
+    command: str,
+    trials: Mapping[str, pd.DataFrame] | None = None,
+    predictions: Callable[[str], Path] | None = None,
+    similarities: Mapping[str, Compared] | None = None,
+    overlaps: Mapping[str, Counted] | None = None,
+    changes: Mapping[str, pd.DataFrame] | None = None,
+    sources: Mapping[str, Record] | None = None,
+) -> Path:
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv
+    and similarity.csv if there is what they hold; returns the page's path.
+
+    `predictions` says where a run's predictions.npz lies; without it, statements rest on the
+    accuracies in the records alone.
+    """
+    from transfer_lab.reporting.figures.style import png
+
+    known = Predictions(predictions)
+    found = (trials, known, similarities, overlaps, changes, sources)
+    study = Study.of(experiment, frame, curves, command, *found)
+    sections = tuple(made for section in SECTIONS if (made := section(study)))
+    images = {picture.name: png(picture.draw) for picture in pictures(sections)}
+    for stale in out.glob("figures/*.png"):
+        if stale.name not in images:
+            stale.unlink()
+    for name, image in images.items():
+        _store(out / "figures" / name, image)
+    _store(out / "records.csv", to_csv(frame))
+    for name, tables in ((TRIALS, study.trials), (CHANGES, study.changes)):
+        (out / name).unlink(missing_ok=True)
+        if tables:
+            _store(out / name, to_csv(stacked(tables)))
+    (out / SIMILARITY).unlink(missing_ok=True)
+    if study.similarities:
+        _store(out / SIMILARITY, to_csv(measured_frame(experiment, study.similarities)))
+    _store(out / "report.md", _encoded(to_markdown(sections)))
+    # The page comes last: where it is new, all that it stands for is there.
+    _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))
+    return out / "index.html"
+
+
+def write_latex(
+    experiment: Experiment,
+    frame: pd.DataFrame,
+    curves: Mapping[str, Curve],
+    out: Path,
+    *,
+    predictions: Callable[[str], Path] | None = None,
+) -> tuple[Path, ...]:
+    """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
+    study = Study.of(experiment, frame, curves, "", predictions=Predictions(predictions))
+    sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
+    made = {out / name: section for name, section in sections.items() if section}
+    for path, section in made.items():
+        _store(path, to_latex(section).encode())
+    return tuple(made)
+
+
+def _store(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda handle: handle.write(content))
+
+
+def _encoded(text: str) -> bytes:
+    # An error that quotes a file name may hold half a surrogate pair, which UTF-8 cannot.
+    return text.encode("utf-8", errors="replace")

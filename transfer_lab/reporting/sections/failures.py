@@ -1,0 +1,59 @@
+"""Cells without a number: each is named, with its error."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from transfer_lab.experiment.budget import under
+from transfer_lab.reporting.accuracies import rows_of
+from transfer_lab.reporting.blocks import Block, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.study import Study
+
+
+def failures(study: Study) -> Section:
+    """Failed, blocked and missing cells, equal errors together."""
+    absent = _grouped(study)
+    if not absent:
+        return Section("Failed and missing cells", (Paragraph("None: every cell is done."),))
+    broken = {key: places for key, places in absent.items() if key[0] != "missing"}
+    unrun = {key: places for key, places in absent.items() if key[0] == "missing"}
+    blocks: list[Block] = []
+    if broken:
+        blocks.append(_table("Failed and blocked cells by error", broken))
+    if unrun:
+        blocks.append(Fold("Missing cells", (_table("Cells that have not been run", unrun),)))
+    return Section("Failed and missing cells", tuple(blocks))
+
+
+Groups = dict[tuple[str, str, str], dict[str, list[int]]]
+
+
+def _grouped(study: Study) -> Groups:
+    rest = study.cells[study.cells["status"] != "done"]
+    columns = ("status", "error_kind", "error", "scenario", "backbone", "regime", "budget", "seed")
+    groups: Groups = defaultdict(lambda: defaultdict(list))
+    for status, kind, error, *names, budget, seed in rows_of(rest, *columns):
+        place = f"{' / '.join(names)}{under(budget)}"
+        groups[status, _text(kind), _text(error)][place].append(int(seed))
+    return groups
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _table(caption: str, groups: Groups) -> Table:
+    rows = tuple(
+        (
+            cell(status, f"({kind})" if kind else ""),
+            cell(error or "–"),
+            tuple(Line(_named(place, seeds)) for place, seeds in places.items()),
+        )
+        for (status, kind, error), places in groups.items()
+    )
+    return Table(caption, ("status", "error", "cells"), rows, texts=3)
+
+
+def _named(place: str, seeds: list[int]) -> str:
+    word = "seed" if len(seeds) == 1 else "seeds"
+    return f"{place}, {word} {', '.join(map(str, seeds))}"

@@ -1,0 +1,239 @@
+"""What makes a number on the page worth less than it looks: looked for, and where found."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.reporting.accuracies import rows_of
+from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.sections.majority import CONSTANT, not_above
+from transfer_lab.reporting.sections.time import CONDITIONS
+from transfer_lab.reporting.sections.training_curves import shape
+from transfer_lab.reporting.sections.tuning import tried
+from transfer_lab.reporting.study import Place, Study
+from transfer_lab.similarity.overlap import Counted, pairs
+
+TITLE = "Flags"
+SEEN_BEFORE = (
+    "The images that ready-made weights were trained on are not here: whether the target's are "
+    "among them is not known."
+)
+FEW_SEEDS = 3
+_NAMED = 8
+
+
+class Flag(NamedTuple):
+    """Something to look for: what it is called, what it means, and where it is found (None: the
+    records do not tell)."""
+
+    name: str
+    meaning: str
+    find: Callable[[Study], Iterable[str] | None]
+
+
+def flags(study: Study) -> Section:
+    """Every flag that is up, and the names of those that were looked for and not found."""
+    if study.done.empty:
+        return Section(TITLE, (Paragraph("Nothing measured yet."),))
+    found = {flag: flag.find(study) for flag in FLAGS}
+    known = {flag: list(places) for flag, places in found.items() if places is not None}
+    rows = tuple(
+        (cell(flag.name), _lines(places), cell(flag.meaning))
+        for flag, places in known.items()
+        if places
+    )
+    down = [flag.name for flag, places in known.items() if not places]
+    untold = [flag.name for flag in FLAGS if flag not in known]
+    texts = (("Looked for and not found", down), ("Not told by these records", untold))
+    said = tuple(Paragraph(f"{text}: {', '.join(names)}.") for text, names in texts if names)
+    table = Table("Flags", ("flag", "where", "what it means"), rows, texts=3)
+    return Section(TITLE, (*((table,) if rows else ()), *said, *_seen_before(study)))
+
+
+def _lines(places: list[str]) -> Cell:
+    shown = tuple(Line(place) for place in places[:_NAMED])
+    rest = len(places) - _NAMED
+    return (*shown, Line("", f"and {rest} more")) if rest > 0 else shown
+
+
+def _name(place: Place) -> str:
+    return " / ".join(place)
+
+
+def _below_majority(study: Study) -> Iterable[str]:
+    return (f"{_name(place)} ({stands})" for place, _, stands in not_above(study))
+
+
+def _constant(study: Study) -> Iterable[str]:
+    done = study.done[study.done["commonest_prediction"] >= CONSTANT]
+    names = rows_of(done, "scenario", "backbone", "regime")
+    hits = Counter(Place(*place) for place in names)
+    for place, count in hits.items():
+        # A control on frozen random features that gives one answer compares with nothing.
+        if study.experiment.regimes[place.regime].kind != "majority":
+            yield f"{_name(place)} ({count} of {study.summary(*place).planned} seeds)"
+
+
+def capped(study: Study) -> dict[Place, tuple[int, int]]:
+    """Trained arms whose validation loss still falls at the end of the budget in more than half
+    of their seeds: in how many, of how many."""
+    counts: dict[Place, Counter[bool]] = defaultdict(Counter)
+    for place, run_id in study.with_curves:
+        losses = [v for v in study.curves[run_id]["val_loss"].tolist() if v == v]
+        counts[place][shape(losses) == "falling"] += 1
+    return {
+        place: (found[True], found.total())
+        for place, found in counts.items()
+        if 2 * found[True] > found.total() and not study.is_control(place.regime)
+    }
+
+
+def _capped(study: Study) -> Iterable[str]:
+    for place, (hits, seeds) in capped(study).items():
+        yield f"{_name(place)} ({hits} of {seeds} seeds)"
+
+
+def _mixed(study: Study) -> Iterable[str]:
+    for name in CONDITIONS:
+        values = sorted({f"{v:g}" if isinstance(v, float) else str(v) for v in _known(study, name)})
+        if len(values) > 1:
+            yield f"{name}: {', '.join(values)}"
+
+
+def _known(study: Study, column: str) -> Iterable[object]:
+    return study.done[column].dropna().unique()
+
+
+def _copies(study: Study) -> Iterable[str]:
+    found = study.done[study.done["test_copies"] > 0].groupby("target", sort=False)
+    for target, copies in found["test_copies"].max().items():
+        yield f"{target}: {copies:,.0f} test images"
+
+
+def _shared_images(study: Study) -> list[str] | None:
+    """Sources that hold images of their target; nothing is said where a pair was not counted."""
+    planned = pairs(study.experiment)
+    known = [(pair, study.overlaps.get(pair.overlap.id)) for pair in planned]
+    found = [
+        f"{pair.source} → {pair.target}: {_shared(counts)}"
+        for pair, counts in known
+        if counts and counts.test + counts.train
+    ]
+    told = known and all(counts for _, counts in known)
+    return found if found or told else None
+
+
+def _shared(counts: Counted) -> str:
+    return (
+        f"{counts.test:,} of {counts.test_images:,} test images ({counts.test_learnt:,} in the "
+        "source's training pool, of which source runs learn all or a part), "
+        f"{counts.train:,} of {counts.train_images:,} in the training pool"
+    )
+
+
+def _seen_before(study: Study) -> Iterable[Paragraph]:
+    starts = (choice.pretrained for choice in study.experiment.backbones.values())
+    if any(isinstance(start, Weights) for start in starts):
+        yield Paragraph(SEEN_BEFORE)
+
+
+def _shared_names(study: Study) -> list[str] | None:
+    """Scenarios whose target has classes of the same names as the source run's."""
+    columns = ["scenario", "run_id", "init_id"]
+    starts = study.done.dropna(subset=["init_id"]).drop_duplicates("scenario")[columns]
+    found, untold = [], False
+    for scenario, run_id, source in starts.itertuples(index=False, name=None):
+        target, known = study.predictions.classes(run_id), study.predictions.classes(source)
+        untold |= not (target and known)
+        common = [name for name in target if name in set(known)]
+        if common:
+            few = ", ".join(common[:3]) + ", ..." * (len(common) > 3)
+            found.append(f"{scenario}: {len(common)} of {len(target)} ({few})")
+    return None if untold and not found else found
+
+
+def _untuned(study: Study) -> Iterable[str]:
+    return () if tried(study) else ("every regime",)
+
+
+def _one_source_run(study: Study) -> Iterable[str]:
+    starts = study.done.dropna(subset=["init_id"]).groupby(["backbone", "source"], sort=False)
+    for (backbone, source), rows in starts:
+        if rows["seed"].nunique() > 1 and rows["init_id"].nunique() == 1:
+            yield f"{backbone} from {source}"
+
+
+def _few_seeds(study: Study) -> Iterable[str]:
+    for place, rows in study.done.groupby(["scenario", "backbone", "regime"], sort=False):
+        if len(rows) < FEW_SEEDS and not study.is_control(place[-1]):
+            yield f"{_name(Place(*place))} ({len(rows)})"
+
+
+def _no_predictions(study: Study) -> Iterable[str]:
+    study.measured.read_all()
+    for reason, count in sorted(study.predictions.problems.items()):
+        yield f"{count:,} runs: {reason}"
+
+
+FLAGS = (
+    Flag(
+        "not above the majority class",
+        "a constant answer does as well (see Against the majority class)",
+        _below_majority,
+    ),
+    Flag(
+        "constant answer", f"one class is {100 * CONSTANT:.0f} % or more of the answers", _constant
+    ),
+    Flag(
+        "stopped by the budget",
+        "in more than half of the seeds the validation loss still falls at the end (by more than "
+        "5 % of its whole fall in the last fifth of the epochs): with more epochs its place may "
+        "change",
+        _capped,
+    ),
+    Flag(
+        "mixed conditions",
+        "records were made under different conditions: times are not comparable, and accuracies "
+        "of different commits or precisions may not be",
+        _mixed,
+    ),
+    Flag(
+        "copies in the test set",
+        "test images that the training pool holds too: accuracies may be too high",
+        _copies,
+    ),
+    Flag(
+        "source and target share images",
+        "exact copies, pixel for pixel as the network sees them (at the experiment's image size): "
+        "what is transferred may have been learnt from the images it is tested on",
+        _shared_images,
+    ),
+    Flag(
+        "source and target share class names",
+        "what is transferred has seen these classes, or others of the same name",
+        _shared_names,
+    ),
+    Flag(
+        "untuned",
+        "options are those of the experiment file: another learning rate may change the order, "
+        "and intervals do not hold that",
+        _untuned,
+    ),
+    Flag(
+        "one source run",
+        "all seeds start from the same weights: intervals hold for that source run, and another "
+        "one could do better or worse",
+        _one_source_run,
+    ),
+    Flag("fewer than three seeds", "intervals are very wide, or there are none", _few_seeds),
+    Flag(
+        "no predictions by image",
+        "comparisons rest on accuracies alone: the test set's error is bounded from above, and "
+        "intervals of differences are too wide",
+        _no_predictions,
+    ),
+)
+"""In the order in which they are shown."""

@@ -1,0 +1,97 @@
+"""Learning curves: accuracy against the number of images, and where regimes change places."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
+from transfer_lab.reporting.figures.learning_curves import chart, draw
+from transfer_lab.reporting.sections.size_panels import Panel, panels
+from transfer_lab.reporting.study import Study
+from transfer_lab.stats.crossover import Crossover, Curve, crossover
+
+LEGEND = (
+    "Crossover: the number of images per class from which the regime that leads at the largest "
+    "size stays ahead of the one that leads at the smallest, with accuracies linear in the "
+    "logarithm of that number between measured sizes. In brackets a 95 % confidence set, all "
+    "numbers at which a paired t-interval over seeds cannot tell the two apart; 'below' and "
+    "'above' where it runs out of the measured range. The two regimes were chosen by the same "
+    "accuracies, so this explores and tests nothing."
+)
+
+
+def size_curves(study: Study) -> Section | None:
+    """Curves of every source and target that were measured at three sizes or more."""
+    found = panels(study)
+    if not found:
+        return None
+    caption = (
+        "Test accuracy against labelled images per class, with 95 % intervals (seeds and test "
+        "set); one panel for each source, target and backbone."
+    )
+    alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
+    drawn = (partial(draw, study, found), partial(chart, study, found))
+    picture = Picture("learning-curves.png", caption, alt, *drawn)
+    head = (
+        *("source and target", "backbone", "leads at the smallest", "leads at the largest"),
+        *("crossover (images per class)", "seeds"),
+    )
+    rows = tuple(_row(study, panel) for panel in found)
+    table = Table("Where the leading regimes change places", head, rows, texts=5)
+    return Section("Learning curves", (picture, table, Paragraph(LEGEND)))
+
+
+def curve(study: Study, panel: Panel, regime: str) -> Curve:
+    """Accuracies by images per class and seed, where there are any."""
+    found = {
+        n: study.by_seed(scenario, panel.backbone, regime)
+        for n, scenario in sorted(panel.scenarios.items())
+    }
+    return {n: scores for n, scores in found.items() if scores}
+
+
+def leaders(study: Study, panel: Panel) -> tuple[str, str] | None:
+    """The best trained regimes at the smallest and at the largest size, of those measured at all
+    sizes."""
+    whole = tuple(
+        regime
+        for regime in study.trained_on(panel.backbone)
+        if len(curve(study, panel, regime)) == len(panel.scenarios)
+    )
+    if not whole:
+        return None
+    sizes = panel.scenarios
+    first, last = (study.best(sizes[n], panel.backbone, whole) for n in (min(sizes), max(sizes)))
+    return first, last
+
+
+def _row(study: Study, panel: Panel) -> tuple[Cell, ...]:
+    start = (cell(f"{panel.source} → {panel.target}"), cell(panel.backbone))
+    found = leaders(study, panel)
+    if found is None:
+        return (*start, cell("–"), cell("–"), cell("not measured at every size"), cell("–"))
+    first, last = found
+    if first == last:
+        seeds = len(study.by_seed(panel.scenarios[max(panel.scenarios)], panel.backbone, last))
+        text = "no crossover within the measured range"
+        return (*start, cell(first), cell(last), cell(text), cell(seeds))
+    try:
+        place = crossover(curve(study, panel, first), curve(study, panel, last))
+    except ValueError:
+        return (*start, cell(first), cell(last), cell("–", "no common seed"), cell(0))
+    ends = min(panel.scenarios), max(panel.scenarios)
+    return (*start, cell(first), cell(last), _place(place, *ends), cell(place.seeds))
+
+
+def _place(found: Crossover, least: float, most: float) -> Cell:
+    if found.low is None or found.high is None:
+        return cell(_images(found.size, least, most), "(no interval: one seed)")
+    low, high = (_images(n, least, most) for n in (found.low, found.high))
+    return cell(_images(found.size, least, most), f"[{low} to {high}]")
+
+
+def _images(n: float, least: float, most: float) -> str:
+    if n == 0:
+        return f"below {least:g}"
+    return f"above {most:g}" if math.isinf(n) else f"{n:.3g}"

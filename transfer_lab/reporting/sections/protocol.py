@@ -1,0 +1,172 @@
+"""How the numbers were obtained, in words."""
+
+from __future__ import annotations
+
+import math
+
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.spec import Fit, PerClass
+from transfer_lab.reporting.blocks import Bullets, Cell, Section, Table, cell
+from transfer_lab.reporting.sections.inference import inference
+from transfer_lab.reporting.sections.tuning import tried, words
+from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.wording import whole
+
+
+def protocol(study: Study) -> Section:
+    """The rules that every cell obeys, the scenarios and the options."""
+    experiment = study.experiment
+    rules = (
+        "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
+        "seeds. A run reads it once, after training, and selects nothing on it.",
+        "Each seed draws its own stratified subset of the target; the small ones lie within the "
+        "large ones, and validation images count towards n.",
+        f"Every regime has the same budget: {_budget(experiment.fit)}. {_end(experiment.fit)}",
+        *_further(study),
+        _selection(study),
+        *_starts(study),
+        *inference(study),
+    )
+    return Section("Protocol", (Bullets(rules), _scenarios(study), _options(study)))
+
+
+def _budget(fit: Fit) -> str:
+    return (
+        f"{fit.length}, batches of {fit.batch_size}, {100 * fit.val_fraction:g} % of the labelled "
+        f"images for validation{_augmentation(fit)}"
+    )
+
+
+def _end(fit: Fit) -> str:
+    if not fit.patience:
+        return "The last epoch is the result; there is no early stopping."
+    return (
+        "Validation comes after every epoch, or after as many as ten steps take; it is better with "
+        "a higher accuracy, or the same and a lower loss. The model of the best one is the result, "
+        "so its validation accuracy is a little too high; times are those of all epochs. Since "
+        "the end is not known, the lab's own recipe warms up over ten steps and stays at its peak "
+        "rate, and a regime of several phases ends each of them so, with its share of the epochs "
+        "as the cap."
+    )
+
+
+def _further(study: Study) -> tuple[str, ...]:
+    """The further budgets under which the same grid was run."""
+    told = [
+        f"Further budget {name}: {_budget(fit)}. {_end(fit)}"
+        for name, fit in study.experiment.budgets.items()
+    ]
+    if told:
+        told.append(
+            "Source runs have their own budget, the same under all of these. Every section but "
+            "Budgets, the list of failed and missing cells and the provenance are about the first "
+            "budget alone."
+        )
+    return tuple(told)
+
+
+def _selection(study: Study) -> str:
+    """Who chose the options: the experiment's author, or validation among equally many trials."""
+    trials = tried(study)
+    if not trials:
+        return (
+            "Learning rates and other options are those written in the experiment file, listed "
+            "below. They are untuned: rates set by hand."
+        )
+    (count,) = {len(found) for found in trials.values()}
+    return (
+        f"Every regime that learns has {count} trials in each place of the grid and with each "
+        "seed, all from the same initial weights. A trial learns from the training images alone; "
+        "the best validation accuracy chooses (among equals the lower validation loss, then the "
+        "first listed). One model then learns anew, from training and validation images, with the "
+        "chosen options and the same budget, and is the one that is tested. Source runs are not "
+        "tuned."
+    )
+
+
+def _starts(study: Study) -> tuple[str, ...]:
+    """What the backbones start from: source runs, ready-made weights, nothing."""
+    choices = study.experiment.backbones.values()
+    told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices) else []
+    for choice in choices:
+        start = choice.pretrained
+        if isinstance(start, Weights):
+            what = (
+                f"SHA-256 {start.sha256}" if start.sha256 else "the file published under this name"
+            )
+            told.append(f"{choice.label} starts from ready-made weights ({what}).")
+        elif start == "none":
+            told.append(f"{choice.label} has no source: only what needs none is run on it.")
+    return tuple(told)
+
+
+def _augmentation(fit: Fit) -> str:
+    if fit.augment is None:
+        return ""
+    how = ["flipped left to right for one half"] if fit.augment.flip else []
+    how += [f"shifted by up to {100 * fit.augment.shift:g} %"] if fit.augment.shift else []
+    return f"; training images are randomly {' and '.join(how)}, anew at every epoch"
+
+
+def _source_runs(study: Study) -> str:
+    pretrain = study.experiment.pretrain
+    whose = (
+        "each seed has its own source run"
+        if pretrain.per_seed
+        else f"one source run, with seed {pretrain.seed}, is shared by all seeds, so that the "
+        "intervals hold for that source run"
+    )
+    return (
+        "Pretraining is training from scratch on the source domain "
+        f"({_per_class(pretrain.per_class)}; {_budget(pretrain.fit)}); for every backbone and "
+        f"source, {whose}.{' ' + _end(pretrain.fit) if pretrain.patience else ''}"
+    )
+
+
+def _per_class(per_class: PerClass) -> str:
+    return "all its images" if per_class == "all" else f"{per_class} images per class"
+
+
+def _scenarios(study: Study) -> Table:
+    domains = study.experiment.domains
+    first = study.done.drop_duplicates("scenario").set_index("scenario").to_dict("index")
+    rows = []
+    for name, place in study.experiment.scenarios.items():
+        known = first.get(name, {})
+        rows.append(
+            (
+                cell(name),
+                _domain(study.source(name), domains),
+                _domain(place.target, domains),
+                cell(place.per_class),
+                _whole(known.get("n_train"), known.get("n_val")),
+                _whole(known.get("n_test")),
+                _whole(known.get("num_classes")),
+            )
+        )
+    head = ("scenario", "source", "target", "per class", "labelled", "test", "classes")
+    return Table("Scenarios", head, tuple(rows), texts=3)
+
+
+def _domain(name: str, domains: dict) -> Cell:
+    label = domains[name].label if name in domains else ""
+    return cell(name, "" if label in ("", name) else f"({label})")
+
+
+def _whole(*values: float | None) -> Cell:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return cell(whole(sum(known)) if known else "–")
+
+
+def _options(study: Study) -> Table:
+    trials = tried(study)
+    rows = tuple(
+        (
+            cell(regime),
+            cell(study.experiment.regimes[regime].label),
+            *([cell("; ".join(map(words, trials.get(regime, ()))) or "–")] if trials else []),
+        )
+        for regime in study.regimes
+    )
+    head = ("regime", "as configured", *(["tried in its place"] if trials else []))
+    return Table("Regimes and their options", head, rows, texts=len(head))

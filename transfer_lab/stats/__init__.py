@@ -1,0 +1,3 @@
+"""Numbers in, numbers out: intervals, tests, rules. No torch, no pandas frame of ours; imports no
+other room.
+"""

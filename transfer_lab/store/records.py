@@ -1,0 +1,203 @@
+"""What a run left behind: one flat, immutable record, and the store that never loses one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from transfer_lab.experiment.spec import PROTOCOL, Run
+from transfer_lab.system.files import write_atomically
+from transfer_lab.system.sealed_json import opened, sealed
+
+FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
+
+
+class Record(BaseModel):
+    """One run's outcome: a flat row. A failure is one of its values, never a number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    init_id: str | None = None
+    protocol: int = PROTOCOL
+    status: Literal["done", "failed"]
+    error_kind: FailureKind | None = None
+    error: str | None = None
+
+    num_classes: int | None = None
+    n_train: int | None = None
+    n_val: int | None = None
+    n_test: int | None = None
+    test_copies: int | None = None
+    set_aside: int | None = None
+
+    test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_macro_recall: float | None = None
+    test_log_loss: float | None = None
+    predicted_classes: int | None = None
+    commonest_prediction: float | None = None
+    dead_units: float | None = None
+    val_accuracy: float | None = None
+    train_accuracy: float | None = None
+    majority_accuracy: float | None = None
+
+    decode_seconds: float | None = None
+    feature_seconds: float | None = None
+    fit_seconds: float | None = None
+    eval_seconds: float | None = None
+    pretrain_seconds: float | None = None
+    trials: int | None = None
+    tune_seconds: float | None = None
+    chosen_options: str | None = None
+
+    epochs: int | None = None
+    steps: int | None = None
+    stopped: Literal["converged", "cap"] | None = None
+    trainable_params: int | None = None
+    total_params: int | None = None
+    macs_per_image: int | None = None
+    peak_rss_mb: float | None = None
+    weights_sha256: str | None = None
+
+    precision: str | None = None
+    device: str | None = None
+    host: str | None = None
+    threads: int | None = None
+    concurrency: int | None = None
+    together: int | None = None
+    torch: str | None = None
+    lightning: str | None = None
+    transfer_lab: str | None = None
+    commit: str | None = None
+    started_at: str | None = None
+
+    @classmethod
+    def failure(cls, run: Run, kind: FailureKind, message: str, **known: object) -> Record:
+        """The record of a run that raised, crashed or diverged."""
+        return cls(
+            run_id=run.id,
+            init_id=run.init_id,
+            status="failed",
+            error_kind=kind,
+            # A file name that is no text would keep the record from being written.
+            error=message[:500].encode(errors="backslashreplace").decode(),
+            **known,
+        )
+
+
+COLUMNS = tuple(
+    """
+    experiment scenario size similarity source target
+    per_class n_train n_val n_test test_copies set_aside num_classes
+    backbone regime budget regime_kind options seed status error_kind error run_id init_id
+    test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
+    predicted_classes commonest_prediction dead_units
+    val_accuracy train_accuracy majority_accuracy
+    decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
+    trials tune_seconds chosen_options
+    epochs steps stopped trainable_params total_params macs_per_image peak_rss_mb
+    precision device host threads concurrency together
+    torch lightning transfer_lab commit started_at
+    """.split()  # noqa: SIM905
+)
+"""The columns of records.csv, one row a cell."""
+
+
+class RecordStore:
+    """A folder of runs, `<root>/<run id>/`: the record and the files that belong to it.
+
+    `record.json` is written last, to a temporary file that is flushed to disk and renamed, so
+    that its existence means the run is complete.
+    """
+
+    def __init__(self, root: Path | str, warn: Callable[[str], None] = lambda _: None):
+        self.root, self.warn = Path(root), warn
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of one run."""
+        return self.root / run_id
+
+    def file(self, run_id: str, name: str) -> Path:
+        """One file of a run: `metrics.csv`, `predictions.npz`, `backbone.safetensors`, ..."""
+        return self.root.joinpath(run_id, name)
+
+    def files(self, run_ids: Iterable[str], name: str) -> dict[str, str]:
+        """Where the file of that name lies, of each of these runs that has one, by run id."""
+        # A report asks this of ten thousand runs; with Paths it would take four times as long.
+        places = {run_id: f"{self.root}/{run_id}/{name}" for run_id in run_ids}
+        return {run_id: place for run_id, place in places.items() if os.path.exists(place)}
+
+    def get(self, run_id: str) -> Record | None:
+        """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
+        place = f"{self.root}/{run_id}/record.json"  # a Path takes as long as reading the file
+        try:
+            with open(place, "rb", buffering=0) as handle:
+                content = handle.read()
+        except FileNotFoundError:
+            return None
+        try:
+            return _decode(content, run_id)
+        except (ValueError, ValidationError) as problem:
+            path = Path(place)
+            aside = _set_aside(path, content)
+            if aside is None:
+                return self.get(run_id)
+            reason = str(problem).splitlines()[0]
+            self.warn(
+                f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed"
+            )
+            return None
+
+    def put(self, record: Record) -> None:
+        """Store a record durably. A failure never replaces a finished run."""
+        if record.status == "failed":
+            stored = self.get(record.run_id)
+            if stored and stored.status == "done":
+                return
+        content = sealed(record.model_dump(mode="json"))
+        write_atomically(
+            self.file(record.run_id, "record.json"), lambda handle: handle.write(content)
+        )
+
+    def is_done(self, run: Run, *, with_weights: bool) -> bool:
+        """Whether the run needs no training: a finished record, and its weights, undamaged, if
+        others start from them."""
+        record = self.get(run.id)
+        if record is None or record.status != "done":
+            return False
+        if not with_weights:
+            return True
+        try:
+            with self.file(run.id, "backbone.safetensors").open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError:
+            return False
+        return digest == record.weights_sha256
+
+
+def _decode(content: bytes, run_id: str) -> Record:
+    record = Record.model_validate_json(opened(content))
+    if record.run_id != run_id:
+        raise ValueError(f"it belongs to run {record.run_id}")
+    return record
+
+
+def _set_aside(path: Path, damaged: bytes) -> Path | None:
+    """Where it lies now; None if another process has moved or replaced it meanwhile."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        if path.read_bytes() != damaged:
+            return None
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
+    return aside

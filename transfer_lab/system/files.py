@@ -1,0 +1,58 @@
+"""Folders that results are written to, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO
+
+RUNS, REPORTS = Path("runs"), Path("reports")
+IMAGES, ACTIVATIONS = "images", "activations"
+"""Where, below the runs, decoded images and the outputs of frozen stages are kept for all runs."""
+
+
+def unwritable(folders: Iterable[Path]) -> list[str]:
+    """One line for each folder that cannot be made or written to."""
+    problems = []
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            problems.append(f"{folder}: cannot write there ({error.strerror}); choose another")
+    return problems
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()  # read once: reading it sets it, which is not safe among threads
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Temporary file in the same folder, flush, fsync, rename, fsync of the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            write(handle)
+            os.fchmod(handle.fileno(), 0o666 & ~_UMASK)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

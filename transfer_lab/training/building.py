@@ -1,0 +1,64 @@
+"""Run -> its domain with the seed's subset, and its regime at step 0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from transfer_lab.backbones.build import build_backbone
+from transfer_lab.backbones.weights import WeightsError, load_published, load_stages
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.seeds import derive
+from transfer_lab.experiment.spec import Run
+from transfer_lab.regimes.base import TransferModule
+from transfer_lab.store.records import RecordStore
+
+
+def build_domain(run: Run, cache: Path | None) -> ImageDomain:
+    """The run's domain with this seed's subset drawn."""
+    domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.arguments)
+    domain.cache = cache
+    draw(domain, run)
+    return domain
+
+
+def draw(domain: ImageDomain, run: Run) -> None:
+    """Choose the run's images anew; a refit draws other ones than its trials."""
+    domain.draw(
+        per_class=run.per_class,
+        val_fraction=run.fit.val_fraction,
+        batch_size=run.fit.batch_size,
+        seed=run.seed,
+        augment=run.fit.augment,
+    )
+
+
+def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferModule:
+    """The run's regime at step 0: stages and head random from the seed, then the source's stages.
+
+    Raises WeightsError if the source run has left no weights that fit.
+    """
+    torch.manual_seed(derive(run.seed, "backbone"))
+    backbone = build_backbone(run.backbone, run.image_size)
+    backbone.to(memory_format=torch.channels_last)
+    torch.manual_seed(derive(run.seed, "head"))
+    cls = REGIMES.load(run.regime.kind)
+    regime = cls(backbone, domain.num_classes, **run.regime.arguments)
+    if isinstance(run.init, Weights):
+        load_published(regime.backbone, regime.transferred, run.init)
+    elif run.init:
+        _start_from(run.init, regime, store)
+    torch.manual_seed(derive(run.seed, "fit"))
+    return regime
+
+
+def _start_from(source: Run, regime: TransferModule, store: RecordStore) -> None:
+    record = store.get(source.id)
+    if record is None or record.weights_sha256 is None:
+        raise WeightsError(f"the source run {source.id} ({source.title}) has left no weights")
+    path = store.file(source.id, "backbone.safetensors")
+    load_stages(regime.backbone, regime.transferred, path, record.weights_sha256)

@@ -1,0 +1,117 @@
+"""What "training time" means, and the curve of a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import lightning as L
+import torch
+
+from transfer_lab.regimes.base import TransferModule
+from transfer_lab.training.loop import Epoch
+
+Row = dict[str, float | int | None]
+"""What a curve says of an epoch."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss became NaN or infinite, of training, validation or test."""
+
+
+class FitClock(L.Callback):
+    """Seconds of fitting: batches and optimiser steps, without validation, set-up and imports.
+
+    The clock is monotonic; a GPU is waited for before it is read. One clock adds up all phases of
+    a run.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter):
+        self.now, self.seconds = now, 0.0
+        self._on_gpu = torch.cuda.is_available()  # asking takes as long as a small step
+        self._since: float | None = None
+
+    def read(self) -> float:
+        """Seconds so far, the running stretch included."""
+        running = 0.0 if self._since is None else self._now() - self._since
+        return self.seconds + running
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since = self._now()
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._pause()
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since = self._now()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._pause()
+
+    def _pause(self) -> None:
+        self.seconds, self._since = self.read(), None
+
+    def _now(self) -> float:
+        if self._on_gpu:
+            torch.cuda.synchronize()
+        return self.now()
+
+
+class Curve(L.Callback):
+    """One row an epoch: losses and accuracies; epochs and steps count on over the phases.
+
+    Validation stands in the last row of each stretch. Raises NonFiniteLossError at the end of the
+    first stretch that has an epoch whose loss is not finite.
+    """
+
+    def __init__(self, clock: FitClock):
+        self.clock = clock
+        self.rows: list[Row] = []
+        self._phase = self._steps = 0
+
+    @property
+    def last(self) -> Row:
+        """The last epoch's row; empty if nothing was fitted."""
+        return self.rows[-1] if self.rows else {}
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._phase += 1
+        self._steps = self.last.get("steps", 0)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
+        for epoch in trainer.strategy.finished():
+            self.add(epoch)
+        self.add_validation(module)
+
+    def add_validation(self, module: TransferModule) -> None:
+        """Put the validation that has just run into the last epoch's row."""
+        self.last["val_loss"], self.last["val_accuracy"] = means(module.val_sums)
+        module.val_sums = None
+
+    def add(self, epoch: Epoch) -> None:
+        """A row for an epoch; raises NonFiniteLossError if its loss is not finite."""
+        loss, accuracy = means(epoch.sums)
+        number = len(self.rows) + 1
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(f"the training loss is {loss} in epoch {number}")
+        self.rows.append(
+            {
+                "phase": self._phase,
+                "epoch": number,
+                "steps": self._steps + epoch.steps,
+                "train_loss": loss,
+                "train_accuracy": accuracy,
+                "val_loss": None,
+                "val_accuracy": None,
+                "fit_seconds": epoch.seconds,
+            }
+        )
+
+
+def means(sums: torch.Tensor | None) -> tuple[float | None, float | None]:
+    """Loss and accuracy of what a regime summed up; None where it has not."""
+    if sums is None:
+        return None, None
+    loss, right, count = sums.tolist()
+    return loss / count, right / count

@@ -1,0 +1,242 @@
+"""One budget, spent in phases: regime and data go through `L.Trainer`, the test set comes last."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import lightning as L
+import torch
+
+from transfer_lab.backbones.counting import parameter_count
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.spec import Fit
+from transfer_lab.regimes.base import Phase, TransferModule
+from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.system.device import Precision, device
+from transfer_lab.training.curve import Curve, FitClock, Row
+from transfer_lab.training.dead_units import dead_share
+from transfer_lab.training.early_stopping import Convergence
+from transfer_lab.training.frozen_features import Computed, PrefixDomain
+from transfer_lab.training.loop import Stretches, StretchStrategy
+
+_VALIDATIONS = 10
+_STEPS_BETWEEN = 10
+"""Of two validations where patience is counted in them, or an epoch if that has more: so neither
+the cap nor a handful of images decides how long patience lasts."""
+_LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+@dataclass
+class Ledger:
+    """What fitting and testing one regime took, and the curve it left.
+
+    `features`: seconds of computing the output of each frozen prefix on each section, cold.
+    """
+
+    clock: FitClock = field(default_factory=FitClock)
+    features: dict[Computed, float] = field(default_factory=dict)
+    eval_seconds: float = 0.0
+    trainable_params: int = 0
+    dead_units: float | None = None
+    device: str = "cpu"
+    stopped: Literal["converged", "cap"] | None = None
+    """With patience: whether every phase ended by itself."""
+    diverged: bool = False
+    """Of heads that are fitted in one pass, where the others went on."""
+
+    def __post_init__(self):
+        self.curve = Curve(self.clock)
+        self._kept: Row | None = None
+
+    @property
+    def kept(self) -> Row:
+        """The epoch whose model is the result: the last one, unless patience kept another."""
+        return self.curve.last if self._kept is None else self._kept
+
+    def note(self, watch: Convergence) -> None:
+        """Which epoch of the phase that has just ended was kept, and why the phase ended."""
+        validated = [row for row in self.curve.rows if row["val_loss"] is not None]
+        phase = validated[len(validated) - watch.seen :]
+        self._kept = phase[watch.best]
+        if not watch.reached:
+            self.stopped = "cap"
+        elif self.stopped is None:
+            self.stopped = "converged"
+
+    @property
+    def feature_seconds(self) -> float:
+        """Seconds of all frozen outputs, cold."""
+        return sum(self.features.values())
+
+
+class Loaders(Protocol):
+    """What a phase reads."""
+
+    def train_dataloader(self) -> Iterable:
+        """Batches, shuffled anew at every pass."""
+
+    def val_dataloader(self) -> Iterable:
+        """Batches in order."""
+
+    def leave_device(self) -> None:
+        """Give back the device's memory that they took."""
+
+
+def fit_and_test(
+    regime: TransferModule,
+    domain: ImageDomain,
+    fit: Fit,
+    *,
+    reuse_prefix: bool = True,
+    rows: RowStore | None = None,
+    precision: Precision = "fp32",
+) -> Ledger:
+    """Spend the budget phase by phase, then read the test set once.
+
+    The outputs stay in `regime.test_outputs`. With `reuse_prefix` the output of the frozen leading
+    stages is computed once, for all runs that share `rows`; without it they run, frozen, at every
+    step.
+    """
+    ledger = Ledger()
+    data = fit_and_validate(
+        regime, domain, fit, ledger, reuse_prefix=reuse_prefix, rows=rows, precision=precision
+    )
+    read_test_set(regime, data, ledger, precision)
+    return ledger
+
+
+def fit_and_validate(
+    regime: TransferModule,
+    domain: ImageDomain,
+    fit: Fit,
+    ledger: Ledger,
+    *,
+    reuse_prefix: bool = True,
+    rows: RowStore | None = None,
+    precision: Precision = "fp32",
+) -> PrefixDomain:
+    """Spend the budget phase by phase without a look at the test set; gives the data as the last
+    phase saw them. With patience each phase has its share of the epochs as its cap, and leaves the
+    model of its best validation to the next. What it took so far is in the ledger even if
+    the fit raises."""
+    regime.observe(domain.section_labels("train"))
+    data = PrefixDomain(domain, regime.backbone, 0)
+    if fit.patience and not len(domain.split.val):
+        raise ValueError("patience watches validation images, and there are none")
+    epochs = epochs_for(fit, len(domain.split.train))
+    for phase, share in phase_epochs(regime.phases(), epochs):
+        data = _begin(regime, phase, domain, ledger, reuse_prefix, rows, precision)
+        fit_phase(regime, data, share, ledger, precision, fit.patience)
+    return data
+
+
+def epochs_for(fit: Fit, n_train: int) -> int:
+    """Epochs of the budget for this many training images."""
+    steps_per_epoch = -(-n_train // fit.batch_size)
+    return max(fit.epochs, -(-fit.min_steps // steps_per_epoch))
+
+
+def phase_epochs(phases: tuple[Phase, ...], epochs: int) -> Iterator[tuple[Phase, int]]:
+    """Each phase with its epochs: they add up to the budget, and each has one at least."""
+    left = epochs
+    for position, phase in enumerate(phases):
+        still_to_come = len(phases) - position - 1
+        share = left if still_to_come == 0 else round(phase.share * epochs)
+        share = max(1, min(share, left - still_to_come))
+        left -= share
+        yield phase, share
+
+
+def stretch_length(epochs: int) -> int:
+    """Epochs between two validations of a phase that ends with its budget."""
+    return -(-epochs // _VALIDATIONS)
+
+
+def quiet() -> None:
+    """Silence what Lightning says at every run of a grid: hints, banners, loader advice."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+    warnings.filterwarnings("ignore", message=r".*lightning.*")
+
+
+def _begin(
+    regime: TransferModule,
+    phase: Phase,
+    domain: ImageDomain,
+    ledger: Ledger,
+    reuse_prefix: bool,
+    rows: RowStore | None,
+    precision: Precision,
+) -> PrefixDomain:
+    stop = phase.prefix if reuse_prefix else 0
+    regime.begin(phase, entry=stop)
+    data = PrefixDomain(domain, regime.backbone, stop, rows, precision)
+    data.setup("fit")
+    ledger.features |= data.costs
+    return data
+
+
+def fit_phase(
+    regime: L.LightningModule,
+    data: Loaders,
+    epochs: int,
+    ledger: Ledger,
+    precision: Precision,
+    patience: int | None = None,
+) -> None:
+    """Take a phase's epochs, validating ten times; with patience, until validation says so."""
+    ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
+    batches = data.train_dataloader()
+    watch = Convergence(patience) if patience else None
+    between = -(-_STEPS_BETWEEN // len(batches)) if watch else stretch_length(epochs)
+    stretches = Stretches(batches, epochs, length=between)
+    regime.steps = math.inf if watch else epochs * len(batches)
+    regime.automatic_optimization = False
+    trainer = _trainer(stretches.count, ledger, precision, watch)
+    try:
+        trainer.fit(regime, stretches, data.val_dataloader())
+    finally:
+        data.leave_device()
+    if watch:
+        watch.restore(regime)
+        ledger.note(watch)
+    ledger.device = str(trainer.strategy.root_device)
+
+
+def read_test_set(
+    regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision
+) -> None:
+    """Answer the test images and note what that took; the answers stay with the regime."""
+    data.setup("test")
+    ledger.features |= data.costs
+    start = time.perf_counter()
+    _trainer(1, ledger, precision).test(regime, datamodule=data, verbose=False)
+    ledger.eval_seconds = time.perf_counter() - start
+    # After the pass that is timed, and on a sample, since watching every layer takes time.
+    ledger.dead_units = dead_share(regime, torch.cat(regime.tested).to(regime.device))
+
+
+def _trainer(
+    stretches: int, ledger: Ledger, precision: Precision, watch: Convergence | None = None
+) -> L.Trainer:
+    """A plain Trainer; last epoch, no checkpoints (their writes would count as training)."""
+    return L.Trainer(
+        max_epochs=stretches,
+        accelerator=device().type,
+        strategy=StretchStrategy(device(), ledger.clock.read),
+        precision=_LIGHTNING[precision],
+        callbacks=[*([watch] if watch else []), ledger.clock, ledger.curve],
+        num_sanity_val_steps=0,
+        log_every_n_steps=2**31,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )

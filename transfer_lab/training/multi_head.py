@@ -1,0 +1,157 @@
+"""Heads on frozen features, trained in one pass: of several rates, of several seeds, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import lightning as L
+import torch
+from torch import nn
+
+from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.optim import RECIPES
+from transfer_lab.training.curve import Curve, FitClock, NonFiniteLossError
+from transfer_lab.training.loop import Epoch
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def differ_in_rate_alone(regimes: Sequence[TransferModule]) -> bool:
+    """Whether training these together is exact: of each a linear head learns on all stages,
+    frozen, and optimiser, schedule and decay are the same for all."""
+    recipes = {(type(r), r.recipe, r.weight_decay, len(r.backbone.stages)) for r in regimes}
+    return len(recipes) == 1 and all(learns_linear_head_alone(r) for r in regimes)
+
+
+def learns_linear_head_alone(regime: TransferModule) -> bool:
+    """Whether a linear head is all that learns, on the output of all stages."""
+    depth = len(regime.backbone.stages)
+    return type(regime.head) is nn.Linear and [p.prefix for p in regime.phases()] == [depth]
+
+
+def share_backbone(regimes: Sequence[TransferModule]) -> bool:
+    """Leave the regimes one backbone, if theirs are equal; says whether they are."""
+    first, *others = (regime.backbone for regime in regimes)
+    known = first.stages.state_dict()
+    for other in others:
+        tensors = other.stages.state_dict()
+        same = other is first or (
+            tensors.keys() == known.keys()
+            and all(torch.equal(tensor, known[name]) for name, tensor in tensors.items())
+        )
+        if not same:
+            return False
+    for regime in regimes:
+        regime.backbone = first
+    return True
+
+
+class Abreast:
+    """Loaders with equally many batches as one: it gives a batch of each at a time."""
+
+    def __init__(self, loaders: Iterable[Iterable[Batch]]):
+        self.loaders = tuple(loaders)
+        (self._count,) = {len(loader) for loader in self.loaders}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[Batch, ...]]:
+        return zip(*self.loaders, strict=True)
+
+
+class HeadsTogether(L.LightningModule):
+    """Regimes that differ in their rates and in what they learn from, as one module.
+
+    The regimes of a group read the same batches. The losses are added up, so that no head's
+    gradient holds anything of another's, and each has its rate in one optimiser: every head ends
+    where it would have ended alone, bit for bit, as it would not if the heads' products were one.
+    Raises ValueError where they do not have the same backbone.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[TransferModule]]):
+        super().__init__()
+        members = [member for group in groups for member in group]
+        if not share_backbone(members):
+            raise ValueError("heads on different backbones are not trained together")
+        self.members = nn.ModuleList(members)
+        self._reads = [place for place, group in enumerate(groups) for _ in group]
+        self.steps: int | None = None
+
+    @property
+    def train_sums(self) -> torch.Tensor:
+        """What the members summed up over an epoch, a row each."""
+        return torch.stack([member.train_sums for member in self.members])
+
+    def configure_optimizers(self) -> dict[str, object]:
+        first = self.members[0]
+        # One group for all heads of a rate: every group has its own calls, at every step.
+        rates: dict[float, list[nn.Parameter]] = {}
+        for member in self.members:
+            for group in member.parameter_groups():
+                rates.setdefault(group["lr"], []).extend(group["params"])
+        groups = [{"params": parameters, "lr": rate} for rate, parameters in rates.items()]
+        optimizer, schedule = RECIPES[first.recipe](groups, first.weight_decay, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_train_epoch_start(self) -> None:
+        for member in self.members:
+            member.on_train_epoch_start()
+
+    def training_step(self, batches: Sequence[Batch], index: int) -> torch.Tensor:
+        return sum(member.training_step(batch, index) for member, batch in self._with(batches))
+
+    def on_validation_epoch_start(self) -> None:
+        for member in self.members:
+            member.on_validation_epoch_start()
+
+    def validation_step(self, batches: Sequence[Batch], index: int) -> None:
+        for member, batch in self._with(batches):
+            member.validation_step(batch, index)
+
+    def _with(self, batches: Sequence[Batch]) -> Iterator[tuple[TransferModule, Batch]]:
+        for member, place in zip(self.members, self._reads, strict=True):
+            yield member, batches[place]
+
+
+class Followed(NamedTuple):
+    """The curve of one of several regimes, and whether it diverged: then it has no further rows,
+    and stops no other."""
+
+    curve: Curve
+    diverged: bool
+
+
+class Curves(L.Callback):
+    """A curve for each member of a `HeadsTogether`."""
+
+    def __init__(self, clock: FitClock, members: int):
+        self._each = tuple(Curve(clock) for _ in range(members))
+        self._diverged: set[int] = set()
+
+    @property
+    def each(self) -> list[Followed]:
+        """In the order of the members."""
+        return [Followed(curve, at in self._diverged) for at, curve in enumerate(self._each)]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        for curve in self._each:
+            curve.on_train_start(trainer, module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: HeadsTogether) -> None:
+        epochs = trainer.strategy.finished()
+        for place, (curve, member) in enumerate(zip(self._each, module.members, strict=True)):
+            if place not in self._diverged:
+                self._follow(place, epochs)
+            if place in self._diverged:
+                curve.last.update(val_loss=None, val_accuracy=None)
+            else:
+                curve.add_validation(member)
+
+    def _follow(self, place: int, epochs: Sequence[Epoch]) -> None:
+        try:
+            for epoch in epochs:
+                self._each[place].add(epoch._replace(sums=epoch.sums[place]))
+        except NonFiniteLossError:
+            self._diverged.add(place)

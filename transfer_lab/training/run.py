@@ -1,0 +1,247 @@
+"""Run -> Record: the one place that joins domain, backbone, regime and budget."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from transfer_lab.backbones.counting import macs_per_image, parameter_count
+from transfer_lab.backbones.weights import save_backbone
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.spec import Run
+from transfer_lab.regimes.base import TransferModule
+from transfer_lab.store import stage_drift as changes
+from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system import host
+from transfer_lab.system.device import precision
+from transfer_lab.system.files import ACTIVATIONS, IMAGES, write_atomically
+from transfer_lab.system.workers import Numbers
+from transfer_lab.training import stage_drift as witness
+from transfer_lab.training.building import build_domain, build_regime, draw
+from transfer_lab.training.curve import NonFiniteLossError
+from transfer_lab.training.fit import Ledger, fit_and_test
+from transfer_lab.training.heads import Heads, fit_and_test_heads
+from transfer_lab.training.metrics import majority_accuracy, predictions, test_metrics
+from transfer_lab.training.multi_head import differ_in_rate_alone, share_backbone
+from transfer_lab.training.search import Search, searches
+
+_MACS: dict[tuple[object, ...], int] = {}
+"""Of networks, by all that determines one."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances of a run that do not change its result but belong in its record."""
+
+    threads: int = 1
+    concurrency: int = 1
+    commit: str | None = None
+    precision: Numbers = "auto"
+
+
+def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool = False) -> Record:
+    """Train and test one run; store its files, then its record; return the record.
+
+    Raises what goes wrong: WeightsError, SubsetError, NonFiniteLossError, OSError, ...
+    """
+    host.reset_peak_memory()
+    work, fitting = _Work(run, store, setting), _fitting(store, setting)
+    if run.tune:
+        (found,) = searches([run], [work.domain], store, **fitting)
+        work.choose(found)
+    work.build()
+    ledger = fit_and_test(work.regime, work.domain, work.final.fit, **fitting)
+    return work.end(ledger, keep_weights=keep_weights)
+
+
+def train_together(runs: Sequence[Run], store: RecordStore, setting: Setting) -> Iterator[Record]:
+    """Train and test runs that differ in their seeds alone, the heads of all in one pass, and give
+    the record of each once it is stored: that of the same numbers as alone.
+
+    A run that diverges is left out. Raises ValueError where one pass would not be exact, and what
+    goes wrong with any of them.
+    """
+    host.reset_peak_memory()
+    works, fitting = [_Work(run, store, setting) for run in runs], _fitting(store, setting)
+    if runs[0].tune:
+        found = searches(runs, [work.domain for work in works], store, **fitting)
+        works = list(_chosen(works, found))
+    for work in works:
+        work.build()
+        share_backbone([works[0].regime, work.regime])  # equal ones, and one is enough to hold
+    if not differ_in_rate_alone([work.regime for work in works]):
+        raise ValueError("something other than linear heads learns in these runs")
+    groups = [Heads(work.domain, [work.regime]) for work in works]
+    ledgers = fit_and_test_heads(groups, works[0].final.fit, **fitting)
+    for work, (ledger,) in zip(works, ledgers, strict=True):
+        if not ledger.diverged:
+            with contextlib.suppress(NonFiniteLossError):
+                yield work.end(ledger, together=len(works))
+
+
+class _Work:
+    """A run on its way to its record: domain, search, regime, outcome."""
+
+    def __init__(self, run: Run, store: RecordStore, setting: Setting):
+        self.run, self.final, self._store, self._setting = run, run, store, setting
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.domain = build_domain(run, store.root / IMAGES)
+        self._split, self._found = self.domain.split, None
+
+    def choose(self, found: Search) -> None:
+        """Go on with what validation chose; raises NonFiniteLossError if all trials diverged."""
+        self._found, self.final = found, self.run.refit(found.chosen.options)
+        draw(self.domain, self.final)
+
+    def build(self) -> None:
+        """The regime at step 0."""
+        self.regime = build_regime(self.final, self.domain, self._store)
+        self._memory = host.peak_memory_mb()
+        self._seen = None
+        if self.run.init and witness.fine_tunes(self.regime):
+            self._seen = witness.begin(self.regime, self.domain, self.run.title)
+            host.reset_peak_memory()  # what only the witness took is none of the run's
+
+    def end(self, ledger: Ledger, *, keep_weights: bool = False, together: int = 1) -> Record:
+        """Store what the regime has learnt and answered; then the record, which is returned."""
+        run, regime, domain = self.run, self.regime, self.domain
+        logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
+        metrics = test_metrics(logits, labels)
+        if not math.isfinite(metrics["test_log_loss"]):
+            raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
+        outcome = _outcome(regime, domain, ledger)
+        outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
+        outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
+        write_curve(ledger.curve.rows, self._file("metrics.csv"))
+        _write_predictions(logits, labels, domain.classes, self._file("predictions.npz"))
+        if self._seen:
+            witness.end(self._seen, regime, self._file(changes.FILE), run.title)
+        sha256 = None
+        if keep_weights:
+            sha256 = save_backbone(regime.backbone, self._file("backbone.safetensors"))
+        record = Record(
+            run_id=run.id,
+            init_id=run.init_id,
+            status="done",
+            **metrics,
+            **outcome,
+            **_selection(self._found, ledger),
+            n_train=len(self._split.train),
+            n_val=len(self._split.val),
+            majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
+            pretrain_seconds=_pretrain_seconds(run, self._store),
+            weights_sha256=sha256,
+            precision=precision(self._setting.precision),
+            device=ledger.device,
+            together=together,
+            started_at=self._started_at,
+            **provenance(self._setting),
+        )
+        self._store.put(record)
+        return record
+
+    def _file(self, name: str) -> Path:
+        return self._store.file(self.run.id, name)
+
+
+def _chosen(works: Iterable[_Work], found: Iterable[Search]) -> Iterator[_Work]:
+    for work, search in zip(works, found, strict=True):
+        if search.place is not None:
+            work.choose(search)
+            yield work
+
+
+def _fitting(store: RecordStore, setting: Setting) -> dict[str, object]:
+    """Where frozen outputs are shared, and the numbers to compute in."""
+    rows = RowStore(store.root / ACTIVATIONS)
+    return {"rows": rows, "precision": precision(setting.precision)}
+
+
+def provenance(setting: Setting) -> dict[str, object]:
+    """Host, versions and circumstances, as columns of a record."""
+    return {
+        "host": host.host(),
+        "threads": setting.threads,
+        "concurrency": setting.concurrency,
+        "commit": setting.commit,
+        **{name: host.version(name) for name in ("torch", "lightning", "transfer_lab")},
+    }
+
+
+def write_curve(rows: list[dict[str, object]], path: Path) -> None:
+    """The epochs of a run as metrics.csv; no file for a regime that fits nothing."""
+    if not rows:
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
+
+
+def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
+    """What validation said: of the result, or of the trial that was chosen for it."""
+    if found is None:
+        return {"val_accuracy": ledger.kept.get("val_accuracy")}
+    return {
+        "val_accuracy": found.chosen.val_accuracy,
+        "trials": len(found.trials),
+        "tune_seconds": found.seconds,
+        "chosen_options": json.dumps(found.chosen.options, sort_keys=True),
+    }
+
+
+def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
+    """What the start cost: nothing from scratch, not known for ready-made weights."""
+    if run.parent:
+        return store.get(run.parent.id).fit_seconds
+    return None if run.init else 0.0
+
+
+def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dict[str, object]:
+    last = ledger.curve.last
+    return {
+        "num_classes": domain.num_classes,
+        "n_test": len(domain.labels("test")),
+        "test_copies": domain.copies,
+        "set_aside": domain.set_aside,
+        "train_accuracy": ledger.kept.get("train_accuracy"),
+        "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),
+        "feature_seconds": ledger.feature_seconds,
+        "fit_seconds": ledger.clock.seconds,
+        "eval_seconds": ledger.eval_seconds,
+        "epochs": last.get("epoch", 0),
+        "steps": last.get("steps", 0),
+        "stopped": ledger.stopped,
+        "trainable_params": ledger.trainable_params,
+        "dead_units": ledger.dead_units,
+        "total_params": parameter_count(regime),
+    }
+
+
+def _macs(run: Run, classes: int, regime: TransferModule) -> int:
+    """Counted once for all runs of a process with the same network: it takes longer than many
+    epochs of a probe."""
+    key = (run.backbone.model_dump_json(), run.regime.model_dump_json(), run.image_size, classes)
+    if key not in _MACS:
+        regime.entry = 0
+        _MACS[key] = macs_per_image(regime, run.image_size)
+    return _MACS[key]
+
+
+def _write_predictions(
+    logits: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...], path: Path
+) -> None:
+    arrays = predictions(logits, labels) | {"classes": np.array(classes, dtype=np.str_)}
+    write_atomically(path, lambda handle: np.savez_compressed(handle, **arrays))

@@ -1,0 +1,140 @@
+"""The search of a tuned run: every trial from the same seed, chosen by validation alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.choices import Trials
+from transfer_lab.experiment.spec import Run
+from transfer_lab.store.records import RecordStore
+from transfer_lab.store.trials import FILE, Trial, choose, to_csv, trial_of
+from transfer_lab.system.files import write_atomically
+from transfer_lab.training.building import build_regime
+from transfer_lab.training.curve import NonFiniteLossError
+from transfer_lab.training.fit import Ledger, fit_and_validate
+from transfer_lab.training.frozen_features import Computed
+from transfer_lab.training.heads import Heads, fit_heads
+from transfer_lab.training.multi_head import differ_in_rate_alone, share_backbone
+
+
+class Search(NamedTuple):
+    """All trials of a run, in the order of its options, and the place of the chosen one."""
+
+    trials: tuple[Trial, ...]
+    place: int | None
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial]) -> Search:
+        """The trials, and the choice among them."""
+        tried = tuple(trials)
+        return cls(tried, choose(tried))
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial that validation chose; raises NonFiniteLossError if all have diverged."""
+        if self.place is None:
+            raise NonFiniteLossError(f"all {len(self.trials)} trials diverged")
+        return self.trials[self.place]
+
+    @property
+    def seconds(self) -> float:
+        """What fitting all trials took, and the frozen outputs that only the search needs."""
+        return sum(trial.seconds + trial.feature_seconds for trial in self.trials)
+
+
+def searches(
+    runs: Sequence[Run], domains: Sequence[ImageDomain], store: RecordStore, **fitting: Any
+) -> list[Search]:
+    """Try each run's options on its drawn images and store what came of it, whatever that is.
+
+    Linear heads are fitted in one pass, those of several runs too, which differ in their seeds
+    alone. Raises ValueError for several runs of which anything else learns. `fitting`: rows and
+    precision.
+    """
+    found = _in_one_pass(runs, domains, store, fitting)
+    if found is None:
+        if len(runs) > 1:
+            raise ValueError("the trials of these runs are not fitted in one pass")
+        found = [_one_by_one(runs[0], domains[0], store, fitting)]
+    for run, search in zip(runs, found, strict=True):
+        content = to_csv(search.trials, search.place)
+        write_atomically(store.file(run.id, FILE), lambda handle, text=content: handle.write(text))
+    return found
+
+
+def search(run: Run, fit: Callable[[Run, Ledger], None]) -> Search:
+    """Try each of the run's options; `fit` trains and validates one untuned run.
+
+    A trial that diverges loses and ends no other. Any other error ends the search.
+    """
+    ledgers = [Ledger() for _ in run.tune]
+    tried = [_tried(run, *given, fit) for given in zip(run.tune, ledgers, strict=True)]
+    return Search.of(charged(tried, [ledger.features for ledger in ledgers]))
+
+
+def charged(
+    trials: Sequence[Trial], features: Sequence[Mapping[Computed, float]]
+) -> Iterator[Trial]:
+    """The trials with the seconds of those frozen prefixes that they are the first to need, but
+    for what the final fit pays.
+
+    That is the chosen trial's, on all labelled images. Where training images are augmented no
+    trial computes them once, nor does the final fit, and it has no validation images.
+    """
+    place = choose(trials)
+    final = {} if place is None else features[place]
+    paid = {prefix for prefix, section in final if section == "train"}
+    for trial, costs in zip(trials, features, strict=True):
+        own = sum(seconds for (prefix, _), seconds in costs.items() if prefix not in paid)
+        paid |= {prefix for prefix, _ in costs}
+        yield trial._replace(feature_seconds=own)
+
+
+def _tried(run: Run, options: dict, ledger: Ledger, fit: Callable[[Run, Ledger], None]) -> Trial:
+    try:
+        fit(run.trial(options), ledger)
+    except NonFiniteLossError:
+        last = ledger.curve.last
+        reached = (last.get("epoch", 0), last.get("steps", 0))
+        return Trial(options, None, None, *reached, ledger.clock.read(), "diverged")
+    return trial_of(options, ledger.curve.last, ledger.clock.seconds)
+
+
+def _one_by_one(run: Run, domain: ImageDomain, store: RecordStore, fitting: dict) -> Search:
+    def fit(trial: Run, ledger: Ledger) -> None:
+        regime = build_regime(trial, domain, store)
+        fit_and_validate(regime, domain, trial.fit, ledger, **fitting)
+
+    return search(run, fit)
+
+
+def _in_one_pass(
+    runs: Sequence[Run], domains: Sequence[ImageDomain], store: RecordStore, fitting: dict
+) -> list[Search] | None:
+    """The same searches in one pass over the batches; None where that would not be exact."""
+    tune = runs[0].tune
+    if any(set(options) != {"lr"} for options in tune):
+        return None
+    regimes = []
+    for run, domain in zip(runs, domains, strict=True):
+        for options in tune:
+            regimes.append(build_regime(run.trial(options), domain, store))
+            first, last = regimes[0], regimes[-1]
+            if not differ_in_rate_alone([first, last]) or not share_backbone([first, last]):
+                return None
+    groups = [
+        Heads(domain, regimes[place * len(tune) : (place + 1) * len(tune)])
+        for place, domain in enumerate(domains)
+    ]
+    return [_search(tune, ledgers) for _, ledgers in fit_heads(groups, runs[0].fit, **fitting)]
+
+
+def _search(tune: Trials, ledgers: Sequence[Ledger]) -> Search:
+    """Of heads that were fitted in one pass: each trial has its part of the seconds."""
+    tried = [
+        trial_of(options, ledger.curve.last, ledger.clock.seconds / len(tune))
+        for options, ledger in zip(tune, ledgers, strict=True)
+    ]
+    return Search.of(charged(tried, [ledger.features for ledger in ledgers]))

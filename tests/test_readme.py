@@ -10,11 +10,9 @@ import torch
 
 from tests.builders import TINY_YAML, SharedEngine
 from tests.toys import Leaky, drawn
-from transfer_lab.experiment.backbone_names import BACKBONES
-from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.grid.engines import local
 from transfer_lab.grid.preflight import preflight

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.operations import Operations, operations
 from transfer_lab.backbones.mlp import MLP
-from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.spec import Fit
 
 SIDE, WIDTH, CLASSES = 8, 16, 5

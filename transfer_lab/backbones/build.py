@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.experiment.backbone_names import BACKBONES
+from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Architecture
 
 

@@ -12,9 +12,9 @@ from torch import nn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.counting import parameter_count
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.plan import fits, trials_of
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import TransferModule
 

@@ -12,8 +12,7 @@ from PIL import Image
 from rich.console import Console
 from tabulate import tabulate
 
-from transfer_lab.experiment.domain_names import DOMAINS
-from transfer_lab.experiment.registry import suggest
+from transfer_lab.experiment.catalog import DOMAINS, suggest
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.system.decode import BrokenImageError, decode_all
 from transfer_lab.system.image_folder import ImageFile, Listing, list_images

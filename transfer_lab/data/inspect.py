@@ -10,7 +10,7 @@ from typing import get_args
 
 from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.data.folder import Folder
-from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.system.pixel_hash import hashes, held

@@ -15,7 +15,7 @@ from torchvision import datasets
 from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.data.image_cache import digest, stored_array
 from transfer_lab.data.splits import held_out_test
-from transfer_lab.experiment.registry import suggest
+from transfer_lab.experiment.catalog import suggest
 from transfer_lab.system.decode import middle_square, on_all_cores
 from transfer_lab.system.image_folder import DataUnavailable
 from transfer_lab.system.network import reachable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from transfer_lab.experiment.budget import MAIN, Fit
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.plan import trials_of
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.sweeps import Expansion, Problem
 from transfer_lab.experiment.yaml_source import KeyPath

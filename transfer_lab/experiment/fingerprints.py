@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from transfer_lab.experiment.domain_names import DOMAINS
+from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.shorthand import Problem, choices
 from transfer_lab.system.image_folder import DataUnavailable, list_images
 

@@ -11,10 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from transfer_lab.experiment.budget import MAIN, Augment
 from transfer_lab.experiment.budget_sweeps import budget_problems, budgets_of, expand_budgets
+from transfer_lab.experiment.catalog import REGIMES, suggest
 from transfer_lab.experiment.fingerprints import pin_contents
 from transfer_lab.experiment.plan import fits, trials_of
-from transfer_lab.experiment.regime_names import REGIMES
-from transfer_lab.experiment.registry import suggest
 from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
     Claim,
@@ -145,9 +144,9 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     apart."""
     regimes = experiment.regimes
     for name, regime in regimes.items():
-        if regime.tune and regime.kind in REGIMES and not REGIMES[regime.kind].learns:
+        if regime.tune and regime.kind in REGIMES and not REGIMES[regime.kind].tunable:
             yield ("regimes", name, "tune"), f"{regime.kind} learns nothing that could be tuned"
-    learning = [n for n, r in regimes.items() if r.kind in REGIMES and REGIMES[r.kind].learns]
+    learning = [n for n, r in regimes.items() if r.kind in REGIMES and REGIMES[r.kind].tunable]
     counts = {name: len(trials_of(experiment, name) or (None,)) for name in learning}
     searches = Counter(count for count in counts.values() if count > 1)
     if not searches:

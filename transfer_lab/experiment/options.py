@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from transfer_lab.experiment.registry import suggest
+from transfer_lab.experiment.catalog import suggest
 
 
 def option_problems(cls: type, options: Mapping[str, object]) -> Iterator[tuple[str, str]]:

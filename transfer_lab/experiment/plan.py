@@ -7,8 +7,8 @@ from itertools import product
 
 from pydantic import JsonValue
 
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Choice, Trials, Weights
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 
 
@@ -26,7 +26,8 @@ def plan(experiment: Experiment) -> tuple[Cell, ...]:
             (None, *experiment.budgets),
             *(experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds),
         )
-        if fits(experiment, backbone, regime) and (budget is None or learns(experiment, regime))
+        if fits(experiment, backbone, regime)
+        and (budget is None or spends_budget(experiment, regime))
     )
 
 
@@ -44,9 +45,9 @@ def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
     return not (needs_source and experiment.backbones[backbone].pretrained == "none")
 
 
-def learns(experiment: Experiment, regime: str) -> bool:
-    """Whether the regime fits anything, and so spends a budget."""
-    return REGIMES[experiment.regimes[regime].kind].learns
+def spends_budget(experiment: Experiment, regime: str) -> bool:
+    """Whether the regime takes steps, so that another budget makes it another run."""
+    return REGIMES[experiment.regimes[regime].kind].spends_budget
 
 
 def peers(run: Run) -> str | None:
@@ -65,9 +66,8 @@ def peers(run: Run) -> str | None:
 
 def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     """What is tried for a regime: its own trials, or those of all regimes that learn."""
-    if not learns(experiment, regime):
-        return None
-    return experiment.regimes[regime].tune or experiment.tune
+    choice = experiment.regimes[regime]
+    return (choice.tune or experiment.tune) if REGIMES[choice.kind].tunable else None
 
 
 def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from transfer_lab.experiment.registry import suggest
+from transfer_lab.experiment.catalog import suggest
 
 FOLDER = Path("experiments")
 """Where copies go unless told otherwise, so that the commands in their first lines hold."""

@@ -6,10 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from transfer_lab.experiment.backbone_names import BACKBONES
-from transfer_lab.experiment.domain_names import DOMAINS
-from transfer_lab.experiment.regime_names import REGIMES
-from transfer_lab.experiment.registry import Registry, suggest
+from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry, suggest
 from transfer_lab.experiment.spec import SIZES
 from transfer_lab.experiment.sweeps import SIMILARITIES, implied
 from transfer_lab.experiment.yaml_source import KeyPath

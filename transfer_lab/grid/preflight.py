@@ -17,12 +17,10 @@ from transfer_lab.backbones.weights import WeightsError, check_published, find
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.budget_sweeps import budgets_of
+from transfer_lab.experiment.catalog import DOMAINS, REGIMES, MissingExtraError
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
-from transfer_lab.experiment.domain_names import DOMAINS
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, trials_of
-from transfer_lab.experiment.regime_names import REGIMES
-from transfer_lab.experiment.registry import MissingExtraError
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.training.fit import epochs_for
 

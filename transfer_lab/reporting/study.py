@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Regime
-from transfer_lab.experiment.plan import fits, learns
-from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.plan import fits, spends_budget
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import Measured, Place, rows_of
 from transfer_lab.reporting.passes import PLACE, one_a_pass
@@ -125,7 +125,7 @@ class Study:
     def further(self) -> dict[str, Study]:
         """The study under each further budget that has cells, by the budget's name."""
         experiment = self.experiment
-        regimes = {n: r for n, r in experiment.regimes.items() if learns(experiment, n)}
+        regimes = {n: r for n, r in experiment.regimes.items() if spends_budget(experiment, n)}
         found = {}
         for name, fit in experiment.budgets.items():
             rows = self.cells[self.cells["budget"] == name]

@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 from transfer_lab.data.base import Section
+from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.choices import Choice
-from transfer_lab.experiment.domain_names import DOMAINS
 from transfer_lab.similarity.overlap import Counted, Overlap, OverlapStore
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import IMAGES

@@ -14,8 +14,8 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.backbones.weights import WeightsError, load_published, load_stages
+from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
-from transfer_lab.experiment.domain_names import DOMAINS
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.experiment.spec import Run
 from transfer_lab.similarity.calibration import place

@@ -9,9 +9,8 @@ import torch
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.weights import WeightsError, load_published, load_stages
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.catalog import DOMAINS, REGIMES
 from transfer_lab.experiment.choices import Weights
-from transfer_lab.experiment.domain_names import DOMAINS
-from transfer_lab.experiment.regime_names import REGIMES
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.base import TransferModule

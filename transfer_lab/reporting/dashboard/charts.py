@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from transfer_lab.experiment.regime_names import REGIMES
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.figures.style import GREYS, PALETTE
 from transfer_lab.reporting.study import Study

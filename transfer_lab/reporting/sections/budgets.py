@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.budget import MAIN
-from transfer_lab.experiment.plan import learns
+from transfer_lab.experiment.plan import spends_budget
 from transfer_lab.reporting.blocks import (
     Block,
     Bullets,
@@ -100,7 +100,7 @@ def _budget(name: str, study: Study) -> tuple[Cell, ...]:
 
 def _learnt(study: Study) -> pd.DataFrame:
     """The finished runs of regimes that spend a budget, each once."""
-    learning = [name for name in study.regimes if learns(study.experiment, name)]
+    learning = [name for name in study.regimes if spends_budget(study.experiment, name)]
     return study.done[study.done["regime"].isin(learning)].drop_duplicates("run_id")
 
 

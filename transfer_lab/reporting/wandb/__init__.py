@@ -1,1 +1,1 @@
-"""Copies of finished runs at Weights & Biases. Imports `experiment`, `store` and `system`."""
+"""Copies for Weights & Biases."""

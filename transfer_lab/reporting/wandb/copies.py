@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.reporting.sections.answer import answer
+from transfer_lab.experiment.spec import Cell, Tracking
 from transfer_lab.reporting.blocks import pictures
+from transfer_lab.reporting.sections.answer import answer
 from transfer_lab.reporting.sections.training_curves import learning
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, percent
-from transfer_lab.experiment.spec import Cell, Tracking
+from transfer_lab.store.records import Record, RecordStore
 
 if TYPE_CHECKING:
     import wandb

@@ -1,0 +1,203 @@
+"""What must hold for every registered domain, present and future."""
+
+from __future__ import annotations
+
+import hashlib
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from tests.photos import photos
+from tests.published_sets import handwriting
+from tests.toys import Blocks, drawn
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.batches import EvenBatches
+from transfer_lab.experiment.catalog import DOMAINS
+
+SMALL = {"train_per_class": 6, "test_per_class": 4}
+BALANCED = ("latin", "greek", "cyrillic", "textures", "other_scenes")
+RENDERED = (*BALANCED, "scenes")
+OPTIONS = dict.fromkeys(BALANCED, SMALL) | {
+    "scenes": {"images": 120},
+    "folder": {"root": photos()},
+    "torchvision": {"name": "MNIST", "root": handwriting()},
+}
+NAMES = list(DOMAINS)
+
+
+def build(name: str, image_size: int = 16, **options) -> ImageDomain:
+    return DOMAINS.load(name)(image_size, **OPTIONS.get(name, {}) | options)
+
+
+def digests(images: np.ndarray) -> list[str]:
+    return [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+
+
+@pytest.mark.parametrize("size", [8, 17, 32])
+@pytest.mark.parametrize("name", NAMES)
+def test_images_are_rgb_bytes_of_the_size_asked_for_one_a_label(name, size):
+    domain = build(name, size)
+    assert isinstance(domain, L.LightningDataModule)
+    for part in ("train", "test"):
+        images, labels = domain.make_images(part), domain.labels(part)
+        assert images.dtype == np.uint8
+        assert images.shape == (len(labels), 3, size, size)
+        assert set(labels) == set(range(domain.num_classes))
+        assert len(set(domain.classes)) == domain.num_classes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_options_give_the_same_images_in_a_new_object(name):
+    first, second = build(name), build(name)
+    for part in ("train", "test"):
+        assert np.array_equal(first.make_images(part), second.make_images(part))
+        assert np.array_equal(first.labels(part), second.labels(part))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_image_is_in_both_parts_or_twice_in_one(name):
+    domain = build(name)
+    train, test = digests(domain.make_images("train")), digests(domain.make_images("test"))
+    assert not set(train) & set(test)
+    assert len(set(train)) == len(train)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_test_set_is_the_same_for_every_seed_and_size(name):
+    seen = []
+    for seed, per_class in ((0, 2), (1, 2), (0, 5)):
+        domain = build(name)
+        domain.draw(per_class=per_class, val_fraction=0.2, batch_size=4, seed=seed)
+        images = torch.cat([images for images, _ in domain.test_dataloader()])
+        seen.append((images, domain.section_labels("test")))
+    for images, labels in seen[1:]:
+        assert torch.equal(images, seen[0][0])
+        assert torch.equal(labels, seen[0][1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loaders_give_the_drawn_images_with_their_own_labels(name):
+    domain = build(name)
+    split = domain.draw(per_class=5, val_fraction=0.2, batch_size=4, seed=1)
+    images, labels = domain.make_images("train"), domain.labels("train")
+    expected = {d: int(y) for d, y in zip(digests(images), labels, strict=True)}
+    loaders = ((domain.train_dataloader, split.train), (domain.val_dataloader, split.val))
+    for loader, index in loaders:
+        seen = [(x, y) for xs, ys in loader() for x, y in zip(xs, ys, strict=True)]
+        assert len(seen) == len(index)
+        assert set(digests([x.numpy() for x, _ in seen])) == set(digests(images[index]))
+        assert all(expected[digests([x.numpy()])[0]] == int(y) for x, y in seen)
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_a_larger_rendered_pool_contains_the_smaller_one_image_for_image(name):
+    small = build(name).make_images("train")
+    larger = {"images": 160} if name == "scenes" else {"train_per_class": 9}
+    large = build(name, **larger).make_images("train")
+    assert len(large) > len(small)
+    assert np.array_equal(small, large[: len(small)])
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_another_render_seed_is_another_dataset(name):
+    first, second = build(name), build(name, render_seed=1)
+    assert not set(digests(first.make_images("train"))) & set(digests(second.make_images("train")))
+
+
+def test_two_scripts_share_no_image_even_where_their_letters_look_alike():
+    images = [
+        build(name, letters=letters).make_images("train")
+        for name, letters in (("latin", "AB"), ("cyrillic", "АВ"), ("greek", "ΑΒ"))
+    ]
+    seen = [set(digests(part)) for part in images]
+    assert not seen[0] & seen[1]
+    assert not seen[0] & seen[2]
+
+
+def test_letters_of_one_class_vary_and_differ_from_another_class_on_average():
+    domain = build("latin", 20, letters="OI", train_per_class=200)
+    ink = domain.make_images("train").astype(float)
+    ink = np.abs(ink - np.median(ink, axis=(2, 3), keepdims=True)).mean(1)
+    labels = domain.labels("train")
+    means = [ink[labels == label].mean(0) for label in (0, 1)]
+    assert ink[labels == 0].std(0).mean() > 5
+    centre = slice(8, 12)
+    assert means[1][centre, centre].mean() > 1.5 * means[0][centre, centre].mean()
+
+
+@pytest.mark.parametrize(
+    ("letters", "reason"),
+    [("A", "two different"), ("AA", "two different"), ("A漢", "no font")],
+)
+def test_letters_that_cannot_be_classes_are_refused(letters, reason):
+    with pytest.raises(ValueError, match=reason):
+        build("latin", letters=letters)
+
+
+@pytest.mark.parametrize("option", ["train_per_class", "test_per_class"])
+def test_a_rendered_domain_has_at_least_one_image_a_class(option):
+    with pytest.raises(ValueError, match=option):
+        build("textures", **{option: 0})
+
+
+def test_stored_images_are_read_back_and_a_damaged_file_is_made_again(tmp_path):
+    def load():
+        domain = Blocks()
+        domain.cache = tmp_path
+        drawn(domain)
+        return domain, torch.cat([images for images, _ in domain.train_dataloader()])
+
+    first, images = load()
+    again, same = load()
+    assert (first.made, again.made) == (["train"], [])
+    assert torch.equal(images, same)
+    (path,) = tmp_path.glob("*.npy")
+    path.write_bytes(path.read_bytes()[:200])
+    mended, same = load()
+    assert mended.made == ["train"]
+    assert torch.equal(images, same)
+
+
+def test_where_nothing_can_be_stored_the_images_are_made_in_memory(tmp_path):
+    (tmp_path / "file").touch()
+    domain = Blocks()
+    domain.cache = tmp_path / "file" / "folder"
+    drawn(domain)
+    assert len(list(domain.train_dataloader())) > 0
+
+
+def test_decode_seconds_are_charged_for_the_images_used_also_when_they_were_stored(tmp_path):
+    charged = []
+    for per_class in (8, 16, 16):
+        domain = Blocks()
+        domain.cache = tmp_path
+        drawn(domain, per_class=per_class)
+        charged.append(domain.decode_seconds("train"))
+    assert 0 < charged[0] < charged[1] == charged[2]
+
+
+def test_batches_differ_in_size_by_one_at_most_and_are_reshuffled_every_epoch():
+    domain = drawn(Blocks(), per_class=13, val_fraction=0, batch_size=17)
+    loader = domain.train_dataloader()
+    epochs = [torch.cat([labels for _, labels in loader]) for _ in range(2)]
+    sizes = [len(labels) for _, labels in loader]
+    assert sum(sizes) == 52
+    assert max(sizes) <= 17
+    assert max(sizes) - min(sizes) <= 1
+    assert not torch.equal(*epochs)
+    again = drawn(Blocks(), per_class=13, val_fraction=0, batch_size=17).train_dataloader()
+    assert torch.equal(torch.cat([labels for _, labels in again]), epochs[0])
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(5, 2), (3, 2), (129, 64), (2, 64), (65, 64)])
+def test_no_batch_has_a_single_image(n, batch_size):
+    sizes = [len(batch) for batch in EvenBatches(n, batch_size)]
+    assert sum(sizes) == n
+    assert min(sizes) >= 2
+
+
+def test_training_images_are_unknown_before_a_subset_is_drawn():
+    with pytest.raises(RuntimeError, match="draw"):
+        Blocks().train_dataloader()

@@ -1,0 +1,158 @@
+"""The kinds there are: names of domains, backbones and regimes, known without importing the code
+behind them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Generic, TypeVar
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: where its class lives, as `module:Class` inside the package.
+
+    A family has members, written `family:member`; the class gets the member's as option `name`.
+    `extra` is a package the class needs that not everybody has: an extra of transfer-lab.
+    """
+
+    path: str
+    family: bool = False
+    extra: str = ""
+
+
+@dataclass(frozen=True)
+class DomainEntry(Entry):
+    """A domain's class, and whether it is what a folder (its `root`) holds on this machine."""
+
+    in_folder: bool = False
+
+
+@dataclass(frozen=True)
+class RegimeEntry(Entry):
+    """A regime's class, and what the plan and the report must know without importing it.
+
+    `from_source`: whether it starts from source weights. `control`: whether it is there for
+    comparison and is never recommended. `tunable`: whether it has options that validation could
+    choose. `spends_budget`: whether it takes steps, so that a budget changes it. `head_alone`:
+    whether a linear head on frozen stages is all that learns, so that such runs can be fitted in
+    one pass.
+    """
+
+    from_source: bool = True
+    control: bool = False
+    tunable: bool = True
+    spends_budget: bool = True
+    head_alone: bool = False
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class UnknownNameError(KeyError):
+    """A name that no registry entry has; the message names the nearest ones."""
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
+class MissingExtraError(ImportError):
+    """A package that a registered class needs is not installed; the message says how to."""
+
+
+class Registry(Mapping[str, E], Generic[E]):
+    """Name -> entry. The class is imported when it is first asked for.
+
+    Names must be checkable in milliseconds, and importing the classes costs seconds, so the
+    registry is a table of paths and not a decorator that runs on import.
+    """
+
+    def __init__(self, kind: str, package: str, entries: Mapping[str, E]):
+        self.kind, self.package, self._entries = kind, package, dict(entries)
+
+    def __getitem__(self, name: str) -> E:
+        if name not in self._entries:
+            raise UnknownNameError(f"no {self.kind} named '{name}'; {suggest(name, self)}")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def load(self, name: str) -> type:
+        """Import and return the class behind `name`; raises UnknownNameError, or MissingExtraError
+        where what it needs is not installed."""
+        entry = self[name]
+        if entry.extra and find_spec(entry.extra) is None:
+            how = f"pip install 'transfer-lab[{entry.extra}]'"
+            told = f"{self.kind} '{name}' needs {entry.extra}, which is not installed: {how}"
+            raise MissingExtraError(told)
+        module, _, attribute = entry.path.partition(":")
+        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """'did you mean ...?' with the nearest valid names, or the whole list if none is near."""
+    choices = sorted(choices)
+    near = difflib.get_close_matches(str(name), choices, n=2, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+    return "choose from " + ", ".join(choices) if choices else "none is known"
+
+
+DOMAINS = Registry(
+    "domain",
+    "transfer_lab.data",
+    {
+        "latin": DomainEntry("letters:Latin"),
+        "greek": DomainEntry("letters:Greek"),
+        "cyrillic": DomainEntry("letters:Cyrillic"),
+        "textures": DomainEntry("textures:Textures"),
+        "scenes": DomainEntry("scenes:Scenes"),
+        "other_scenes": DomainEntry("scenes:OtherScenes"),
+        "digits": DomainEntry("digits:Digits"),
+        "folder": DomainEntry("folder:Folder", in_folder=True),
+        "torchvision": DomainEntry("torchvision:TorchvisionDataset", family=True),
+    },
+)
+
+BACKBONES = Registry(
+    "backbone",
+    "transfer_lab.backbones",
+    {
+        "mlp": Entry("mlp:MLP"),
+        "cnn": Entry("cnn:CNN"),
+        "vgg16": Entry("vgg16:VGG16"),
+        "mlp_published": Entry("keras_study:PublishedMLP"),
+        "cnn_published": Entry("keras_study:PublishedCNN"),
+        "torchvision": Entry("torchvision:Torchvision", family=True),
+        "timm": Entry("timm:Timm", family=True, extra="timm"),
+    },
+)
+
+REGIMES = Registry(
+    "regime",
+    "transfer_lab.regimes",
+    {
+        "from_scratch": RegimeEntry("from_scratch:FromScratch", from_source=False),
+        "linear_probe": RegimeEntry("linear_probe:LinearProbe", head_alone=True),
+        "mlp_probe": RegimeEntry("mlp_probe:MLPProbe"),
+        "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
+        "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
+        "lp_ft": RegimeEntry("lp_ft:LPFT"),
+        "majority": RegimeEntry(
+            "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
+        ),
+        "random_features": RegimeEntry(
+            "random_features:RandomFeatures", from_source=False, control=True, head_alone=True
+        ),
+    },
+)

@@ -45,9 +45,6 @@ def changed(run: Run, **fields) -> Run:
 def test_the_id_is_the_same_in_another_process():
     run = tiny_run("linear_probe", init=tiny_run(seed=3), lr=0.1, weight_decay=1e-5)
     code = (
-        "from transfer_lab.experiment.spec import Run; "
-        "print(Run.model_validate_json(input()).id)"
-    )
         "from transfer_lab.experiment.spec import Run; print(Run.model_validate_json(input()).id)"
     )
     for hash_seed in ("1", "2"):

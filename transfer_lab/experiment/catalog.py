@@ -56,7 +56,7 @@ class UnknownNameError(KeyError):
     """A name that no registry entry has; the message names the nearest ones."""
 
     def __str__(self) -> str:
-        return self.args[0]
+        return str(self.args[0])
 
 
 class MissingExtraError(ImportError):
@@ -96,7 +96,8 @@ class Registry(Mapping[str, E], Generic[E]):
             told = f"{self.kind} '{name}' needs {entry.extra}, which is not installed: {how}"
             raise MissingExtraError(told)
         module, _, attribute = entry.path.partition(":")
-        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+        found: type = getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+        return found
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.spec import Fit
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.store.feature_cache import RowStore
 from transfer_lab.system.device import Precision

@@ -198,8 +198,14 @@ def similarity(
     """
     from transfer_lab.cli import commands
 
-    how = {"jobs": jobs, "threads": threads, "ladders": ladders}
-    raise typer.Exit(commands.similarity(experiment, overrides or [], runs, reports, **how))
+    raise typer.Exit(
+        commands.similarity(
+            *(experiment, overrides or [], runs, reports),
+            jobs=jobs,
+            threads=threads,
+            ladders=ladders,
+        )
+    )
 
 
 @app.command()

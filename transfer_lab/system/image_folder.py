@@ -67,7 +67,7 @@ class Listing:
             ) from None
         return replace(self, files=files)
 
-    def divided(self, test_fraction: float) -> dict[str, tuple[ImageFile, ...]]:
+    def divided(self, test_fraction: float) -> dict[Part, tuple[ImageFile, ...]]:
         """Training pool and test set: the folder's own, or a stratified split by content.
 
         Each class is put in the order of its hashes and its beginning is the test set, so the
@@ -75,9 +75,9 @@ class Listing:
         fall on the same side.
         """
         test = _first_contents(self.files, test_fraction)
-        parts: dict[str, list[ImageFile]] = {"train": [], "test": []}
+        parts: dict[Part, list[ImageFile]] = {"train": [], "test": []}
         for file in self.files:
-            own = "test" if (file.label, file.sha256) in test else "train"
+            own: Part = "test" if (file.label, file.sha256) in test else "train"
             parts[file.part or own].append(file)
         return {part: tuple(files) for part, files in parts.items()}
 

@@ -80,7 +80,7 @@ class Curve(L.Callback):
         self._steps = self.last.get("steps", 0)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
-        for epoch in trainer.strategy.finished():
+        for epoch in trainer.strategy.finished():  # type: ignore[attr-defined]
             self.add(epoch)
         self.add_validation(module)
 

@@ -140,7 +140,7 @@ class Curves(L.Callback):
             curve.on_train_start(trainer, module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: HeadsTogether) -> None:
-        epochs = trainer.strategy.finished()
+        epochs = trainer.strategy.finished()  # type: ignore[attr-defined]
         for place, (curve, member) in enumerate(zip(self._each, module.members, strict=True)):
             if place not in self._diverged:
                 self._follow(place, epochs)

@@ -79,12 +79,6 @@ def test_the_core_holds_nothing_that_only_extras_need():
 
 
 def test_the_development_extra_brings_every_other():
-    def brought(name: str) -> set[str]:
-        own = [Requirement(text) for text in EXTRAS[name]]
-        return {name}.union(
-            *(brought(e) for r in own if r.name == PROJECT["name"] for e in r.extras)
-        )
-
     assert brought("dev") == set(EXTRAS)
 
 

@@ -37,7 +37,7 @@ def brought(name: str) -> set[str]:
     return {name}.union(*(brought(extra) for found in own for extra in found.extras))
 
 
-def tested() -> set[str]:
+def with_tests() -> set[str]:
     """The packages that `make test-oldest` installs."""
     texts = [
         *PROJECT["dependencies"],
@@ -87,7 +87,7 @@ def test_every_package_is_locked_within_its_bounds(name):
     assert NEEDED[name].specifier.contains(pins("constraints.txt")[name])
 
 
-@pytest.mark.parametrize("name", sorted(tested()))
+@pytest.mark.parametrize("name", sorted(with_tests()))
 def test_the_lower_bound_is_what_is_tested(name):
     assert lowest(NEEDED[name]) == pins("constraints-oldest.txt")[name]
 

@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report dashboard bench test test-oldest lint types format lock clean
+.PHONY: help install grid study plan status report dashboard bench docs test test-oldest lint types format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ dashboard: .venv/installed-dashboard  ## open a page that compares the experimen
 
 bench: .venv/installed-bench  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/installed-docs  ## build the documentation into docs/_build/html
+	$(BIN)/python -m docs.reference
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 test: .venv/installed-test  ## run the tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -30,7 +30,10 @@ from transfer_lab.grid.engines import local
 from transfer_lab.store.records import COLUMNS, RecordStore
 
 CELLS, RUNS = 12, 10
-COMMANDS = ("plan", "run", "report", "status", "similarity", "data", "dashboard", "doctor")
+COMMANDS = (
+    *("experiments", "copy", "plan", "run", "report", "status", "similarity", "data"),
+    *("dashboard", "doctor"),
+)
 METRICS = [
     name
     for name in COLUMNS

@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.hub import Published
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.network import reachable
@@ -204,7 +205,7 @@ def _shape(tensor: Tensor | None) -> str:
     return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a number"
 
 
-def _fetch(published: object) -> Path | None:
+def _fetch(published: Published) -> Path | None:
     if not reachable(published.url):
         return None
     try:

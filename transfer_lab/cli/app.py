@@ -37,7 +37,10 @@ app = typer.Typer(
     help="""Which transfer-learning regime fits your data?
 
     An experiment is one YAML file: scenarios x backbones x regimes x seeds under one budget.
-    A first look, from a checkout:
+    A first look:
+
+    - `transfer-lab copy four_scenarios` writes `experiments/four_scenarios.yaml`, which a checkout
+      has; `transfer-lab experiments` lists the others
 
     - `transfer-lab plan experiments/four_scenarios.yaml` says what would run
 
@@ -57,6 +60,39 @@ def _version(
     if version:
         print(f"transfer-lab {__version__}")
         raise typer.Exit
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments that come with transfer-lab, and what each takes."""
+    from transfer_lab.experiment.shipped import FOLDER, shipped
+
+    for name, one in shipped().items():
+        print(f"{name:16} {one.title}\n{'':16} {one.takes}")
+    print(f"\n`transfer-lab copy NAME` writes one into {FOLDER}/, to run and to change.")
+
+
+@app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="One that `transfer-lab experiments` lists.")],
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DEST", help="A folder, or a file.yaml.", show_default="experiments/"
+        ),
+    ] = None,
+) -> None:
+    """Copy an experiment that comes with transfer-lab, to run and to change; overwrites nothing."""
+    from transfer_lab.experiment import shipped
+    from transfer_lab.experiment.yaml_source import ConfigError
+
+    try:
+        found = shipped.find(name)
+        copied = found.copy(place)
+    except shipped.NotCopiedError as error:
+        raise ConfigError([str(error)]) from error
+    print(f"written: {copied}, which takes: {found.takes}")
+    print(f"next:    {found.command(copied)}")
 
 
 @app.command()
@@ -162,8 +198,14 @@ def similarity(
     """
     from transfer_lab.cli import commands
 
-    how = {"jobs": jobs, "threads": threads, "ladders": ladders}
-    raise typer.Exit(commands.similarity(experiment, overrides or [], runs, reports, **how))
+    raise typer.Exit(
+        commands.similarity(
+            *(experiment, overrides or [], runs, reports),
+            jobs=jobs,
+            threads=threads,
+            ladders=ladders,
+        )
+    )
 
 
 @app.command()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.shorthand import Problem, choices
+from transfer_lab.experiment.yaml_source import Data
 from transfer_lab.system.image_folder import DataUnavailable, list_images
 
 
-def pin_contents(data: Mapping, base: Path) -> list[Problem]:
+def pin_contents(data: Data, base: Path) -> list[Problem]:
     """Fill in the hash of every folder, weights file and module that the experiment names.
 
     `data` is in full form and is changed in place. Modules and weights are looked for beside the
@@ -38,7 +39,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _pin_folder(name: str, choice: dict) -> Iterator[Problem]:
+def _pin_folder(name: str, choice: Data) -> Iterator[Problem]:
     options = choice["options"]
     root = options.pop("root", None)
     if not isinstance(root, str):
@@ -51,7 +52,7 @@ def _pin_folder(name: str, choice: dict) -> Iterator[Problem]:
     choice["root"] = root
 
 
-def _pin_module(name: str, choice: dict, base: Path) -> Iterator[Problem]:
+def _pin_module(name: str, choice: Data, base: Path) -> Iterator[Problem]:
     path = choice.get("module")
     if path is None:
         return
@@ -71,7 +72,7 @@ def _pin_module(name: str, choice: dict, base: Path) -> Iterator[Problem]:
         )
 
 
-def _pin_weights(name: str, choice: dict, base: Path) -> Iterator[Problem]:
+def _pin_weights(name: str, choice: Data, base: Path) -> Iterator[Problem]:
     given, place = choice["pretrained"], ("backbones", name, "pretrained")
     choice["pretrained"] = "none"
     if unknown := [key for key in given if key not in ("file", "sha256")]:

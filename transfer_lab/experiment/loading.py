@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from transfer_lab.experiment.budget import MAIN, Augment
+from transfer_lab.experiment.budget import MAIN, Augment, Fit
 from transfer_lab.experiment.budget_sweeps import budget_problems, budgets_of, expand_budgets
 from transfer_lab.experiment.catalog import REGIMES, suggest
 from transfer_lab.experiment.fingerprints import pin_contents
@@ -18,7 +19,6 @@ from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
     Claim,
     Experiment,
-    Fit,
     Pretrain,
     Scenario,
     SimilaritySettings,
@@ -83,7 +83,6 @@ def checked(source: Source) -> ExperimentFile:
     data, problems = full_form(expanded.data)
     problems += sized.problems + expanded.problems
     problems += pin_contents(data, source.path.parent)
-    experiment = None
     try:
         experiment = Experiment.model_validate(data)
         problems += dict.fromkeys(_contradictions(experiment))
@@ -130,10 +129,10 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
             continue
         if all(backbones[b].pretrained == "none" for b in known):
             yield ("regimes", name), "it starts from a source, and no backbone it is for has one"
-        for place, scenario in experiment.scenarios.items():
-            if scenario.source is None and any(backbones[b].pretrained == "run" for b in known):
+        for scenario, own in experiment.scenarios.items():
+            if own.source is None and any(backbones[b].pretrained == "run" for b in known):
                 yield (
-                    ("scenarios", place),
+                    ("scenarios", scenario),
                     "is without a source, but some regimes start from a source run; name a "
                     "source, or give the backbones `pretrained` weights",
                 )
@@ -155,12 +154,12 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     like = next(name for name, count in counts.items() if count == usual)
     for name, count in counts.items():
         if count != usual:
-            place = ("regimes", name, "tune") if regimes[name].tune else ("regimes", name)
+            here = ("regimes", name, *(("tune",) if regimes[name].tune else ()))
             told = f"{count} trial{'s' if count > 1 else ''}, but {like} has {usual}"
-            yield place, f"{told}: give every regime the same number"
-    for place, fit in budgets_of(experiment).items():
+            yield here, f"{told}: give every regime the same number"
+    for budget, fit in budgets_of(experiment).items():
         if fit.val_fraction == 0:
-            yield (*place, "val_fraction"), "is 0, but trials are chosen by validation images"
+            yield (*budget, "val_fraction"), "is 0, but trials are chosen by validation images"
     for name, place in experiment.scenarios.items():
         if place.per_class == 1:
             problem = "1 image per class leaves none for validation, by which trials are chosen"
@@ -197,14 +196,14 @@ def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
             yield ("claims", name), "'scenario' is missing: there are several"
         if claim.than == "majority" and claim.measure != "test_accuracy":
             yield ("claims", name, "than"), "the majority class takes no time; name an arm"
-        for key, value, known in (
+        named: list[tuple[str, str | float | None, set[str]]] = [
             *(("arm", arm, arms) for arm in claim.arms),
             ("than", claim.than, arms | {"majority"}),
-            ("scenario", claim.scenario, {*experiment.scenarios, None}),
-        ):
-            if value not in known and not isinstance(value, float):
-                choices = [choice for choice in known if choice]
-                yield ("claims", name, key), f"no {value!r} here; {suggest(value, choices)}"
+            ("scenario", claim.scenario, {*experiment.scenarios}),
+        ]
+        for key, value, known in named:
+            if isinstance(value, str) and value not in known:
+                yield ("claims", name, key), f"no {value!r} here; {suggest(value, known)}"
 
 
 def _line_number(line: str) -> int:
@@ -212,7 +211,7 @@ def _line_number(line: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _explain(error: Mapping) -> tuple[KeyPath, str]:
+def _explain(error: ErrorDetails) -> tuple[KeyPath, str]:
     path, message = tuple(error["loc"]), error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return path, f"unknown key; {suggest(str(path[-1]), _fields(path[:-1]))}"

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from transfer_lab.experiment.catalog import suggest
 
@@ -27,11 +27,12 @@ def option_problems(cls: type, options: Mapping[str, object]) -> Iterator[tuple[
                 yield name, f"{item['msg']} (it is {item['input']!r})"
 
 
-def _schema(cls: type) -> Any:
-    hints = get_type_hints(cls.__init__)
-    fields = {
+def _schema(cls: type) -> type[BaseModel]:
+    constructor = inspect.getattr_static(cls, "__init__")
+    hints = get_type_hints(constructor)
+    fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
-        for name, p in inspect.signature(cls.__init__).parameters.items()
+        for name, p in inspect.signature(constructor).parameters.items()
         if p.kind is p.KEYWORD_ONLY
     }
     return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)

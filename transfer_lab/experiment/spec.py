@@ -25,8 +25,8 @@ from transfer_lab.experiment.choices import (
     Spec,
     Trials,
     Weights,
-    canonical,
 )
+from transfer_lab.system.sealed_json import canonical
 
 PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""

@@ -17,7 +17,7 @@ from transfer_lab.backbones.weights import check_published, find
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.budget_sweeps import budgets_of
-from transfer_lab.experiment.catalog import DOMAINS, REGIMES
+from transfer_lab.experiment.catalog import DOMAINS, REGIMES, MissingExtraError
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, trials_of
@@ -211,6 +211,8 @@ def _backbone(
         cls = backbone_class(choice)
     except ModuleError as error:
         return None, [((*place, "module"), str(error))]
+    except MissingExtraError as error:
+        return None, [(place, str(error))]
     with torch.device("meta"):
         backbone, wrong = _build(cls, choice, place, image_size)
     if backbone is None:

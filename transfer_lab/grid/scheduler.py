@@ -217,7 +217,8 @@ class _Queue:
     long run; then in the order of the plan."""
 
     def __init__(self, parents: frozenset[str]):
-        self._parents, self._heap, self._order = parents, [], itertools.count()
+        self._parents, self._order = parents, itertools.count()
+        self._heap: list[tuple[tuple[bool, float, int], Run]] = []
         self._groups: dict[str, str | None] = {}
         self._members: dict[str, dict[str, Run]] = defaultdict(dict)
 

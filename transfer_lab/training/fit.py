@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.spec import Fit
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import Phase, TransferModule
 from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.system.device import Precision, device

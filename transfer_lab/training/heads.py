@@ -11,7 +11,7 @@ from torch import nn
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.spec import Fit
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import own_hooks
 from transfer_lab.regimes.optim import RECIPES

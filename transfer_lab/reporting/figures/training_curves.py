@@ -64,7 +64,7 @@ def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) ->
                 scale * curve.values, pen.dash, color=pen.colour, linewidth=1.5,
                 marker="o" if len(curve.epochs) == 1 else None, markersize=4, label=regime,
             )  # fmt: skip
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
     axes[0].set_ylim(bottom=0)
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel(label, fontsize=9)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.choices import Weights
-from transfer_lab.experiment.spec import PROTOCOL, Fit, PerClass
+from transfer_lab.experiment.spec import PROTOCOL, PerClass
 from transfer_lab.reporting.blocks import Bullets, Cell, Section, Table, cell
 from transfer_lab.reporting.sections.inference import inference
 from transfer_lab.reporting.sections.tuning import tried, words

@@ -12,11 +12,11 @@ from torch import nn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.counting import parameter_count
-from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.build import regime_class
 
 _CLASSES = 2
 _FROZEN, _LEARNS = "frozen", "learns"
@@ -43,12 +43,12 @@ def _first_tried(experiment: Experiment, regime: str) -> Choice:
     """The regime with the first of its trials."""
     choice = experiment.regimes[regime]
     first, *_ = trials_of(experiment, regime) or ({},)
-    return Choice(kind=choice.kind, options=choice.options | first)
+    return choice.with_options(choice.options | first)
 
 
 def _regime(regime: Choice, choice: Architecture, image_size: int) -> TransferModule:
     backbone = build_backbone(choice, image_size)
-    return REGIMES.load(regime.kind)(backbone, _CLASSES, **regime.options)
+    return regime_class(regime)(backbone, _CLASSES, **regime.options)
 
 
 def _table(

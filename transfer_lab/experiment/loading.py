@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails
 
 from transfer_lab.experiment.budget import MAIN, Augment, Fit
 from transfer_lab.experiment.budget_sweeps import budget_problems, budgets_of, expand_budgets
-from transfer_lab.experiment.catalog import REGIMES, suggest
+from transfer_lab.experiment.catalog import suggest
+from transfer_lab.experiment.choices import is_known_regime, regime_entry
 from transfer_lab.experiment.fingerprints import pin_contents
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.shorthand import full_form
@@ -125,7 +126,7 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                 hint = suggest(backbone, backbones)
                 yield ("regimes", name, "on", position), f"no backbone '{backbone}' here; {hint}"
         known = [b for b in regime.on or backbones if b in backbones]
-        if regime.kind not in REGIMES or not REGIMES[regime.kind].from_source or not known:
+        if not is_known_regime(regime) or not regime_entry(regime).from_source or not known:
             continue
         if all(backbones[b].pretrained == "none" for b in known):
             yield ("regimes", name), "it starts from a source, and no backbone it is for has one"
@@ -143,9 +144,9 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     apart."""
     regimes = experiment.regimes
     for name, regime in regimes.items():
-        if regime.tune and regime.kind in REGIMES and not REGIMES[regime.kind].tunable:
+        if regime.tune and is_known_regime(regime) and not regime_entry(regime).tunable:
             yield ("regimes", name, "tune"), f"{regime.kind} learns nothing that could be tuned"
-    learning = [n for n, r in regimes.items() if r.kind in REGIMES and REGIMES[r.kind].tunable]
+    learning = [n for n, r in regimes.items() if is_known_regime(r) and regime_entry(r).tunable]
     counts = {name: len(trials_of(experiment, name) or (None,)) for name in learning}
     searches = Counter(count for count in counts.values() if count > 1)
     if not searches:
@@ -179,8 +180,8 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:
-    known = experiment.domains
-    return source in known and target in known and known[source] == known[target]
+    known = [experiment.domains.get(name) for name in (source, target)]
+    return None not in known and known[0].canonical == known[1].canonical
 
 
 def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

@@ -194,7 +194,7 @@ class Run(Spec):
         return self._with(options, self.fit.model_copy(update={"val_fraction": 0.0}))
 
     def _with(self, options: Options, fit: Fit) -> Run:
-        regime = Choice(kind=self.regime.kind, options=self.regime.options | options)
+        regime = self.regime.with_options(self.regime.options | options)
         # Not model_copy, which would take the id along.
         content = {name: getattr(self, name) for name in Run.model_fields}
         return Run(**content | {"regime": regime, "fit": fit, "tune": None})

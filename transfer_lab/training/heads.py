@@ -34,7 +34,7 @@ def differ_in_rate_alone(regimes: Sequence[TransferModule]) -> bool:
 
 def learns_linear_head_alone(regime: TransferModule) -> bool:
     """Whether a linear head is all that learns, on the output of all stages, and Lightning would
-    find nothing in the regime that is not `TransferModule`'s: no hook, no `training_step`."""
+    find nothing in the regime that is not `TransferModule`'s: no hook, no step or loss."""
     if own_hooks(regime) or type(regime.head) is not nn.Linear:
         return False
     return [p.prefix for p in regime.phases()] == [len(regime.backbone.stages)]

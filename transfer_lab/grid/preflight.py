@@ -22,6 +22,7 @@ from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.system import pulse
 from transfer_lab.training.fit import epochs_for
 
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
@@ -76,7 +77,8 @@ def _check_domains(
 ) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
-    for name, choice in experiment.domains.items():
+    for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
+        pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
         cls = DOMAINS.load(choice.kind)
         domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
         problems += wrong
@@ -141,7 +143,8 @@ def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list
     problems = []
     epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
-    for name, choice in experiment.backbones.items():
+    for number, (name, choice) in enumerate(experiment.backbones.items(), start=1):
+        pulse.tell(f"looking at backbones: {name} ({number} of {len(experiment.backbones)})")
         backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
         problems += wrong
         if backbone is None:

@@ -15,15 +15,17 @@ from typing import Protocol
 from rich.console import Console
 
 from transfer_lab.experiment.loading import ExperimentFile
+from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid.engines import EngineError, start
 from transfer_lab.grid.progress import GridProgress
-from transfer_lab.grid.scheduler import Summary, run_grid, todo
+from transfer_lab.grid.scheduler import Engine, Summary, Todo, run_grid, todo
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.files import IMAGES, REPORTS, RUNS, unwritable
+from transfer_lab.system.pulse import beating
 from transfer_lab.system.workers import Workers
 
 
@@ -69,35 +71,53 @@ def train_missing(
     Preflight happens in a worker, since it needs torch and the parent does not. An interrupt ends
     the workers and is raised again; finished runs are stored.
     """
-    work, desk = todo(cells, store), comparing.Desk(file.experiment, store, voice.say, voice.warn)
+    work, names = todo(cells, store), run_names(file.experiment, cells)
+    desk = comparing.Desk(file.experiment, store, voice.say, voice.warn)
     if not work.runs:
         voice.say(f"all {len(cells)} cells are stored; nothing to train")
         desk.work(1, workers.threads)
         return Summary()
     voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
-    try:
-        engine = start(workers, len(work.runs), store.root, lambda text: store.warn(text))
-    except EngineError as error:
-        raise ConfigError([str(error)]) from error
-    try:
-        root = store.root.absolute()  # a worker may stand elsewhere
-        file.refuse(engine.submit(_preflight, file.experiment, root / IMAGES, download).result())
-        with GridProgress(voice.console, len(work.runs)) as progress:
-            if voice.has_bar:  # which a line from elsewhere would tear
-                store.warn = copies.warn = progress.say
-            train = partial(_execute, str(root), workers, engine.slots, host.commit())
+    with GridProgress(voice.console, work.runs, names) as progress:
+        progress.phase("starting workers: torch is loaded")
+        try:
+            engine = start(workers, len(work.runs), store.root, lambda text: store.warn(text))
+        except EngineError as error:
+            raise ConfigError([str(error)]) from error
+        if voice.has_bar:  # which a line from elsewhere would tear
+            store.warn = copies.warn = progress.say
+        try:
+            _make_ready(file, work, store, engine, progress, download)
+            train = partial(_execute, str(store.root.absolute()), workers, engine.slots)
+            train = partial(train, host.commit(), pulses=progress.pulses)
             summary = run_grid(work, store, engine, train, _Both(progress, copies))
-        desk.measure(engine)
-    except EngineError as error:
-        engine.kill()
-        raise ConfigError([str(error)]) from error
-    except BaseException:
-        engine.kill()
-        raise
-    finally:
-        store.warn = copies.warn = voice.warn
-    engine.close()
+            progress.phase("similarities")
+            desk.measure(engine)
+        except EngineError as error:
+            engine.kill()
+            raise ConfigError([str(error)]) from error
+        except BaseException:
+            engine.kill()
+            raise
+        finally:
+            store.warn = copies.warn = voice.warn
+        engine.close()
     return summary
+
+
+def _make_ready(
+    file: ExperimentFile,
+    work: Todo,
+    store: RecordStore,
+    engine: Engine,
+    progress: GridProgress,
+    download: bool,
+) -> None:
+    """Preflight, and what each run should cost, in a worker; raises ConfigError."""
+    images = store.root.absolute() / IMAGES  # a worker may stand elsewhere
+    call = engine.submit(_preflight, file.experiment, images, download, progress.ready)
+    file.refuse(call.result())
+    progress.train({}, engine.slots)
 
 
 def command_for(file: ExperimentFile, runs: Path, reports: Path) -> str:
@@ -124,8 +144,8 @@ class _Both:
     def __init__(self, progress: GridProgress, copies: Copies):
         self.progress, self.copies = progress, copies
 
-    def started(self, run: Run) -> None:
-        self.progress.started(run)
+    def started(self, runs: Sequence[Run]) -> None:
+        self.progress.started(runs)
 
     def ended(self, run: Run, record: Record) -> None:
         self.progress.ended(run, record)
@@ -133,12 +153,13 @@ class _Both:
 
 
 def _preflight(
-    experiment: Experiment, cache: Path, download: bool
+    experiment: Experiment, cache: Path, download: bool, told: Path
 ) -> list[tuple[tuple[str, ...], str]]:
     """Runs in a worker."""
-    from transfer_lab.grid.preflight import preflight
+    with beating(told):
+        from transfer_lab.grid.preflight import preflight
 
-    return preflight(experiment, cache, download=download)
+        return preflight(experiment, cache, download=download)
 
 
 def _execute(
@@ -148,10 +169,13 @@ def _execute(
     commit: str | None,
     runs: Sequence[Run],
     keep_weights: bool,
+    *,
+    pulses: Path | None = None,
 ) -> list[Record]:
-    """Runs in a worker."""
+    """Runs in a worker, which tells in a file of that folder how far it is."""
     from transfer_lab.grid.worker import execute_all
     from transfer_lab.training.run import Setting
 
     setting = Setting(workers.threads, concurrency, commit, workers.precision)
-    return execute_all(runs, Path(root), setting, keep_weights)
+    with beating(pulses and pulses / runs[0].id):
+        return execute_all(runs, Path(root), setting, keep_weights)

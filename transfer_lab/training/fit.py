@@ -18,6 +18,7 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import Phase, TransferModule
 from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision, device
 from transfer_lab.training.curve import Curve, FitClock, Row
 from transfer_lab.training.dead_units import dead_share
@@ -130,6 +131,7 @@ def fit_and_validate(
     if fit.patience and not len(domain.split.val):
         raise ValueError("patience watches validation images, and there are none")
     epochs = epochs_for(fit, len(domain.split.train))
+    pulse.expect(epochs, capped=fit.patience is not None)
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, ledger, reuse_prefix, rows, precision)
         fit_phase(regime, data, share, ledger, precision, fit.patience)
@@ -178,6 +180,7 @@ def _begin(
     stop = phase.prefix if reuse_prefix else 0
     regime.begin(phase, entry=stop)
     data = PrefixDomain(domain, regime.backbone, stop, rows, precision)
+    pulse.tell("frozen stages" if stop else "images")
     data.setup("fit")
     ledger.features |= data.costs
     return data
@@ -193,7 +196,7 @@ def fit_phase(
 ) -> None:
     """Take a phase's epochs, validating ten times; with patience, until validation says so."""
     ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
-    batches = data.train_dataloader()
+    batches = pulse.followed(data.train_dataloader())
     watch = Convergence(patience) if patience else None
     between = -(-_STEPS_BETWEEN // len(batches)) if watch else stretch_length(epochs)
     stretches = Stretches(batches, epochs, length=between)
@@ -214,6 +217,7 @@ def read_test_set(
     regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision
 ) -> None:
     """Answer the test images and note what that took; the answers stay with the regime."""
+    pulse.tell("testing")
     data.setup("test")
     ledger.features |= data.costs
     start = time.perf_counter()

@@ -10,6 +10,7 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision
 from transfer_lab.training.curve import FitClock
 from transfer_lab.training.fit import Ledger, epochs_for, fit_phase, read_test_set
@@ -60,6 +61,7 @@ def fit_heads(
         raise ValueError("without stored outputs several seeds have nothing to share")
     whole.curve = curves = Curves(whole.clock, len(together.members))
     epochs = epochs_for(fit, len(splits[0].train))
+    pulse.expect(epochs)
     fit_phase(together, _SideBySide([each.data for each in fitted]), epochs, whole, precision)
     ledgers = [ledger for each in fitted for ledger in each.ledgers]
     for member, ledger, followed in zip(together.members, ledgers, curves.each, strict=True):
@@ -98,6 +100,7 @@ def _begin(
         (phase,) = regime.phases()
         regime.begin(phase, entry=phase.prefix)
     data = PrefixDomain(heads.domain, regime.backbone, phase.prefix, rows, precision, like)
+    pulse.tell("frozen stages")
     data.setup("fit")
     return Fitted(data, [Ledger(clock, features=dict(data.costs)) for _ in heads.regimes])
 

@@ -26,6 +26,11 @@ from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.files import IMAGES, REPORTS, RUNS, unwritable
 from transfer_lab.system.pulse import beating
+from transfer_lab.grid.scheduler import Summary, run_grid, todo
+from transfer_lab.store.layout import IMAGES
+from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system import host
+from transfer_lab.system.files import REPORTS, RUNS, unwritable
 from transfer_lab.system.workers import Workers
 
 

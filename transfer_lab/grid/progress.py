@@ -49,7 +49,9 @@ class GridProgress:
     def __init__(self, console: Console, runs: Mapping[str, Run], names: Mapping[str, RunName]):
         self.console, self.total, self.ended_runs = console, len(runs), 0
         self._runs, self._names = runs, names
-        self._folder = tempfile.TemporaryDirectory(prefix="transfer-lab-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="transfer-lab-", ignore_cleanup_errors=True
+        )
         self.pulses = Path(self._folder.name)
         self._phase, self._training = "", False
         self._working: dict[str, _Work] = {}

@@ -103,10 +103,13 @@ def find(backbone: Backbone, weights: Weights, *, download: bool = False) -> tup
     if path is None:
         path = _fetch(published) if download else None
     if path is None:
-        raise WeightsError(
-            f"the ImageNet weights are not on this machine: {published.place} is missing; fetch "
-            f"{published.url} with --download, or put the file there"
+        way_out = (
+            f"{published.url} cannot be reached from here; put the file there by hand"
+            if download
+            else f"fetch {published.url} with --download, or put the file there"
         )
+        told = f"the ImageNet weights are not on this machine: {published.place} is missing"
+        raise WeightsError(f"{told}; {way_out}")
     return path, published.sha256_prefix
 
 

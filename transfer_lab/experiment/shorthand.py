@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry, suggest
+from transfer_lab.experiment.families import members_named
 from transfer_lab.experiment.spec import SIZES
 from transfer_lab.experiment.sweeps import SIMILARITIES, implied
 from transfer_lab.experiment.yaml_source import KeyPath
@@ -103,7 +104,8 @@ def _unknown(group: str, found: Mapping, registry: Registry, raw: Mapping) -> li
         kind = choice.get("kind") if isinstance(choice, dict) else None
         if not isinstance(kind, str) or kind in registry or "module" in choice:
             continue
-        message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry)}"
+        hint = members_named(registry, kind) or suggest(kind, registry)
+        message = f"no {registry.kind} named '{kind}'; {hint}"
         if group == "domains" and name not in (raw.get("domains") or {}):
             used = _all_uses(raw).items()
             problems += [(place, message) for place, domain in used if domain == name]

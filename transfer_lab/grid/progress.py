@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import time
@@ -11,13 +12,14 @@ from types import TracebackType
 
 from rich.console import Console, ConsoleOptions
 from rich.live import Live
+from rich.spinner import Spinner
 from rich.text import Text
 
 from transfer_lab.experiment.names import RunName, group_name
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.time_left import TimeLeft, clock, spoken
 from transfer_lab.store.records import Record
-from transfer_lab.system.pulse import Beat, heard
+from transfer_lab.system.pulse import Beat, beating, heard
 
 _LINES = 20
 """Of a log, for runs that ended, at most."""
@@ -187,6 +189,34 @@ class GridProgress:
             full = min(bar, int(bar * done / self.total))
             text.append(" ").append("━" * full, "green").append("─" * (bar - full), "bright_black")
         return text.append(f" {times}")
+
+
+class Waiting:
+    """One line that says what is being done in this process, gone when it is done; nothing where
+    there is no terminal."""
+
+    def __init__(self, console: Console, doing: str):
+        self._console, self._stack = console, contextlib.ExitStack()
+        self._first = Beat(doing)
+
+    def __enter__(self) -> None:
+        if not self._console.is_terminal:
+            return
+        enter = self._stack.enter_context
+        path = Path(enter(tempfile.TemporaryDirectory(prefix="transfer-lab-"))) / "ready"
+        enter(beating(path))
+        spinner = Spinner("dots")
+
+        def shown() -> Spinner:
+            spinner.update(text=(heard(path) or self._first).doing)
+            return spinner
+
+        enter(
+            Live(get_renderable=shown, console=self._console, transient=True, refresh_per_second=8)
+        )
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
 
 def _line(name: str, doing: str, width: int) -> Text:

@@ -121,8 +121,10 @@ def _make_ready(
     progress.train({}, engine.slots)
 
 
-def command_for(file: ExperimentFile, runs: Path, reports: Path) -> str:
-    """The command that goes on with this experiment in these folders."""
+def command_for(
+    file: ExperimentFile, runs: Path, reports: Path, workers: Workers | None = None
+) -> str:
+    """The command that goes on with this experiment in these folders, on these workers."""
     if isinstance(file.source, Given):
         return f"transfer_lab.run({file.experiment.name}, runs={str(runs)!r})  # given in Python"
     words = ["transfer-lab", "run", str(file.source.path)]
@@ -130,6 +132,9 @@ def command_for(file: ExperimentFile, runs: Path, reports: Path) -> str:
         words += ["--set", assignment]
     for option, folder, default in (("--runs", runs, RUNS), ("--reports", reports, REPORTS)):
         words += [option, str(folder)] if folder != default else []
+    for name, value in (workers or Workers())._asdict().items():
+        if value != Workers._field_defaults[name]:
+            words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 

@@ -298,9 +298,15 @@ def test_status_counts_what_is_there(whole, lab, capsys):
     shown = capsys.readouterr().out
     assert f"{CELLS} of {CELLS} cells done" in shown
     assert "2/2" in shown
+    lab.runs.mkdir()
     assert call(*lab.words("status")) == 0
     shown = capsys.readouterr().out
     assert f"0 of {CELLS} cells done ({CELLS} missing)" in shown
+
+
+def test_status_of_a_folder_that_is_not_there_says_so(lab, capsys):
+    assert call(*lab.words("status")) == 2
+    assert f"{lab.runs}: there is no such folder" in capsys.readouterr().err
     assert not lab.runs.exists()
 
 

@@ -18,6 +18,7 @@ from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.grid.operations import stages_used
 from transfer_lab.regimes.base import TransferModule
 
 _CLASSES = 2
@@ -65,7 +66,7 @@ def _table(
     shapes = _shapes(backbone, image_size)
     rows, plans = [], []
     for index, stage in enumerate(backbone.stages):
-        plans.append([_plan(regime, index) for regime in regimes.values()])
+        plans.append([_plan(regime, backbone, index) for regime in regimes.values()])
         counted = [f"layers[:{keras[index]}]"] if keras else []
         size, shape = f"{parameter_count(stage):,}", shapes[index]
         rows.append([index + 1, _layers(stage), size, shape, *counted])
@@ -85,6 +86,8 @@ def _stages(plans: Sequence[str]) -> str:
     parts, first = [], 0
     for plan, group in itertools.groupby(plans):
         last = first + len(list(group))
+        if last == len(plans) and not first:
+            return plan
         numbers = f"{first + 1}" if last == first + 1 else f"{first + 1}-{last}"
         parts.append(f"{numbers} {plan}")
         first = last
@@ -107,9 +110,9 @@ def _layers(stage: nn.Module) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
-def _plan(regime: TransferModule, stage: int) -> str:
+def _plan(regime: TransferModule, backbone: Backbone, stage: int) -> str:
     phases = regime.phases()
-    if not phases:
+    if not phases or stage >= stages_used(regime, backbone):
         return "unused"
     steps = [_FROZEN if stage in phase.frozen else _LEARNS for phase in phases]
     return " → ".join(steps)
@@ -121,6 +124,6 @@ def _summary(backbone: Backbone, regimes: dict[str, TransferModule]) -> str:
     notes = [
         f"{name}: stages {regime.transferred + 1} to {depth} start at random"
         for name, regime in regimes.items()
-        if 0 < regime.transferred < depth
+        if 0 < regime.transferred < depth and stages_used(regime, backbone) == depth
     ]
     return "\n".join(notes)

@@ -32,7 +32,7 @@ from transfer_lab.training.fit import epochs_for, phase_epochs
 
 _ASSUMED = 2e10
 """Multiply-accumulates a second where nothing was measured; only proportions count then."""
-_HEAD_STEP = 4e-4
+_HEAD_STEP = 1e-3
 _VALIDATIONS = 10
 _RUN_SECONDS = 0.25
 """Of a run beside its fit: data are drawn, a network is built, files are written."""
@@ -42,9 +42,9 @@ _IN_ONE_PASS = 0.4
 """Part of its seconds that a run takes which is fitted in one pass with others."""
 _RUN_BYTES = 64_000
 """Of a run on disk: record, curve, predictions."""
-_WORKER_MB = 700
+_WORKER_MB = 1000
 """Of a worker that has loaded torch and holds small images."""
-_SPREAD = {True: (0.75, 1.5), False: (0.7, 1.8)}
+_SPREAD = {True: (0.75, 1.5), False: (0.6, 1.6)}
 """Of the seconds: where stored runs say what such runs take, and where a calibration does."""
 
 
@@ -281,13 +281,13 @@ def _told(
     known: Mapping[str, Run], store: RecordStore, threads: int, number: str
 ) -> list[tuple[Run, Record]]:
     """Runs of the experiment that were trained on this machine, in these circumstances."""
-    found = []
-    for run_id, run in known.items():
-        record = store.get(run_id)
-        if record and record.status == "done" and record.host == host.host():
-            if (record.threads, record.precision) == (threads, number):
-                found.append((run, record))
-    return found
+    here = ("done", host.host(), threads, number)
+    records = ((run, store.get(run_id)) for run_id, run in known.items())
+    return [
+        (run, record)
+        for run, record in records
+        if record and (record.status, record.host, record.threads, record.precision) == here
+    ]
 
 
 def _ratios(work: Work, done: Iterable[tuple[Run, Record]]) -> dict[tuple[str, str], float]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from transfer_lab.backbones.base import Backbone
@@ -15,7 +15,7 @@ from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
-from transfer_lab.regimes.base import Phase
+from transfer_lab.regimes.base import Phase, TransferModule
 
 _CLASSES = 2
 
@@ -70,13 +70,14 @@ def method(regime: Choice, backbone: Backbone) -> Method:
         module = REGIMES.load(regime.kind)(copy.deepcopy(backbone), _CLASSES, **regime.options)
     if not module.phases():  # it may have no backbone, either
         return Method((), 0)
-    stages = [stage for stage in module.backbone.stages if _counts(stage)]
-    return Method(module.phases(), min(len(stages), len(backbone.stages)))
+    return Method(module.phases(), stages_used(module, backbone))
 
 
-def _counts(stage: nn.Module) -> bool:
-    """Whether it is a stage of the backbone, and not what a regime puts behind the last one."""
-    return any(True for _ in stage.parameters())
+def stages_used(regime: TransferModule, backbone: Backbone) -> int:
+    """How many leading stages of the backbone a regime uses: it may leave the last ones out, and
+    put something else in their place."""
+    pairs = zip(regime.backbone.stages, backbone.stages, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: repr(pair[0]) == repr(pair[1]), pairs))
 
 
 def _numbers(output: object) -> int:

@@ -6,7 +6,7 @@ The command line prints what these functions do, and the library returns it: one
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.files import REPORTS, RUNS, unwritable
-from transfer_lab.system.pulse import beating
+from transfer_lab.system.pulse import beating, tell
 from transfer_lab.system.workers import Workers
 
 
@@ -114,11 +114,13 @@ def _make_ready(
     progress: GridProgress,
     download: bool,
 ) -> None:
-    """Preflight, and what each run should cost, in a worker; raises ConfigError."""
+    """Preflight, and what each run should cost beside the others, in a worker; raises
+    ConfigError."""
     images = store.root.absolute() / IMAGES  # a worker may stand elsewhere
-    call = engine.submit(_preflight, file.experiment, images, download, progress.ready)
-    file.refuse(call.result())
-    progress.train({}, engine.slots)
+    call = engine.submit(_preflight, file.experiment, images, download, work.runs, progress.ready)
+    problems, costs = call.result()
+    file.refuse(problems)
+    progress.train(costs, engine.slots)
 
 
 def command_for(
@@ -159,13 +161,19 @@ class _Both:
 
 
 def _preflight(
-    experiment: Experiment, cache: Path, download: bool, told: Path
-) -> list[tuple[tuple[str, ...], str]]:
+    experiment: Experiment, cache: Path, download: bool, runs: Mapping[str, Run], told: Path
+) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, float]]:
     """Runs in a worker."""
     with beating(told):
         from transfer_lab.grid.preflight import preflight
 
-        return preflight(experiment, cache, download=download)
+        problems = preflight(experiment, cache, download=download)
+        if problems:
+            return problems, {}
+        tell("counting what there is to compute")
+        from transfer_lab.grid.estimate import Work, costs
+
+        return [], costs(Work(runs))
 
 
 def _execute(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _SECONDS_BETWEEN = 0.25
-_BYTES = 256
+_CHARACTERS, _BYTES = 64, 512
 """Of a beat, filled up with blanks: it is written and read in one piece."""
 
 
@@ -47,7 +47,7 @@ class Pulse:
         if self._file is None:
             return
         with contextlib.suppress(OSError):
-            line = json.dumps([doing[: _BYTES // 8], self._share]).encode()
+            line = json.dumps([doing[:_CHARACTERS], self._share]).encode()
             os.pwrite(self._file, line.ljust(_BYTES), 0)
 
     def part(self, number: int, parts: int) -> None:

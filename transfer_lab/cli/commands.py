@@ -118,8 +118,8 @@ def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     cells, store = planning.plan(file.experiment), _store(runs)
     command = grid.command_for(file, runs, reports)
     _write_report(file, cells, store, reports, command)
-    open_runs = (cell.run for cell in cells if store.get(cell.run.id) is None)
-    for line in outdated_lines(outdated(open_runs, store), runs):
+    missing = planning.runs_of(cell for cell in cells if store.get(cell.run.id) is None)
+    for line in outdated_lines(outdated(missing.values(), store), runs):
         _say(line)
 
 

@@ -28,7 +28,7 @@ def table(
     if width is None:
         return _tabulated(texts)
     texts = _shortened(texts, width, keys)
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    widths = [_width(*column) for column in zip(*texts, strict=True)]
     blocks: list[list[int]] = [[]]
     for column in range(keys, len(widths)):
         taken = [*range(keys), *blocks[-1], column]
@@ -55,12 +55,18 @@ def cut(text: str, width: int | None) -> str:
 
 def _shortened(texts: list[list[str]], width: int, keys: int) -> list[list[str]]:
     """Entries no wider than lets the keys and one more column stand side by side."""
-    own = max(1, (width - keys * len(_GAP)) // (keys + 1))
-    found = []
-    for column in zip(*texts, strict=True):
-        widest = max(map(len, column))
-        found.append([cut(text, own) for text in column] if widest > own else list(column))
+    own = max(3, (width - keys * len(_GAP)) // (keys + 1))
+    columns = zip(*texts, strict=True)
+    found = [
+        (cut(head, own - len(_GAP)), *(cut(text, own) for text in column))
+        for head, *column in columns
+    ]
     return [list(row) for row in zip(*found, strict=True)]
+
+
+def _width(head: str, *texts: str) -> int:
+    """Of a column; the library leaves room beside a head."""
+    return max(len(head) + len(_GAP), *map(len, texts))
 
 
 def _tabulated(texts: Sequence[Sequence[str]]) -> str:

@@ -245,9 +245,11 @@ def test_offline_a_download_is_refused_within_a_second(empty_caches, monkeypatch
     with torch.device("meta"):
         backbone = VGG16(32)
     start = time.monotonic()
-    with pytest.raises(WeightsError, match=r"vgg16-397923af\.pth"):
+    with pytest.raises(WeightsError, match=r"vgg16-397923af\.pth") as told:
         find(backbone, Weights(origin="imagenet"), download=True)
     assert time.monotonic() - start < 1.5
+    assert "cannot be reached from here; put the file there by hand" in str(told.value)
+    assert "--download" not in str(told.value)
 
 
 def test_an_unknown_host_is_not_reachable(monkeypatch):

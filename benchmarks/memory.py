@@ -20,7 +20,7 @@ from benchmarks.figures import Detail, Figure, Result, at_most
 from benchmarks.grid import ROOT
 from benchmarks.setting import Setting
 from transfer_lab.data.base import ImageDomain, Part
-from transfer_lab.grid.engines.local import become_worker
+from transfer_lab.grid.engines.worker_process import become_worker
 
 _SIDE, _TEST = 64, 64
 _TIMES = (1, 4, 16)

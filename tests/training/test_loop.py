@@ -68,12 +68,14 @@ def test_the_two_kinds_of_numbers_differ_and_both_learn(cls):
     ("epochs", "length", "expected"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (1, 5, [1])]
 )
 def test_stretches_add_up_to_the_epochs(epochs, length, expected):
-    batches = object()
+    batches = [object(), object()]
     stretches = Stretches(batches, epochs, length)
-    taken = [stretch for _ in range(stretches.count) for stretch in stretches]
+    taken = []
+    while stretches.left:
+        taken += stretches
     assert [stretch.epochs for stretch in taken] == expected
     assert all(stretch.batches is batches for stretch in taken)
-    assert len(stretches) == 1
+    assert len(stretches) == 2
 
 
 def test_every_epoch_has_a_row_and_every_stretch_a_validation():

@@ -150,3 +150,21 @@ def test_heads_on_different_weights_or_numbers_of_images_are_refused():
 )
 def test_only_linear_heads_that_differ_in_their_rates_are_trained_together(regimes, exact):
     assert differ_in_rate_alone(regimes) == exact
+
+
+@pytest.mark.parametrize(
+    "own", ["on_after_backward", "on_train_batch_end", "on_train_start", "training_step", "forward"]
+)
+def test_a_probe_with_a_hook_or_step_of_its_own_is_trained_alone(own):
+    def method(self, *given):
+        return getattr(super(cls, self), own)(*given)
+
+    cls = type("Own", (LinearProbe,), {own: method})
+    regimes = [cls(Leaky(), 4, lr=lr) for lr in RATES]
+    assert not differ_in_rate_alone(regimes)
+    plain = type("Plain", (LinearProbe,), {"observe": lambda self, labels: None})
+    assert differ_in_rate_alone([plain(Leaky(), 4, lr=lr) for lr in RATES])
+    on_the_object = [probe(lr) for lr in RATES]
+    assert differ_in_rate_alone(on_the_object)
+    setattr(on_the_object[1], own, getattr(on_the_object[1], own))
+    assert not differ_in_rate_alone(on_the_object)

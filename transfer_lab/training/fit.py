@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
@@ -24,7 +25,7 @@ from transfer_lab.training.curve import Curve, FitClock, Row
 from transfer_lab.training.dead_units import dead_share
 from transfer_lab.training.early_stopping import Convergence
 from transfer_lab.training.frozen_features import Computed, PrefixDomain
-from transfer_lab.training.loop import Stretches, StretchStrategy
+from transfer_lab.training.loop import Loop, loop_of
 
 _VALIDATIONS = 10
 _STEPS_BETWEEN = 10
@@ -134,7 +135,7 @@ def fit_and_validate(
     pulse.expect(epochs, capped=fit.patience is not None)
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, ledger, reuse_prefix, rows, precision)
-        fit_phase(regime, data, share, ledger, precision, fit.patience)
+        fit_phase(regime, data, share, ledger, precision, loop_of(regime), fit.patience)
     return data
 
 
@@ -192,6 +193,7 @@ def fit_phase(
     epochs: int,
     ledger: Ledger,
     precision: Precision,
+    loop: type[Loop],
     patience: int | None = None,
 ) -> None:
     """Take a phase's epochs, validating ten times; with patience, until validation says so."""
@@ -199,12 +201,16 @@ def fit_phase(
     batches = pulse.followed(data.train_dataloader())
     watch = Convergence(patience) if patience else None
     between = -(-_STEPS_BETWEEN // len(batches)) if watch else stretch_length(epochs)
-    stretches = Stretches(batches, epochs, length=between)
     regime.steps = math.inf if watch else epochs * len(batches)
-    regime.automatic_optimization = False
-    trainer = _trainer(stretches.count, ledger, precision, watch)
+    way = loop(device(), batches, epochs, between, ledger.curve.note)
+    trainer = _trainer(
+        way.strategy,
+        precision,
+        max_epochs=epochs,
+        callbacks=[*([watch] if watch else []), ledger.clock, *way.callbacks, ledger.curve],
+    )
     try:
-        trainer.fit(regime, stretches, data.val_dataloader())
+        way.fit(trainer, regime, data.val_dataloader())
     finally:
         data.leave_device()
     if watch:
@@ -221,26 +227,24 @@ def read_test_set(
     data.setup("test")
     ledger.features |= data.costs
     start = time.perf_counter()
-    _trainer(1, ledger, precision).test(regime, datamodule=data, verbose=False)
+    trainer = _trainer(SingleDeviceStrategy(device()), precision)
+    trainer.test(regime, datamodule=data, verbose=False)
     ledger.eval_seconds = time.perf_counter() - start
     # After the pass that is timed, and on a sample, since watching every layer takes time.
     ledger.dead_units = dead_share(regime, torch.cat(regime.tested).to(regime.device))
 
 
-def _trainer(
-    stretches: int, ledger: Ledger, precision: Precision, watch: Convergence | None = None
-) -> L.Trainer:
+def _trainer(strategy: SingleDeviceStrategy, precision: Precision, **more: object) -> L.Trainer:
     """A plain Trainer; last epoch, no checkpoints (their writes would count as training)."""
     return L.Trainer(
-        max_epochs=stretches,
         accelerator=device().type,
-        strategy=StretchStrategy(device(), ledger.clock.read),
+        strategy=strategy,
         precision=_LIGHTNING[precision],
-        callbacks=[*([watch] if watch else []), ledger.clock, ledger.curve],
         num_sanity_val_steps=0,
         log_every_n_steps=2**31,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        **more,
     )

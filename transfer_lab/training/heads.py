@@ -15,6 +15,7 @@ from transfer_lab.system.device import Precision
 from transfer_lab.training.curve import FitClock
 from transfer_lab.training.fit import Ledger, epochs_for, fit_phase, read_test_set
 from transfer_lab.training.frozen_features import PrefixDomain
+from transfer_lab.training.loop import StretchLoop
 from transfer_lab.training.multi_head import Abreast, Curves, HeadsTogether
 
 
@@ -62,7 +63,8 @@ def fit_heads(
     whole.curve = curves = Curves(whole.clock, len(together.members))
     epochs = epochs_for(fit, len(splits[0].train))
     pulse.expect(epochs)
-    fit_phase(together, _SideBySide([each.data for each in fitted]), epochs, whole, precision)
+    data = _SideBySide([each.data for each in fitted])
+    fit_phase(together, data, epochs, whole, precision, StretchLoop)
     ledgers = [ledger for each in fitted for ledger in each.ledgers]
     for member, ledger, followed in zip(together.members, ledgers, curves.each, strict=True):
         ledger.curve, ledger.diverged = followed

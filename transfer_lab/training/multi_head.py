@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.hooks import own_hooks
 from transfer_lab.regimes.optim import RECIPES
-from transfer_lab.training.curve import Curve, FitClock, NonFiniteLossError
-from transfer_lab.training.loop import Epoch
+from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -25,9 +25,11 @@ def differ_in_rate_alone(regimes: Sequence[TransferModule]) -> bool:
 
 
 def learns_linear_head_alone(regime: TransferModule) -> bool:
-    """Whether a linear head is all that learns, on the output of all stages."""
-    depth = len(regime.backbone.stages)
-    return type(regime.head) is nn.Linear and [p.prefix for p in regime.phases()] == [depth]
+    """Whether a linear head is all that learns, on the output of all stages, and Lightning would
+    find nothing in the regime that is not `TransferModule`'s: no hook, no `training_step`."""
+    if own_hooks(regime) or type(regime.head) is not nn.Linear:
+        return False
+    return [p.prefix for p in regime.phases()] == [len(regime.backbone.stages)]
 
 
 def share_backbone(regimes: Sequence[TransferModule]) -> bool:
@@ -127,6 +129,7 @@ class Curves(L.Callback):
     """A curve for each member of a `HeadsTogether`."""
 
     def __init__(self, clock: FitClock, members: int):
+        self._whole = Curve(clock)
         self._each = tuple(Curve(clock) for _ in range(members))
         self._diverged: set[int] = set()
 
@@ -135,12 +138,16 @@ class Curves(L.Callback):
         """In the order of the members."""
         return [Followed(curve, at in self._diverged) for at, curve in enumerate(self._each)]
 
+    def note(self, sums: torch.Tensor, steps: int) -> None:
+        """An epoch has ended, with a row of sums for each member."""
+        self._whole.note(sums, steps)
+
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         for curve in self._each:
             curve.on_train_start(trainer, module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: HeadsTogether) -> None:
-        epochs = trainer.strategy.finished()
+        epochs = self._whole.finished()
         for place, (curve, member) in enumerate(zip(self._each, module.members, strict=True)):
             if place not in self._diverged:
                 self._follow(place, epochs)

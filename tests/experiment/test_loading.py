@@ -534,7 +534,7 @@ def test_a_number_of_seeds_is_told_how_to_write_them(given, told):
     ("network", "hint"),
     [
         ("resnet50", "did you mean 'torchvision:resnet50' or 'timm:resnet50'?"),
-        ("efficientnet_b0", "did you mean 'torchvision:efficientnet_b0' or 'timm:efficientnet_b0'?"),
+        ("swin_t", "did you mean 'torchvision:swin_t'?"),
         ("vgg61", "did you mean 'vgg16'"),
     ],
 )

@@ -17,8 +17,8 @@ from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.hooks import IN_EVERY_STEP, NEVER_CALLED, own_hooks
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.lp_ft import LPFT
-from transfer_lab.training.fit import Ledger, fit_and_test
-from transfer_lab.training.loop import LightningLoop, StretchLoop, loop_of
+from transfer_lab.training.fit import FitResult, fit_and_test
+from transfer_lab.training.loop import ChunkedLoop, LightningLoop, loop_of
 
 EPOCHS, BATCHES = 3, 6
 FIT = Fit(epochs=EPOCHS, batch_size=8)
@@ -65,7 +65,7 @@ def fresh(cls: type[TransferModule]) -> TransferModule:
     return regime
 
 
-def fitted(cls: type[TransferModule], fit: Fit = FIT, **more) -> tuple[TransferModule, Ledger]:
+def fitted(cls: type[TransferModule], fit: Fit = FIT, **more) -> tuple[TransferModule, FitResult]:
     regime = fresh(cls)
     return regime, fit_and_test(regime, drawn(), fit, **more)
 
@@ -85,8 +85,8 @@ def same_weights(one: TransferModule, other: TransferModule) -> bool:
     return all(torch.equal(value, there[key]) for key, value in one.state_dict().items())
 
 
-def rows_of(ledger: Ledger) -> list[dict]:
-    return [row | {"fit_seconds": 0} for row in ledger.curve.rows]
+def rows_of(result: FitResult) -> list[dict]:
+    return [row | {"fit_seconds": 0} for row in result.curve.rows]
 
 
 def recording(*hooks: str, base: type[TransferModule] = FromScratch) -> type[TransferModule]:
@@ -132,14 +132,14 @@ def test_every_method_of_a_lightning_module_is_known():
 @pytest.mark.parametrize("base", [FromScratch, LPFT])
 def test_idle_hooks_change_nothing_but_the_loop(base, precision, patience):
     fit = Fit(epochs=25, batch_size=8, patience=patience)
-    assert (loop_of(fresh(base)), loop_of(fresh(idle(base)))) == (StretchLoop, LightningLoop)
+    assert (loop_of(fresh(base)), loop_of(fresh(idle(base)))) == (ChunkedLoop, LightningLoop)
     fast, expected = fitted(base, fit, precision=precision)
-    slow, ledger = fitted(idle(base), fit, precision=precision)
+    slow, result = fitted(idle(base), fit, precision=precision)
     assert same_weights(fast, slow)
     assert torch.equal(torch.cat(fast.test_outputs), torch.cat(slow.test_outputs))
-    assert rows_of(ledger) == rows_of(expected)
-    assert (ledger.stopped, ledger.kept["epoch"]) == (expected.stopped, expected.kept["epoch"])
-    assert ledger.features.keys() == expected.features.keys()
+    assert rows_of(result) == rows_of(expected)
+    assert (result.stopped, result.kept["epoch"]) == (expected.stopped, expected.kept["epoch"])
+    assert result.features.keys() == expected.features.keys()
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -166,7 +166,7 @@ def test_all_hooks_are_called_in_lightnings_order():
 @pytest.mark.parametrize("hook", sorted(CALLED_IN_BOTH - {"test_step"}))
 def test_hooks_outside_a_step_are_called_as_often_in_the_fast_loop(hook):
     cls = recording(hook)
-    assert loop_of(fresh(cls)) is StretchLoop
+    assert loop_of(fresh(cls)) is ChunkedLoop
     ours, theirs = fitted(cls)[0], by_lightning(cls)
     expected = getattr(theirs, "calls", [])
     assert getattr(ours, "calls", [])[: len(expected)] == expected
@@ -206,11 +206,11 @@ class TwoOptimizers(FromScratch):
 
 @pytest.mark.parametrize(("ours", "theirs"), [("fp32", "32-true"), ("bf16", "bf16-mixed")])
 def test_two_optimisers_step_in_manual_optimisation(ours, theirs):
-    regime, ledger = fitted(TwoOptimizers, precision=ours)
+    regime, result = fitted(TwoOptimizers, precision=ours)
     assert same_weights(regime, by_lightning(TwoOptimizers, precision=theirs))
     assert not regime.automatic_optimization
-    assert ledger.curve.last["steps"] == EPOCHS * BATCHES
-    assert [row["epoch"] for row in ledger.curve.rows] == [1, 2, 3]
+    assert result.curve.last["steps"] == EPOCHS * BATCHES
+    assert [row["epoch"] for row in result.curve.rows] == [1, 2, 3]
 
 
 def test_gradients_are_clipped_where_a_regime_clips_them():
@@ -230,8 +230,8 @@ def test_a_regime_may_end_an_epoch_and_validation_comes_all_the_same(patience):
             return -1 if index == 2 or self.current_epoch == 1 else None
 
     fit = FIT.model_copy(update={"patience": patience})
-    _, ledger = fitted(Ending, fit)
-    rows = ledger.curve.rows
+    _, result = fitted(Ending, fit)
+    rows = result.curve.rows
     whole = range(len(rows))
     assert [row["steps"] for row in rows] == [[2, 2, 4][place] for place in whole]
     assert [row["train_loss"] is None for row in rows] == [place == 1 for place in whole]
@@ -255,11 +255,11 @@ def test_a_training_step_may_log_and_the_result_stays_the_same(idly):
             self.logged = set(self.trainer.callback_metrics)
 
     cls = idle(Logging) if idly else Logging
-    assert loop_of(fresh(cls)) is (LightningLoop if idly else StretchLoop)
-    regime, ledger = fitted(cls)
+    assert loop_of(fresh(cls)) is (LightningLoop if idly else ChunkedLoop)
+    regime, result = fitted(cls)
     plain, expected = fitted(FromScratch)
     assert same_weights(regime, plain)
-    assert rows_of(ledger) == rows_of(expected)
+    assert rows_of(result) == rows_of(expected)
     assert {"step", "epoch", "both_step", "both_epoch"} <= regime.logged
 
 
@@ -294,10 +294,10 @@ def test_a_training_step_may_return_a_dict_or_nothing():
             loss = super().training_step(batch, index)
             return None if index == 1 else {"loss": loss, "more": 1}
 
-    fast, ledger = fitted(Returning)
+    fast, result = fitted(Returning)
     slow, same = fitted(idle(Returning))
     assert same_weights(fast, slow) and same_weights(fast, by_lightning(Returning))
-    assert rows_of(ledger) == rows_of(same)
+    assert rows_of(result) == rows_of(same)
     assert not same_weights(fast, fitted(FromScratch)[0])
 
 
@@ -323,10 +323,10 @@ def test_a_loss_of_ones_own_need_not_be_counted():
             return F.cross_entropy(self(batch[0]), batch[1])
 
     for cls in (Uncounted, idle(Uncounted)):
-        regime, ledger = fitted(cls)
+        regime, result = fitted(cls)
         assert same_weights(regime, fitted(FromScratch)[0])
-        assert ledger.curve.last["train_loss"] is None
-        assert ledger.curve.last["val_loss"] > 0
+        assert result.curve.last["train_loss"] is None
+        assert result.curve.last["val_loss"] > 0
 
 
 def _no_schedule(self):

@@ -73,10 +73,10 @@ def train_missing(
     the workers and is raised again; finished runs are stored.
     """
     work, names = todo(cells, store), run_names(file.experiment, cells)
-    desk = comparing.Desk(file.experiment, store, voice.say, voice.warn)
+    jobs = comparing.SimilarityJobs(file.experiment, store, voice.say, voice.warn)
     if not work.runs:
         voice.say(f"all {len(cells)} cells are stored; nothing to train")
-        desk.work(1, workers.threads)
+        jobs.work(1, workers.threads)
         return Summary()
     voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
     with GridProgress(voice.console, work.runs, names) as progress:
@@ -93,7 +93,7 @@ def train_missing(
             train = partial(train, host.commit(), pulses=progress.pulses)
             summary = run_grid(work, store, engine, train, _Both(progress, copies))
             progress.phase("similarities")
-            desk.measure(engine)
+            jobs.measure(engine)
         except EngineError as error:
             engine.kill()
             raise ConfigError([str(error)]) from error

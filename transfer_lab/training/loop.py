@@ -34,7 +34,7 @@ class Loop(Protocol):
 
 def loop_of(regime: TransferModule) -> type[Loop]:
     """The fast loop where it does all that Lightning would do for this regime, or Lightning's."""
-    return LightningLoop if needs_lightnings_loop(regime) else StretchLoop
+    return LightningLoop if needs_lightnings_loop(regime) else ChunkedLoop
 
 
 class LightningLoop:
@@ -86,7 +86,7 @@ def _validate(trainer: L.Trainer) -> None:
     trainer.training = True
 
 
-class StretchLoop:
+class ChunkedLoop:
     """Several epochs in one call of Lightning: a step costs what it costs in a plain loop.
 
     Of the hooks in `IN_EVERY_STEP` it calls none but `on_train_epoch_start`, and it takes the one
@@ -96,9 +96,9 @@ class StretchLoop:
     def __init__(
         self, device: torch.device, batches: Iterable, epochs: int, between: int, note: Note
     ):
-        self.strategy = StretchStrategy(device, note)
+        self.strategy = ChunkedStrategy(device, note)
         self.callbacks: list[L.Callback] = []
-        self._stretches = Stretches(batches, epochs, between)
+        self._stretches = EpochChunks(batches, epochs, between)
 
     def fit(self, trainer: L.Trainer, module: L.LightningModule, validation: Iterable) -> None:
         """Train; meanwhile Lightning takes the optimisation for the module's own."""
@@ -109,17 +109,17 @@ class StretchLoop:
             module.automatic_optimization = automatic
 
 
-class Stretch(NamedTuple):
+class EpochChunk(NamedTuple):
     """Training batches, and how many times in a row to go through them."""
 
     batches: Iterable
     epochs: int
 
 
-class Stretches:
+class EpochChunks:
     """What a Trainer takes for its training loader: the next stretch whenever it begins an epoch.
 
-    Stretches are of equal length but for a shorter last one; validation comes after each.
+    EpochChunks are of equal length but for a shorter last one; validation comes after each.
     """
 
     def __init__(self, batches: Iterable, epochs: int, length: int):
@@ -128,13 +128,13 @@ class Stretches:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[Stretch]:
+    def __iter__(self) -> Iterator[EpochChunk]:
         epochs = min(self.length, self.left)
         self.left -= epochs
-        yield Stretch(self.batches, epochs)
+        yield EpochChunk(self.batches, epochs)
 
 
-class StretchStrategy(SingleDeviceStrategy):
+class ChunkedStrategy(SingleDeviceStrategy):
     """Takes all steps of a stretch where Lightning thinks of one batch.
 
     Lightning's own loop costs about a millisecond a step and more an epoch, as much as a step of a
@@ -148,7 +148,7 @@ class StretchStrategy(SingleDeviceStrategy):
         super().__init__(device)
         self.note = note
 
-    def training_step(self, stretch: Stretch, _: int) -> None:
+    def training_step(self, stretch: EpochChunk, _: int) -> None:
         """Take the stretch's steps; the module's `training_step` sees the batches."""
         module, (optimizer,) = self.lightning_module, self.optimizers
         trainer = module.trainer

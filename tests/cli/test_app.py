@@ -455,6 +455,7 @@ def test_an_interrupt_says_how_to_go_on_with_the_same_folders(interrupted):
     assert words[:3] == ["transfer-lab", "run", str(lab.experiment)]
     for option, folder in (("--runs", lab.runs), ("--reports", lab.reports)):
         assert words[words.index(option) + 1] == str(folder)
+    assert words[words.index("--jobs") + 1] == "1"
 
 
 def test_one_job_interrupted_and_resumed_ends_as_two_jobs_undisturbed(interrupted, whole):

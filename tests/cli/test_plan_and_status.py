@@ -2,19 +2,24 @@
 
 import io
 import json
+import shlex
 
 import pytest
 from rich.console import Console
 
 from tests.builders import TINY_YAML, write_tiny
-from tests.cli.test_app import CELLS, RUNS, Lab, call
+from tests.cli.test_app import CELLS, Lab, call
+from tests.cli.test_app import RUNS as ALL
 from transfer_lab.cli import commands
 from transfer_lab.cli.plan import Planned, told
 from transfer_lab.cli.status import Status
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.grid.estimate import Estimate
+from transfer_lab.grid.train import command_for
 from transfer_lab.store import outdated as old
 from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.workers import Workers
 
 PLACE = "target: cyrillic, per_class: 4, size: small, similarity: dissimilar"
 NAMED = (
@@ -67,6 +72,17 @@ def test_plan_says_what_training_takes_and_what_that_rests_on(lab, capsys):
     (line,) = [t for t in capsys.readouterr().out.splitlines() if t.startswith("to train: ")]
     assert "on 1 worker, " in line
     assert " of memory, " in line and " on disk; from a calibration of " in line
+
+
+def test_the_command_to_go_on_repeats_every_option(lab):
+    file = load_experiment(lab.experiment, ["seeds=[0, 3]"])
+    workers = Workers(2, 3, "fp32", "ray", 0.25)
+    command = command_for(file, lab.runs, REPORTS, workers)
+    assert shlex.split(command)[3:] == [
+        *("--set", "seeds=[0, 3]", "--runs", str(lab.runs), "--jobs", "2", "--threads", "3"),
+        *("--precision", "fp32", "--engine", "ray", "--gpus-per-run", "0.25"),
+    ]
+    assert command_for(file, RUNS, REPORTS, Workers()) == command_for(file, RUNS, REPORTS)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +158,7 @@ def test_records_of_an_older_protocol_are_counted_and_not_used(tmp_path, monkeyp
     assert told + f"present one is {old.PROTOCOL}: `run` trains them anew" in text
     assert call(*lab.words("report")) == 0
     assert told in capsys.readouterr().out
-    assert f"{RUNS} to train" in planned(lab).text(None)
+    assert f"{ALL} to train" in planned(lab).text(None)
     assert told in planned(lab).text(None)
 
 
@@ -153,7 +169,7 @@ def test_older_protocols_are_looked_for_without_opening_a_record(tmp_path, monke
         store.put(Record(run_id=run.id_under(1), protocol=1, status="done"))
     monkeypatch.setattr(RecordStore, "get", None)
     (found,) = old.outdated(load_runs(lab), store)
-    assert found == (1, RUNS)
+    assert found == (1, ALL)
 
 
 def load_runs(lab):

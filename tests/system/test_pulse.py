@@ -1,5 +1,6 @@
 """How far a worker is gets through a small file, now and then, and costs nothing if it cannot."""
 
+import copy
 import time
 
 import pytest
@@ -86,6 +87,18 @@ def test_batches_are_the_same_and_in_the_same_order(path):
         followed = pulse.followed([3, 1, 2])
         assert len(followed) == 3
         assert [list(followed), list(followed)] == [[3, 1, 2], [3, 1, 2]]
+
+
+def test_followed_batches_have_what_their_loader_has(path):
+    class Loader(list):
+        dataset = "images"
+
+    with beating(path):
+        followed = pulse.followed(Loader([1]))
+        assert followed.dataset == "images"
+        with pytest.raises(AttributeError, match="sampler"):
+            _ = followed.sampler
+        assert list(copy.copy(followed)) == [1]
 
 
 def test_a_folder_that_is_elsewhere_stops_no_work(tmp_path):

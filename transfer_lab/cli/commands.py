@@ -13,7 +13,7 @@ from rich.console import Console
 
 from transfer_lab.cli.plan import Planned
 from transfer_lab.cli.status import Status, outdated_lines
-from transfer_lab.cli.tables import cut, room
+from transfer_lab.cli.tables import cut, room, table
 from transfer_lab.experiment import plan as planning
 from transfer_lab.experiment.loading import ExperimentFile, load_experiment
 from transfer_lab.experiment.spec import Cell
@@ -71,8 +71,8 @@ def plan(
     if look.verbose:
         from transfer_lab.cli.freeze_table import frozen_maps
 
-        for table in frozen_maps(file.experiment, width):
-            _say(table)
+        for stages in frozen_maps(file.experiment, width):
+            _say(stages)
         for line in planned.listing(wide=width is None):
             _say(cut(line, width))
     _say(planned.text(width))
@@ -167,7 +167,8 @@ def similarity(
         return INTERRUPTED
     if ladders:
         _draw_ladders(climbed, reports / file.experiment.name / "ladders.png")
-    _say(comparing.table(file.experiment, store))
+    found = comparing.rows(file.experiment, store)
+    _say(table(found, comparing.HEAD, room(OUT), keys=2))
     return 1 if comparing.pending(file.experiment, store).jobs else 0
 
 

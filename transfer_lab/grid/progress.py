@@ -80,6 +80,7 @@ class GridProgress:
         self._over.set()
         with self._lock:
             self._working.clear()
+        self._phase = ""
         self._live.transient = not self._training  # of a refused experiment no bar is left
         self._live.stop()
         self._folder.cleanup()

@@ -91,6 +91,12 @@ class _Followed:
     def __iter__(self) -> Iterator:
         return self.pulse.through(self.batches)
 
+    def __getattr__(self, name: str) -> object:
+        """What the loader has besides: hooks may ask for its `dataset`."""
+        if name == "batches":  # while it is being copied
+            raise AttributeError(name)
+        return getattr(self.batches, name)
+
 
 _CURRENT: ContextVar[Pulse | None] = ContextVar("pulse", default=None)
 

@@ -29,6 +29,8 @@ from transfer_lab.experiment.sweeps import expand_sizes
 from transfer_lab.experiment.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
+_SPELT_OUT = 20
+"""Seeds at most that a message lists."""
 _MODELS: dict[KeyPath, type[BaseModel]] = {
     (): Experiment,
     ("fit",): Fit,
@@ -220,8 +222,19 @@ def _explain(error: ErrorDetails) -> tuple[KeyPath, str]:
         hint = "; a scenario named like small_similar needs none" if path[-1] in _IMPLIED else ""
         return path, f"is missing{hint}"
     value = error.get("input")
+    if path == ("seeds",) and error["type"] == "tuple_type":
+        return path, _listed_seeds(value)
     shown = "" if isinstance(value, dict | list) else f" (it is {value!r})"
     return path, message + shown
+
+
+def _listed_seeds(value: object) -> str:
+    """What to write in place of a number of seeds."""
+    if type(value) is int and 0 < value <= _SPELT_OUT:
+        listed = list(range(value))
+        many = "one seed" if value == 1 else f"{value} seeds"
+        return f"a list of seeds is needed: write {listed} for {many} (it is {value})"
+    return f"a list of seeds is needed, as [0, 1, 2] (it is {value!r})"
 
 
 def _fields(path: KeyPath) -> list[str]:

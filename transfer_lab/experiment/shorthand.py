@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry, suggest
+from transfer_lab.experiment.families import members_named
 from transfer_lab.experiment.spec import SIZES
 from transfer_lab.experiment.sweeps import SIMILARITIES, implied
 from transfer_lab.experiment.yaml_source import Data, KeyPath
@@ -109,7 +110,8 @@ def _unknown(group: str, found: Data, registry: Registry[Any], raw: Data) -> lis
         kind = choice.get("kind") if isinstance(choice, dict) else None
         if not isinstance(kind, str) or "module" in choice or registry.knows(kind):
             continue
-        message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry.names)}"
+        hint = members_named(registry, kind) or suggest(kind, registry.names)
+        message = f"no {registry.kind} named '{kind}'; {hint}"
         if group == "domains" and name not in (raw.get("domains") or {}):
             used = _all_uses(raw).items()
             problems += [(place, message) for place, domain in used if domain == name]

@@ -202,7 +202,11 @@ class Run(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, the parent's included, and of the protocol number."""
-        content = f"[{PROTOCOL}, {self.canonical}]"
+        return self.id_under(PROTOCOL)
+
+    def id_under(self, protocol: int) -> str:
+        """The id that the same content has, or had, under that protocol."""
+        content = f"[{protocol}, {self.canonical}]"
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @cached_property

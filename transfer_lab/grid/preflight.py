@@ -28,6 +28,7 @@ from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import check_stages
 from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
+from transfer_lab.system import pulse
 from transfer_lab.system.files import WeightsError
 from transfer_lab.training.claims import contradicted
 from transfer_lab.training.fit import epochs_for
@@ -84,7 +85,8 @@ def _check_domains(
 ) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
-    for name, choice in experiment.domains.items():
+    for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
+        pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
         place = ("domains", name)
         try:
             cls = data.domain_class(choice)
@@ -166,7 +168,8 @@ def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list
     problems = []
     epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
-    for name, choice in experiment.backbones.items():
+    for number, (name, choice) in enumerate(experiment.backbones.items(), start=1):
+        pulse.tell(f"looking at backbones: {name} ({number} of {len(experiment.backbones)})")
         backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
         problems += wrong
         if backbone is None:

@@ -15,8 +15,8 @@ import torch
 
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.build import build_domain
 from transfer_lab.data.splits import split_sizes
-from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.plan import peers
 from transfer_lab.experiment.spec import Run
@@ -114,7 +114,7 @@ class Work:
     def _domain(self, run: Run) -> tuple[ImageDomain, _Domain]:
         key = run.domain.canonical
         if key not in self._domains:
-            domain = DOMAINS.load(run.domain.kind)(run.image_size, **run.domain.arguments)
+            domain = build_domain(run.domain, run.image_size)
             counts = np.bincount(domain.labels("train"), minlength=domain.num_classes)
             self._domains[key] = domain, _Domain(counts, len(domain.labels("test")))
         return self._domains[key]

@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.counting import parameter_count
-from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.regimes.base import Phase, TransferModule
+from transfer_lab.regimes.build import regime_class
 
 _CLASSES = 2
 
@@ -67,7 +67,7 @@ def network(choice: Architecture, image_size: int) -> Network:
 def method(regime: Choice, backbone: Backbone) -> Method:
     """What a regime does on a backbone, which may have no memory; the backbone is left as it is."""
     with torch.device("meta"):
-        module = REGIMES.load(regime.kind)(copy.deepcopy(backbone), _CLASSES, **regime.options)
+        module = regime_class(regime)(copy.deepcopy(backbone), _CLASSES, **regime.options)
     if not module.phases():  # it may have no backbone, either
         return Method((), 0)
     return Method(module.phases(), stages_used(module, backbone))

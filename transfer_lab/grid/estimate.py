@@ -17,7 +17,6 @@ from transfer_lab.backbones.build import build_backbone
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.build import build_domain
 from transfer_lab.data.splits import split_sizes
-from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.plan import peers
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.calibration import Rates, calibrated
@@ -94,7 +93,7 @@ class Work:
     def method(self, run: Run) -> Method:
         """What the run's regime does; of a tuned one, with the first of its trials."""
         options = run.regime.options | (dict(run.tune[0]) if run.tune else {})
-        regime = Choice(kind=run.regime.kind, options=options)
+        regime = run.regime.with_options(options)
         key = (run.backbone.canonical, regime.canonical)
         if key not in self._methods:
             with torch.device("meta"):

@@ -171,9 +171,18 @@ def _preflight(
         if problems:
             return problems, {}
         tell("counting what there is to compute")
-        from transfer_lab.grid.estimate import Work, costs
+        return [], _costs(runs)
 
-        return [], costs(Work(runs))
+
+def _costs(runs: Mapping[str, Run]) -> dict[str, float]:
+    """What each run should cost beside the others: equally much where somebody's code cannot be
+    counted, since it is only the time left that is told by it."""
+    from transfer_lab.grid.estimate import Work, costs
+
+    try:
+        return costs(Work(runs))
+    except Exception:
+        return dict.fromkeys(runs, 1.0)
 
 
 def _execute(

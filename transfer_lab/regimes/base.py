@@ -53,7 +53,8 @@ class TransferModule(L.LightningModule, ABC):
     `automatic_optimization` off, is driven by Lightning's own loop: then everything is called as
     Lightning says, at about a millisecond a step.
 
-    Keyword-only constructor arguments are the regime's options in YAML.
+    Keyword-only constructor arguments are the regime's options in YAML; a constructor that takes
+    `**options` and hands them to this one has those of this one, too.
     """
 
     def __init__(

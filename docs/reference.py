@@ -129,7 +129,8 @@ ENTRIES = """\
 An entry of `domains`, `backbones` or `regimes` is a name and what it stands for. The name is the
 kind, unless `kind` says another: so the same kind can stand there twice under names of your own.
 All other keys are options of that kind and go to its constructor, and nowhere else: see
-[kinds](kinds.md). These stand beside them:
+[kinds](kinds.md); installed packages may [provide more](adding-things.md#installed-packages).
+These stand beside them:
 
 | entry of | key | written as | meaning |
 | :--- | :--- | :--- | :--- |
@@ -137,8 +138,8 @@ All other keys are options of that kind and go to its constructor, and nowhere e
 | `backbones` | `pretrained` | `run`, `none`, `imagenet` or `{file: PATH, sha256: HASH}` | what it \
 starts from: a source run of the lab's own (the default), nothing (only regimes that need no \
 source), the published weights, or a file (`sha256` may be left out) |
-| `backbones` | `module` | `file.py:ClassName` | a backbone of your own, in a file beside the \
-experiment or seen from where the command runs |
+| any | `module` | `file.py:ClassName` | a class of your own, in a file beside the experiment or \
+seen from where the command runs: see [adding things](adding-things.md) |
 | `regimes` | `on` | list of backbones | the backbones it is run on; all unless named |
 | `regimes` | `tune` | as `tune` of the experiment | trials of its own in place of those |
 """

@@ -8,13 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 from tests.builders import ENVIRONMENT, ROOT
+from tests.docs.test_examples import run_alone
+from tests.toys import Leaky, drawn
 from transfer_lab import load_experiment, records
 from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.spec import Fit
+from transfer_lab.regimes.hooks import own_hooks
 from transfer_lab.reporting.collect import study
 from transfer_lab.store.records import RecordStore
+from transfer_lab.training.fit import fit_and_test
 
 PAGE = (ROOT / "docs" / "adding-things.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"([^\n]+(?:\n[^\n]+)*)\n\n```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -98,10 +106,48 @@ def test_a_domain_a_backbone_and_a_loss_of_ones_own_are_trained_together(folder)
 def test_the_section_of_the_report_counts_runs(trained):
     asked = load_experiment(trained / "mine.yaml").experiment
     there = study(asked, plan(asked), RecordStore(trained / "runs"), "")
-    namespace: dict[str, object] = {}
-    exec(FILES["runs.py"], namespace)
-    (bullets,) = namespace["runs_section"](there).blocks
+    (bullets,) = run_alone(FILES["runs.py"])["runs_section"](there).blocks
     assert bullets.items == ("tune_first: 2", "full_finetune: 2", "majority: 2")
+
+
+def test_the_example_regime_freezes_what_it_says():
+    regime = run_alone(FILES["my_regimes.py"])["TuneFirst"](Leaky(), 4, k=1)
+    before = {k: v.clone() for k, v in regime.backbone.stages.state_dict().items()}
+    fit_and_test(regime, drawn(), Fit(epochs=2, batch_size=8))
+    after = regime.backbone.stages.state_dict()
+    for key, value in before.items():
+        assert torch.equal(value, after[key]) == (not key.startswith("0.")), key
+
+
+@pytest.mark.parametrize("k", [0, 3, 7])
+def test_the_example_regime_refuses_what_would_be_another_one(k):
+    with pytest.raises(ValueError, match=f"k={k}"):
+        run_alone(FILES["my_regimes.py"])["TuneFirst"](Leaky(), 4, k=k)
+
+
+def test_the_example_loss_is_smoothed_in_training_alone():
+    regime = run_alone(FILES["smoothed.py"])["Smoothed"](Leaky(), 4, smoothing=0.4)
+    logits, labels = torch.randn(5, 4), torch.arange(5) % 4
+    expected = F.cross_entropy(logits, labels, label_smoothing=0.4)
+    assert torch.equal(regime.loss(logits, labels), expected)
+    assert not torch.equal(expected, F.cross_entropy(logits, labels))
+    assert "loss" in own_hooks(regime)
+
+
+def test_the_example_domain_makes_what_it_says():
+    domain = run_alone(FILES["my_domain.py"])["Stripes"](12, per_class=8)
+    images, labels = domain.make_images("train"), domain.labels("train")
+    assert images.shape == (16, 3, 12, 12)
+    assert images.dtype == np.uint8
+    down, across = images.mean((1, 2)).std(1), images.mean((1, 3)).std(1)
+    assert ((down > across) == (labels == 0)).all()
+    assert not np.array_equal(images, domain.make_images("test"))
+
+
+def test_the_example_backbone_has_the_features_it_says():
+    backbone = run_alone(FILES["my_backbone.py"])["TwoLayers"](16, width=8)
+    assert backbone.output_shape(16) == (backbone.num_features,) == (8,)
+    assert len(backbone.stages) == 2
 
 
 def test_a_number_of_stages_that_is_not_there_is_refused_at_its_line(folder):

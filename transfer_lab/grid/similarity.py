@@ -6,12 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Experiment, Run
 from transfer_lab.grid.scheduler import Engine
-from transfer_lab.similarity.climbed import Climbed
 from transfer_lab.similarity.overlap import Counted, Overlap, Pair, overlap_store, pairs
 from transfer_lab.similarity.pairs import (
     Compared,
@@ -23,6 +23,9 @@ from transfer_lab.similarity.pairs import (
     waits_for,
 )
 from transfer_lab.store.records import RecordStore
+
+if TYPE_CHECKING:
+    from transfer_lab.similarity.climbed import Climbed
 
 Say = Callable[[str], None]
 
@@ -124,6 +127,8 @@ class SimilarityJobs:
 
     def _climb(self, engine: Engine) -> list[Climbed]:
         """One set of ladders for each source and space."""
+        from transfer_lab.similarity.climbed import Climbed  # it loads numpy
+
         known: dict[tuple[str, str], Comparison] = {}
         for named in comparisons(self.experiment):
             if named.comparison.source and waits_for(named.comparison, self.store) is None:

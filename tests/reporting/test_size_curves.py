@@ -6,8 +6,7 @@ import pytest
 
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.sections.learning_curves import curve, leaders, size_curves
-from transfer_lab.reporting.sections.size_panels import panels
+from transfer_lab.reporting.sections.learning_curves import curve, leaders, panels, size_curves
 from transfer_lab.stats.crossover import crossover
 
 from .invented import Grid

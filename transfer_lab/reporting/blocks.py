@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
@@ -130,13 +129,6 @@ class Section:
 def cell(text: object, note: str = "", *, strong: bool = False) -> Cell:
     """A table cell of one line."""
     return (Line(str(text), note, "strong" if strong else "plain"),)
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks, control characters and marks that reorder what is read."""
-    return re.sub(
-        r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text
-    ).strip()
 
 
 def pictures(sections: tuple[Section, ...]) -> tuple[Picture, ...]:

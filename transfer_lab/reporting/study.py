@@ -13,8 +13,7 @@ from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Regime
 from transfer_lab.experiment.plan import fits, spends_budget
 from transfer_lab.experiment.spec import SIZES, Experiment
-from transfer_lab.reporting.accuracies import Measured, Place, rows_of
-from transfer_lab.reporting.passes import PLACE, one_a_pass
+from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from transfer_lab.reporting.blocks import Line
 from transfer_lab.reporting.study import Study, Summary
@@ -11,6 +12,13 @@ from transfer_lab.stats.hypotheses import Judgement
 from transfer_lab.stats.intervals import Interval
 
 RULE_MARK = "†"
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters and marks that reorder what is read."""
+    return re.sub(
+        r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text
+    ).strip()
 
 
 def percent(accuracy: Interval) -> str:

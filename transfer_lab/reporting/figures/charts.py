@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transfer_lab.reporting.blocks import one_line
 from transfer_lab.reporting.figures.style import Pen
+from transfer_lab.reporting.wording import one_line
 
 SYMBOLS = {
     "o": "circle",

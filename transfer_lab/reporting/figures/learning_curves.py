@@ -16,13 +16,14 @@ from transfer_lab.reporting.figures.charts import (
     rounded,
 )
 from transfer_lab.reporting.figures.style import WIDTH, Pen, legend_above, pens, wrapped_title
-from transfer_lab.reporting.sections.size_panels import Panel
 from transfer_lab.reporting.study import Study, Summary
 from transfer_lab.reporting.wording import count, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from transfer_lab.reporting.sections.learning_curves import Panel
 
 _APART = 1.025
 """Intervals of neighbouring regimes stand beside one another, and not on top."""

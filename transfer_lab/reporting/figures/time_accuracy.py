@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from transfer_lab.reporting.accuracies import one_a_pass
 from transfer_lab.reporting.blocks import Picture
 from transfer_lab.reporting.costs import cold
 from transfer_lab.reporting.figures.charts import (
@@ -27,7 +28,6 @@ from transfer_lab.reporting.figures.style import (
     panels,
     pens,
 )
-from transfer_lab.reporting.passes import one_a_pass
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import count, percent, seconds, timed
 from transfer_lab.stats.intervals import Interval

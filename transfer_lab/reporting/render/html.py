@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Section, Table, one_line, pictures
+from transfer_lab.reporting.blocks import Cell, Section, Table, pictures
 from transfer_lab.reporting.figures.charts import chart_json, in_script
+from transfer_lab.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -6,6 +6,7 @@ import pytest
 
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures
+from transfer_lab.reporting.figures.plotly import chart
 from transfer_lab.reporting.sections.learning_curves import curve, leaders, panels, size_curves
 from transfer_lab.stats.crossover import crossover
 
@@ -158,10 +159,10 @@ def test_the_rules_say_nothing_of_medium_sizes_and_the_matrix_shows_the_corners(
 def test_the_interactive_lines_have_the_numbers_of_the_accuracies(crossed):
     study = crossed.study()
     (picture,) = pictures((size_curves(study),))
-    chart = picture.chart()
-    assert [key.value for key in chart.keys] == list(REGIMES)
-    assert len(chart.panels) == 2
-    for panel, drawn in zip(panels(study), chart.panels, strict=True):
+    made = chart(picture.figure)
+    assert [key["value"] for key in made.keys] == list(REGIMES)
+    assert len(made.panels) == 2
+    for panel, drawn in zip(panels(study), made.panels, strict=True):
         assert [trace["meta"]["regime"] for trace in drawn.traces] == list(REGIMES)
         assert drawn.layout["xaxis"]["tickvals"] == list(SIZES)
         for trace in drawn.traces:
@@ -179,7 +180,7 @@ def test_the_interactive_lines_have_the_numbers_of_the_accuracies(crossed):
 def test_a_size_that_was_not_measured_is_no_point_of_the_line():
     made = grid(far=False, seeds=1).finish(lambda cell: cell.run.per_class != 10)
     (picture,) = pictures((size_curves(made.study()),))
-    (panel,) = picture.chart().panels
+    (panel,) = chart(picture.figure).panels
     assert {tuple(trace["x"]) for trace in panel.traces} == {(5, 20, 40)}
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from transfer_lab.reporting.figures.charts import Chart
+    from transfer_lab.reporting.figures.spec import Figure
 
 
 @dataclass(frozen=True)
@@ -95,14 +92,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, drawn when the report is written, and its interactive twin where it has one."""
+    """A figure: a file of this name in the report, interactive on the page."""
 
     kind: ClassVar[str] = "picture"
     name: str
     caption: str
     alt: str
-    draw: Callable[[], Figure]
-    chart: Callable[[], Chart] | None = None
+    figure: Figure
     about: tuple[tuple[str, str], ...] = ()
 
 

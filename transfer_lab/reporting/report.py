@@ -53,13 +53,13 @@ def write(
     `predictions` says where a run's predictions.npz lies; without it, statements rest on the
     accuracies in the records alone.
     """
-    from transfer_lab.reporting.figures.style import png
+    from transfer_lab.reporting.figures.mpl import png
 
     known = Predictions(predictions)
     found = (trials, known, similarities, overlaps, changes, sources)
     study = Study.of(experiment, frame, curves, command, *found)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
-    images = {picture.name: png(picture.draw) for picture in pictures(sections)}
+    images = {picture.name: png(picture.figure) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
         if stale.name not in images:
             stale.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from statistics import median
 
 from transfer_lab.reporting.blocks import (
@@ -16,6 +15,7 @@ from transfer_lab.reporting.blocks import (
     Section,
     Table,
 )
+from transfer_lab.reporting.figures import accuracy as dots
 from transfer_lab.reporting.hypotheses import Spot, verdicts
 from transfer_lab.reporting.ranking import standing
 from transfer_lab.reporting.sections.advice import decision
@@ -191,11 +191,9 @@ def _verdict(judged: Judgement | None) -> tuple[Line, ...]:
 
 
 def _picture(study: Study) -> Picture:
-    from transfer_lab.reporting.figures.accuracy import chart, draw
-
     caption = (
         "Test accuracy of every regime with its 95 % interval (seeds and test set). "
         "The shaded row is what the rule prescribes; controls are grey."
     )
     alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
-    return Picture("accuracy.png", caption, alt, partial(draw, study), partial(chart, study))
+    return Picture("accuracy.png", caption, alt, dots.figure(study))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from functools import partial
 
 from transfer_lab.experiment.choices import Regime
 from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
-from transfer_lab.reporting.figures.depth import DepthCurve, chart, depth_name, draw
+from transfer_lab.reporting.figures.depth import DepthCurve, depth_name, figure
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import absent, count, percent
@@ -38,8 +37,7 @@ def depth(study: Study) -> Section | None:
         "Test accuracy against depth with 95 % intervals, one panel for each scenario; solid: "
         f"{FROZEN}; dotted: {PROBE}."
     )
-    drawn = (partial(draw, study, found), partial(chart, study, found))
-    picture = Picture("depth.png", caption, alt, *drawn)
+    picture = Picture("depth.png", caption, alt, figure(study, found))
     tables = tuple(
         _table(study, backbone, [c for c in found if c.backbone == backbone])
         for backbone in study.backbones

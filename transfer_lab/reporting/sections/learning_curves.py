@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from functools import partial
 from typing import NamedTuple
 
 from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
-from transfer_lab.reporting.figures.learning_curves import chart, draw
+from transfer_lab.reporting.figures.learning_curves import figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.crossover import Crossover, Curve, crossover
 
@@ -32,8 +31,7 @@ def size_curves(study: Study) -> Section | None:
         "set); one panel for each source, target and backbone."
     )
     alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
-    drawn = (partial(draw, study, found), partial(chart, study, found))
-    picture = Picture("learning-curves.png", caption, alt, *drawn)
+    picture = Picture("learning-curves.png", caption, alt, figure(study, found))
     head = (
         *("source and target", "backbone", "leads at the smallest", "leads at the largest"),
         *("crossover (images per class)", "seeds"),

@@ -68,7 +68,7 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
     import wandb
     from PIL import Image
 
-    from transfer_lab.reporting.figures.style import png
+    from transfer_lab.reporting.figures.mpl import png
 
     name = study.experiment.name
     run = _begin(
@@ -88,7 +88,7 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
             for title, (head, rows) in tables.items()
         }
         for picture in pictures((answer(study), learning(study))):
-            image = Image.open(io.BytesIO(png(picture.draw)))
+            image = Image.open(io.BytesIO(png(picture.figure)))
             title = picture.name.removesuffix(".png").replace(".", "_")  # a dot would nest
             logged[title] = wandb.Image(image, caption=picture.caption)
         run.log(logged)

@@ -30,8 +30,8 @@ from transfer_lab.data.folder import Folder
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.engines.local import LocalEngine
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.training.building import build_domain, build_regime
 from transfer_lab.training.fit import epochs_for, phase_epochs
 from transfer_lab.training.run import Setting, train

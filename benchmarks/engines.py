@@ -20,9 +20,9 @@ from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.engines import start
 from transfer_lab.grid.scheduler import run_grid, todo
 from transfer_lab.grid.train import _execute, _preflight
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system import host
-from transfer_lab.system.files import IMAGES
 from transfer_lab.system.workers import Workers
 
 ENGINES = ("local", "ray")

@@ -15,8 +15,8 @@ from benchmarks.ceilings import DTYPES, ceilings
 from benchmarks.figures import Detail
 from benchmarks.operations import operations
 from transfer_lab.experiment.spec import Run
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.training.building import build_domain, build_regime
 from transfer_lab.training.fit import Ledger, fit_and_validate
 

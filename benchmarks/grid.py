@@ -18,8 +18,8 @@ from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.experiment.spec import Cell, Run
 from transfer_lab.stats.intervals import t_interval
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.training.building import build_domain
 
 ROOT = Path(__file__).parents[1]

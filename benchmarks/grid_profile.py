@@ -9,8 +9,8 @@ from benchmarks.ceilings import DTYPES, ceilings
 from benchmarks.figures import Detail
 from benchmarks.operations import Operations, operations
 from transfer_lab.experiment.spec import Run
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.training.building import build_domain, build_regime
 
 Lots = Sequence[Sequence[Run]]

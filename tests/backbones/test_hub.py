@@ -17,13 +17,14 @@ from transfer_lab.backbones.hub import HubFile, HuggingFaceFile
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.torchvision import Torchvision
 from transfer_lab.backbones.vgg16 import VGG16
-from transfer_lab.backbones.weights import WeightsError, check_published, find, load_published
+from transfer_lab.backbones.weights import check_published, find, load_published
 from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.grid.preflight import preflight
 from transfer_lab.system import network as reach
+from transfer_lab.system.files import WeightsError
 from transfer_lab.system.network import reachable
 
 

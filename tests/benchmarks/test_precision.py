@@ -13,8 +13,8 @@ from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell
 from transfer_lab.stats.estimates import Estimate
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.training.fit import quiet
 from transfer_lab.training.run import Setting, train
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.weights import load_stages, save_backbone
+from transfer_lab.backbones.weights import load_stages, save_weights
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import TransferModule
@@ -119,7 +119,7 @@ def test_transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(name, tmp_p
     torch.manual_seed(99)
     source = Leaky()
     source(torch.randint(0, 255, (8, 3, 12, 12), dtype=torch.uint8))  # moves the running statistics
-    digest = save_backbone(source, tmp_path / "weights.safetensors")
+    digest = save_weights(source, tmp_path / "weights.safetensors")
     for options in ({}, {"reinit": True}) if name == "partial_finetune" else ({},):
         regime = build(name, **options)
         own = state(regime.backbone.stages)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.builders import done, failed, leave_weights, tiny_run
-from transfer_lab.backbones.weights import WeightsError
 from transfer_lab.data.splits import SubsetError
 from transfer_lab.grid import worker as execution
 from transfer_lab.grid.worker import execute, failure_kind
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system.files import WeightsError
 from transfer_lab.training.building import build_domain
 from transfer_lab.training.curve import NonFiniteLossError
 from transfer_lab.training.run import Setting

@@ -201,7 +201,7 @@ class Grid:
         for named in comparisons(self.experiment):
             known = {"position": where[named.source], "mmd2": (0.3, 0.01), "images": 40}
             key = named.comparison.id
-            self.similarities[key] = Compared(comparison=key, seconds=1, **known)
+            self.similarities[key] = Compared(of=key, seconds=1, **known)
         return self
 
     def predict(self, store: Path, *, n: int = 370, classes: int = 37) -> Grid:

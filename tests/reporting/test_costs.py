@@ -141,7 +141,7 @@ def overlaps(made: Grid, **counts: int) -> dict[str, Counted]:
     """So many shared images, none unless said, between every source and its target."""
     none = {"test": 0, "test_learnt": 0, "test_images": 2220, "train": 0, "train_images": 7400}
     ids = [pair.overlap.id for pair in pairs(made.experiment)]
-    return {key: Counted(overlap=key, seconds=1, **(none | counts)) for key in ids}
+    return {key: Counted(of=key, seconds=1, **(none | counts)) for key in ids}
 
 
 def with_sources(made: Grid, folder: Path, names: list[str]) -> Grid:

@@ -27,7 +27,7 @@ def study(places: dict[tuple[str, str], tuple], **changes) -> Study:
             known = {"mmd2": (0.3, 0.01), "proxy_a": (1.95, 0.02), "neighbours": 0.5, "images": 40}
             known |= {"labelled_images": 80, "position": place} | changes
             key = named.comparison.id
-            found[key] = Compared(comparison=key, seconds=1, **known)
+            found[key] = Compared(of=key, seconds=1, **known)
     command = "transfer-lab run a.yaml --runs r"
     return Study.of(grid.experiment, grid.frame, {}, command, similarities=found)
 

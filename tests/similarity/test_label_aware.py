@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, ortho_group
 
 from transfer_lab.similarity.cka import cka
 from transfer_lab.similarity.h_score import h_score
-from transfer_lab.similarity.leep import leep, refitted_head
+from transfer_lab.similarity.leep import leep
 from transfer_lab.similarity.logme import logme
 from transfer_lab.similarity.probes import gain, linear_right, neighbours_right
 from transfer_lab.similarity.samples import DegenerateError
@@ -124,14 +124,6 @@ def test_leep_is_untouched_by_a_source_class_without_mass():
 def test_leep_refuses_what_are_no_probabilities():
     with pytest.raises(DegenerateError, match="probabilities"):
         leep(np.ones((4, 3)), np.array([0, 0, 1, 1]))
-
-
-def test_a_refitted_head_gives_probabilities_that_know_the_source_classes():
-    features, labels = blobs(0, gap=6)
-    again, known = blobs(1, gap=6)
-    found = refitted_head(features, labels, again)
-    assert found.sum(1) == pytest.approx(np.ones(len(again)))
-    assert (found.argmax(1) == known).mean() > 0.95
 
 
 def test_label_noise_lowers_every_measure_that_looks_at_labels():

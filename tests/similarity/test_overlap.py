@@ -8,7 +8,7 @@ from tests.builders import choice, experiment
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.grid.similarity import Desk, pending
 from transfer_lab.similarity.count_overlap import count
-from transfer_lab.similarity.overlap import Counted, Overlap, OverlapStore, counted, pairs
+from transfer_lab.similarity.overlap import Counted, Overlap, counted, overlap_store, pairs
 from transfer_lab.store.records import RecordStore
 
 LETTERS = {"train_per_class": 3, "test_per_class": 2}
@@ -78,22 +78,22 @@ def test_the_folder_that_data_lie_in_makes_no_other_pair(tmp_path):
 
 def test_what_is_stored_reads_back_and_what_is_damaged_is_named_and_counted_again(store):
     (first, second) = (pair.overlap for pair in pairs(experiment()))
-    kept, said = OverlapStore(store), []
+    kept, said = overlap_store(store), []
     store.warn = said.append
     counts = Counted(
-        overlap=first.id, test=1, test_learnt=1, test_images=9, train=0, train_images=9, seconds=1
+        of=first.id, test=1, test_learnt=1, test_images=9, train=0, train_images=9, seconds=1
     )
     assert counted(experiment(), store) == {}
-    kept.put(first, counts)
+    kept.put(counts)
     assert counted(experiment(), store) == {first.id: counts}
-    kept.path(second).write_bytes(kept.path(first).read_bytes())
-    assert kept.get(second) is None and "belongs to" in said[-1]
-    whole = kept.path(first).read_text()
+    kept.path(second.id).write_bytes(kept.path(first.id).read_bytes())
+    assert kept.get(second.id) is None and "belongs to" in said[-1]
+    whole = kept.path(first.id).read_text()
     for content in (whole.replace('"test": 1', '"test": 0'), "", "[]", "{}", whole[:-9]):
         said.clear()
-        kept.path(first).write_text(content)
-        assert kept.get(first) is None
-        assert "counted again" in said[0] and str(kept.path(first)) in said[0]
+        kept.path(first.id).write_text(content)
+        assert kept.get(first.id) is None
+        assert "counted again" in said[0] and str(kept.path(first.id)) in said[0]
 
 
 def small(tmp_path):

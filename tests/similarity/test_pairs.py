@@ -4,9 +4,10 @@ import json
 import math
 
 import pytest
+from torch import nn
 
 from tests.builders import choice, done, experiment, leave_weights
-from transfer_lab.backbones.weights import WeightsError, save_backbone
+from transfer_lab.backbones.weights import save_weights
 from transfer_lab.experiment.choices import Architecture, Weights
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.similarity import pending, results
@@ -18,10 +19,11 @@ from transfer_lab.similarity.pairs import (
     NO_BACKBONE,
     Compared,
     Comparison,
-    ComparisonStore,
+    comparison_store,
     comparisons,
 )
 from transfer_lab.store.records import RecordStore
+from transfer_lab.system.files import WeightsError
 
 IMAGENET = {"origin": "imagenet"}
 
@@ -51,7 +53,8 @@ def pretrained(asked, store):
         run = named.comparison.init
         if run is not None:
             backbone = build_backbone(run.backbone, run.image_size)
-            sha256 = save_backbone(backbone, store.file(run.id, "backbone.safetensors"))
+            head = nn.Linear(backbone.num_features, 4)
+            sha256 = save_weights(backbone, store.file(run.id, "backbone.safetensors"), head)
             store.put(done(run, weights_sha256=sha256))
     return store
 
@@ -130,27 +133,28 @@ def test_a_result_belongs_to_contents_and_not_to_places():
 
 def test_what_is_stored_reads_back_and_what_is_damaged_is_named_and_absent(store):
     (named, *_) = comparisons(small())
-    kept, said = ComparisonStore(store), []
+    kept, said = comparison_store(store), []
     store.warn = said.append
-    assert kept.get(named.comparison) is None and not said
-    measured = Compared(comparison=named.comparison.id, position=(0.1, 0.0, 0.2), seconds=1.5)
-    kept.put(named.comparison, measured)
-    assert kept.get(named.comparison) == measured
-    path = kept.path(named.comparison)
+    assert kept.get(named.comparison.id) is None and not said
+    measured = Compared(of=named.comparison.id, position=(0.1, 0.0, 0.2), seconds=1.5)
+    kept.put(measured)
+    assert kept.get(named.comparison.id) == measured
+    path = kept.path(named.comparison.id)
     path.write_text(path.read_text().replace("0.1", "0.9"))
-    assert kept.get(named.comparison) is None
+    assert kept.get(named.comparison.id) is None
     assert "checksum" in said[0] and str(path) in said[0]
     for content in (b"", b"[]", b"{}", b"\xff"):
         path.write_bytes(content)
-        assert kept.get(named.comparison) is None
+        assert kept.get(named.comparison.id) is None
 
 
 def test_a_result_of_another_comparison_is_not_taken(store):
     first, second, *_ = (named.comparison for named in comparisons(small()))
-    kept, said = ComparisonStore(store), []
+    kept, said = comparison_store(store), []
     store.warn = said.append
-    kept.put(first, Compared(comparison=second.id, seconds=1))
-    assert kept.get(first) is None and "belongs to" in said[0]
+    kept.put(Compared(of=second.id, seconds=1))
+    kept.path(second.id).rename(kept.path(first.id))
+    assert kept.get(first.id) is None and "belongs to" in said[0]
 
 
 def test_what_needs_weights_waits_for_them(store):
@@ -168,7 +172,7 @@ def test_every_measure_is_there_on_tiny_domains_and_stored(store):
     pretrained(asked, store)
     found = {n.title: measure(n.comparison, store) for n in comparisons(asked)}
     assert pending(asked, store).open == []
-    assert results(asked, store) == {m.comparison: m for m in found.values()}
+    assert results(asked, store) == {m.of: m for m in found.values()}
     for title, measured in found.items():
         if measured.position is None:  # textures and noise are one to an untrained network
             assert list(measured.notes) == ["position"] and NO_BACKBONE not in title
@@ -176,7 +180,7 @@ def test_every_measure_is_there_on_tiny_domains_and_stored(store):
             low, high = measured.position[1:]
             assert measured.images == 40 and low <= measured.position[0] <= high
         assert measured.proxy_a is not None
-        labelled = (measured.neighbours, measured.linear, measured.logme, measured.leep_refitted)
+        labelled = (measured.neighbours, measured.linear, measured.logme, measured.leep)
         assert all((v is None) == (NO_BACKBONE in title) for v in labelled)
         assert all(map(math.isfinite, (v for v in labelled if v is not None)))
     near, away = (found[f"{s} → cyrillic, {NO_BACKBONE}"] for s in ("latin", "textures"))
@@ -241,7 +245,7 @@ def test_what_a_measure_is_not_defined_on_becomes_a_note_and_costs_no_other(stor
     measured = measure(named.comparison, store)
     assert measured.position is None and "images" in measured.notes["position"]
     assert measured.neighbours is None and measured.notes["neighbours"]
-    assert json.loads(ComparisonStore(store).path(named.comparison).read_text())
+    assert json.loads(comparison_store(store).path(named.comparison.id).read_text())
 
 
 def test_a_domain_may_be_the_far_end(store):

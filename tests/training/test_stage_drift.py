@@ -19,8 +19,9 @@ from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.partial_finetune import PartialFinetune
 from transfer_lab.reporting.collect import left_behind
 from transfer_lab.similarity.cka import cka
+from transfer_lab.store.layout import STAGE_DRIFT
 from transfer_lab.store.records import RecordStore
-from transfer_lab.store.stage_drift import FILE, StageChange, to_csv
+from transfer_lab.store.stage_drift import StageChange, to_csv
 from transfer_lab.system import host
 from transfer_lab.training import run as training
 from transfer_lab.training import stage_drift as witness
@@ -246,9 +247,9 @@ def test_a_run_that_fine_tunes_keeps_it_beside_its_record_and_others_do_not(sour
     for regime in ("full_finetune", "partial_finetune", "linear_probe"):
         run = target(parent, regime)
         assert train(run, store, Setting()).status == "done"
-        assert store.file(run.id, FILE).exists() == (regime in FINE_TUNING)
-    assert not store.file(parent.id, FILE).exists()
-    kept = pd.read_csv(store.file(target(parent, "partial_finetune").id, FILE))
+        assert store.file(run.id, STAGE_DRIFT).exists() == (regime in FINE_TUNING)
+    assert not store.file(parent.id, STAGE_DRIFT).exists()
+    kept = pd.read_csv(store.file(target(parent, "partial_finetune").id, STAGE_DRIFT))
     assert kept["stage"].tolist() == [1, 2, 3] and kept["frozen"].tolist() == [True, True, False]
     assert kept["images"].tolist() == [32] * 3
     assert kept["cka"][:2].tolist() == pytest.approx([1, 1]) and kept["cka"][2] < 1
@@ -278,7 +279,7 @@ def test_a_run_that_cannot_be_looked_at_is_trained_and_stored_all_the_same(
     store, parent = source
     run = target(parent, "full_finetune")
     expected = train(run, RecordStore(store.root), Setting())
-    store.file(run.id, FILE).unlink()
+    store.file(run.id, STAGE_DRIFT).unlink()
     store.file(run.id, "record.json").unlink()
     monkeypatch.setattr(*BREAKS[where], broken)
     with pytest.warns(UserWarning, match="what fine-tuning changed is not known.*no room") as told:
@@ -286,7 +287,7 @@ def test_a_run_that_cannot_be_looked_at_is_trained_and_stored_all_the_same(
     assert any(run.title in str(warning.message) for warning in told)
     assert store.get(run.id) == record and record.status == "done"
     assert record.test_log_loss == expected.test_log_loss
-    assert not store.file(run.id, FILE).exists()
+    assert not store.file(run.id, STAGE_DRIFT).exists()
 
 
 def test_an_interruption_while_looking_ends_the_run(source, monkeypatch):
@@ -356,9 +357,9 @@ def test_a_file_that_cannot_be_read_is_named_and_the_report_goes_without_it(tmp_
     store, run = RecordStore(tmp_path, said.append), tiny_run()
     store.put(done(run))
     rows = pd.DataFrame({"run_id": [run.id, "none"], "status": ["done", "missing"]})
-    assert left_behind(rows, store, FILE) == {} and not said
-    store.file(run.id, FILE).write_bytes(content)
-    assert left_behind(rows, store, FILE) == {}
-    assert str(store.file(run.id, FILE)) in said[0] and "goes without it" in said[0]
-    store.file(run.id, FILE).write_bytes(to_csv([StageChange(1, False, 9, 0.5)]))
-    assert left_behind(rows, store, FILE)[run.id]["cka"].tolist() == [0.5]
+    assert left_behind(rows, store, STAGE_DRIFT) == {} and not said
+    store.file(run.id, STAGE_DRIFT).write_bytes(content)
+    assert left_behind(rows, store, STAGE_DRIFT) == {}
+    assert str(store.file(run.id, STAGE_DRIFT)) in said[0] and "goes without it" in said[0]
+    store.file(run.id, STAGE_DRIFT).write_bytes(to_csv([StageChange(1, False, 9, 0.5)]))
+    assert left_behind(rows, store, STAGE_DRIFT)[run.id]["cka"].tolist() == [0.5]

@@ -11,26 +11,27 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.experiment.choices import Weights
-from transfer_lab.system.files import write_atomically
+from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.network import reachable
 
+_HEAD = "head."
+"""What the names of a head's tensors begin with; those of stages with their number."""
 _NESTED = ("state_dict", "model", "model_state_dict")
 _OPTIONAL = "num_batches_tracked"
 _NAMED = 12
 
 
-class WeightsError(RuntimeError):
-    """A weights file that is missing, damaged, or of another architecture."""
-
-
-def save_backbone(backbone: Backbone, path: Path) -> str:
-    """Write all parameters and buffers of the stages; returns the file's SHA-256."""
-    state = {key: value.contiguous().cpu() for key, value in backbone.stages.state_dict().items()}
-    content = save(state)
+def save_weights(backbone: Backbone, path: Path, head: nn.Module | None = None) -> str:
+    """Write all parameters and buffers of the stages, and of the head behind them, to one file;
+    returns its SHA-256."""
+    state = dict(backbone.stages.state_dict())
+    if head is not None:
+        state |= {f"{_HEAD}{key}": value for key, value in head.state_dict().items()}
+    content = save({key: value.contiguous().cpu() for key, value in state.items()})
     write_atomically(path, lambda handle: handle.write(content))
     return hashlib.sha256(content).hexdigest()
 
@@ -42,6 +43,18 @@ def load_stages(backbone: Backbone, count: int, path: Path, sha256: str) -> None
     do not match the stages', which are then listed.
     """
     _insert(backbone, count, read_state(path, sha256), path)
+
+
+def load_head(path: Path, sha256: str) -> tuple[Tensor, Tensor]:
+    """Weight (classes, features) and bias (classes) of the linear head in a lab's own file.
+
+    Raises WeightsError, with the file, if there is none, or as `load_stages` does.
+    """
+    state = read_state(path, sha256)
+    try:
+        return state[f"{_HEAD}weight"], state[f"{_HEAD}bias"]
+    except KeyError as missing:
+        raise WeightsError(f"{path}: holds no linear head ({missing} is missing)") from missing
 
 
 def load_published(backbone: Backbone, count: int, weights: Weights) -> None:

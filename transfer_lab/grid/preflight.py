@@ -13,7 +13,7 @@ import torch
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import ModuleError, backbone_class, described
-from transfer_lab.backbones.weights import WeightsError, check_published, find
+from transfer_lab.backbones.weights import check_published, find
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.budget_sweeps import budgets_of
@@ -22,6 +22,7 @@ from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.system.files import WeightsError
 from transfer_lab.training.fit import epochs_for
 
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)

@@ -12,14 +12,15 @@ from tabulate import tabulate
 from transfer_lab.experiment.spec import Experiment, Run
 from transfer_lab.grid.scheduler import Engine
 from transfer_lab.similarity.climbed import Climbed
-from transfer_lab.similarity.overlap import Counted, Overlap, OverlapStore, Pair, pairs
+from transfer_lab.similarity.overlap import Counted, Overlap, Pair, overlap_store, pairs
 from transfer_lab.similarity.pairs import (
     Compared,
     Comparison,
-    ComparisonStore,
     Named,
+    comparison_store,
     comparisons,
     results,
+    waits_for,
 )
 from transfer_lab.store.records import RecordStore
 
@@ -43,17 +44,17 @@ class Pending:
 
 def pending(experiment: Experiment, store: RecordStore) -> Pending:
     """What is still to be measured."""
-    found, results = Pending(), ComparisonStore(store)
+    found, known = Pending(), comparison_store(store)
     for named in comparisons(experiment):
-        if results.get(named.comparison) is not None:
+        if known.get(named.comparison.id) is not None:
             continue
-        run = results.waits_for(named.comparison)
+        run = waits_for(named.comparison, store)
         if run is None:
             found.open.append(named)
         else:
             found.waiting.append((named, run))
-    counts = OverlapStore(store)
-    found.uncounted = [p for p in pairs(experiment) if counts.get(p.overlap) is None]
+    counts = overlap_store(store)
+    found.uncounted = [p for p in pairs(experiment) if counts.get(p.overlap.id) is None]
     return found
 
 
@@ -122,9 +123,9 @@ class Desk:
 
     def _climb(self, engine: Engine) -> list[Climbed]:
         """One set of ladders for each source and space."""
-        store, known = ComparisonStore(self.store), {}
+        known: dict[tuple[str, str], Comparison] = {}
         for named in comparisons(self.experiment):
-            if named.comparison.source and store.waits_for(named.comparison) is None:
+            if named.comparison.source and waits_for(named.comparison, self.store) is None:
                 known.setdefault((named.source, named.space), named.comparison)
         found = []
         for (source, space), comparison in known.items():

@@ -21,9 +21,10 @@ from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid.engines import EngineError, start
 from transfer_lab.grid.progress import GridProgress
 from transfer_lab.grid.scheduler import Summary, run_grid, todo
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
-from transfer_lab.system.files import IMAGES, REPORTS, RUNS, unwritable
+from transfer_lab.system.files import REPORTS, RUNS, unwritable
 from transfer_lab.system.workers import Workers
 
 

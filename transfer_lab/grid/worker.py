@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from transfer_lab.backbones.weights import WeightsError
 from transfer_lab.data.splits import SubsetError
 from transfer_lab.experiment.spec import Run
+from transfer_lab.store.layout import ONE_PASS_TRACE, TRACE
 from transfer_lab.store.records import FailureKind, Record, RecordStore
-from transfer_lab.system.files import write_atomically
+from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.image_folder import DataUnavailable
 from transfer_lab.training.curve import NonFiniteLossError
 from transfer_lab.training.run import Setting, provenance, train, train_together
@@ -34,7 +34,7 @@ def execute_all(
             for record in train_together(left, store, setting):
                 done[record.run_id] = record
         except Exception:
-            _leave_trace(store, left[0], "one_pass_traceback.txt")
+            _leave_trace(store, left[0], ONE_PASS_TRACE)
     return [done.get(run.id) or execute(run, root, setting, keep_weights) for run in runs]
 
 
@@ -44,7 +44,7 @@ def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Recor
     try:
         return train(run, store, setting, keep_weights=keep_weights)
     except Exception as error:  # a failure in one run never takes another with it
-        _leave_trace(store, run, "traceback.txt")
+        _leave_trace(store, run, TRACE)
         message = f"{type(error).__name__}: {error}"
         record = Record.failure(run, failure_kind(error), message, **provenance(setting))
         store.put(record)

@@ -14,15 +14,12 @@ from transfer_lab.reporting.study import Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
 from transfer_lab.store.curves import Curve, read_curves
+from transfer_lab.store.layout import CURVE, PREDICTIONS, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame
-from transfer_lab.store.stage_drift import FILE as CHANGES
-from transfer_lab.store.trials import FILE as TRIALS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CURVE, PREDICTIONS = "metrics.csv", "predictions.npz"
 
 
 def write_report(
@@ -77,7 +74,7 @@ def _beside_records(
         "trials": left_behind(table, store, TRIALS),
         "similarities": results(experiment, store),
         "overlaps": counted(experiment, store),
-        "changes": left_behind(table, store, CHANGES),
+        "changes": left_behind(table, store, STAGE_DRIFT),
         "sources": source_records(table, store),
     }
 

@@ -18,9 +18,8 @@ from transfer_lab.reporting.sections.order import SECTIONS
 from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.study import Study
 from transfer_lab.store.curves import Curve
+from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record
-from transfer_lab.store.stage_drift import FILE as CHANGES
-from transfer_lab.store.trials import FILE as TRIALS
 from transfer_lab.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def write(
     for name, image in images.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(frame))
-    for name, tables in ((TRIALS, study.trials), (CHANGES, study.changes)):
+    for name, tables in ((TRIALS, study.trials), (STAGE_DRIFT, study.changes)):
         (out / name).unlink(missing_ok=True)
         if tables:
             _store(out / name, to_csv(stacked(tables)))

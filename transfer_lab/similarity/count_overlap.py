@@ -9,9 +9,9 @@ import numpy as np
 from transfer_lab.data.base import Section
 from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.choices import Choice
-from transfer_lab.similarity.overlap import Counted, Overlap, OverlapStore
+from transfer_lab.similarity.overlap import Counted, Overlap, overlap_store
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
-from transfer_lab.system.files import IMAGES
 from transfer_lab.system.pixel_hash import hashes, held
 
 _BATCH = 64
@@ -24,7 +24,7 @@ def count(overlap: Overlap, store: RecordStore) -> Counted:
     target = _hashes(overlap, overlap.target, store)
     everything = source["train"] | source["test"]
     found = Counted(
-        overlap=overlap.id,
+        of=overlap.id,
         test=len(held(target["test"], everything)),
         test_learnt=len(held(target["test"], source["train"])),
         test_images=len(target["test"]),
@@ -32,7 +32,7 @@ def count(overlap: Overlap, store: RecordStore) -> Counted:
         train_images=len(target["train"]),
         seconds=time.perf_counter() - start,
     )
-    OverlapStore(store).put(overlap, found)
+    overlap_store(store).put(found)
     return found
 
 

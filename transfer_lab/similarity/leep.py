@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from transfer_lab.similarity.samples import DegenerateError, checked, labelled
-
-_COMPONENTS = 128
+from transfer_lab.similarity.samples import DegenerateError, checked
 
 
 def leep(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -29,19 +23,3 @@ def leep(probabilities: np.ndarray, labels: np.ndarray) -> float:
     mass = joint.sum(0)
     conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
     return float(np.log((given * conditional[codes]).sum(1)).mean())
-
-
-def refitted_head(source: np.ndarray, labels: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """A linear source classifier, fitted on frozen features of source images, on target images.
-
-    A stand-in for the head that a source run learnt and did not keep. Raises DegenerateError.
-    """
-    source, target = checked(source, "source features"), checked(target, "target features")
-    _, codes = labelled(source, labels)
-    model = make_pipeline(
-        StandardScaler(),
-        PCA(min(_COMPONENTS, *(side - 1 for side in source.shape)) or 1, svd_solver="randomized",
-            random_state=0),
-        LogisticRegression(C=0.01, max_iter=300),
-    )  # fmt: skip
-    return model.fit(source, codes).predict_proba(target)

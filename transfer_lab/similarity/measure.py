@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
-from transfer_lab.backbones.weights import WeightsError, load_published, load_stages
+from transfer_lab.backbones.weights import load_head, load_published, load_stages
 from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.seeds import derive
@@ -21,21 +22,23 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.similarity.calibration import place
 from transfer_lab.similarity.h_score import h_score
 from transfer_lab.similarity.ladders import noise_images
-from transfer_lab.similarity.leep import leep, refitted_head
+from transfer_lab.similarity.leep import leep
 from transfer_lab.similarity.logme import logme
-from transfer_lab.similarity.pairs import Compared, Comparison, ComparisonStore
+from transfer_lab.similarity.pairs import Compared, Comparison, comparison_store
 from transfer_lab.similarity.probes import gain, linear_right, neighbours_right
 from transfer_lab.similarity.proxy_a import proxy_a_distance
 from transfer_lab.similarity.random_space import random_features
 from transfer_lab.similarity.samples import DegenerateError
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.device import device
-from transfer_lab.system.files import IMAGES
 
 _BATCH = 64
 
 Space = Callable[[np.ndarray], np.ndarray]
 """Images to features."""
+Head = Callable[[np.ndarray], np.ndarray]
+"""Features to probabilities of the source's classes."""
 
 
 class Sample(NamedTuple):
@@ -60,17 +63,16 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
         far = comparison.far and sample(comparison, comparison.far, store).images
         if far is None:
             far = noise_images(comparison.images // 2, comparison.image_size)
-        seen = space(source.images)
-        bench.label_free(seen, space(far[: comparison.images // 2]))
-        if comparison.backbone:
-            bench.predict(seen, source.labels)
+        bench.label_free(space(source.images), space(far[: comparison.images // 2]))
     if comparison.backbone:
         random = _random(comparison.backbone, comparison.image_size)
         bench.label_aware(_through(random)(target.images))
+    if isinstance(comparison.init, Run):
+        bench.predict(source_head(comparison.init, store))
     seconds = time.perf_counter() - start
     known = {name: _plain(value) for name, value in bench.found.items()}
-    measured = Compared(comparison=comparison.id, notes=bench.notes, seconds=seconds, **known)
-    ComparisonStore(store).put(comparison, measured)
+    measured = Compared(of=comparison.id, notes=bench.notes, seconds=seconds, **known)
+    comparison_store(store).put(measured)
     return measured
 
 
@@ -96,7 +98,7 @@ def space_of(comparison: Comparison, store: RecordStore) -> Space:
     if isinstance(init, Weights):
         load_published(backbone, len(backbone.stages), init)
     else:
-        _load(backbone, init, store)
+        load_stages(backbone, len(backbone.stages), *store.weights(init))
     return _through(backbone)
 
 
@@ -125,11 +127,9 @@ class _Bench:
         for name, other in (("proxy_a", self.target), ("proxy_a_far", far)):
             self.found[name] = self._try(name, proxy_a_distance, first[:count], other[:count])
 
-    def predict(self, source: np.ndarray, labels: np.ndarray) -> None:
-        """LEEP, with a source head fitted anew."""
-        head = self._try("leep_refitted", refitted_head, source, labels, self.target)
-        if head is not None:
-            self.found["leep_refitted"] = self._try("leep_refitted", leep, head, self.labels)
+    def predict(self, head: Head) -> None:
+        """LEEP, of what the source run's own head answers to the target's images."""
+        self.found["leep"] = self._try("leep", leep, head(self.target), self.labels)
 
     def label_aware(self, random: np.ndarray) -> None:
         """What the labels say of the features, and how much more than of untrained ones."""
@@ -165,12 +165,10 @@ def _random(choice: Architecture, image_size: int) -> Backbone:
     return build_backbone(choice, image_size)
 
 
-def _load(backbone: Backbone, run: Run, store: RecordStore) -> None:
-    record = store.get(run.id)
-    if record is None or record.weights_sha256 is None:
-        raise WeightsError(f"the source run {run.id} ({run.title}) has left no weights")
-    path = store.file(run.id, "backbone.safetensors")
-    load_stages(backbone, len(backbone.stages), path, record.weights_sha256)
+def source_head(run: Run, store: RecordStore) -> Head:
+    """The head that a source run has learnt; raises WeightsError where it has left none."""
+    weight, bias = (tensor.numpy() for tensor in load_head(*store.weights(run)))
+    return lambda features: softmax(features @ weight.T + bias, axis=1)
 
 
 def _through(backbone: Backbone) -> Space:

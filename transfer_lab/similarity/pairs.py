@@ -6,21 +6,19 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, Field
 
 from transfer_lab.experiment.choices import Architecture, Choice, Spec, Weights
 from transfer_lab.experiment.plan import plan_one_seed
 from transfer_lab.experiment.spec import PROTOCOL, Cell, Experiment, Run, Scenario
+from transfer_lab.store.layout import SIMILARITY
 from transfer_lab.store.records import RecordStore
-from transfer_lab.system.files import write_atomically
+from transfer_lab.store.sealed import Sealed, SealedStore
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a change of code changes what is measured."""
-FOLDER = "similarity"
-"""Where, below the runs, the results lie."""
 NO_BACKBONE = "random filters"
 """What people call the space that belongs to no backbone."""
 
@@ -67,7 +65,7 @@ class Named(NamedTuple):
         return f"{self.source} → {self.target}, {self.space}"
 
 
-class Compared(BaseModel):
+class Compared(Sealed):
     """What was measured of one comparison; a measure that is not defined here is None, and `notes`
     say why.
 
@@ -76,7 +74,6 @@ class Compared(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    comparison: str
     images: int | None = None
     mmd2: tuple[float, float] | None = None
     mmd2_half: tuple[float, float] | None = None
@@ -91,8 +88,8 @@ class Compared(BaseModel):
     linear_gain: tuple[float, float] | None = None
     logme: float | None = None
     h_score: float | None = None
-    leep_refitted: float | None = None
-    notes: dict[str, str] = {}
+    leep: float | None = None
+    notes: dict[str, str] = Field({})
     seconds: float
 
 
@@ -130,55 +127,22 @@ def _of_place(experiment: Experiment, place: Scenario, cells: list[Cell]) -> Ite
         yield Named(cell.source, place.target, space, known)
 
 
-class ComparisonStore:
-    """`<runs>/similarity/<id>.json`, each with its checksum, written whole or not at all."""
-
-    def __init__(self, store: RecordStore):
-        self._runs = store
-
-    def path(self, comparison: Comparison) -> Path:
-        """Where the result of a comparison lies."""
-        return self._runs.root / FOLDER / f"{comparison.id}.json"
-
-    def get(self, comparison: Comparison) -> Compared | None:
-        """The stored result, or None; a damaged one is named, and counts as absent."""
-        path = self.path(comparison)
-        try:
-            content = json.loads(path.read_bytes())
-            if content["sha256"] != _checksum(content["measured"]):
-                raise ValueError("checksum does not match")
-            found = Compared.model_validate(content["measured"])
-            if found.comparison != comparison.id:
-                raise ValueError(f"it belongs to {found.comparison}")
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as problem:
-            reason = str(problem).partition("\n")[0]
-            self._runs.warn(f"{path}: damaged ({reason}); will be measured again")
-            return None
-        return found
-
-    def put(self, comparison: Comparison, measured: Compared) -> None:
-        """Store a result durably."""
-        body = measured.model_dump(mode="json")
-        content = json.dumps({"sha256": _checksum(body), "measured": body}, indent=1).encode()
-        write_atomically(self.path(comparison), lambda handle: handle.write(content))
-
-    def waits_for(self, comparison: Comparison) -> Run | None:
-        """The source run whose weights the comparison needs and which has left none."""
-        run = comparison.init if isinstance(comparison.init, Run) else None
-        return None if run is None or self._runs.is_done(run, with_weights=True) else run
+def comparison_store(store: RecordStore) -> SealedStore[Compared]:
+    """What is stored of comparisons."""
+    return SealedStore(store, SIMILARITY, Compared, "measured again")
 
 
-def _checksum(body: object) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+def waits_for(comparison: Comparison, store: RecordStore) -> Run | None:
+    """The source run whose weights the comparison needs and which has left none."""
+    run = comparison.init if isinstance(comparison.init, Run) else None
+    return None if run is None or store.is_done(run, with_weights=True) else run
 
 
 def results(experiment: Experiment, store: RecordStore) -> dict[str, Compared]:
     """What is stored, by the comparison's id."""
-    stored, found = ComparisonStore(store), {}
+    stored, found = comparison_store(store), {}
     for named in comparisons(experiment):
-        measured = stored.get(named.comparison)
+        measured = stored.get(named.comparison.id)
         if measured is not None:
             found[named.comparison.id] = measured
     return found

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.experiment.spec import PROTOCOL, Run
-from transfer_lab.system.files import write_atomically
+from transfer_lab.store.layout import RECORD, WEIGHTS
+from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.sealed_json import opened, sealed
 
 FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
@@ -136,7 +137,7 @@ class RecordStore:
 
     def get(self, run_id: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
-        place = f"{self.root}/{run_id}/record.json"  # a Path takes as long as reading the file
+        place = f"{self.root}/{run_id}/{RECORD}"  # a Path takes as long as reading the file
         try:
             with open(place, "rb", buffering=0) as handle:
                 content = handle.read()
@@ -162,9 +163,14 @@ class RecordStore:
             if stored and stored.status == "done":
                 return
         content = sealed(record.model_dump(mode="json"))
-        write_atomically(
-            self.file(record.run_id, "record.json"), lambda handle: handle.write(content)
-        )
+        write_atomically(self.file(record.run_id, RECORD), lambda handle: handle.write(content))
+
+    def weights(self, run: Run) -> tuple[Path, str]:
+        """The weights file that a run has left, and its SHA-256; raises WeightsError if none."""
+        record = self.get(run.id)
+        if record is None or record.weights_sha256 is None:
+            raise WeightsError(f"the source run {run.id} ({run.title}) has left no weights")
+        return self.file(run.id, WEIGHTS), record.weights_sha256
 
     def is_done(self, run: Run, *, with_weights: bool) -> bool:
         """Whether the run needs no training: a finished record, and its weights, undamaged, if
@@ -175,7 +181,7 @@ class RecordStore:
         if not with_weights:
             return True
         try:
-            with self.file(run.id, "backbone.safetensors").open("rb") as handle:
+            with self.file(run.id, WEIGHTS).open("rb") as handle:
                 digest = hashlib.file_digest(handle, "sha256").hexdigest()
         except OSError:
             return False

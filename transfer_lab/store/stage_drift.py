@@ -7,9 +7,6 @@ import io
 from collections.abc import Iterable
 from typing import NamedTuple
 
-FILE = "cka.csv"
-"""Where a run that fine-tunes stages of a source keeps it; other runs have none."""
-
 
 class StageChange(NamedTuple):
     """How alike a stage sees the same images after the fit and in the source.

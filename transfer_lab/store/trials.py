@@ -11,9 +11,6 @@ from typing import Literal, NamedTuple
 
 from transfer_lab.experiment.choices import Options
 
-FILE = "trials.csv"
-"""Where a run keeps its trials, beside its record."""
-
 
 class Trial(NamedTuple):
     """One fit on the training images alone, and what the validation images say of it.

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import IO
 
 RUNS, REPORTS = Path("runs"), Path("reports")
-IMAGES, ACTIVATIONS = "images", "activations"
-"""Where, below the runs, decoded images and the outputs of frozen stages are kept for all runs."""
+
+
+class WeightsError(RuntimeError):
+    """A weights file that is missing, damaged, or of another architecture."""
 
 
 def unwritable(folders: Iterable[Path]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from transfer_lab.backbones.build import build_backbone
-from transfer_lab.backbones.weights import WeightsError, load_published, load_stages
+from transfer_lab.backbones.weights import load_published, load_stages
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.catalog import DOMAINS, REGIMES
 from transfer_lab.experiment.choices import Weights
@@ -50,14 +50,6 @@ def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferM
     if isinstance(run.init, Weights):
         load_published(regime.backbone, regime.transferred, run.init)
     elif run.init:
-        _start_from(run.init, regime, store)
+        load_stages(regime.backbone, regime.transferred, *store.weights(run.init))
     torch.manual_seed(derive(run.seed, "fit"))
     return regime
-
-
-def _start_from(source: Run, regime: TransferModule, store: RecordStore) -> None:
-    record = store.get(source.id)
-    if record is None or record.weights_sha256 is None:
-        raise WeightsError(f"the source run {source.id} ({source.title}) has left no weights")
-    path = store.file(source.id, "backbone.safetensors")
-    load_stages(regime.backbone, regime.transferred, path, record.weights_sha256)

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 
 from transfer_lab.backbones.counting import macs_per_image, parameter_count
-from transfer_lab.backbones.weights import save_backbone
+from transfer_lab.backbones.weights import save_weights
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.store import stage_drift as changes
 from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.layout import ACTIVATIONS, CURVE, IMAGES, PREDICTIONS, STAGE_DRIFT, WEIGHTS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.device import precision
-from transfer_lab.system.files import ACTIVATIONS, IMAGES, write_atomically
+from transfer_lab.system.files import write_atomically
 from transfer_lab.system.workers import Numbers
 from transfer_lab.training import stage_drift as witness
 from transfer_lab.training.building import build_domain, build_regime, draw
@@ -123,13 +123,13 @@ class _Work:
         outcome = _outcome(regime, domain, ledger)
         outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
         outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
-        write_curve(ledger.curve.rows, self._file("metrics.csv"))
-        _write_predictions(logits, labels, domain.classes, self._file("predictions.npz"))
+        write_curve(ledger.curve.rows, self._file(CURVE))
+        _write_predictions(logits, labels, domain.classes, self._file(PREDICTIONS))
         if self._seen:
-            witness.end(self._seen, regime, self._file(changes.FILE), run.title)
+            witness.end(self._seen, regime, self._file(STAGE_DRIFT), run.title)
         sha256 = None
         if keep_weights:
-            sha256 = save_backbone(regime.backbone, self._file("backbone.safetensors"))
+            sha256 = save_weights(regime.backbone, self._file(WEIGHTS), regime.head)
         record = Record(
             run_id=run.id,
             init_id=run.init_id,

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.choices import Trials
 from transfer_lab.experiment.spec import Run
+from transfer_lab.store.layout import TRIALS
 from transfer_lab.store.records import RecordStore
-from transfer_lab.store.trials import FILE, Trial, choose, to_csv, trial_of
+from transfer_lab.store.trials import Trial, choose, to_csv, trial_of
 from transfer_lab.system.files import write_atomically
 from transfer_lab.training.building import build_regime
 from transfer_lab.training.curve import NonFiniteLossError
@@ -60,7 +61,9 @@ def searches(
         found = [_one_by_one(runs[0], domains[0], store, fitting)]
     for run, search in zip(runs, found, strict=True):
         content = to_csv(search.trials, search.place)
-        write_atomically(store.file(run.id, FILE), lambda handle, text=content: handle.write(text))
+        write_atomically(
+            store.file(run.id, TRIALS), lambda handle, text=content: handle.write(text)
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.reporting.study import measured
+from transfer_lab.store.layout import CURVE, RECORD
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame
 
@@ -28,7 +29,7 @@ class WatchedStore(RecordStore):
     def get(self, run_id: str) -> Record | None:
         """As for every store."""
         try:
-            file = self.file(run_id, "record.json").stat()
+            file = self.file(run_id, RECORD).stat()
         except OSError:
             return None
         version = (file.st_mtime_ns, file.st_size)
@@ -42,7 +43,7 @@ class WatchedStore(RecordStore):
         import pandas as pd
 
         try:
-            return pd.read_csv(self.file(run_id, "metrics.csv"))
+            return pd.read_csv(self.file(run_id, CURVE))
         except (OSError, ValueError):
             return None
 

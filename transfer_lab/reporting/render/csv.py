@@ -51,6 +51,7 @@ def measured_frame(experiment: Experiment, found: Mapping[str, Compared]) -> pd.
         measured = found.get(named.comparison.id)
         if measured is not None:
             names = {"source": named.source, "target": named.target, "features": named.space}
+            names["comparison"] = measured.of
             rows.append(names | _flat(measured))
     return pd.DataFrame(rows)
 
@@ -60,7 +61,7 @@ _PARTS = {2: ("", "_error"), 3: ("", "_low", "_high")}
 
 def _flat(measured: Compared) -> dict[str, object]:
     row: dict[str, object] = {}
-    for name, value in measured.model_dump(exclude={"notes"}).items():
+    for name, value in measured.model_dump(exclude={"notes", "of"}).items():
         parts = value if isinstance(value, tuple) else (value,)
         ends = _PARTS.get(len(parts), ("",))
         row |= {f"{name}{end}": part for end, part in zip(ends, parts, strict=True)}

@@ -61,8 +61,7 @@ CAPTION = "Place of each target, with its 95 % interval; the dashed line is the 
 LABEL_AWARE = (
     "These look at labels of up to {images:,} training images of the target and so foretell an "
     "outcome rather than measure a distance; they take no part in the axis. Gains are over the "
-    "same backbone with random weights. LEEP needs the source's classifier, which source runs do "
-    "not keep: here a linear one was fitted anew on source features."
+    "same backbone with random weights. LEEP is of what the source run's own head answers to them."
 )
 
 
@@ -227,7 +226,7 @@ def _label_aware(study: Study, results: list[Result]) -> Iterator[Block]:
         return
     head = (
         *("source → target", "features", "images", "kNN (%)", "gain", "linear (%)", "gain"),
-        *("LogME", "H-score", "LEEP, head refitted"),
+        *("LogME", "H-score", "LEEP"),
     )
     rows = tuple(
         (
@@ -237,7 +236,7 @@ def _label_aware(study: Study, results: list[Result]) -> Iterator[Block]:
             _number(result.found.neighbours_gain, 100, 1),
             _percent(result.found.linear),
             _number(result.found.linear_gain, 100, 1),
-            *(_single(getattr(result.found, n)) for n in ("logme", "h_score", "leep_refitted")),
+            *(_single(getattr(result.found, n)) for n in ("logme", "h_score", "leep")),
         )
         for result in known
     )

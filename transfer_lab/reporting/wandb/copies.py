@@ -8,13 +8,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.reporting.sections.answer import answer
+from transfer_lab.experiment.spec import Cell, Tracking
 from transfer_lab.reporting.blocks import pictures
+from transfer_lab.reporting.sections.answer import answer
 from transfer_lab.reporting.sections.training_curves import learning
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, percent
-from transfer_lab.experiment.spec import Cell, Tracking
+from transfer_lab.store.layout import CURVE
+from transfer_lab.store.records import Record, RecordStore
 
 if TYPE_CHECKING:
     import wandb
@@ -117,7 +118,7 @@ def _begin(tracking: Tracking, store: RecordStore, **options: object) -> wandb.R
 def _curve(store: RecordStore, run_id: str) -> list[Mapping[str, float]]:
     import pandas as pd
 
-    path = store.file(run_id, "metrics.csv")
+    path = store.file(run_id, CURVE)
     if not path.exists():
         return []
     return [row.dropna().to_dict() for _, row in pd.read_csv(path).iterrows()]

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfer_lab.system.files import write_atomically
-from transfer_lab.store.records import RecordStore
 from transfer_lab.experiment.spec import Cell, Tracking
 from transfer_lab.reporting.wandb.copies import copy_cell, copy_summary, place_of
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system.files import write_atomically
 
 if TYPE_CHECKING:
     from transfer_lab.reporting.study import Study

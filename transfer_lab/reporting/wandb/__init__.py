@@ -1,0 +1,1 @@
+"""Copies for Weights & Biases: off the path of every run."""

@@ -10,6 +10,7 @@ from transfer_lab.reporting.blocks import Table
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
 from transfer_lab.reporting.sections.stage_drift import changed
+from transfer_lab.reporting.study import StoredResults
 
 from .invented import CORNERS, Grid, experiment
 
@@ -97,10 +98,8 @@ def test_a_written_report_holds_table_and_file_and_forgets_older_ones(tmp_path, 
     made = grid()
     changes = left(made, [[0.9, 0.5]] * 3)
     (tmp_path / "cka.csv").write_text("older")
-    write(
-        made.experiment, made.frame, {}, tmp_path,
-        command="x", changes=changes if with_changes else {},
-    )  # fmt: skip
+    stored = StoredResults(made.frame, changes=changes if with_changes else {})
+    write(made.experiment, stored, tmp_path, "x")
     text = (tmp_path / "report.md").read_text()
     assert ("What fine-tuning changed" in text) == with_changes
     assert (tmp_path / "cka.csv").exists() == with_changes

@@ -21,7 +21,7 @@ from transfer_lab.reporting.figures import (
 from transfer_lab.reporting.figures.pens import pens
 from transfer_lab.reporting.figures.plotly import chart, in_script
 from transfer_lab.reporting.sections.order import SECTIONS
-from transfer_lab.reporting.study import Place, Study
+from transfer_lab.reporting.study import Place, StoredResults, Study
 from transfer_lab.stats.intervals import Interval
 
 from .invented import CORNERS, Grid, experiment
@@ -33,7 +33,7 @@ BACKBONES = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp", "options": {"width":
 def study() -> Study:
     grid = Grid(experiment(backbones=BACKBONES, seeds=3))
     grid.finish(lambda cell: cell.regime != "lp_ft" or cell.seed < 2)
-    return Study.of(grid.experiment, grid.frame, grid.curves, "report")
+    return Study.of(grid.experiment, StoredResults(grid.frame, grid.curves))
 
 
 def done(study: Study, place: Place):
@@ -78,7 +78,7 @@ def test_every_seed_is_a_point_that_can_be_filtered(study):
 def test_rows_are_what_was_measured_and_the_rules_is_shaded():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2))
     grid.finish(lambda cell: cell.regime != "lp_ft")
-    study = Study.of(grid.experiment, grid.frame, {}, "")
+    study = Study.of(grid.experiment, StoredResults(grid.frame))
     (panel,) = chart(dots.figure(study)).panels
     assert "lp_ft" not in panel.rows
     assert panel.rows[-2:] == ("majority", "random_features")
@@ -135,14 +135,14 @@ def test_the_axis_of_seconds_shows_at_least_two_numbers(study, fastest, ratio):
 
 def test_no_time_no_figure():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=1)).finish(decode_seconds=None)
-    assert pareto.picture(Study.of(grid.experiment, grid.frame, {}, "")) is None
+    assert pareto.picture(Study.of(grid.experiment, StoredResults(grid.frame))) is None
 
 
 def test_regimes_differ_in_more_than_their_colour():
     names = {f"tune_{n}": {"kind": "full_finetune", "options": {"lr": n}} for n in range(12)}
     made = experiment(corners=CORNERS[:1])
     made = type(made)(**made.model_dump() | {"regimes": names})
-    look = pens(Study.of(made, Grid(made).frame, {}, ""))
+    look = pens(Study.of(made, StoredResults(Grid(made).frame)))
     assert len(set(look.values())) == 12
     assert all(one.dash != other.dash for one, other in pairwise(look.values()))
 

@@ -11,7 +11,7 @@ from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.reporting.sections.claims import claims
 from transfer_lab.reporting.sections.majority import degenerate
 from transfer_lab.reporting.sections.transfer_cost import payoff, tasks_until
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, experiment
 from .reading import markdown_tables
@@ -20,7 +20,7 @@ CLAIM = {"text": "The probe is better", "arm": "cnn/linear_probe", "relation": "
 
 
 def study(grid: Grid) -> Study:
-    return Study.of(grid.experiment, grid.frame, grid.curves, "report")
+    return Study.of(grid.experiment, StoredResults(grid.frame, grid.curves))
 
 
 def grid(**claim: object) -> Grid:

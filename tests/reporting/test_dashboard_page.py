@@ -21,7 +21,7 @@ from transfer_lab.experiment.plan import plan  # noqa: E402
 from transfer_lab.reporting.dashboard import figures, launch, page, tables  # noqa: E402
 from transfer_lab.reporting.dashboard.loading import ExperimentCache, WatchedStore  # noqa: E402
 from transfer_lab.reporting.dashboard.selection import Selection  # noqa: E402
-from transfer_lab.reporting.study import Study  # noqa: E402
+from transfer_lab.reporting.study import StoredResults, Study  # noqa: E402
 from transfer_lab.reporting.wording import percent  # noqa: E402
 from transfer_lab.store.records import Record, RecordStore  # noqa: E402
 from transfer_lab.store.results import frame  # noqa: E402
@@ -48,7 +48,7 @@ class Bench:
 
     def study(self, number: int = 0) -> Study:
         experiment = load_experiment(self.paths[number]).experiment
-        return Study.of(experiment, frame(plan(experiment), self.store), {}, "")
+        return Study.of(experiment, StoredResults(frame(plan(experiment), self.store)))
 
     def open(self, *, chosen: bool = True) -> testing.AppTest:
         def script(paths, runs, chosen):

@@ -7,13 +7,15 @@ from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
 from transfer_lab.reporting.sections.time import training_time
 from transfer_lab.reporting.sections.training_curves import learning, shape
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, curve, experiment
 
 
 def study(grid: Grid) -> Study:
-    return Study.of(grid.experiment, grid.frame, grid.curves, "transfer-lab report x.yaml")
+    return Study.of(
+        grid.experiment, StoredResults(grid.frame, grid.curves), "transfer-lab report x.yaml"
+    )
 
 
 def small(**more: object) -> Grid:

@@ -8,7 +8,7 @@ from transfer_lab.reporting.blocks import Code, Fold, Paragraph, Picture, Sectio
 from transfer_lab.reporting.figures.plotly import chart
 from transfer_lab.reporting.report import write
 from transfer_lab.reporting.sections.similarity import similarity
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.axis import CUT
 from transfer_lab.similarity.pairs import NO_BACKBONE, Compared, comparisons
 
@@ -29,7 +29,7 @@ def study(places: dict[tuple[str, str], tuple], **changes) -> Study:
             key = named.comparison.id
             found[key] = Compared(of=key, seconds=1, **known)
     command = "transfer-lab run a.yaml --runs r"
-    return Study.of(grid.experiment, grid.frame, {}, command, similarities=found)
+    return Study.of(grid.experiment, StoredResults(grid.frame, similarities=found), command)
 
 
 def everywhere(latin: tuple, textures: tuple, **changes) -> Study:
@@ -156,10 +156,8 @@ def test_only_a_backbones_space_is_filtered_by_backbone():
 @pytest.mark.parametrize("files", ["similarity.csv", "figures/similarity.png"])
 def test_a_written_report_holds_table_and_figure(tmp_path, files):
     made = everywhere(NEAR, FAR)
-    page = write(
-        made.experiment, Grid(made.experiment).frame, {}, tmp_path,
-        command=made.command, similarities=made.similarities,
-    )  # fmt: skip
+    stored = StoredResults(Grid(made.experiment).frame, similarities=made.similarities)
+    page = write(made.experiment, stored, tmp_path, made.command)
     assert (tmp_path / files).stat().st_size > 100
     assert "Similarity, measured" in page.read_text()
     with (tmp_path / "similarity.csv").open() as handle:

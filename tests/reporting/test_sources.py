@@ -3,14 +3,14 @@
 import pytest
 
 from transfer_lab.reporting.sections.source_runs import sources
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.records import RecordStore
 
 from .invented import CORNERS, Grid, experiment, record
 
 
 def study(grid: Grid, found: dict) -> Study:
-    return Study.of(grid.experiment, grid.frame, {}, "report", sources=found)
+    return Study.of(grid.experiment, StoredResults(grid.frame, sources=found))
 
 
 def source_runs(grid: Grid, scores: list[float]) -> dict:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.budget import under
 from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,8 @@ class Selection:
             for name, choice in experiment.backbones.items()
             if self.has("backbone", choice.label)
         }
-        return Study.of(experiment.model_copy(update={**kept, "claims": {}}), rows, {}, "")
+        shown = experiment.model_copy(update={**kept, "claims": {}})
+        return Study.of(shown, StoredResults(rows))
 
 
 def values(tables: Iterable[pd.DataFrame], axis: str) -> list:

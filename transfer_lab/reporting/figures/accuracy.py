@@ -8,7 +8,7 @@ from transfer_lab.reporting.figures.pens import marker, panel_title, pens
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.ranking import prescribed
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.wording import count, percent
+from transfer_lab.reporting.wording import accuracy_text
 
 
 def figure(study: Study, look: Mapping[str, Pen] | None = None) -> Figure:
@@ -53,14 +53,13 @@ def _series(study: Study, scenario: str, look: Mapping[str, Pen]) -> Iterator[Se
                 facets=facets | {"seed": [str(seed) for seed in seeds]},
                 **same,
             )
-            told = f"{percent(found)} % {count(found.n, summary.planned)}"
             yield Series(
                 kind="row",
                 x=[100 * found.mean],
                 y=[regime],
                 error=[100 * (found.half or 0)],
                 marker=marker(study, backbone),
-                text=[(regime, backbone, told)],
+                text=[(regime, backbone, accuracy_text(summary, unit=" %"))],
                 facets=facets,
                 **same,
             )

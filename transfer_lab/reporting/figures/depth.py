@@ -9,7 +9,7 @@ from typing import NamedTuple
 from transfer_lab.reporting.figures.pens import PALETTE, marker, panel_title
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import count, percent
+from transfer_lab.reporting.wording import accuracy_text
 
 _DASHES = ("-", ":")
 
@@ -66,7 +66,7 @@ def _line(study: Study, curve: DepthCurve, pen: Pen) -> Series:
         at: study.summary(curve.scenario, curve.backbone, regime)
         for at, regime in curve.regimes.items()
     }
-    told = [f"{percent(s.accuracy)} % {count(s.accuracy.n, s.planned)}" for s in found.values()]
+    told = [accuracy_text(summary, unit=" %") for summary in found.values()]
     return Series(
         kind="line",
         x=[depth_name(at) for at in found],

@@ -9,7 +9,7 @@ from transfer_lab.reporting.figures import spec
 from transfer_lab.reporting.figures.pens import pens
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Series
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import count, percent
+from transfer_lab.reporting.wording import accuracy_text
 
 if TYPE_CHECKING:
     from transfer_lab.reporting.sections.learning_curves import Panel
@@ -58,11 +58,8 @@ def _lines(study: Study, panel: Panel) -> Iterator[Series]:
                 pen=pen,
                 marker="o",
                 text=[
-                    (
-                        *(regime, f"{n:g} per class"),
-                        f"{percent(s.accuracy)} % {count(s.accuracy.n, s.planned)}",
-                    )
-                    for n, s in found.items()
+                    (regime, f"{n:g} per class", accuracy_text(summary, unit=" %"))
+                    for n, summary in found.items()
                 ],
                 beside=number,
                 facets={"regime": regime, "backbone": panel.backbone},

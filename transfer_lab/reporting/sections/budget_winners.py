@@ -9,7 +9,13 @@ from transfer_lab.reporting.blocks import Cell, Fold, Line, Table, cell
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.ranking import SEPARATED, Standing, standing, told_apart
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.wording import absent, count, gap, percent, regime_name, seconds
+from transfer_lab.reporting.wording import (
+    accuracy_cell,
+    gap,
+    percent,
+    regime_name,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from transfer_lab.stats.estimates import Estimate
@@ -49,7 +55,7 @@ def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
         cell(found.contest.removeprefix("runner-up ")),
         cell(study.preferred(*spot, study.trained_on(spot.backbone))),
         cell(found.rule),
-        cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned) + so_far),
+        accuracy_cell(summary, note=so_far),
         cell(seconds(summary.seconds) if summary.seconds else "–"),
     )
 
@@ -155,14 +161,12 @@ def _accuracies(studies: Budgets, backbone: str) -> Table:
 
 def _accuracy(study: Study, usual: Study, place: Place) -> Cell:
     found = study.summary(*place)
-    if found.accuracy is None:
-        return (absent(found),)
-    line = Line(percent(found.accuracy), count(found.accuracy.n, found.planned))
-    if study is usual:
-        return (line,)
+    line = accuracy_cell(found)
+    if found.accuracy is None or study is usual:
+        return line
     pair = [one.measured.tested(place) for one in (study, usual)]
     crossed = study.measured.crossed(pair)
-    return (line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
+    return (*line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
 
 
 def _signed(found: Estimate) -> str:

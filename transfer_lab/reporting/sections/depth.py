@@ -10,7 +10,7 @@ from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Tab
 from transfer_lab.reporting.figures.depth import DepthCurve, depth_name, figure
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import absent, count, percent
+from transfer_lab.reporting.wording import accuracy_cell
 
 TITLE = "How deep to freeze"
 FEWEST = 3
@@ -109,7 +109,4 @@ def _entry(study: Study, curve: DepthCurve, at: float) -> Cell:
     regime = curve.regimes.get(at)
     if regime is None:
         return cell("–")
-    found = study.summary(curve.scenario, curve.backbone, regime)
-    if found.accuracy is None:
-        return (absent(found),)
-    return cell(percent(found.accuracy), count(found.accuracy.n, found.planned))
+    return accuracy_cell(study.summary(curve.scenario, curve.backbone, regime))

@@ -13,7 +13,7 @@ from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.sections.answer import answer
 from transfer_lab.reporting.sections.training_curves import learning
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import count, percent
+from transfer_lab.reporting.wording import accuracy_text
 from transfer_lab.store.layout import CURVE
 from transfer_lab.store.records import Record, RecordStore
 
@@ -144,15 +144,12 @@ def _places(study: Study) -> Iterator[list[object]]:
 def _in_words(study: Study) -> tuple[tuple[str, ...], list[list[str]]]:
     """The matrix as people read it: a row for each backbone and regime, scenarios as columns."""
     rows = [
-        [backbone, regime, *(_entry(study, s, backbone, regime) for s in study.scenarios)]
+        [
+            backbone,
+            regime,
+            *(accuracy_text(study.summary(s, backbone, regime)) for s in study.scenarios),
+        ]
         for backbone in study.backbones
         for regime in study.regimes_on(backbone)
     ]
     return ("backbone", "regime", *study.scenarios), rows
-
-
-def _entry(study: Study, scenario: str, backbone: str, regime: str) -> str:
-    found = study.summary(scenario, backbone, regime)
-    if found.accuracy is None:
-        return f"– ({found.gap})"
-    return f"{percent(found.accuracy)} {count(found.accuracy.n, found.planned)}"

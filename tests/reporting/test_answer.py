@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from transfer_lab.reporting.blocks import Answers
-from transfer_lab.reporting.ranking import standing
+from transfer_lab.reporting.ranking import ranking
 from transfer_lab.reporting.sections.answer import answer, head
 from transfer_lab.reporting.sections.tuning import UNTUNED
 from transfer_lab.reporting.study import StoredResults, Study
@@ -27,7 +27,7 @@ def study(scores: dict[str, list[float]], **more: object) -> Study:
 
 
 def found(scores: dict[str, list[float]]):
-    return standing(study(scores), "small_similar", "cnn")
+    return ranking(study(scores), "small_similar", "cnn")
 
 
 def test_a_difference_smaller_than_its_interval_is_not_separated():
@@ -58,7 +58,7 @@ def test_a_margin_larger_than_its_interval_is_separated():
 def test_what_is_shown_to_differ_by_less_than_a_point_is_equal():
     made = study({"linear_probe": [0.30, 0.31, 0.32], "lp_ft": [0.301, 0.311, 0.322]})
     made = replace(made, frame=made.frame.assign(n_test=1_000_000.0))
-    order = standing(made, "small_similar", "cnn")
+    order = ranking(made, "small_similar", "cnn")
     assert order.doubt == "equal within 1 point"
 
 
@@ -92,7 +92,7 @@ def test_the_rule_finds_its_kind_under_another_name_and_validation_chooses():
     grid.finish(lambda c: c.regime == "probe_slow", test_accuracy=0.45, val_accuracy=0.3)
     grid.finish(lambda c: c.regime == "probe_fast", test_accuracy=0.40, val_accuracy=0.4)
     grid.finish(lambda cell: cell.regime == "lp_ft", test_accuracy=0.5)
-    order = standing(Study.of(grid.experiment, StoredResults(grid.frame)), "small_similar", "cnn")
+    order = ranking(Study.of(grid.experiment, StoredResults(grid.frame)), "small_similar", "cnn")
     assert order.rule == "linear_probe (probe_fast), 10.0 ± 2.9 points behind"
 
 

@@ -9,7 +9,7 @@ from transfer_lab.reporting.study import Study, interval
 from transfer_lab.reporting.wording import accuracy_cell, amount, whole
 
 
-def architectures(study: Study) -> Section:
+def backbones(study: Study) -> Section:
     """One row a backbone, in the largest similar scenario."""
     scenario = largest(study)
     text = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.reporting.blocks import Cell, Fold, Line, Table, cell
 from transfer_lab.reporting.hypotheses import Spot
-from transfer_lab.reporting.ranking import SEPARATED, Standing, standing, told_apart
+from transfer_lab.reporting.ranking import SEPARATED, Ranking, ranking, told_apart
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import (
     accuracy_cell,
@@ -41,7 +41,7 @@ def winners(studies: Budgets, backbone: str) -> Table:
 
 
 def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
-    found = standing(study, *spot)
+    found = ranking(study, *spot)
     start = (cell(spot.scenario), cell(name))
     if found.best is None:
         dash = cell("–")
@@ -66,13 +66,13 @@ def changes(studies: Budgets) -> Iterator[str]:
     for scenario in usual.scenarios:
         for backbone in usual.backbones:
             spot = Spot(scenario, backbone)
-            told = {name: standing(study, *spot) for name, study in studies.items()}
+            told = {name: ranking(study, *spot) for name, study in studies.items()}
             known = {name: found for name, found in told.items() if found.best}
             if main in known and len(known) > 1:
                 yield f"{scenario}, {backbone}: {_change(studies, spot, known)}"
 
 
-def _change(studies: Budgets, spot: Spot, known: Mapping[str, Standing]) -> str:
+def _change(studies: Budgets, spot: Spot, known: Mapping[str, Ranking]) -> str:
     main = next(iter(studies))
     usual = known[main].best
     same = [name for name, found in known.items() if found.best == usual]

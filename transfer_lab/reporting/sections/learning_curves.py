@@ -21,7 +21,7 @@ LEGEND = (
 )
 
 
-def size_curves(study: Study) -> Section | None:
+def learning_curves(study: Study) -> Section | None:
     """Curves of every source and target that were measured at three sizes or more."""
     found = panels(study)
     if not found:

@@ -23,7 +23,7 @@ LEGEND = (
 SHARING = {"one target": 1, "ten": 10, "infinitely many": math.inf}
 
 
-def frontiers(study: Study) -> Section | None:
+def time_accuracy(study: Study) -> Section | None:
     """The frontier of every scenario; none where fewer than two arms have times."""
     found = {scenario: timed(study, scenario) for scenario in study.scenarios}
     found = {scenario: arms for scenario, arms in found.items() if len(arms) > 1}

@@ -19,7 +19,7 @@ CRITERION = (
 )
 
 
-def learning(study: Study) -> Section:
+def training_curves(study: Study) -> Section:
     """How training went, and whether the budget was enough."""
     if not study.with_curves:
         return Section("Training curves", (Paragraph("No training curve has been stored yet."),))

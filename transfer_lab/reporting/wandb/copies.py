@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transfer_lab.experiment.spec import Cell, Tracking
 from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.sections.answer import answer
-from transfer_lab.reporting.sections.training_curves import learning
+from transfer_lab.reporting.sections.training_curves import training_curves
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import accuracy_text
 from transfer_lab.store.layout import CURVE
@@ -88,7 +88,7 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
             title: wandb.Table(columns=[*head], data=rows, allow_mixed_types=True)
             for title, (head, rows) in tables.items()
         }
-        for picture in pictures((answer(study), learning(study))):
+        for picture in pictures((answer(study), training_curves(study))):
             image = Image.open(io.BytesIO(png(picture.figure)))
             title = picture.name.removesuffix(".png").replace(".", "_")  # a dot would nest
             logged[title] = wandb.Image(image, caption=picture.caption)

@@ -16,11 +16,11 @@ from torchvision.transforms import v2
 from benchmarks.figures import Timing
 from benchmarks.plain_lightning import (
     Data,
+    EpochChunk,
     ImageArrays,
     ImageFiles,
     Outcome,
     PlainModule,
-    Stretch,
     train_and_test,
     transform,
 )
@@ -69,7 +69,7 @@ class PlainCell:
 
     module: PlainModule
     data: Data
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[EpochChunk, ...]
     batch_size: int
 
     @classmethod
@@ -80,7 +80,7 @@ class PlainCell:
         regime = build_regime(run, domain, store)
         epochs = epochs_for(run.fit, len(domain.split.train))
         stretches = tuple(
-            Stretch(phase.frozen, phase.lr, phase.backbone_lr, share)
+            EpochChunk(phase.frozen, phase.lr, phase.backbone_lr, share)
             for phase, share in phase_epochs(regime.phases(), epochs)
         )
         data = plain_data(domain, regime, workers)

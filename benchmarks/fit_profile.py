@@ -18,7 +18,7 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
 from transfer_lab.training.building import build_domain, build_regime
-from transfer_lab.training.fit import Ledger, fit_and_validate
+from transfer_lab.training.fit import FitResult, fit_and_validate
 
 _PRODUCTS = ("convolution", "conv2d", "mm", "linear", "matmul")
 _OPTIMIZER = ("adam", "Optimizer")
@@ -99,7 +99,7 @@ def _share(run: Run, store: RecordStore, precision: str, best: float) -> FitShar
     regime = build_regime(run, domain, store)
     with profile(activities=[ProfilerActivity.CPU]) as watched:
         start = time.perf_counter()
-        fit_and_validate(regime, domain, run.fit, Ledger(), precision=precision)
+        fit_and_validate(regime, domain, run.fit, FitResult(), precision=precision)
         whole = time.perf_counter() - start
     spent: Counter[str] = Counter()
     for event in watched.key_averages():

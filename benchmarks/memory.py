@@ -20,7 +20,7 @@ from benchmarks.figures import Detail, Figure, Result, at_most
 from benchmarks.grid import ROOT
 from benchmarks.setting import Setting
 from transfer_lab.data.base import ImageDomain, Part
-from transfer_lab.grid.engines.local import become_worker
+from transfer_lab.grid.engines.worker_process import become_worker
 
 _SIDE, _TEST = 64, 64
 _TIMES = (1, 4, 16)
@@ -123,7 +123,7 @@ def extract(images: int, store: Path) -> dict[str, float]:
     from transfer_lab.backbones.vgg16 import VGG16
     from transfer_lab.experiment.spec import Fit
     from transfer_lab.regimes.linear_probe import LinearProbe
-    from transfer_lab.store.feature_cache import RowStore
+    from transfer_lab.store.feature_cache import FeatureCache
     from transfer_lab.training.fit import fit_and_test
 
     torch.manual_seed(0)
@@ -134,7 +134,7 @@ def extract(images: int, store: Path) -> dict[str, float]:
         domain.draw(per_class="all", val_fraction=0, batch_size=64, seed=0)
         regime = LinearProbe(VGG16(_SIDE, width=0.125, top="pooled"), domain.num_classes)
         fit = Fit(epochs=1, batch_size=64, val_fraction=0)
-        fit_and_test(regime, domain, fit, rows=RowStore(folder / "activations"))
+        fit_and_test(regime, domain, fit, rows=FeatureCache(folder / "activations"))
 
     _warm_up(trained, store / "warm")
     peak = Peak().of(lambda: trained(images, store))

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.training.fit import epochs_for, phase_epochs, stretch_length
+from transfer_lab.training.fit import epochs_between_validations, epochs_for, phase_epochs
 
 _BATCH = 2
 """Batch normalisation learns from two images or more."""
@@ -50,7 +50,7 @@ def operations(regime: TransferModule, domain: ImageDomain, fit: Fit) -> Operati
         frozen[stop] = _through_prefix(shadow, stop, domain.image_size)
         steps += epochs * train * _counted(lambda inputs=inputs: _step(shadow, inputs))
         forward = _counted(torch.no_grad()(lambda inputs=inputs: shadow.eval()(inputs)))
-        validation += -(-epochs // stretch_length(epochs)) * val * forward
+        validation += -(-epochs // epochs_between_validations(epochs)) * val * forward
     features = sum(frozen.values()) * (train + val) + frozen[stop] * test
     return Operations(features, steps, validation, test * forward)
 

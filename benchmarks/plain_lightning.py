@@ -78,7 +78,7 @@ def loader(data: Dataset, batch_size: int, *, shuffle: bool = False) -> DataLoad
 
 
 @dataclass(frozen=True)
-class Stretch:
+class EpochChunk:
     """Epochs with these layers frozen, at these peak rates of head and other layers."""
 
     frozen: tuple[int, ...]
@@ -94,10 +94,10 @@ class PlainModule(L.LightningModule):
         super().__init__()
         self.layers, self.head = nn.ModuleList(layers), head
         self.weight_decay = weight_decay
-        self.stretch: Stretch | None = None
+        self.stretch: EpochChunk | None = None
         self.right = self.seen = 0
 
-    def begin(self, stretch: Stretch) -> None:
+    def begin(self, stretch: EpochChunk) -> None:
         """Freeze what is frozen now."""
         self.stretch = stretch
         for number, layer in enumerate(self.layers):
@@ -211,7 +211,7 @@ class Data:
 def train_and_test(
     module: PlainModule,
     data: Data,
-    stretches: Sequence[Stretch],
+    stretches: Sequence[EpochChunk],
     *,
     batch_size: int,
     validations: int = 10,

@@ -179,3 +179,9 @@ def children_of(pid: int) -> set[int]:
         with contextlib.suppress(OSError):
             found |= {int(child) for child in path.read_text().split()}
     return {child for child in found if alive(child)}
+
+
+def descendants_of(pid: int) -> set[int]:
+    """Living child processes, theirs, and so on."""
+    children = children_of(pid)
+    return children.union(*map(descendants_of, children))

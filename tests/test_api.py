@@ -191,7 +191,7 @@ def test_a_damaged_record_is_a_warning(stored):
 
 
 def test_a_script_needs_no_guard_around_its_main_part(tmp_path):
-    """Worker processes are spawned; they must not run the script again."""
+    """Workers begin in a spawned process; it must not run the script again."""
     write_tiny(tmp_path)
     script = tmp_path / "script.py"
     script.write_text(

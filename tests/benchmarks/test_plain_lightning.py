@@ -11,11 +11,11 @@ from torch import nn
 from benchmarks.cells import PlainCell, plain_data, plain_module, projection, train_ours
 from benchmarks.photos import write_photos
 from benchmarks.plain_lightning import (
+    EpochChunk,
     ImageFiles,
     Outcome,
     Pace,
     PlainModule,
-    Stretch,
     extract,
     train_and_test,
     warm_cosine,
@@ -48,7 +48,7 @@ def plainly(domain, regime, fit=FIT):
     """The plain script on what the lab would train."""
     (phase,) = regime.phases()
     epochs = epochs_for(fit, len(domain.split.train))
-    stretch = Stretch(phase.frozen, phase.lr, phase.backbone_lr, epochs)
+    stretch = EpochChunk(phase.frozen, phase.lr, phase.backbone_lr, epochs)
     module = plain_module(regime)
     before = {k: v.clone() for k, v in module.state_dict().items()}
     data = plain_data(domain, regime)
@@ -64,9 +64,9 @@ def test_both_learn_a_separable_toy_in_as_many_steps(cls, options):
     domain = drawn()
     _, _, outcome = plainly(domain, begun(cls, **options))
     regime = begun(cls, **options)
-    ledger = fit_and_test(regime, domain, FIT)
+    result = fit_and_test(regime, domain, FIT)
     ours = (torch.cat(regime.test_outputs).argmax(1) == domain.section_labels("test")).float()
-    assert outcome.steps == ledger.curve.last["steps"]
+    assert outcome.steps == result.curve.last["steps"]
     assert outcome.tested == len(ours)
     assert outcome.accuracy > 0.9
     assert outcome.accuracy == pytest.approx(float(ours.mean()), abs=0.1)
@@ -140,7 +140,7 @@ def test_a_projection_is_marked_and_multiplies_the_median_pace():
 
 def test_a_probe_gives_no_rates_to_frozen_layers():
     module = PlainModule(list(begun(LinearProbe).backbone.stages), nn.Linear(32, 4))
-    module.begin(Stretch((0, 1, 2), lr=0.1, backbone_lr=0.1, epochs=1))
+    module.begin(EpochChunk((0, 1, 2), lr=0.1, backbone_lr=0.1, epochs=1))
     assert [p.requires_grad for p in module.layers.parameters()] == [False] * len(
         list(module.layers.parameters())
     )

@@ -17,8 +17,8 @@ from transfer_lab.backbones.vgg16 import VGG16
 from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Architecture
 from transfer_lab.store import feature_cache as rows
-from transfer_lab.store.feature_cache import RowStore
-from transfer_lab.training.frozen_features import PrefixDomain, prefix_key
+from transfer_lab.store.feature_cache import FeatureCache
+from transfer_lab.training.frozen_features import FrozenFeatures, prefix_key
 
 SMALL = {
     "mlp": {"width": 16},
@@ -78,7 +78,7 @@ def test_the_output_computed_once_equals_the_live_one_at_every_stage(name, tmp_p
     backbone.eval()
     domain = drawn()
     for stage in range(1, len(backbone.stages) + 1):
-        data = PrefixDomain(domain, backbone, stage, RowStore(tmp_path))
+        data = FrozenFeatures(domain, backbone, stage, FeatureCache(tmp_path))
         data.setup("fit")
         data.setup("test")
         for section in ("train", "val", "test"):
@@ -134,7 +134,7 @@ def test_outputs_of_another_precision_are_stored_under_another_key():
 def test_without_room_the_prefix_runs_live_and_gives_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MEMORY_LIMIT", 10)
     backbone, domain = build("cnn", 12).eval(), drawn()
-    data = PrefixDomain(domain, backbone, 2, RowStore(tmp_path, limit=10))
+    data = FrozenFeatures(domain, backbone, 2, FeatureCache(tmp_path, limit=10))
     data.setup("fit")
     data.setup("test")
     for section in ("val", "test"):

@@ -18,8 +18,9 @@ from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.full_finetune import FullFinetune
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.training.fit import Ledger, fit_and_test, phase_epochs
-from transfer_lab.training.multi_head import learns_linear_head_alone
+from transfer_lab.training.fit import FitResult, fit_and_test, phase_epochs
+from transfer_lab.training.heads import learns_linear_head_alone
+from transfer_lab.training.loop import ChunkedLoop, LightningLoop, loop_of
 
 NEEDED = {"partial_finetune": {"k": 2}}
 LEARNERS = [name for name in REGIMES if name != "majority"]
@@ -43,25 +44,40 @@ def changed(before: dict[str, torch.Tensor], module: torch.nn.Module) -> set[str
     return {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
 
 
-class Spy(TransferModule):
-    """Mixed in front of a regime: what was frozen, in which mode, and what the optimiser held."""
+class Watch:
+    """What a regime's frozen stages and its optimiser are like before and after each forward pass
+    of training; it overrides no hook, so that the regime is trained as it would be unwatched."""
 
-    def on_train_batch_start(self, batch, index):
-        frozen = [self.backbone.stages[i] for i in self.phase.frozen]
-        self.modes = getattr(self, "modes", [])
-        self.modes.append(any(m.training for stage in frozen for m in stage.modules()))
-        held = {id(p) for group in self.optimizers().param_groups for p in group["params"]}
-        learning = {id(p) for p in self.parameters() if p.requires_grad}
-        self.held_exactly = getattr(self, "held_exactly", True) and held == learning
+    def __init__(self, regime: TransferModule):
+        self.regime, self.looks = regime, 0
+        self.faults: set[str] = set()
+        self._step = regime.training_step
+        regime.training_step = self._watched
 
-    def on_train_batch_end(self, outputs, batch, index):
-        frozen = [self.backbone.stages[i] for i in self.phase.frozen]
-        self.modes.append(any(m.training for stage in frozen for m in stage.modules()))
+    def _watched(self, batch, index):
+        self._look()
+        loss = self._step(batch, index)
+        self._look()
+        self.looks += 1
+        return loss
+
+    def _look(self):
+        frozen = [self.regime.backbone.stages[i] for i in self.regime.phase.frozen]
+        if any(module.training for stage in frozen for module in stage.modules()):
+            self.faults.add("a frozen stage is in training mode")
+        if any(p.requires_grad or p.grad is not None for s in frozen for p in s.parameters()):
+            self.faults.add("a frozen parameter has a gradient")
+        (optimizer,) = self.regime.trainer.optimizers
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if held != {id(p) for p in self.regime.parameters() if p.requires_grad}:
+            self.faults.add("the optimiser does not hold exactly what learns")
 
 
-def spied(name: str, **options) -> Spy:
-    regime = build(name, **options)
-    regime.__class__ = type("Spied", (Spy, type(regime)), {})
+def driven(regime: TransferModule, loop: type) -> TransferModule:
+    """The same regime, with an idle hook if it is to be trained by Lightning's own loop."""
+    if loop is LightningLoop:
+        regime.on_train_batch_start = lambda batch, index: None
+    assert loop_of(regime) is loop
     return regime
 
 
@@ -70,7 +86,7 @@ def spied(name: str, **options) -> Spy:
 def test_after_a_fit_frozen_state_is_bit_identical_and_everything_else_has_changed(
     name, reuse_prefix
 ):
-    regime = spied(name)
+    regime = build(name)
     phases = []
     begin = regime.begin
 
@@ -94,14 +110,30 @@ def test_after_a_fit_frozen_state_is_bit_identical_and_everything_else_has_chang
         assert not any(torch.equal(head[key], head_after[key]) for key in head)
 
 
+@pytest.mark.parametrize("loop", [ChunkedLoop, LightningLoop])
 @pytest.mark.parametrize("reuse_prefix", [True, False], ids=["prefix computed once", "live"])
+@pytest.mark.parametrize("name", list(REGIMES))
+def test_frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(
+    name, reuse_prefix, loop
+):
+    watch = Watch(driven(build(name), loop))
+    result = fit_and_test(watch.regime, drawn(), BUDGET, reuse_prefix=reuse_prefix)
+    steps = BUDGET.epochs * 6 if REGIMES[name].learns else 0
+    assert watch.looks == result.curve.last.get("steps", 0) == steps
+    assert not watch.faults
+
+
 @pytest.mark.parametrize("name", LEARNERS)
-def test_frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(name, reuse_prefix):
-    regime = spied(name)
-    fit_and_test(regime, drawn(), BUDGET, reuse_prefix=reuse_prefix)
-    assert len(regime.modes) >= 2 * BUDGET.epochs
-    assert not any(regime.modes)
-    assert regime.held_exactly
+def test_every_regime_ends_alike_in_both_loops(name):
+    ends = []
+    for loop in (ChunkedLoop, LightningLoop):
+        regime = driven(build(name), loop)
+        result = fit_and_test(regime, drawn(), BUDGET)
+        rows = [row | {"fit_seconds": 0} for row in result.curve.rows]
+        ends.append((regime.state_dict(), torch.cat(regime.test_outputs), rows))
+    (fast, answers, rows), (slow, *same) = ends
+    assert all(torch.equal(value, slow[key]) for key, value in fast.items())
+    assert torch.equal(answers, same[0]) and rows == same[1]
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -167,11 +199,11 @@ def test_full_finetune_at_one_rate_takes_the_steps_of_from_scratch():
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_every_regime_learns_a_separable_toy(name):
-    ledger = Ledger()
+    result = FitResult()
     regime = build(name, lr=0.02)
     domain = drawn(Blocks(), per_class=24)
-    ledger = fit_and_test(regime, domain, Fit(epochs=25, batch_size=8))
-    rows = ledger.curve.rows
+    result = fit_and_test(regime, domain, Fit(epochs=25, batch_size=8))
+    rows = result.curve.rows
     assert accuracy(regime, domain) > 0.95
     assert rows[-1]["train_loss"] < 0.5 * rows[0]["train_loss"]
 
@@ -197,13 +229,13 @@ def test_majority_answers_the_most_frequent_class_of_the_training_labels():
     labels[:] = np_labels = [1] * 60 + [0] * 20 + [2] * 10 + [3] * 6
     domain.labels = lambda part: labels if part == "train" else Blocks().labels("test")
     domain.draw(per_class="all", val_fraction=0, batch_size=8, seed=0)
-    ledger = fit_and_test(regime, domain, BUDGET)
+    result = fit_and_test(regime, domain, BUDGET)
     logits = torch.cat(regime.test_outputs)
     assert logits.argmax(1).unique().tolist() == [1]
     assert logits.softmax(1)[0].tolist() == pytest.approx(
         [np_labels.count(label) / 96 for label in range(4)]
     )
-    assert ledger.curve.rows == []
+    assert result.curve.rows == []
 
 
 @pytest.mark.parametrize("name", list(REGIMES))

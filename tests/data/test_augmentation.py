@@ -14,9 +14,9 @@ from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.reporting.sections.protocol import _budget
-from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.training.fit import fit_and_test
-from transfer_lab.training.frozen_features import PrefixDomain
+from transfer_lab.training.frozen_features import FrozenFeatures
 
 BOTH = Augment(flip=True, shift=0.2)
 SIZE = 12
@@ -104,8 +104,8 @@ def probe() -> LinearProbe:
 def test_a_frozen_prefix_runs_on_the_changed_images_and_is_kept_for_evaluation(probe, tmp_path):
     (phase,) = probe.phases()
     probe.begin(phase, entry=phase.prefix)
-    domain, rows = drawn(BOTH), RowStore(tmp_path)
-    data = PrefixDomain(domain, probe.backbone, phase.prefix, rows)
+    domain, rows = drawn(BOTH), FeatureCache(tmp_path)
+    data = FrozenFeatures(domain, probe.backbone, phase.prefix, rows)
     data.setup("fit")
     data.setup("test")
     assert set(data._outputs) == {"val", "test"}
@@ -123,7 +123,7 @@ def test_a_frozen_prefix_runs_on_the_changed_images_and_is_kept_for_evaluation(p
 def test_without_augmentation_the_prefix_is_computed_once_as_ever(probe, tmp_path):
     (phase,) = probe.phases()
     probe.begin(phase, entry=phase.prefix)
-    data = PrefixDomain(drawn(), probe.backbone, phase.prefix, RowStore(tmp_path))
+    data = FrozenFeatures(drawn(), probe.backbone, phase.prefix, FeatureCache(tmp_path))
     data.setup("fit")
     assert set(data._outputs) == {"train", "val"}
 
@@ -147,8 +147,8 @@ def test_a_whole_network_trains_on_changed_images():
     torch.manual_seed(0)
     regime = FromScratch(Leaky(SIZE), 4)
     fit = Fit(epochs=2, batch_size=8, augment=BOTH)
-    ledger = fit_and_test(regime, drawn(BOTH), fit)
-    assert ledger.curve.last["val_accuracy"] is not None
+    result = fit_and_test(regime, drawn(BOTH), fit)
+    assert result.curve.last["val_accuracy"] is not None
 
 
 EXPERIMENT = """

@@ -10,14 +10,14 @@ from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.data import device_cache as residence
 from transfer_lab.data.augmentation import Augmentation
 from transfer_lab.data.batches import batches
-from transfer_lab.data.device_cache import SHARE, OnHost, Room
+from transfer_lab.data.device_cache import SHARE, DeviceCache, OnHost
 from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.regimes.partial_finetune import PartialFinetune
-from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.training import frozen_features as activations
 from transfer_lab.training.fit import fit_and_test
-from transfer_lab.training.frozen_features import PrefixDomain
+from transfer_lab.training.frozen_features import FrozenFeatures
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 INPUTS = np.random.default_rng(0).integers(0, 256, (40, 3, 4, 4), np.uint8)
@@ -39,7 +39,7 @@ class Memory:
 
 
 def roomy(device=CPU, size=1e12):
-    return Room(device, Memory(size))
+    return DeviceCache(device, Memory(size))
 
 
 def loader(room=None, inputs=INPUTS, **more):
@@ -110,7 +110,7 @@ def test_who_found_no_room_takes_none_from_the_next(monkeypatch):
 
 def test_a_cleared_room_has_its_share_again_of_what_is_unused_then():
     memory = Memory(SIZE / SHARE)
-    room = Room(META, memory)
+    room = DeviceCache(META, memory)
     passes(loader(room))
     room.clear()
     again, more = loader(room), loader(room)
@@ -122,7 +122,7 @@ def test_a_cleared_room_has_its_share_again_of_what_is_unused_then():
 
 def test_the_memory_is_looked_at_when_the_first_batch_is_read_and_once():
     memory = Memory(0)
-    placed = loader(Room(CPU, memory))
+    placed = loader(DeviceCache(CPU, memory))
     assert memory.asked == 0
     passes(placed)
     assert memory.asked == 1
@@ -177,8 +177,8 @@ def rooms(monkeypatch):
         self._room = roomy()
         made.append(self._room)
 
-    plain = PrefixDomain.__init__
-    monkeypatch.setattr(activations.PrefixDomain, "__init__", begun)
+    plain = FrozenFeatures.__init__
+    monkeypatch.setattr(activations.FrozenFeatures, "__init__", begun)
     return made
 
 
@@ -193,7 +193,7 @@ def fitted(cls, way, folder, **options):
     regime = cls(Leaky(), 4, **options)
     domain = Blocks()
     domain.draw(per_class=16, val_fraction=0.25, batch_size=8, seed=0, augment=augment)
-    store = RowStore(folder if rows else None)
+    store = FeatureCache(folder if rows else None)
     fit_and_test(regime, domain, FIT, reuse_prefix=bool(rows or augment), rows=store)
     return regime.state_dict()
 
@@ -203,9 +203,9 @@ def fitted(cls, way, folder, **options):
 def test_a_fit_ends_at_the_same_weights(cls, options, way, tmp_path, request):
     expected = fitted(cls, way, tmp_path, **options)
     rooms = request.getfixturevalue("rooms")
-    taken, copies = [], Room.copies
+    taken, copies = [], DeviceCache.copies
     request.getfixturevalue("monkeypatch").setattr(
-        Room, "copies", lambda room, found: taken.append(found) or copies(room, found)
+        DeviceCache, "copies", lambda room, found: taken.append(found) or copies(room, found)
     )
     found = fitted(cls, way, tmp_path, **options)
     assert all(torch.equal(value, expected[key]) for key, value in found.items())
@@ -223,5 +223,5 @@ def test_a_fit_that_fails_gives_the_memory_back(rooms):
 
 
 def test_on_the_cpu_there_is_no_room_and_nothing_is_copied():
-    data = PrefixDomain(drawn(), Leaky().eval(), 0)
+    data = FrozenFeatures(drawn(), Leaky().eval(), 0)
     assert isinstance(data.train_dataloader().dataset.examples, OnHost)

@@ -12,13 +12,15 @@ import torch
 from tests.builders import tiny_run
 from transfer_lab.data.splits import SubsetError
 from transfer_lab.experiment.budget import Augment
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.plan import peers
 from transfer_lab.experiment.spec import Run
-from transfer_lab.grid import worker as execution
+from transfer_lab.grid.train import worker as execution
 from transfer_lab.grid.worker import execute, execute_all
+from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.training import run as training
 from transfer_lab.training.run import Setting, train_together
+from transfer_lab.training.run import run as training
 
 PARENT = tiny_run(seed=3)
 SEEDS = (0, 1, 5)
@@ -220,3 +222,20 @@ def test_peers_are_linear_probes_that_differ_in_the_seed_alone():
 )
 def test_other_runs_have_no_peers(run):
     assert peers(run) is None
+
+
+def test_trials_of_a_probe_with_hooks_of_its_own_are_fitted_one_by_one(stores, monkeypatch):
+    class Hooked(LinearProbe):
+        steps_taken = 0
+
+        def on_after_backward(self):
+            Hooked.steps_taken += 1
+
+    run = probes(tune=RATES)[0]
+    (expected,) = execute_all([run], stores[0].root, Setting(), False)
+    monkeypatch.setattr(REGIMES, "load", lambda kind: Hooked)
+    (found,) = execute_all([run], stores[1].root, Setting(), False)
+    assert Hooked.steps_taken == found.steps + sum(
+        int(row["steps"]) for row in table(stores[1], run, "trials.csv")
+    )
+    assert outcome(found) == outcome(expected)

@@ -2,14 +2,23 @@
 
 import os
 import platform
+import random
 import resource
 import signal
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from tests.builders import children_of, until, workers
+from tests.builders import ROOT, alive, descendants_of, tiny_run, until, workers
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.experiment.spec import Fit
+from transfer_lab.grid.engines import fork_server
 from transfer_lab.grid.engines.local import LocalEngine, WorkerCrashError
 
 
@@ -48,11 +57,33 @@ def handles_interrupts():
     return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-def children() -> set[int]:
-    """Living child processes of this one but multiprocessing's own resource tracker."""
-    from multiprocessing.resource_tracker import _resource_tracker
+def position():
+    """Where a worker stands: its parent, and whether it had training before its first call."""
+    return os.getppid(), "transfer_lab.training" in sys.modules
 
-    return children_of(os.getpid()) - {_resource_tracker._pid}
+
+def surroundings(name):
+    return os.getenv(name), os.getcwd(), sys.path[0]
+
+
+def state_of_chance():
+    return np.random.random(), random.random(), tempfile.mktemp()
+
+
+def descendants() -> set[int]:
+    return descendants_of(os.getpid())
+
+
+def first_answer(threads, call, *args):
+    """The answer of a new worker."""
+    engine = LocalEngine(1, threads)
+    try:
+        return engine.submit(call, *args).result()
+    finally:
+        engine.close()
+
+
+forks = pytest.mark.skipif(not fork_server.usable(), reason="workers are spawned on this machine")
 
 
 @pytest.fixture
@@ -125,20 +156,147 @@ def test_a_worker_that_died_idle_is_replaced_before_the_next_call(engine):
     assert [engine.submit(double, n).result() for n in range(4)] == [0, 2, 4, 6]
 
 
+@forks
+def test_workers_are_forked_from_one_process_that_has_imported_training(engine):
+    parents = {engine.submit(os.getppid).result() for _ in range(4)}
+    assert {first_answer(1, position) for _ in range(2)} == {(pid, True) for pid in parents}
+    assert len(parents) == 1
+    assert os.getpid() not in parents
+
+
+def test_a_worker_takes_over_what_has_changed_in_its_parent(engine, monkeypatch, tmp_path):
+    engine.submit(double, 1).result()
+    monkeypatch.setenv("SINCE_THE_FIRST_WORKER", "changed")
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    monkeypatch.chdir(tmp_path)
+    now = ("changed", str(tmp_path), str(tmp_path / "modules"))
+    assert first_answer(1, surroundings, "SINCE_THE_FIRST_WORKER") == now
+    monkeypatch.delenv("SINCE_THE_FIRST_WORKER")
+    assert first_answer(1, surroundings, "SINCE_THE_FIRST_WORKER") == (None, *now[1:])
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert first_answer(1, threads) == (1, "1")
+
+
+def test_workers_share_no_random_state():
+    ours = [first_answer(1, state_of_chance) for _ in range(2)]
+    assert all(one != other for one, other in zip(*ours, strict=True))
+
+
+@forks
+def test_a_fork_server_that_died_is_replaced(engine):
+    server = engine.submit(os.getppid).result()
+    os.kill(server, signal.SIGKILL)
+    assert until(lambda: not alive(server), 5)
+    assert first_answer(1, double, 2) == 4
+    assert engine.submit(double, 3).result() == 6
+
+
+@forks
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_forked_worker_trains_to_the_bits_of_a_spawned_one(threads, tmp_path, monkeypatch):
+    letters = Choice(kind="latin", options={"letters": "ABCD", "train_per_class": 32})
+    convolutional = Architecture(kind="cnn", options={})
+    run = tiny_run().model_copy(
+        update={
+            "domain": letters,
+            "image_size": 32,
+            "per_class": 32,
+            "backbone": convolutional,
+            "fit": Fit(epochs=3, batch_size=32),
+        }
+    )
+    from transfer_lab.grid.worker import execute
+    from transfer_lab.training.run import Setting
+
+    weights = []
+    for name, forked in (("forked", True), ("spawned", False)):
+        monkeypatch.setattr(fork_server, "usable", lambda forked=forked: forked)
+        setting = Setting(threads=threads)
+        record = first_answer(threads, execute, run, tmp_path / name, setting, True)
+        assert record.status == "done", record
+        weights.append(record.weights_sha256)
+    assert weights[0] == weights[1]
+
+
+def test_where_there_is_a_gpu_nothing_is_forked(tmp_path):
+    (tmp_path / "null").touch()
+    assert fork_server.usable(tmp_path) == (sys.platform == "linux")
+    (tmp_path / "nvidiactl").touch()
+    assert not fork_server.usable(tmp_path)
+
+
+def test_where_nothing_is_forked_workers_are_spawned(monkeypatch):
+    monkeypatch.setattr(fork_server, "usable", lambda: False)
+    others, engine = descendants(), LocalEngine(1)
+    try:
+        assert engine.submit(os.getppid).result() == os.getpid()
+        assert engine.submit(threads).result() == (1, "1")
+        assert not engine.submit(handles_interrupts).result()
+        with pytest.raises(WorkerCrashError):
+            engine.submit(leave).result()
+    finally:
+        engine.kill()
+    assert until(lambda: not descendants() - others, 5)
+
+
+def ended(script: str, folder: Path) -> list[str]:
+    """What a script that knows the package from its own `sys.path` alone prints; all processes
+    that it names at the end of its output are gone, and it says nothing else."""
+    (folder / "script.py").write_text(
+        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from tests.builders import descendants_of\n"
+        f"from transfer_lab.grid.engines.local import LocalEngine\n{script}\n"
+        "print(*descendants_of(os.getpid()))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True, text=True, timeout=120, cwd=folder, env=environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    *said, processes = done.stdout.splitlines()
+    pids = list(map(int, processes.split()))
+    assert len(pids) > 1
+    assert until(lambda: not any(map(alive, pids)), 5)
+    return said
+
+
+@forks
+def test_training_is_preloaded_whatever_path_it_was_found_by(tmp_path):
+    """No guard around the main part, an engine that nobody closes, and nothing is left."""
+    script = """
+engine = LocalEngine(2)
+print(engine.submit(eval, "'transfer_lab.training' in __import__('sys').modules").result())
+print(engine.submit(eval, "__import__('transfer_lab').__file__").result())"""
+    assert ended(script, tmp_path) == ["True", str(ROOT / "transfer_lab" / "__init__.py")]
+
+
+def test_what_is_killed_while_it_starts_is_gone_at_once(tmp_path):
+    """That is when impatient people press Ctrl-C."""
+    script = """
+import time
+engine = LocalEngine(2)
+held = [engine.submit(abs, n) for n in range(4)]
+while not held[1].running(): pass
+began = time.monotonic()
+engine.kill()
+print(*[type(future.exception(timeout=10)).__name__ for future in held[:2]])
+print(*[future.cancelled() for future in held[2:]], time.monotonic() - began < 1)"""
+    crash = WorkerCrashError.__name__
+    assert ended(script, tmp_path) == [f"{crash} {crash}", "True True True"]
+
+
 def test_kill_ends_workers_and_what_waits_for_them_and_starts_no_others():
-    """While the workers are still starting: that is when impatient people press Ctrl-C."""
-    others = children()
-    engine = LocalEngine(1)
-    held = [engine.submit(double, n) for n in range(3)]
-    assert until(held[0].running, 5)
-    assert children() - others
-    engine.kill()
-    ended = until(lambda: not children() - others, 3) and not until(lambda: children() - others, 1)
-    for pid in children() - others:
-        os.kill(pid, signal.SIGKILL)
-    assert ended
+    assert first_answer(1, double, 1) == 2  # what workers are forked from stays
+    others = descendants()
+    stopped = LocalEngine(1)
+    held = [stopped.submit(whoami, 60) for _ in range(3)]
+    assert until(lambda: held[0].running() and descendants() - others, 20)
+    stopped.kill()
     assert isinstance(held[0].exception(timeout=10), WorkerCrashError)
     assert all(future.cancelled() for future in held[1:])
+    assert until(lambda: not descendants() - others, 3)
+    assert not until(lambda: descendants() - others, 1)
 
 
 def test_close_waits_for_what_runs_and_leaves_no_worker(engine):
@@ -150,4 +308,4 @@ def test_close_waits_for_what_runs_and_leaves_no_worker(engine):
     workers.cache_clear()
     assert all(future.done() for future in last)
     assert {future.result() for future in last} == pids
-    assert until(lambda: not pids & children(), 5)
+    assert until(lambda: not pids & descendants(), 5)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.builders import choice, experiment
 from transfer_lab.experiment.choices import Choice
-from transfer_lab.grid.similarity import Desk, pending
+from transfer_lab.grid.similarity import SimilarityJobs, pending
 from transfer_lab.similarity.count_overlap import count
 from transfer_lab.similarity.overlap import Counted, Overlap, counted, overlap_store, pairs
 from transfer_lab.store.records import RecordStore
@@ -125,7 +125,7 @@ class Here:
 def test_what_was_not_counted_is_counted_and_a_missing_folder_costs_no_other_pair(store, tmp_path):
     asked, said, warned = small(tmp_path), [], []
     assert len(pending(asked, store).uncounted) == 2
-    Desk(asked, store, said.append, warned.append).measure(Here())
+    SimilarityJobs(asked, store, said.append, warned.append).measure(Here())
     (latin, _) = (pair.overlap for pair in pairs(asked))
     assert counted(asked, store)[latin.id].test == 0
     assert any("latin → cyrillic, shared images" in line for line in said)

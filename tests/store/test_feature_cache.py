@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transfer_lab.store import feature_cache as module
-from transfer_lab.store.feature_cache import NoRoomError, RowStore
+from transfer_lab.store.feature_cache import FeatureCache, NoRoomError
 
 SHAPE = (40, 3, 2)
 
@@ -29,7 +29,7 @@ class Source:
         return np.broadcast_to(index[:, None, None], (len(index), *SHAPE[1:])).astype(np.float32)
 
 
-def fetch(store: RowStore, wanted: object, source: Source, key: str = "k") -> module.Rows:
+def fetch(store: FeatureCache, wanted: object, source: Source, key: str = "k") -> module.Rows:
     index = np.asarray(wanted)
     return store.rows(key=key, shape=SHAPE, wanted=index, compute=source, batch=8)
 
@@ -39,14 +39,14 @@ def right(found: module.Rows, wanted: object) -> bool:
 
 
 @pytest.fixture(params=["disk", "memory"])
-def store(request, tmp_path) -> RowStore:
-    return RowStore(tmp_path if request.param == "disk" else None)
+def store(request, tmp_path) -> FeatureCache:
+    return FeatureCache(tmp_path if request.param == "disk" else None)
 
 
 @given(st.lists(st.lists(st.integers(0, SHAPE[0] - 1), min_size=1, unique=True), max_size=5))
 @settings(max_examples=30)
 def test_whatever_is_asked_for_in_whatever_order_is_right_and_computed_once(tmp_path_factory, asks):
-    store, source = RowStore(tmp_path_factory.mktemp("rows")), Source()
+    store, source = FeatureCache(tmp_path_factory.mktemp("rows")), Source()
     for wanted in asks:
         assert right(fetch(store, wanted, source), wanted)
     assert sorted(source.asked) == sorted({row for wanted in asks for row in wanted})
@@ -64,7 +64,7 @@ def test_rows_are_asked_for_in_batches(store):
 
 
 def test_another_key_is_another_array(tmp_path):
-    store, source = RowStore(tmp_path), Source()
+    store, source = FeatureCache(tmp_path), Source()
     fetch(store, [1], source)
     fetch(store, [1], source, key="other")
     assert source.asked == [1, 1]
@@ -72,7 +72,7 @@ def test_another_key_is_another_array(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".rows", ".sums"])
 def test_a_damaged_row_is_computed_again_and_no_other(tmp_path, suffix):
-    store, source = RowStore(tmp_path), Source()
+    store, source = FeatureCache(tmp_path), Source()
     fetch(store, range(10), source)
     width = 4 if suffix == ".sums" else 4 * 6
     with open(tmp_path / f"k{suffix}", "r+b") as file:
@@ -86,7 +86,7 @@ def test_a_damaged_row_is_computed_again_and_no_other(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".rows", ".sums", ".json"])
 def test_a_file_cut_off_or_gone_is_mended(tmp_path, suffix):
     for damage in (lambda path: path.write_bytes(b"x"), Path.unlink):
-        store, source = RowStore(tmp_path), Source()
+        store, source = FeatureCache(tmp_path), Source()
         fetch(store, range(10), source)
         damage(tmp_path / f"k{suffix}")
         assert right(fetch(store, range(10), source), range(10))
@@ -95,7 +95,7 @@ def test_a_file_cut_off_or_gone_is_mended(tmp_path, suffix):
 def test_the_cost_is_charged_whether_or_not_it_was_paid(tmp_path, monkeypatch):
     ticks = iter(range(100))
     monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(ticks)))
-    store = RowStore(tmp_path)
+    store = FeatureCache(tmp_path)
     paid = fetch(store, range(8), Source()).seconds
     found = fetch(store, range(4), Source()).seconds
     assert paid == pytest.approx(1.0)  # one batch between two ticks
@@ -108,20 +108,20 @@ def test_a_full_disk_costs_the_store_and_not_the_result(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "pwrite", full)
-    assert right(fetch(RowStore(tmp_path), range(10), Source()), range(10))
+    assert right(fetch(FeatureCache(tmp_path), range(10), Source()), range(10))
 
 
 def test_half_a_row_on_a_full_disk_is_not_taken_for_a_row(tmp_path, monkeypatch):
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda f, c, o: whole(f, c[: len(c) // 2], o))
-    assert right(fetch(RowStore(tmp_path), range(10), Source()), range(10))
+    assert right(fetch(FeatureCache(tmp_path), range(10), Source()), range(10))
     monkeypatch.undo()
-    assert right(fetch(RowStore(tmp_path), range(10), Source()), range(10))
+    assert right(fetch(FeatureCache(tmp_path), range(10), Source()), range(10))
 
 
 def test_a_folder_that_cannot_be_made_costs_the_store_and_not_the_result(tmp_path):
     (tmp_path / "file").touch()
-    assert right(fetch(RowStore(tmp_path / "file" / "rows"), range(10), Source()), range(10))
+    assert right(fetch(FeatureCache(tmp_path / "file" / "rows"), range(10), Source()), range(10))
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path):
@@ -130,7 +130,7 @@ def test_what_was_used_longest_ago_makes_room(tmp_path):
     def compute(index: np.ndarray) -> np.ndarray:
         return np.ones((len(index), 4096), np.float32)
 
-    store = RowStore(tmp_path, limit=3 * 2**16)
+    store = FeatureCache(tmp_path, limit=3 * 2**16)
     for key, used in (("old", 2), ("older", 1), ("new", 3)):
         store.rows(key=key, shape=shape, wanted=wanted, compute=compute, batch=4)
         os.utime(tmp_path / f"{key}.rows", (0, used))
@@ -147,7 +147,7 @@ def test_an_array_that_is_there_needs_no_more_room_and_evicts_nothing(tmp_path):
         asked.append(len(index))
         return np.ones((len(index), 4096), np.float32)
 
-    store = RowStore(tmp_path, limit=int(2.5 * 2**16))
+    store = FeatureCache(tmp_path, limit=int(2.5 * 2**16))
     for _ in range(3):
         for key in ("first", "second"):
             store.rows(key=key, shape=shape, wanted=wanted, compute=compute, batch=4)
@@ -157,24 +157,24 @@ def test_an_array_that_is_there_needs_no_more_room_and_evicts_nothing(tmp_path):
 def test_what_neither_disk_nor_memory_can_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MEMORY_LIMIT", 100)
     with pytest.raises(NoRoomError):
-        fetch(RowStore(tmp_path, limit=10), range(10), Source())
+        fetch(FeatureCache(tmp_path, limit=10), range(10), Source())
 
 
 def test_rows_that_lie_there_without_a_note_are_charged_all_the_same(tmp_path):
-    store = RowStore(tmp_path)
+    store = FeatureCache(tmp_path)
     fetch(store, range(10), Source())
     (tmp_path / "k.json").unlink()
     assert fetch(store, range(10), Source()).seconds > 0
 
 
 def test_more_than_the_limit_lives_in_memory(tmp_path):
-    store = RowStore(tmp_path, limit=10)
+    store = FeatureCache(tmp_path, limit=10)
     assert right(fetch(store, range(10), Source()), range(10))
     assert sum(path.stat().st_blocks for path in tmp_path.glob("*.rows")) == 0
 
 
 def test_an_array_that_is_cleared_while_in_use_stays_right(tmp_path):
-    store = RowStore(tmp_path)
+    store = FeatureCache(tmp_path)
 
     def compute(index: np.ndarray) -> np.ndarray:
         for path in tmp_path.iterdir():
@@ -188,5 +188,5 @@ def test_an_array_that_is_cleared_while_in_use_stays_right(tmp_path):
 def test_several_at_once_agree(tmp_path):
     sources = [Source() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda s: fetch(RowStore(tmp_path), range(40), s), sources))
+        found = list(pool.map(lambda s: fetch(FeatureCache(tmp_path), range(40), s), sources))
     assert all(right(array, range(40)) for array in found)

@@ -28,7 +28,7 @@ from tests.builders import (
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid import scheduler as runner
 from transfer_lab.grid.scheduler import run_grid, todo
-from transfer_lab.store.locks import NAME, Leases
+from transfer_lab.store.locks import NAME, RunLocks
 from transfer_lab.store.records import RecordStore
 
 CELLS = plan(
@@ -46,7 +46,7 @@ def store(tmp_path):
 
 
 def test_a_run_has_one_owner_until_it_is_given_back(store):
-    first, second = Leases(store.root), Leases(store.root)
+    first, second = RunLocks(store.root), RunLocks(store.root)
     assert first.take("a") and first.take("b")
     assert not second.take("a")
     first.give_back("a")
@@ -62,7 +62,7 @@ def test_a_run_has_one_owner_until_it_is_given_back(store):
 def test_a_file_that_a_dead_process_left_is_no_owner(store):
     (store.root / "a").mkdir(parents=True)
     (store.root / "a" / NAME).touch()
-    assert Leases(store.root).take("a")
+    assert RunLocks(store.root).take("a")
 
 
 def test_a_file_that_is_removed_before_it_is_locked_is_not_the_lease(store, monkeypatch):
@@ -77,9 +77,9 @@ def test_a_file_that_is_removed_before_it_is_locked_is_not_the_lease(store, monk
         return lock(handle, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    first = Leases(store.root)
+    first = RunLocks(store.root)
     assert first.take("a") and len(calls) == 2
-    assert not Leases(store.root).take("a")
+    assert not RunLocks(store.root).take("a")
 
 
 @pytest.mark.parametrize(("where", "name"), [(Path, "unlink"), (os, "close")])
@@ -95,12 +95,12 @@ def test_a_lease_that_cannot_be_tidied_up_is_given_back_and_so_are_all_others(
             call(*given)
         raise OSError(errno.EIO, "broken")
 
-    with Leases(store.root) as first, monkeypatch.context() as patch:
+    with RunLocks(store.root) as first, monkeypatch.context() as patch:
         assert all(map(first.take, names))
         patch.setattr(where, name, fails)
         first.__exit__(None, None, None)
     assert len(calls) == len(names)
-    other = Leases(store.root)
+    other = RunLocks(store.root)
     assert all(map(other.take, names))
     with other:
         pass
@@ -111,12 +111,12 @@ def test_a_lease_is_given_back_by_an_interrupted_call(store, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    first = Leases(store.root)
+    first = RunLocks(store.root)
     assert first.take("a")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "unlink", interrupted)
         first.give_back("a")
-    assert Leases(store.root).take("a")
+    assert RunLocks(store.root).take("a")
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
@@ -125,13 +125,13 @@ def test_where_there_are_no_locks_everybody_gets_every_lease(store, monkeypatch,
         raise OSError(code, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with Leases(store.root) as first, Leases(store.root) as second:
+    with RunLocks(store.root) as first, RunLocks(store.root) as second:
         assert first.take("a") and second.take("a")
 
 
 def test_a_store_that_cannot_be_written_to_is_the_runs_problem_and_not_the_leases(tmp_path):
     (tmp_path / "runs").write_text("in the way")
-    with Leases(tmp_path / "runs") as leases:
+    with RunLocks(tmp_path / "runs") as leases:
         assert leases.take("a")
 
 
@@ -188,7 +188,7 @@ def test_what_another_process_trains_is_waited_for_and_said_while_the_rest_goes_
     said, results = [], []
     store.warn = said.append
     taken = next(iter(todo(CELLS, store).runs.values()))
-    other = Leases(store.root)
+    other = RunLocks(store.root)
     assert other.take(taken.id)
     thread = threading.Thread(target=lambda: results.append(go(store, stored(store))))
     thread.start()
@@ -218,7 +218,7 @@ def test_a_grid_that_is_interrupted_gives_everything_back(store):
 
     with pytest.raises(KeyboardInterrupt):
         go(store, stored(store), Interrupted())
-    with Leases(store.root) as leases:
+    with RunLocks(store.root) as leases:
         assert all(leases.take(run_id) for run_id in todo(CELLS, store).runs)
 
 

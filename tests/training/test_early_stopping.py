@@ -19,8 +19,8 @@ from transfer_lab.store.records import RecordStore
 from transfer_lab.training import building
 from transfer_lab.training import run as training
 from transfer_lab.training.curve import FitClock, NonFiniteLossError
-from transfer_lab.training.early_stopping import Convergence
-from transfer_lab.training.fit import Ledger, fit_and_test, fit_and_validate
+from transfer_lab.training.early_stopping import EarlyStopping
+from transfer_lab.training.fit import FitResult, fit_and_test, fit_and_validate
 from transfer_lab.training.run import Setting, train
 
 CAP, PATIENCE = 400, 3
@@ -65,15 +65,15 @@ def loss_now(regime, domain) -> float:
 def test_a_fit_ends_on_a_plateau_and_keeps_its_best_model(name, reuse_prefix):
     regime, domain = build(name, lr=0.02), hopeless()
     initial = state(regime.backbone.stages)
-    ledger = fit_and_test(regime, domain, PATIENT, reuse_prefix=reuse_prefix)
-    rows, last_phase = ledger.curve.rows, ledger.curve.last["phase"]
-    assert ledger.stopped == "converged"
+    result = fit_and_test(regime, domain, PATIENT, reuse_prefix=reuse_prefix)
+    rows, last_phase = result.curve.rows, result.curve.last["phase"]
+    assert result.stopped == "converged"
     assert len(rows) < CAP
     for phase in range(1, last_phase + 1):
         found = scores(rows, phase)
         assert found.index(max(found)) == len(found) - 1 - PATIENCE
     best = max(scores(rows, last_phase))
-    assert score(ledger.kept) == best > scores(rows)[-1]
+    assert score(result.kept) == best > scores(rows)[-1]
     assert loss_now(regime, domain) == pytest.approx(-best[1], rel=1e-4)
     always_frozen = set.intersection(*(set(phase.frozen) for phase in regime.phases()))
     for key, value in regime.backbone.stages.state_dict().items():
@@ -95,17 +95,17 @@ def test_what_is_tested_is_what_was_kept(name):
 def test_the_cap_ends_what_would_go_on_and_the_record_can_tell():
     domain = drawn(Blocks(), per_class=24)
     fit = PATIENT.model_copy(update={"epochs": 5, "patience": 50})
-    ledger = fit_and_test(FromScratch(Leaky(), 4, lr=1e-4), domain, fit)
-    assert ledger.curve.last["epoch"] == 5
-    assert ledger.stopped == "cap"
-    assert score(ledger.kept) == max(scores(ledger.curve.rows))
+    result = fit_and_test(FromScratch(Leaky(), 4, lr=1e-4), domain, fit)
+    assert result.curve.last["epoch"] == 5
+    assert result.stopped == "cap"
+    assert score(result.kept) == max(scores(result.curve.rows))
 
 
 def test_without_patience_nothing_is_said_of_the_end_and_the_last_epoch_is_kept():
     fit = Fit(epochs=3, batch_size=8, val_fraction=0.25)
-    ledger = fit_and_test(FromScratch(Leaky(), 4), drawn(), fit)
-    assert ledger.stopped is None
-    assert ledger.kept is ledger.curve.last
+    result = fit_and_test(FromScratch(Leaky(), 4), drawn(), fit)
+    assert result.stopped is None
+    assert result.kept is result.curve.last
 
 
 def test_the_cap_decides_nothing_but_the_end():
@@ -113,8 +113,8 @@ def test_the_cap_decides_nothing_but_the_end():
     found = []
     for cap in (CAP, 2 * CAP):
         regime = build("full_finetune", lr=0.02)
-        ledger = fit_and_test(regime, hopeless(), PATIENT.model_copy(update={"epochs": cap}))
-        found.append((state(regime), losses(ledger.curve.rows)))
+        result = fit_and_test(regime, hopeless(), PATIENT.model_copy(update={"epochs": cap}))
+        found.append((state(regime), losses(result.curve.rows)))
     assert found[0][1] == found[1][1]
     assert all(torch.equal(value, found[1][0][key]) for key, value in found[0][0].items())
 
@@ -123,8 +123,8 @@ def test_the_cap_decides_nothing_but_the_end():
 def test_validations_are_an_epoch_or_ten_steps_apart(per_class, batch_size, between):
     fit = Fit(epochs=40, batch_size=batch_size, val_fraction=0.25, patience=99)
     domain = drawn(per_class=per_class, batch_size=batch_size)
-    ledger = fit_and_test(FromScratch(Leaky(), 4), domain, fit)
-    validated = [row["epoch"] for row in ledger.curve.rows if row["val_loss"] is not None]
+    result = fit_and_test(FromScratch(Leaky(), 4), domain, fit)
+    validated = [row["epoch"] for row in result.curve.rows if row["val_loss"] is not None]
     assert validated == list(range(between, 41, between))
 
 
@@ -155,8 +155,8 @@ class Followed(LPFT):
 def test_fine_tuning_begins_at_the_best_probe():
     torch.manual_seed(0)
     regime, domain = Followed(Leaky(), 4, probe_lr=0.02), hopeless()
-    ledger = fit_and_test(regime, domain, PATIENT)
-    rows = ledger.curve.rows
+    result = fit_and_test(regime, domain, PATIENT)
+    rows = result.curve.rows
     assert {row["phase"] for row in rows} == {1, 2}
     probe = build("lp_ft")
     probe.load_state_dict(regime.begun[1])
@@ -171,11 +171,11 @@ def test_each_phase_has_its_share_of_the_cap_and_one_that_fills_it_is_told(share
     """Also where the other phase ended early, so that fewer epochs were taken than the cap has."""
     torch.manual_seed(0)
     regime = LPFT(Leaky(), 4, probe_lr=0.02, lr=0.02, probe_share=share)
-    ledger = fit_and_test(regime, hopeless(), PATIENT)
-    epochs = {n: sum(row["phase"] == n for row in ledger.curve.rows) for n in (1, 2)}
+    result = fit_and_test(regime, hopeless(), PATIENT)
+    epochs = {n: sum(row["phase"] == n for row in result.curve.rows) for n in (1, 2)}
     assert epochs[at_cap] == 8
     assert epochs[3 - at_cap] < CAP - 8
-    assert ledger.stopped == "cap"
+    assert result.stopped == "cap"
 
 
 def test_the_result_is_of_the_last_phase_even_if_an_earlier_one_was_better():
@@ -188,10 +188,10 @@ def test_the_result_is_of_the_last_phase_even_if_an_earlier_one_was_better():
                 self.val_sums[1] -= 1000
 
     torch.manual_seed(0)
-    ledger = fit_and_test(Worse(Leaky(), 4), hopeless(), PATIENT)
-    assert ledger.kept["phase"] == 2
-    assert score(ledger.kept) == max(scores(ledger.curve.rows, 2))
-    assert ledger.kept["val_accuracy"] < -10
+    result = fit_and_test(Worse(Leaky(), 4), hopeless(), PATIENT)
+    assert result.kept["phase"] == 2
+    assert score(result.kept) == max(scores(result.curve.rows, 2))
+    assert result.kept["val_accuracy"] < -10
 
 
 def test_fit_seconds_are_of_all_epochs_and_of_no_copying(monkeypatch):
@@ -212,9 +212,9 @@ def test_fit_seconds_are_of_all_epochs_and_of_no_copying(monkeypatch):
             elapsed[0] += 1
             return super().training_step(batch, index)
 
-    ledger = fit_and_test(Timed(Leaky(), 4, lr=0.02), hopeless(), PATIENT)
+    result = fit_and_test(Timed(Leaky(), 4, lr=0.02), hopeless(), PATIENT)
     assert elapsed[0] > 1_000_000
-    assert ledger.clock.seconds == ledger.curve.last["steps"] > ledger.kept["steps"]
+    assert result.clock.seconds == result.curve.last["steps"] > result.kept["steps"]
 
 
 class Blinded(LPFT):
@@ -239,12 +239,12 @@ class Blinded(LPFT):
 @pytest.mark.parametrize("phase", [1, 2])
 def test_a_phase_in_which_no_validation_loss_was_ever_a_number_has_diverged(phase, value):
     torch.manual_seed(0)
-    regime, ledger = Blinded(Leaky(), 4, probe_lr=0.02), Ledger()
+    regime, result = Blinded(Leaky(), 4, probe_lr=0.02), FitResult()
     regime.blind_phase, regime.value = phase, value
     with pytest.raises(NonFiniteLossError, match=f"no validation loss was finite, {PATIENCE} time"):
-        fit_and_validate(regime, hopeless(), PATIENT, ledger)
-    assert ledger.curve.last["phase"] == phase
-    assert len([row for row in ledger.curve.rows if row["phase"] == phase]) == PATIENCE * BETWEEN
+        fit_and_validate(regime, hopeless(), PATIENT, result)
+    assert result.curve.last["phase"] == phase
+    assert len([row for row in result.curve.rows if row["phase"] == phase]) == PATIENCE * BETWEEN
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -252,18 +252,18 @@ def test_a_loss_that_is_no_number_is_never_the_best(value):
     torch.manual_seed(0)
     regime = Blinded(Leaky(), 4, probe_lr=0.02)
     regime.blind_phase, regime.sees, regime.value = 2, 2, value
-    ledger = fit_and_test(regime, hopeless(), PATIENT)
-    first, second, *others = losses(ledger.curve.rows, 2)
+    result = fit_and_test(regime, hopeless(), PATIENT)
+    first, second, *others = losses(result.curve.rows, 2)
     assert math.isfinite(first) and math.isfinite(second)
     assert others and not any(map(math.isfinite, others))
-    assert ledger.kept["val_loss"] in (first, second)
-    assert ledger.stopped == "converged"
+    assert result.kept["val_loss"] in (first, second)
+    assert result.stopped == "converged"
 
 
 def test_what_was_kept_is_let_go_once_it_is_given_back(monkeypatch):
-    watches, restore = [], Convergence.restore
+    watches, restore = [], EarlyStopping.restore
     monkeypatch.setattr(
-        Convergence, "restore", lambda watch, to: (restore(watch, to), watches.append(watch))[0]
+        EarlyStopping, "restore", lambda watch, to: (restore(watch, to), watches.append(watch))[0]
     )
     fit_and_test(LPFT(Leaky(), 4), drawn(), PATIENT)
     assert [watch._state for watch in watches] == [{}, {}]
@@ -279,7 +279,7 @@ def test_what_was_kept_is_let_go_once_it_is_given_back(monkeypatch):
     ],
 )
 def test_better_is_a_higher_accuracy_or_the_same_and_a_lower_loss(right, loss, best):
-    watch, regime = Convergence(2), build("full_finetune")
+    watch, regime = EarlyStopping(2), build("full_finetune")
     regime.begin(regime.phases()[0])
     trainer = type("Trainer", (), {"should_stop": False})()
     for hits, value in zip(right, loss, strict=True):

@@ -33,23 +33,23 @@ def test_the_budget_is_a_rule_of_the_number_of_images_alone(fit, n, epochs):
 @pytest.mark.parametrize("cls", [FromScratch, LinearProbe, LPFT])
 def test_every_regime_spends_exactly_the_budget(cls):
     regime = cls(Leaky(), 4)
-    ledger = fit_and_test(regime, drawn(batch_size=16), Fit(epochs=7, batch_size=16))
-    assert [row["epoch"] for row in ledger.curve.rows] == list(range(1, 8))
-    assert ledger.curve.last["steps"] == 7 * 3
-    assert ledger.curve.last["val_accuracy"] is not None
+    result = fit_and_test(regime, drawn(batch_size=16), Fit(epochs=7, batch_size=16))
+    assert [row["epoch"] for row in result.curve.rows] == list(range(1, 8))
+    assert result.curve.last["steps"] == 7 * 3
+    assert result.curve.last["val_accuracy"] is not None
 
 
 def test_validation_runs_about_ten_times_and_after_the_last_epoch():
-    ledger = fit_and_test(LinearProbe(Leaky(), 4), drawn(), Fit(epochs=67, batch_size=32))
-    evaluated = [row["epoch"] for row in ledger.curve.rows if row["val_accuracy"] is not None]
+    result = fit_and_test(LinearProbe(Leaky(), 4), drawn(), Fit(epochs=67, batch_size=32))
+    evaluated = [row["epoch"] for row in result.curve.rows if row["val_accuracy"] is not None]
     assert evaluated == [7, 14, 21, 28, 35, 42, 49, 56, 63, 67]
 
 
 def test_without_validation_images_the_validation_accuracy_is_unknown():
-    ledger = fit_and_test(
+    result = fit_and_test(
         FromScratch(Leaky(), 4), drawn(val_fraction=0), Fit(epochs=2, batch_size=8, val_fraction=0)
     )
-    assert ledger.curve.last["val_accuracy"] is None
+    assert result.curve.last["val_accuracy"] is None
 
 
 @pytest.mark.parametrize("cls", [FromScratch, LinearProbe, LPFT])
@@ -91,9 +91,9 @@ def test_fit_seconds_are_those_of_the_training_steps_alone(monkeypatch):
             elapsed[0] += 1
             return super().training_step(batch, index)
 
-    ledger = fit_and_test(Timed(Leaky(), 4), drawn(batch_size=16), Fit(epochs=5, batch_size=16))
-    assert ledger.clock.seconds == ledger.curve.last["steps"] == 15
-    assert [row["fit_seconds"] for row in ledger.curve.rows] == [3, 6, 9, 12, 15]
+    result = fit_and_test(Timed(Leaky(), 4), drawn(batch_size=16), Fit(epochs=5, batch_size=16))
+    assert result.clock.seconds == result.curve.last["steps"] == 15
+    assert [row["fit_seconds"] for row in result.curve.rows] == [3, 6, 9, 12, 15]
 
 
 def test_the_clock_adds_up_stretches_and_never_reads_the_wall_clock(monkeypatch):

@@ -12,7 +12,7 @@ from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.system import device as arithmetic
 from transfer_lab.training.fit import fit_and_test
-from transfer_lab.training.loop import Stretches
+from transfer_lab.training.loop import EpochChunks
 
 EPOCHS = 7
 FIT = Fit(epochs=EPOCHS, batch_size=8)
@@ -57,10 +57,10 @@ def test_the_two_kinds_of_numbers_differ_and_both_learn(cls):
     weights = []
     for precision in ("fp32", "bf16"):
         regime = fresh(cls)
-        ledger = fit_and_test(regime, drawn(), Fit(epochs=60, batch_size=8), precision=precision)
+        result = fit_and_test(regime, drawn(), Fit(epochs=60, batch_size=8), precision=precision)
         weights.append(regime.head.weight.detach())
         assert weights[-1].dtype == torch.float32
-        assert ledger.curve.last["train_loss"] < 0.5 * ledger.curve.rows[0]["train_loss"]
+        assert result.curve.last["train_loss"] < 0.5 * result.curve.rows[0]["train_loss"]
     assert not torch.equal(*weights)
 
 
@@ -68,17 +68,19 @@ def test_the_two_kinds_of_numbers_differ_and_both_learn(cls):
     ("epochs", "length", "expected"), [(7, 3, [3, 3, 1]), (6, 3, [3, 3]), (1, 5, [1])]
 )
 def test_stretches_add_up_to_the_epochs(epochs, length, expected):
-    batches = object()
-    stretches = Stretches(batches, epochs, length)
-    taken = [stretch for _ in range(stretches.count) for stretch in stretches]
+    batches = [object(), object()]
+    stretches = EpochChunks(batches, epochs, length)
+    taken = []
+    while stretches.left:
+        taken += stretches
     assert [stretch.epochs for stretch in taken] == expected
     assert all(stretch.batches is batches for stretch in taken)
-    assert len(stretches) == 1
+    assert len(stretches) == 2
 
 
 def test_every_epoch_has_a_row_and_every_stretch_a_validation():
-    ledger = fit_and_test(fresh(), drawn(batch_size=8), Fit(epochs=25, batch_size=8))
-    rows = ledger.curve.rows
+    result = fit_and_test(fresh(), drawn(batch_size=8), Fit(epochs=25, batch_size=8))
+    rows = result.curve.rows
     assert [row["epoch"] for row in rows] == list(range(1, 26))
     validated = [row["epoch"] for row in rows if row["val_accuracy"] is not None]
     assert validated == [3, 6, 9, 12, 15, 18, 21, 24, 25]

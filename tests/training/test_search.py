@@ -25,8 +25,8 @@ from transfer_lab.store.trials import Trial, choose
 from transfer_lab.training import building
 from transfer_lab.training import run as training
 from transfer_lab.training.curve import NonFiniteLossError
-from transfer_lab.training.fit import Ledger, epochs_for
-from transfer_lab.training.frozen_features import PrefixDomain
+from transfer_lab.training.fit import FitResult, epochs_for
+from transfer_lab.training.frozen_features import FrozenFeatures
 from transfer_lab.training.run import Setting, train
 from transfer_lab.training.search import search
 
@@ -96,9 +96,9 @@ def test_the_choice_is_the_best_whatever_the_order(scores, random):
 def test_each_trial_is_an_untuned_run_of_the_same_seed_and_budget():
     seen = []
 
-    def fit(run: Run, ledger: Ledger) -> None:
+    def fit(run: Run, result: FitResult) -> None:
         seen.append(run)
-        ledger.curve.rows.append(
+        result.curve.rows.append(
             {"epoch": 1, "steps": 1, "val_loss": 1.0, "val_accuracy": run.regime.options["lr"]}
         )
 
@@ -140,13 +140,13 @@ def test_frozen_outputs_that_only_trials_need_are_charged_to_the_search_once():
     costs = {1: 3.0, 2: 5.0, 3: 8.0}
     tried = [(1, 0.2), (2, 0.4), (1, 0.3), (2, 0.9), (3, None)]
 
-    def fit(run: Run, ledger: Ledger) -> None:
+    def fit(run: Run, result: FitResult) -> None:
         k, accuracy = run.regime.options["k"], run.regime.options["reached"]
-        ledger.features |= {(f"prefix {k}", s): costs[k] / 2 for s in ("train", "val")}
+        result.features |= {(f"prefix {k}", s): costs[k] / 2 for s in ("train", "val")}
         if accuracy is None:
             raise NonFiniteLossError("the training loss is nan in epoch 1")
         row = {"epoch": 1, "steps": 1, "val_loss": 1.0, "val_accuracy": accuracy}
-        ledger.curve.rows.append(row)
+        result.curve.rows.append(row)
 
     found = search(tuned(*({"k": k, "reached": accuracy} for k, accuracy in tried)), fit)
     assert found.place == 3
@@ -184,14 +184,14 @@ def test_what_the_final_fit_computes_itself_it_pays_and_the_search_all_else(
     on_blocks, tmp_path, monkeypatch, kind, trials, augment
 ):
     """With augmentation frozen outputs of validation images, which the final fit has none of."""
-    needed, asked = [], PrefixDomain._computed
+    needed, asked = [], FrozenFeatures._computed
 
     def computed(data, section):
         found = asked(data, section)
         needed.append((data._key, section, data.costs[data._key, section]))
         return found
 
-    monkeypatch.setattr(PrefixDomain, "_computed", computed)
+    monkeypatch.setattr(FrozenFeatures, "_computed", computed)
     fit = Fit(epochs=6, batch_size=8, val_fraction=0.25, augment=augment)
     run = tuned(*trials, regime=Choice(kind=kind), fit=fit)
     store = RecordStore(tmp_path)
@@ -283,7 +283,7 @@ def test_a_run_fails_where_all_trials_diverge_and_keeps_them(on_blocks, tmp_path
 
 
 def test_any_other_error_in_a_trial_is_the_runs(tmp_path):
-    def broken(run: Run, ledger: Ledger) -> None:
+    def broken(run: Run, result: FitResult) -> None:
         raise MemoryError("no room")
 
     with pytest.raises(MemoryError):
@@ -291,9 +291,9 @@ def test_any_other_error_in_a_trial_is_the_runs(tmp_path):
 
 
 def test_a_validation_loss_that_is_not_finite_is_a_divergence():
-    def fit(run: Run, ledger: Ledger) -> None:
+    def fit(run: Run, result: FitResult) -> None:
         loss = math.inf if run.regime.options == SLOW else 1.0
-        ledger.curve.rows.append(
+        result.curve.rows.append(
             {"epoch": 1, "steps": 1, "val_loss": loss, "val_accuracy": 1 / (1 + loss)}
         )
 
@@ -303,8 +303,8 @@ def test_a_validation_loss_that_is_not_finite_is_a_divergence():
 
 
 def test_a_diverged_fit_says_how_far_it_came(monkeypatch):
-    def fit(run: Run, ledger: Ledger) -> None:
-        ledger.curve.rows.append({"epoch": 3, "steps": 9})
+    def fit(run: Run, result: FitResult) -> None:
+        result.curve.rows.append({"epoch": 3, "steps": 9})
         raise NonFiniteLossError
 
     assert search(tuned(SLOW, GOOD), fit).trials[0][3:5] == (3, 9)

@@ -24,10 +24,10 @@ from transfer_lab.store.records import RecordStore
 from transfer_lab.store.stage_drift import StageChange, to_csv
 from transfer_lab.system import host
 from transfer_lab.training import run as training
-from transfer_lab.training import stage_drift as witness
+from transfer_lab.training import stage_drift
 from transfer_lab.training.fit import fit_and_test
 from transfer_lab.training.run import Setting, train
-from transfer_lab.training.stage_drift import Witness, fine_tunes, sample
+from transfer_lab.training.stage_drift import StageProbe, fine_tunes, sample
 
 NEEDED = {"partial_finetune": {"k": 2}}
 TRANSFERRING = [name for name in REGIMES if REGIMES[name].from_source]
@@ -43,7 +43,7 @@ def build(name, backbone=None, **options):
 @pytest.mark.parametrize("name", TRANSFERRING)
 def test_a_stage_that_was_frozen_is_1_and_one_that_learnt_is_less(name):
     domain, regime = drawn(), build(name)
-    seen = Witness(regime, sample(domain))
+    seen = StageProbe(regime, sample(domain))
     fit_and_test(regime, domain, BUDGET)
     changes = seen.changes(regime)
     always = set.intersection(*(set(phase.frozen) for phase in regime.phases()))
@@ -71,7 +71,7 @@ def test_a_stage_that_starts_at_random_is_not_compared_with_the_source():
 def test_it_is_the_measure_of_the_features_of_both_networks():
     domain, regime = drawn(), build("full_finetune")
     images, source = sample(domain), copy.deepcopy(regime.backbone).eval()
-    seen = Witness(regime, images)
+    seen = StageProbe(regime, images)
     fit_and_test(regime, domain, BUDGET)
     tuned = regime.backbone.eval()
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_looking_changes_nothing_in_the_network_and_draws_no_random_number():
     modes = {name: m.training for name, m in regime.named_modules()}
     state = {key: value.clone() for key, value in regime.state_dict().items()}
     random = torch.get_rng_state()
-    Witness(regime, sample(drawn())).changes(regime)
+    StageProbe(regime, sample(drawn())).changes(regime)
     assert torch.equal(torch.get_rng_state(), random)
     assert {name: m.training for name, m in regime.named_modules()} == modes
     assert all(torch.equal(value, state[key]) for key, value in regime.state_dict().items())
@@ -96,7 +96,7 @@ def test_the_images_are_of_the_training_pool_and_the_same_for_every_size_and_see
     domain = Blocks(train_per_class=100)
     few = sample(drawn(domain, per_class=8, seed=1))
     many = sample(drawn(domain, per_class=80, seed=2))
-    assert torch.equal(few, many) and len(few) == witness.IMAGES == 256
+    assert torch.equal(few, many) and len(few) == stage_drift.IMAGES == 256
     assert domain.made == ["train"]
     pool = domain.source_of("train")[0]
     assert len({image.tobytes() for image in few.numpy()} - {i.tobytes() for i in pool}) == 0
@@ -112,7 +112,7 @@ class InPlace(Backbone):
 
 def test_a_stage_that_works_in_place_does_not_reach_back():
     regime, images = FullFinetune(InPlace(), 4), sample(drawn())
-    first = Witness(regime, images)._before[0]
+    first = StageProbe(regime, images)._before[0]
     with torch.no_grad():
         raw = regime.backbone(images, stop=1).flatten(1)
     raw = raw - raw.mean(0)
@@ -121,7 +121,7 @@ def test_a_stage_that_works_in_place_does_not_reach_back():
 
 def test_a_stage_that_gives_the_same_for_every_image_has_no_number_and_says_why():
     regime = build("full_finetune")
-    seen = Witness(regime, sample(drawn()))
+    seen = StageProbe(regime, sample(drawn()))
     nn.init.zeros_(regime.backbone.stages[1][0].weight)
     first, second, third = seen.changes(regime)
     assert first.cka == pytest.approx(1, abs=1e-6)
@@ -131,7 +131,7 @@ def test_a_stage_that_gives_the_same_for_every_image_has_no_number_and_says_why(
 
 def test_weights_that_are_not_numbers_have_no_number_and_say_why():
     regime = build("full_finetune")
-    seen = Witness(regime, sample(drawn()))
+    seen = StageProbe(regime, sample(drawn()))
     nn.init.constant_(regime.backbone.stages[2][1].bias, float("nan"))
     last = seen.changes(regime)[-1]
     assert last.cka is None and "NaN" in last.note
@@ -139,7 +139,7 @@ def test_weights_that_are_not_numbers_have_no_number_and_say_why():
 
 def test_a_pool_of_three_images_is_too_small():
     regime, images = build("full_finetune"), sample(drawn())[:3]
-    assert {c.cka for c in Witness(regime, images).changes(regime)} == {None}
+    assert {c.cka for c in StageProbe(regime, images).changes(regime)} == {None}
 
 
 class Counting(nn.Identity):
@@ -157,7 +157,7 @@ def test_what_never_learns_is_not_computed_again(k):
     backbone = Leaky()
     backbone.stages = nn.ModuleList(nn.Sequential(s, Counting()) for s in backbone.stages)
     regime, images = build("partial_finetune", backbone, k=k), sample(drawn())
-    seen = Witness(regime, images)
+    seen = StageProbe(regime, images)
     before = [stage[1].seen for stage in backbone.stages]
     seen.changes(regime)
     again = [stage[1].seen - n for stage, n in zip(backbone.stages, before, strict=True)]
@@ -173,25 +173,25 @@ def test_a_stage_that_learns_and_begins_in_place_does_not_reach_what_is_kept():
 
     stages = [nn.Conv2d(3, 4, 3), nn.Sequential(Doubling(), nn.Flatten(), nn.Linear(400, 9))]
     regime = PartialFinetune(Backbone(stages, num_features=9), 4, k=1)
-    changes = Witness(regime, sample(drawn())).changes(regime)
+    changes = StageProbe(regime, sample(drawn())).changes(regime)
     assert [change.cka for change in changes] == [1, pytest.approx(1, abs=1e-6)]
 
 
 @pytest.mark.parametrize("block", [1, 100, 10**9])
 def test_products_do_not_depend_on_how_many_features_are_multiplied_at_once(block, monkeypatch):
-    monkeypatch.setattr(witness, "_BLOCK", block)
+    monkeypatch.setattr(stage_drift, "_BLOCK", block)
     parts = list(torch.randn(20, 6, 5, 3, generator=torch.Generator().manual_seed(0)).split(8))
     whole = torch.cat(parts).flatten(1).numpy().astype(np.float64)
     whole -= whole.mean(0)
-    np.testing.assert_allclose(witness._products(parts), whole @ whole.T, atol=1e-3)
+    np.testing.assert_allclose(stage_drift._products(parts), whole @ whole.T, atol=1e-3)
 
 
 def test_of_large_maps_fewer_images_are_looked_at_of_all_classes(monkeypatch):
     regime, domain = build("full_finetune"), drawn(Blocks(train_per_class=100))
-    assert Witness(regime, sample(domain)).images == 256
+    assert StageProbe(regime, sample(domain)).images == 256
     largest = 4 * 3 * 12 * 12  # bytes of the image itself; the first stage gives 4 * 8 * 6 * 6
-    monkeypatch.setattr(witness, "_MEMORY", largest * 50)
-    seen = Witness(regime, sample(domain))
+    monkeypatch.setattr(stage_drift, "_MEMORY", largest * 50)
+    seen = StageProbe(regime, sample(domain))
     assert seen.images == 50 == seen.changes(regime)[0].images
     pool, labels = domain.source_of("train")[0], domain.labels("train")
     found = {image.tobytes() for image in sample(domain)[:50].numpy()}
@@ -221,7 +221,7 @@ def test_outputs_of_all_images_are_held_once():
     stages = [nn.Sequential(nn.Conv2d(n, 8, 3, padding=1), Weighing()) for n in (3, 8, 8)]
     regime = FullFinetune(Backbone([*stages, nn.Flatten()], num_features=8 * side**2), 4)
     given = torch.randint(0, 255, (images, 3, side, side), dtype=torch.uint8)
-    seen = Witness(regime, given)
+    seen = StageProbe(regime, given)
     seen.changes(regime)
     assert images * row < Weighing.highest < 2 * images * row
 
@@ -256,10 +256,10 @@ def test_a_run_that_fine_tunes_keeps_it_beside_its_record_and_others_do_not(sour
 
 
 BREAKS = {
-    "images": (witness, "sample"),
-    "before": (Witness, "__init__"),
-    "after": (Witness, "changes"),
-    "on disk": (witness, "write_atomically"),
+    "images": (stage_drift, "sample"),
+    "before": (StageProbe, "__init__"),
+    "after": (StageProbe, "changes"),
+    "on disk": (stage_drift, "write_atomically"),
 }
 
 
@@ -295,7 +295,7 @@ def test_an_interruption_while_looking_ends_the_run(source, monkeypatch):
         raise KeyboardInterrupt
 
     store, parent = source
-    monkeypatch.setattr(Witness, "changes", interrupted)
+    monkeypatch.setattr(StageProbe, "changes", interrupted)
     run = target(parent, "full_finetune")
     with pytest.raises(KeyboardInterrupt):
         train(run, store, Setting())
@@ -310,7 +310,7 @@ def test_a_network_that_fails_while_it_is_looked_at_is_left_as_it_was():
     regime = FullFinetune(Backbone([nn.Conv2d(3, 4, 3), Broken()], num_features=4), 4)
     regime.begin(regime.phases()[0])
     with pytest.warns(UserWarning, match="not known"):
-        assert witness.begin(regime, drawn(), "a run") is None
+        assert stage_drift.begin(regime, drawn(), "a run") is None
     assert all(module.training for module in regime.modules())
     assert torch.is_grad_enabled()
 
@@ -326,10 +326,10 @@ def test_the_memory_that_a_run_is_said_to_take_is_without_the_witness(source, mo
             peak[0] += 500
             return method(*given)
 
-        monkeypatch.setattr(Witness, name, taken)
+        monkeypatch.setattr(StageProbe, name, taken)
 
-    taking("__init__", Witness.__init__)
-    taking("changes", Witness.changes)
+    taking("__init__", StageProbe.__init__)
+    taking("changes", StageProbe.changes)
     store, parent = source
     assert train(target(parent, "full_finetune"), store, Setting()).peak_rss_mb == 100
     peak[0] = 100.0
@@ -345,7 +345,7 @@ def test_the_run_ends_as_if_nobody_had_looked(source, regime, monkeypatch):
     store, parent = source
     run = target(parent, regime)
     first = train(run, store, Setting())
-    monkeypatch.setattr(witness, "fine_tunes", lambda _: False)
+    monkeypatch.setattr(stage_drift, "fine_tunes", lambda _: False)
     second = train(run, store, Setting())
     told = ("test_accuracy", "test_log_loss", "val_accuracy", "train_accuracy", "steps")
     assert [getattr(first, name) for name in told] == [getattr(second, name) for name in told]

@@ -147,7 +147,7 @@ def similarity(
     file = load_experiment(path, overrides)
     grid.check_writable(runs, *([reports] if ladders else []))
     store = _store(runs)
-    desk = comparing.Desk(file.experiment, store, _say, _warn)
+    desk = comparing.SimilarityJobs(file.experiment, store, _say, _warn)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         climbed = desk.work(jobs or host.cores(), threads, ladders=ladders)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from transfer_lab.data.augmentation import Augmentation
 from transfer_lab.data.batches import Change, batches
-from transfer_lab.data.device_cache import Room
+from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.data.image_cache import digest, in_memory, stored_images
 from transfer_lab.data.splits import Split, nested_subset
 from transfer_lab.experiment.budget import Augment
@@ -144,7 +144,7 @@ class ImageDomain(L.LightningDataModule):
         outputs: np.ndarray | None = None,
         *,
         through: Change | None = None,
-        room: Room | None = None,
+        room: DeviceCache | None = None,
     ) -> DataLoader:
         """Batches of (images, labels), or of (outputs, labels) if a prefix's outputs for the whole
         part are given, in the part's order; `through`: the prefix itself, for images that change

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from transfer_lab.data.device_cache import OnDevice, OnHost, Room
+from transfer_lab.data.device_cache import DeviceCache, OnDevice, OnHost
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -60,7 +60,7 @@ def batches(
     index: np.ndarray | None = None,
     shuffle_seed: int | None = None,
     changes: Sequence[Change] = (),
-    room: Room | None = None,
+    room: DeviceCache | None = None,
 ) -> DataLoader:
     """A loader of (inputs, labels) batches; shuffled anew every epoch if a seed is given.
 

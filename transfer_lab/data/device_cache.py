@@ -43,7 +43,7 @@ class OnHost:
         return torch.as_tensor(self.inputs[rows])
 
 
-class Room:
+class DeviceCache:
     """A part of a device's unused memory for the examples of a phase, all of them together.
 
     Examples come when they are first read, so that copying them counts as training where they are
@@ -97,7 +97,7 @@ class OnDevice:
     `copies`: what lies there.
     """
 
-    def __init__(self, examples: OnHost, room: Room):
+    def __init__(self, examples: OnHost, room: DeviceCache):
         self.examples, self.room = examples, room
         self.copies: Batch | None = None
         self._asked = False

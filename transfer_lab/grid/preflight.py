@@ -22,6 +22,7 @@ from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.regimes.hooks import refused_hooks
 from transfer_lab.system.files import WeightsError
 from transfer_lab.training.fit import epochs_for
 
@@ -184,6 +185,8 @@ def _check_options(
         # A copy, since a regime may leave stages out.
         cls = REGIMES.load(choice.kind)
         regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
+        if regime is not None:
+            wrong += [(place, f"{choice.kind}: {told}") for told in refused_hooks(regime)]
         if regime is not None and epochs:
             wrong += _check_budgets(len(regime.phases()), choice.kind, epochs)
         return wrong

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from transfer_lab.experiment.plan import parents_of, peers, runs_of
 from transfer_lab.experiment.spec import Cell, Run
-from transfer_lab.store.locks import Leases
+from transfer_lab.store.locks import RunLocks
 from transfer_lab.store.records import Record, RecordStore
 
 _PATIENCE = 1.0
@@ -97,7 +97,7 @@ def run_grid(
     several runs where they are `peers`. What another process is training on the same store is left
     to it, and taken over should it die.
     """
-    with Leases(store.root) as leases:
+    with RunLocks(store.root) as leases:
         grid = _Grid(work, store, engine, train, watch, leases)
         while grid.goes_on:
             grid.hand_out()
@@ -115,7 +115,7 @@ class _Grid:
         engine: Engine,
         train: Train,
         watch: Watch,
-        leases: Leases,
+        leases: RunLocks,
     ):
         self._work, self._store, self._engine = work, store, engine
         self._train, self._watch, self._leases = train, watch, leases

@@ -59,7 +59,7 @@ def pending(experiment: Experiment, store: RecordStore) -> Pending:
 
 
 @dataclass(frozen=True)
-class Desk:
+class SimilarityJobs:
     """Where an experiment's comparisons are measured, and whom to tell."""
 
     experiment: Experiment

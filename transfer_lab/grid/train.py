@@ -70,10 +70,13 @@ def train_missing(
     Preflight happens in a worker, since it needs torch and the parent does not. An interrupt ends
     the workers and is raised again; finished runs are stored.
     """
-    work, desk = todo(cells, store), comparing.Desk(file.experiment, store, voice.say, voice.warn)
+    work, jobs = (
+        todo(cells, store),
+        comparing.SimilarityJobs(file.experiment, store, voice.say, voice.warn),
+    )
     if not work.runs:
         voice.say(f"all {len(cells)} cells are stored; nothing to train")
-        desk.work(1, workers.threads)
+        jobs.work(1, workers.threads)
         return Summary()
     voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
     try:
@@ -88,7 +91,7 @@ def train_missing(
                 store.warn = copies.warn = progress.say
             train = partial(_execute, str(root), workers, engine.slots, host.commit())
             summary = run_grid(work, store, engine, train, _Both(progress, copies))
-        desk.measure(engine)
+        jobs.measure(engine)
     except EngineError as error:
         engine.kill()
         raise ConfigError([str(error)]) from error

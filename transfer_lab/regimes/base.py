@@ -45,6 +45,12 @@ class TransferModule(L.LightningModule):
     all stages from the source, `transferred`. Freezing is static within a phase: parameters get
     `requires_grad = False`, modules stay in eval mode, and the optimiser holds exactly the rest.
 
+    A loop that takes many steps in one call of Lightning drives it, and calls `training_step`,
+    `on_train_epoch_start` and whatever comes once a fit or with a validation. A regime that
+    overrides any other hook of a step or an epoch, `configure_optimizers` among them, or has
+    `automatic_optimization` off, is driven by Lightning's own loop: then everything is called as
+    Lightning says, at about a millisecond a step.
+
     Keyword-only constructor arguments are the regime's options in YAML.
     """
 

@@ -38,7 +38,7 @@ class NoRoomError(RuntimeError):
     """Rows that neither the disk nor the memory allowed for them can hold."""
 
 
-class RowStore:
+class FeatureCache:
     """Float arrays by key, filled as rows are asked for.
 
     Rows carry a checksum of their own: what is absent or damaged is computed, whatever else the

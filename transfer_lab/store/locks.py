@@ -16,7 +16,7 @@ NAME = ".lease"
 _TRIES = 100
 
 
-class Leases:
+class RunLocks:
     """A lock on a file in the folder of each run that this process trains.
 
     The lock belongs to the process and ends with it, however that ends. Where the file system has
@@ -28,7 +28,7 @@ class Leases:
         self._root = root
         self._held: dict[str, int] = {}
 
-    def __enter__(self) -> Leases:
+    def __enter__(self) -> RunLocks:
         return self
 
     def __exit__(

@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import lightning as L
 import torch
 
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.training.loop import Epoch
 
 Row = dict[str, float | int | None]
 """What a curve says of an epoch."""
+
+
+class Epoch(NamedTuple):
+    """One pass over the training images: what the regime summed up, steps and seconds so far."""
+
+    sums: torch.Tensor | None
+    steps: int
+    seconds: float
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -61,13 +69,14 @@ class FitClock(L.Callback):
 class Curve(L.Callback):
     """One row an epoch: losses and accuracies; epochs and steps count on over the phases.
 
-    Validation stands in the last row of each stretch. Raises NonFiniteLossError at the end of the
-    first stretch that has an epoch whose loss is not finite.
+    Validation stands in the row of the epoch after which it came. Raises NonFiniteLossError when
+    Lightning next ends an epoch after one whose loss is not finite.
     """
 
     def __init__(self, clock: FitClock):
         self.clock = clock
         self.rows: list[Row] = []
+        self._finished: list[Epoch] = []
         self._phase = self._steps = 0
 
     @property
@@ -79,8 +88,18 @@ class Curve(L.Callback):
         self._phase += 1
         self._steps = self.last.get("steps", 0)
 
+    def note(self, sums: torch.Tensor | None, steps: int) -> None:
+        """An epoch has ended; what it summed up is looked at later, so that no GPU is waited for
+        more often than the clock needs."""
+        self._finished.append(Epoch(sums, steps, self.clock.read()))
+
+    def finished(self) -> list[Epoch]:
+        """The epochs that have ended since this was last asked."""
+        epochs, self._finished = self._finished, []
+        return epochs
+
     def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
-        for epoch in trainer.strategy.finished():
+        for epoch in self.finished():
             self.add(epoch)
         self.add_validation(module)
 
@@ -93,7 +112,7 @@ class Curve(L.Callback):
         """A row for an epoch; raises NonFiniteLossError if its loss is not finite."""
         loss, accuracy = means(epoch.sums)
         number = len(self.rows) + 1
-        if not math.isfinite(loss):
+        if loss is not None and not math.isfinite(loss):
             raise NonFiniteLossError(f"the training loss is {loss} in epoch {number}")
         self.rows.append(
             {
@@ -110,8 +129,6 @@ class Curve(L.Callback):
 
 
 def means(sums: torch.Tensor | None) -> tuple[float | None, float | None]:
-    """Loss and accuracy of what a regime summed up; None where it has not."""
-    if sums is None:
-        return None, None
-    loss, right, count = sums.tolist()
-    return loss / count, right / count
+    """Loss and accuracy of what a regime summed up; None where it has not, of any example."""
+    loss, right, count = (0, 0, 0) if sums is None else sums.tolist()
+    return (loss / count, right / count) if count else (None, None)

@@ -11,7 +11,7 @@ from transfer_lab.regimes.base import TransferModule
 from transfer_lab.training.curve import NonFiniteLossError, means
 
 
-class Convergence(L.Callback):
+class EarlyStopping(L.Callback):
     """Ends a phase once validation has not been better for `patience` times in a row, and keeps
     the state of the best one.
 

@@ -12,18 +12,19 @@ from typing import Literal, Protocol
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import Phase, TransferModule
-from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.system.device import Precision, device
 from transfer_lab.training.curve import Curve, FitClock, Row
-from transfer_lab.training.dead_units import dead_share
-from transfer_lab.training.early_stopping import Convergence
-from transfer_lab.training.frozen_features import Computed, PrefixDomain
-from transfer_lab.training.loop import Stretches, StretchStrategy
+from transfer_lab.training.early_stopping import EarlyStopping
+from transfer_lab.training.frozen_features import Computed, FrozenFeatures
+from transfer_lab.training.loop import Loop, loop_of
+from transfer_lab.training.metrics import dead_share
 
 _VALIDATIONS = 10
 _STEPS_BETWEEN = 10
@@ -33,7 +34,7 @@ _LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclass
-class Ledger:
+class FitResult:
     """What fitting and testing one regime took, and the curve it left.
 
     `features`: seconds of computing the output of each frozen prefix on each section, cold.
@@ -59,7 +60,7 @@ class Ledger:
         """The epoch whose model is the result: the last one, unless patience kept another."""
         return self.curve.last if self._kept is None else self._kept
 
-    def note(self, watch: Convergence) -> None:
+    def note(self, watch: EarlyStopping) -> None:
         """Which epoch of the phase that has just ended was kept, and why the phase ended."""
         validated = [row for row in self.curve.rows if row["val_loss"] is not None]
         phase = validated[len(validated) - watch.seen :]
@@ -94,45 +95,45 @@ def fit_and_test(
     fit: Fit,
     *,
     reuse_prefix: bool = True,
-    rows: RowStore | None = None,
+    rows: FeatureCache | None = None,
     precision: Precision = "fp32",
-) -> Ledger:
+) -> FitResult:
     """Spend the budget phase by phase, then read the test set once.
 
     The outputs stay in `regime.test_outputs`. With `reuse_prefix` the output of the frozen leading
     stages is computed once, for all runs that share `rows`; without it they run, frozen, at every
     step.
     """
-    ledger = Ledger()
+    result = FitResult()
     data = fit_and_validate(
-        regime, domain, fit, ledger, reuse_prefix=reuse_prefix, rows=rows, precision=precision
+        regime, domain, fit, result, reuse_prefix=reuse_prefix, rows=rows, precision=precision
     )
-    read_test_set(regime, data, ledger, precision)
-    return ledger
+    read_test_set(regime, data, result, precision)
+    return result
 
 
 def fit_and_validate(
     regime: TransferModule,
     domain: ImageDomain,
     fit: Fit,
-    ledger: Ledger,
+    result: FitResult,
     *,
     reuse_prefix: bool = True,
-    rows: RowStore | None = None,
+    rows: FeatureCache | None = None,
     precision: Precision = "fp32",
-) -> PrefixDomain:
+) -> FrozenFeatures:
     """Spend the budget phase by phase without a look at the test set; gives the data as the last
     phase saw them. With patience each phase has its share of the epochs as its cap, and leaves the
-    model of its best validation to the next. What it took so far is in the ledger even if
+    model of its best validation to the next. What it took so far is in the result even if
     the fit raises."""
     regime.observe(domain.section_labels("train"))
-    data = PrefixDomain(domain, regime.backbone, 0)
+    data = FrozenFeatures(domain, regime.backbone, 0)
     if fit.patience and not len(domain.split.val):
         raise ValueError("patience watches validation images, and there are none")
     epochs = epochs_for(fit, len(domain.split.train))
     for phase, share in phase_epochs(regime.phases(), epochs):
-        data = _begin(regime, phase, domain, ledger, reuse_prefix, rows, precision)
-        fit_phase(regime, data, share, ledger, precision, fit.patience)
+        data = _begin(regime, phase, domain, result, reuse_prefix, rows, precision)
+        fit_phase(regime, data, share, result, precision, loop_of(regime), fit.patience)
     return data
 
 
@@ -153,7 +154,7 @@ def phase_epochs(phases: tuple[Phase, ...], epochs: int) -> Iterator[tuple[Phase
         yield phase, share
 
 
-def stretch_length(epochs: int) -> int:
+def epochs_between_validations(epochs: int) -> int:
     """Epochs between two validations of a phase that ends with its budget."""
     return -(-epochs // _VALIDATIONS)
 
@@ -170,16 +171,16 @@ def _begin(
     regime: TransferModule,
     phase: Phase,
     domain: ImageDomain,
-    ledger: Ledger,
+    result: FitResult,
     reuse_prefix: bool,
-    rows: RowStore | None,
+    rows: FeatureCache | None,
     precision: Precision,
-) -> PrefixDomain:
+) -> FrozenFeatures:
     stop = phase.prefix if reuse_prefix else 0
     regime.begin(phase, entry=stop)
-    data = PrefixDomain(domain, regime.backbone, stop, rows, precision)
+    data = FrozenFeatures(domain, regime.backbone, stop, rows, precision)
     data.setup("fit")
-    ledger.features |= data.costs
+    result.features |= data.costs
     return data
 
 
@@ -187,56 +188,59 @@ def fit_phase(
     regime: L.LightningModule,
     data: Loaders,
     epochs: int,
-    ledger: Ledger,
+    result: FitResult,
     precision: Precision,
+    loop: type[Loop],
     patience: int | None = None,
 ) -> None:
     """Take a phase's epochs, validating ten times; with patience, until validation says so."""
-    ledger.trainable_params = max(ledger.trainable_params, parameter_count(regime, trainable=True))
+    result.trainable_params = max(result.trainable_params, parameter_count(regime, trainable=True))
     batches = data.train_dataloader()
-    watch = Convergence(patience) if patience else None
-    between = -(-_STEPS_BETWEEN // len(batches)) if watch else stretch_length(epochs)
-    stretches = Stretches(batches, epochs, length=between)
+    watch = EarlyStopping(patience) if patience else None
+    between = -(-_STEPS_BETWEEN // len(batches)) if watch else epochs_between_validations(epochs)
     regime.steps = math.inf if watch else epochs * len(batches)
-    regime.automatic_optimization = False
-    trainer = _trainer(stretches.count, ledger, precision, watch)
+    way = loop(device(), batches, epochs, between, result.curve.note)
+    trainer = _trainer(
+        way.strategy,
+        precision,
+        max_epochs=epochs,
+        callbacks=[*([watch] if watch else []), result.clock, *way.callbacks, result.curve],
+    )
     try:
-        trainer.fit(regime, stretches, data.val_dataloader())
+        way.fit(trainer, regime, data.val_dataloader())
     finally:
         data.leave_device()
     if watch:
         watch.restore(regime)
-        ledger.note(watch)
-    ledger.device = str(trainer.strategy.root_device)
+        result.note(watch)
+    result.device = str(trainer.strategy.root_device)
 
 
 def read_test_set(
-    regime: TransferModule, data: PrefixDomain, ledger: Ledger, precision: Precision
+    regime: TransferModule, data: FrozenFeatures, result: FitResult, precision: Precision
 ) -> None:
     """Answer the test images and note what that took; the answers stay with the regime."""
     data.setup("test")
-    ledger.features |= data.costs
+    result.features |= data.costs
     start = time.perf_counter()
-    _trainer(1, ledger, precision).test(regime, datamodule=data, verbose=False)
-    ledger.eval_seconds = time.perf_counter() - start
+    trainer = _trainer(SingleDeviceStrategy(device()), precision)
+    trainer.test(regime, datamodule=data, verbose=False)
+    result.eval_seconds = time.perf_counter() - start
     # After the pass that is timed, and on a sample, since watching every layer takes time.
-    ledger.dead_units = dead_share(regime, torch.cat(regime.tested).to(regime.device))
+    result.dead_units = dead_share(regime, torch.cat(regime.tested).to(regime.device))
 
 
-def _trainer(
-    stretches: int, ledger: Ledger, precision: Precision, watch: Convergence | None = None
-) -> L.Trainer:
+def _trainer(strategy: SingleDeviceStrategy, precision: Precision, **more: object) -> L.Trainer:
     """A plain Trainer; last epoch, no checkpoints (their writes would count as training)."""
     return L.Trainer(
-        max_epochs=stretches,
         accelerator=device().type,
-        strategy=StretchStrategy(device(), ledger.clock.read),
+        strategy=strategy,
         precision=_LIGHTNING[precision],
-        callbacks=[*([watch] if watch else []), ledger.clock, ledger.curve],
         num_sanity_val_steps=0,
         log_every_n_steps=2**31,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        **more,
     )

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.data.base import ImageDomain, Section
-from transfer_lab.data.device_cache import Room
+from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.experiment.spec import PROTOCOL
-from transfer_lab.store.feature_cache import NoRoomError, RowStore
+from transfer_lab.store.feature_cache import FeatureCache, NoRoomError
 from transfer_lab.system.device import Precision, device
 
 Computed = tuple[str, Section]
@@ -35,7 +35,7 @@ def prefix_key(backbone: Backbone, stop: int, precision: Precision = "fp32") -> 
     return digest.hexdigest()
 
 
-class PrefixDomain(L.LightningDataModule):
+class FrozenFeatures(L.LightningDataModule):
     """A domain seen through a frozen prefix: its loaders give activations instead of images.
 
     Training and validation activations are computed in set-up for fitting, those of the test set
@@ -52,16 +52,16 @@ class PrefixDomain(L.LightningDataModule):
         domain: ImageDomain,
         backbone: Backbone,
         stop: int,
-        rows: RowStore | None = None,
+        rows: FeatureCache | None = None,
         precision: Precision = "fp32",
-        like: PrefixDomain | None = None,
+        like: FrozenFeatures | None = None,
     ):
         super().__init__()
         self.domain, self.backbone, self.stop, self._like = domain, backbone, stop, like
-        self.rows, self.precision = rows or RowStore(None), precision
+        self.rows, self.precision = rows or FeatureCache(None), precision
         self.costs: dict[Computed, float] = {}
         self._outputs: dict[Section, np.ndarray] = {}
-        self._room = like._room if like else Room(device()) if device().type != "cpu" else None
+        self._room = like._room if like else _room()
 
     def setup(self, stage: str) -> None:
         """Compute what the stage will read."""
@@ -131,3 +131,7 @@ class PrefixDomain(L.LightningDataModule):
         )
         self.costs[self._key, section] = found.seconds
         return found.array
+
+
+def _room() -> DeviceCache | None:
+    return DeviceCache(device()) if device().type != "cpu" else None

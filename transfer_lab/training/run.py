@@ -20,20 +20,24 @@ from transfer_lab.backbones.weights import save_weights
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.store.feature_cache import RowStore
+from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.store.layout import ACTIVATIONS, CURVE, IMAGES, PREDICTIONS, STAGE_DRIFT, WEIGHTS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.device import precision
 from transfer_lab.system.files import write_atomically
 from transfer_lab.system.workers import Numbers
-from transfer_lab.training import stage_drift as witness
+from transfer_lab.training import stage_drift
 from transfer_lab.training.building import build_domain, build_regime, draw
 from transfer_lab.training.curve import NonFiniteLossError
-from transfer_lab.training.fit import Ledger, fit_and_test
-from transfer_lab.training.heads import Heads, fit_and_test_heads
+from transfer_lab.training.fit import FitResult, fit_and_test
+from transfer_lab.training.heads import (
+    Heads,
+    differ_in_rate_alone,
+    fit_and_test_heads,
+    share_backbone,
+)
 from transfer_lab.training.metrics import majority_accuracy, predictions, test_metrics
-from transfer_lab.training.multi_head import differ_in_rate_alone, share_backbone
 from transfer_lab.training.search import Search, searches
 
 _MACS: dict[tuple[object, ...], int] = {}
@@ -61,8 +65,8 @@ def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool 
         (found,) = searches([run], [work.domain], store, **fitting)
         work.choose(found)
     work.build()
-    ledger = fit_and_test(work.regime, work.domain, work.final.fit, **fitting)
-    return work.end(ledger, keep_weights=keep_weights)
+    result = fit_and_test(work.regime, work.domain, work.final.fit, **fitting)
+    return work.end(result, keep_weights=keep_weights)
 
 
 def train_together(runs: Sequence[Run], store: RecordStore, setting: Setting) -> Iterator[Record]:
@@ -83,11 +87,11 @@ def train_together(runs: Sequence[Run], store: RecordStore, setting: Setting) ->
     if not differ_in_rate_alone([work.regime for work in works]):
         raise ValueError("something other than linear heads learns in these runs")
     groups = [Heads(work.domain, [work.regime]) for work in works]
-    ledgers = fit_and_test_heads(groups, works[0].final.fit, **fitting)
-    for work, (ledger,) in zip(works, ledgers, strict=True):
-        if not ledger.diverged:
+    results = fit_and_test_heads(groups, works[0].final.fit, **fitting)
+    for work, (result,) in zip(works, results, strict=True):
+        if not result.diverged:
             with contextlib.suppress(NonFiniteLossError):
-                yield work.end(ledger, together=len(works))
+                yield work.end(result, together=len(works))
 
 
 class _Work:
@@ -109,24 +113,24 @@ class _Work:
         self.regime = build_regime(self.final, self.domain, self._store)
         self._memory = host.peak_memory_mb()
         self._seen = None
-        if self.run.init and witness.fine_tunes(self.regime):
-            self._seen = witness.begin(self.regime, self.domain, self.run.title)
-            host.reset_peak_memory()  # what only the witness took is none of the run's
+        if self.run.init and stage_drift.fine_tunes(self.regime):
+            self._seen = stage_drift.begin(self.regime, self.domain, self.run.title)
+            host.reset_peak_memory()  # what only looking took is none of the run's
 
-    def end(self, ledger: Ledger, *, keep_weights: bool = False, together: int = 1) -> Record:
+    def end(self, result: FitResult, *, keep_weights: bool = False, together: int = 1) -> Record:
         """Store what the regime has learnt and answered; then the record, which is returned."""
         run, regime, domain = self.run, self.regime, self.domain
         logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
         metrics = test_metrics(logits, labels)
         if not math.isfinite(metrics["test_log_loss"]):
             raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
-        outcome = _outcome(regime, domain, ledger)
+        outcome = _outcome(regime, domain, result)
         outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
         outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
-        write_curve(ledger.curve.rows, self._file(CURVE))
+        write_curve(result.curve.rows, self._file(CURVE))
         _write_predictions(logits, labels, domain.classes, self._file(PREDICTIONS))
         if self._seen:
-            witness.end(self._seen, regime, self._file(STAGE_DRIFT), run.title)
+            stage_drift.end(self._seen, regime, self._file(STAGE_DRIFT), run.title)
         sha256 = None
         if keep_weights:
             sha256 = save_weights(regime.backbone, self._file(WEIGHTS), regime.head)
@@ -136,14 +140,14 @@ class _Work:
             status="done",
             **metrics,
             **outcome,
-            **_selection(self._found, ledger),
+            **_selection(self._found, result),
             n_train=len(self._split.train),
             n_val=len(self._split.val),
             majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
             pretrain_seconds=_pretrain_seconds(run, self._store),
             weights_sha256=sha256,
             precision=precision(self._setting.precision),
-            device=ledger.device,
+            device=result.device,
             together=together,
             started_at=self._started_at,
             **provenance(self._setting),
@@ -164,7 +168,7 @@ def _chosen(works: Iterable[_Work], found: Iterable[Search]) -> Iterator[_Work]:
 
 def _fitting(store: RecordStore, setting: Setting) -> dict[str, object]:
     """Where frozen outputs are shared, and the numbers to compute in."""
-    rows = RowStore(store.root / ACTIVATIONS)
+    rows = FeatureCache(store.root / ACTIVATIONS)
     return {"rows": rows, "precision": precision(setting.precision)}
 
 
@@ -190,10 +194,10 @@ def write_curve(rows: list[dict[str, object]], path: Path) -> None:
     write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
 
 
-def _selection(found: Search | None, ledger: Ledger) -> dict[str, object]:
+def _selection(found: Search | None, result: FitResult) -> dict[str, object]:
     """What validation said: of the result, or of the trial that was chosen for it."""
     if found is None:
-        return {"val_accuracy": ledger.kept.get("val_accuracy")}
+        return {"val_accuracy": result.kept.get("val_accuracy")}
     return {
         "val_accuracy": found.chosen.val_accuracy,
         "trials": len(found.trials),
@@ -209,23 +213,23 @@ def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
     return None if run.init else 0.0
 
 
-def _outcome(regime: TransferModule, domain: ImageDomain, ledger: Ledger) -> dict[str, object]:
-    last = ledger.curve.last
+def _outcome(regime: TransferModule, domain: ImageDomain, result: FitResult) -> dict[str, object]:
+    last = result.curve.last
     return {
         "num_classes": domain.num_classes,
         "n_test": len(domain.labels("test")),
         "test_copies": domain.copies,
         "set_aside": domain.set_aside,
-        "train_accuracy": ledger.kept.get("train_accuracy"),
+        "train_accuracy": result.kept.get("train_accuracy"),
         "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),
-        "feature_seconds": ledger.feature_seconds,
-        "fit_seconds": ledger.clock.seconds,
-        "eval_seconds": ledger.eval_seconds,
+        "feature_seconds": result.feature_seconds,
+        "fit_seconds": result.clock.seconds,
+        "eval_seconds": result.eval_seconds,
         "epochs": last.get("epoch", 0),
         "steps": last.get("steps", 0),
-        "stopped": ledger.stopped,
-        "trainable_params": ledger.trainable_params,
-        "dead_units": ledger.dead_units,
+        "stopped": result.stopped,
+        "trainable_params": result.trainable_params,
+        "dead_units": result.dead_units,
         "total_params": parameter_count(regime),
     }
 

@@ -14,10 +14,9 @@ from transfer_lab.store.trials import Trial, choose, to_csv, trial_of
 from transfer_lab.system.files import write_atomically
 from transfer_lab.training.building import build_regime
 from transfer_lab.training.curve import NonFiniteLossError
-from transfer_lab.training.fit import Ledger, fit_and_validate
+from transfer_lab.training.fit import FitResult, fit_and_validate
 from transfer_lab.training.frozen_features import Computed
-from transfer_lab.training.heads import Heads, fit_heads
-from transfer_lab.training.multi_head import differ_in_rate_alone, share_backbone
+from transfer_lab.training.heads import Heads, differ_in_rate_alone, fit_heads, share_backbone
 
 
 class Search(NamedTuple):
@@ -67,14 +66,14 @@ def searches(
     return found
 
 
-def search(run: Run, fit: Callable[[Run, Ledger], None]) -> Search:
+def search(run: Run, fit: Callable[[Run, FitResult], None]) -> Search:
     """Try each of the run's options; `fit` trains and validates one untuned run.
 
     A trial that diverges loses and ends no other. Any other error ends the search.
     """
-    ledgers = [Ledger() for _ in run.tune]
-    tried = [_tried(run, *given, fit) for given in zip(run.tune, ledgers, strict=True)]
-    return Search.of(charged(tried, [ledger.features for ledger in ledgers]))
+    results = [FitResult() for _ in run.tune]
+    tried = [_tried(run, *given, fit) for given in zip(run.tune, results, strict=True)]
+    return Search.of(charged(tried, [result.features for result in results]))
 
 
 def charged(
@@ -95,20 +94,22 @@ def charged(
         yield trial._replace(feature_seconds=own)
 
 
-def _tried(run: Run, options: dict, ledger: Ledger, fit: Callable[[Run, Ledger], None]) -> Trial:
+def _tried(
+    run: Run, options: dict, result: FitResult, fit: Callable[[Run, FitResult], None]
+) -> Trial:
     try:
-        fit(run.trial(options), ledger)
+        fit(run.trial(options), result)
     except NonFiniteLossError:
-        last = ledger.curve.last
+        last = result.curve.last
         reached = (last.get("epoch", 0), last.get("steps", 0))
-        return Trial(options, None, None, *reached, ledger.clock.read(), "diverged")
-    return trial_of(options, ledger.curve.last, ledger.clock.seconds)
+        return Trial(options, None, None, *reached, result.clock.read(), "diverged")
+    return trial_of(options, result.curve.last, result.clock.seconds)
 
 
 def _one_by_one(run: Run, domain: ImageDomain, store: RecordStore, fitting: dict) -> Search:
-    def fit(trial: Run, ledger: Ledger) -> None:
+    def fit(trial: Run, result: FitResult) -> None:
         regime = build_regime(trial, domain, store)
-        fit_and_validate(regime, domain, trial.fit, ledger, **fitting)
+        fit_and_validate(regime, domain, trial.fit, result, **fitting)
 
     return search(run, fit)
 
@@ -131,13 +132,13 @@ def _in_one_pass(
         Heads(domain, regimes[place * len(tune) : (place + 1) * len(tune)])
         for place, domain in enumerate(domains)
     ]
-    return [_search(tune, ledgers) for _, ledgers in fit_heads(groups, runs[0].fit, **fitting)]
+    return [_search(tune, results) for _, results in fit_heads(groups, runs[0].fit, **fitting)]
 
 
-def _search(tune: Trials, ledgers: Sequence[Ledger]) -> Search:
+def _search(tune: Trials, results: Sequence[FitResult]) -> Search:
     """Of heads that were fitted in one pass: each trial has its part of the seconds."""
     tried = [
-        trial_of(options, ledger.curve.last, ledger.clock.seconds / len(tune))
-        for options, ledger in zip(tune, ledgers, strict=True)
+        trial_of(options, result.curve.last, result.clock.seconds / len(tune))
+        for options, result in zip(tune, results, strict=True)
     ]
-    return Search.of(charged(tried, [ledger.features for ledger in ledgers]))
+    return Search.of(charged(tried, [result.features for result in results]))

@@ -31,18 +31,18 @@ _BLOCK = 2**22
 """Numbers of a stage's output that are centred and multiplied at a time."""
 
 
-def begin(regime: TransferModule, domain: ImageDomain, title: str) -> Witness | None:
-    """A witness of the fit of that title; none, and a warning, where looking fails: no fit fails
-    for it."""
+def begin(regime: TransferModule, domain: ImageDomain, title: str) -> StageProbe | None:
+    """The stages before the fit of that title; none, and a warning, where looking fails: no fit
+    fails for it."""
     with _apart(title):
-        return Witness(regime, sample(domain))
+        return StageProbe(regime, sample(domain))
     return None
 
 
-def end(witness: Witness, regime: TransferModule, path: Path, title: str) -> None:
+def end(probe: StageProbe, regime: TransferModule, path: Path, title: str) -> None:
     """Write what has changed; no file, and a warning, where that fails."""
     with _apart(title):
-        content = to_csv(witness.changes(regime))
+        content = to_csv(probe.changes(regime))
         write_atomically(path, lambda handle: handle.write(content))
 
 
@@ -69,7 +69,7 @@ def fine_tunes(regime: TransferModule) -> bool:
     return len(_frozen(regime)) < regime.transferred
 
 
-class Witness:
+class StageProbe:
     """Remembers what each transferred stage gives for some images at step 0.
 
     Of outputs it keeps one stage's while the model is fitted, that before the first stage that

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 
-from transfer_lab.grid.engines.allocator import keep_freed_memory
+from transfer_lab.grid.engines import fork_server
+from transfer_lab.grid.engines.worker_process import pickled, result_of, work
 
 
 class WorkerCrashError(RuntimeError):
@@ -25,19 +27,20 @@ class WorkerCrashError(RuntimeError):
 class LocalEngine:
     """`jobs` worker processes with `threads` threads each, started once.
 
-    Every worker is a pool of one process, so that a crash is blamed on the run that was in it and
-    costs no other run anything; the worker is then replaced.
+    A crash is blamed on the run that was in the worker and costs no other run anything; the worker
+    is then replaced.
     """
 
     def __init__(self, jobs: int, threads: int = 1):
         self.slots, self._threads = jobs, threads
-        self._workers: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
-        self._processes: set[BaseProcess] = set()
+        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._starting, self._killed = threading.Lock(), False
         self._dispatch = ThreadPoolExecutor(jobs, thread_name_prefix="dispatch")
         with _interrupts_ignored():
-            for _ in range(jobs):
-                self._workers.put(self._start())
+            self._workers = {_Worker(threads) for _ in range(jobs)}
+        for worker in self._workers:
+            self._free.put(worker)
+        atexit.register(self.kill)  # before multiprocessing, at its own exit, waits for them
 
     def submit(self, call: Callable[..., object], *args: object) -> Future:
         """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies."""
@@ -48,44 +51,92 @@ class LocalEngine:
         self._dispatch.shutdown(wait=True, cancel_futures=True)
         # Nothing is lost by then, and to take its modules apart costs a worker two seconds.
         self.kill()
-        for process in self._processes:
-            process.join()
+        for worker in self._workers:
+            worker.join()
 
     def kill(self) -> None:
         """End the workers now; what they were running is abandoned."""
+        atexit.unregister(self.kill)
         with self._starting:
             self._killed = True
             self._dispatch.shutdown(wait=False, cancel_futures=True)
-            for process in self._processes:
-                process.kill()
+            for worker in self._workers:
+                worker.kill()
 
     def _run(self, call: Callable[..., object], *args: object) -> object:
-        worker = self._workers.get()
+        message = pickled(call, args)
+        worker = self._free.get()
         try:
             try:
-                future = worker.submit(call, *args)
-            except BrokenProcessPool:  # it died while it was idle: not this call's doing
-                worker = self._start()
-                if self._killed:
-                    raise
-                future = worker.submit(call, *args)
-            return future.result()
-        except BrokenProcessPool as error:
-            worker = self._start()
+                worker.send(message)
+            except OSError:  # it died while it was idle: not this call's doing
+                worker = self._replace(worker)
+                worker.send(message)
+            answer = worker.receive()
+        except (EOFError, OSError) as error:
+            worker = self._replace(worker)
             raise WorkerCrashError("the worker process died (killed or crashed)") from error
         finally:
-            self._workers.put(worker)
+            self._free.put(worker)
+        return result_of(answer)
 
-    def _start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(1, context, _begin_worker, (self._threads,))
+    def _replace(self, dead: _Worker) -> _Worker:
+        """Another worker, unless the engine was killed."""
         with self._starting:
-            if not self._killed:
-                before = set(multiprocessing.active_children())
-                with _main_module_hidden():
-                    pool.submit(os.getpid)  # a pool starts its process with its first call
-                self._processes |= set(multiprocessing.active_children()) - before
-        return pool
+            if self._killed:
+                return dead
+            self._workers.discard(dead)
+            dead.join()
+            worker = _Worker(self._threads)
+            self._workers.add(worker)
+            return worker
+
+
+class _Worker:
+    """A worker process, forked where that is possible and spawned elsewhere, and the way to it."""
+
+    def __init__(self, threads: int):
+        self._connection, theirs = multiprocessing.Pipe()
+        self._pid: int | None = None  # which a forked worker tells when it begins
+        self._process: BaseProcess | None = None
+        with theirs, _main_module_hidden():
+            if fork_server.usable():
+                fork_server.fork_worker(self._connection, theirs, threads)
+            else:
+                context = multiprocessing.get_context("spawn")
+                self._process = context.Process(target=work, args=(theirs, threads))
+                self._process.start()
+
+    def send(self, message: bytes) -> None:
+        """Hand it a call. OSError if it is dead."""
+        self._connection.send_bytes(message)
+
+    def receive(self) -> bytes:
+        """Wait for the answer. EOFError or OSError if it dies."""
+        if self._pid is None:
+            self._pid = self._connection.recv()
+        return self._connection.recv_bytes()
+
+    def kill(self) -> None:
+        """End it now, or as soon as it begins."""
+        if self._connection.closed:
+            return
+        with contextlib.suppress(OSError):
+            if self._process:
+                self._process.kill()
+            elif self._pid:
+                os.kill(self._pid, signal.SIGKILL)
+            else:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+
+    def join(self) -> None:
+        """Wait for its end."""
+        with self._connection, contextlib.suppress(EOFError, OSError):
+            while True:
+                self._connection.recv_bytes()
+        if self._process:
+            self._process.join()
 
 
 @contextlib.contextmanager
@@ -111,31 +162,3 @@ def _main_module_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _begin_worker(threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    become_worker(threads)
-
-
-def become_worker(threads: int) -> None:
-    """Set this process up for runs, once in its life: torch is imported, with so many threads."""
-    keep_freed_memory()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    import torch
-
-    from transfer_lab.training.fit import quiet
-
-    torch.set_num_threads(threads)
-    if not torch.cuda.is_available():
-        # Adam asks for a GPU at every step, and under Lightning's settings torch then looks for
-        # the driver's library in all folders: a tenth of a millisecond unless nothing is visible.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    quiet()
-
-
-def _die_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)

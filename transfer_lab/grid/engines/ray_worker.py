@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from transfer_lab.grid.engines.local import become_worker
+from transfer_lab.grid.engines.worker_process import become_worker
 from transfer_lab.system import host
 
 

@@ -28,6 +28,7 @@ SYMBOLS = {
 }
 DASHES = {"": "", "-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 NEUTRAL = "#808891"
+_SHADE = "rgba(128, 136, 145, 0.2)"
 _SIZE = {"row": 10, "line": 7, "point": 10}
 _ERROR = {
     "row": {"width": 3},
@@ -79,36 +80,39 @@ def subplots(figure: Figure, columns: int, height: int) -> go.Figure:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    rows = -(-len(figure.panels) // columns)
-    titles = [plain(panel.title) for panel in figure.panels]
-    made = make_subplots(rows, columns, subplot_titles=titles, vertical_spacing=0.18 / rows)
+    made = make_subplots(
+        rows=-(-len(figure.panels) // columns),
+        cols=columns,
+        shared_xaxes=figure.x.shared,
+        shared_yaxes=figure.y.shared,
+        subplot_titles=[plain(panel.title) for panel in figure.panels],
+        vertical_spacing=0.18 * columns / len(figure.panels),
+    )
     for number, panel in enumerate(figure.panels):
-        at = {"row": number // columns + 1, "col": number % columns + 1}
-        layout = _layout(figure, panel)
-        made.update_xaxes(layout.pop("xaxis"), **at)
-        made.update_yaxes(layout.pop("yaxis"), **at)
-        for shape in layout.pop("shapes", []):
-            made.add_shape({name: v for name, v in shape.items() if name != "yref"}, **at)
-        made.update_layout(layout)
-        shown = _rows(figure, panel)
-        if shown:
-            ends = [len(shown) - 0.5, -0.5]
-            made.update_yaxes(categoryarray=[*map(plain, shown)], range=ends, **at)
-        for row in (shown.index(name) for name in panel.shaded if name in shown):
-            look = {"fillcolor": "rgba(128, 136, 145, 0.15)", "line_width": 0, "layer": "below"}
-            made.add_hrect(row - 0.48, row + 0.48, **look, **at)
-        for series in panel.series:
-            trace = go.Scatter(_trace(series), legendgroup=_group(figure, series))
-            made.add_trace(trace.update(showlegend=False), **at)
+        _subplot(made, figure, panel, {"row": number // columns + 1, "col": number % columns + 1})
+    made.update_yaxes(title_text=plain(figure.y.title), col=1)
+    made.update_xaxes(title_text=plain(figure.x.title), row=-(-len(figure.panels) // columns))
     made.add_traces([go.Scatter(_legend_entry(key)) for key in figure.keys])
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02 + 20 / height, "x": 0}
     margin = {"l": 10, "r": 10, "t": 90, "b": 10}
     return made.update_layout(height=height, margin=margin, legend=legend, showlegend=True)
 
 
-def _group(figure: Figure, series: Series) -> str:
-    """What of the legend shows and hides the series: an entry of the first facet there."""
-    return plain(series.facets.get(figure.keys[0].facet, "")) if figure.keys else ""
+def _subplot(made: go.Figure, figure: Figure, panel: Panel, at: dict[str, int]) -> None:
+    facet = figure.keys[0].facet if figure.keys else ""
+    for series in panel.series:
+        group = plain(series.facets.get(facet, ""))
+        made.add_scatter(**_trace(series), legendgroup=group, showlegend=False, **at)
+    layout = _layout(figure, panel)
+    made.update_xaxes(layout.pop("xaxis") | {"title": None}, **at)
+    made.update_yaxes(layout.pop("yaxis") | {"title": None}, **at)
+    made.update_layout(layout)
+    shown = _rows(figure, panel)
+    if shown:
+        ends = [len(shown) - 0.5, -0.5]
+        made.update_yaxes(categoryarray=[*map(plain, shown)], range=ends, **at)
+    for row in (shown.index(name) for name in panel.shaded if name in shown):
+        made.add_hrect(row - 0.48, row + 0.48, fillcolor=_SHADE, line_width=0, layer="below", **at)
 
 
 def _legend_entry(key: Key) -> dict:

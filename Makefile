@@ -4,7 +4,7 @@ EXPERIMENT ?= experiments/four_scenarios.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report dashboard bench test lint format lock clean
+.PHONY: help install grid study plan status report dashboard bench docs test lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ dashboard: install  ## open a page that compares the experiments and their runs,
 
 bench: install  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: install  ## build the documentation into docs/_build/html
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m docs.reference
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Cell, Experiment
-from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, PREDICTIONS, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame
 
@@ -36,7 +35,7 @@ def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    known = StoredResults(frame(cells, store), predictions=_predictions(store))
+    known = StoredResults(frame(cells, store), predictions=Predictions(beside(store)))
     return write_latex(experiment, known, reports / experiment.name)
 
 
@@ -54,16 +53,12 @@ def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) 
         frame=table,
         curves=curves(table, store),
         trials=left_behind(table, store, TRIALS),
-        predictions=_predictions(store),
+        predictions=Predictions(beside(store)),
         similarities=results(experiment, store),
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),
         sources=source_records(table, store),
     )
-
-
-def _predictions(store: RecordStore) -> Predictions:
-    return Predictions(partial(store.file, name=PREDICTIONS))
 
 
 def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]:

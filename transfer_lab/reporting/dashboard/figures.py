@@ -88,7 +88,7 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], column: str) -> go.Figur
             y=curve[column].tolist(),
             pen=numbered(number),
             marker="o" if len(curve) < _DOTTED else "",
-            digits=".3g",
+            pattern="{y:.3g} at epoch {x}",
             facets={"run": name},
         )
         for number, (name, curve) in enumerate(known.items())

@@ -72,4 +72,5 @@ def _line(one: Climbed, pen: Pen) -> Series:
         error=values.std(0, ddof=min(1, len(values) - 1)).tolist(),
         pen=pen,
         marker="o",
+        facets={"line": f"{one.source}, {one.space}"},
     )

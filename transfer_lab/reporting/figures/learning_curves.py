@@ -19,16 +19,16 @@ LABEL = "labelled images per class"
 
 def figure(study: Study, panels: Sequence[Panel]) -> Figure:
     """A panel for each source, target and backbone."""
-    drawn = {panel.title: tuple(_lines(study, panel)) for panel in panels}
-    shown = {series.facets["regime"] for lines in drawn.values() for series in lines}
+    drawn = [(panel, tuple(_lines(study, panel))) for panel in panels]
+    shown = {series.facets["regime"] for _, lines in drawn for series in lines}
     return Figure(
         panels=tuple(
             spec.Panel(
                 panel.title,
-                drawn[panel.title],
+                lines,
                 x=Axis(LABEL, log=True, ticks=tuple(sorted(panel.scenarios)), shared=False),
             )
-            for panel in panels
+            for panel, lines in drawn
         ),
         x=Axis(LABEL, shared=False),
         y=Axis("test accuracy (%)", low=0, percent=True),

@@ -265,14 +265,12 @@ def _told(series: Series) -> dict:
             "hovertext": told,
             "hovertemplate": "%{hovertext}<extra></extra>",
         }
-    if series.kind == "step":
+    if not series.pattern:
         return {"hoverinfo": "skip"}
-    seeds = {"customdata": list(series.seeds)} if series.seeds else {}
-    n = " (n=%{customdata})" if seeds else ""
-    name = plain(next(iter(series.facets.values())))
-    pattern = f"%{{y:{series.digits}}} at epoch %{{x}}{n}"
-    return seeds | {
-        "name": name,
+    pattern = series.pattern.replace("{seeds}", "{customdata}").replace("{", "%{")
+    return {
+        "name": plain(next(iter(series.facets.values()))),
+        "customdata": list(series.seeds),
         "hovertemplate": f"<b>%{{fullData.name}}</b><br>{pattern}<extra></extra>",
     }
 
@@ -282,11 +280,10 @@ def plain(text: object) -> str:
     return html.escape(one_line(str(text)), quote=False)
 
 
-def _shown(values: Iterable[float | str]) -> list[float | str]:
-    """Names as text, numbers with as many digits as a screen can show."""
-    return [
-        plain(v) if isinstance(v, str) else v if isinstance(v, int) else _short(v) for v in values
-    ]
+def _shown(values: Iterable[float | str]) -> list[float | str | None]:
+    """Names as text, whole numbers as they are, others as short as `rounded` makes them."""
+    as_it_is = {str: plain, int: int}
+    return [as_it_is.get(type(value), _short)(value) for value in values]
 
 
 def rounded(values: Iterable[float]) -> list[float]:

@@ -24,10 +24,10 @@ class Series:
     """Points of one look in a panel.
 
     `error` holds the half-widths of intervals, which lie along x in rows and along y elsewhere;
-    `below` the lower ones where they differ. `text` holds the lines that each point tells a reader,
-    `seeds` how many each is a mean of, `digits` how its y reads, `label` what stands beside it.
-    `beside` is its place among the figure's `abreast`. `facets` say what it shows: facet -> value,
-    or one for each point.
+    `below` the lower ones where they differ. `text` holds the lines that each point tells a reader;
+    `pattern` makes one of {x}, {y} and {seeds}, of how many each is a mean. `label` stands beside
+    it. `beside` is its place among the figure's `abreast`. `facets` say what it shows: facet ->
+    value, or one for each point.
     """
 
     kind: Kind
@@ -38,10 +38,10 @@ class Series:
     error: Sequence[float] = ()
     below: Sequence[float] = ()
     text: Sequence[tuple[str, ...]] = ()
+    pattern: str = ""
     seeds: Sequence[int] = ()
     label: str = ""
     faint: bool = False
-    digits: str = ".1f"
     beside: int = 0
     facets: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 

@@ -77,6 +77,6 @@ def _line(place: Place, curve: Curve, pen: Pen, *, percent: bool) -> Series:
         pen=pen,
         marker="o" if len(curve.epochs) == 1 else "",
         seeds=curve.seeds.tolist(),
-        digits=".1f" if percent else ".3g",
+        pattern=f"{{y:{'.1f' if percent else '.3g'}}} at epoch {{x}} (n={{seeds}})",
         facets={"regime": place.regime, "backbone": place.backbone},
     )

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 from transfer_lab.experiment.choices import Weights
-from transfer_lab.experiment.spec import Fit, PerClass
+from transfer_lab.experiment.spec import PROTOCOL, Fit, PerClass
 from transfer_lab.reporting.blocks import Bullets, Cell, Section, Table, cell
 from transfer_lab.reporting.hypotheses import verdicts
 from transfer_lab.reporting.sections.tuning import tried, words
@@ -19,6 +19,8 @@ def protocol(study: Study) -> Section:
     """The rules that every cell obeys, the scenarios and the options."""
     experiment = study.experiment
     rules = (
+        f"Protocol {PROTOCOL}: the number is part of every run's id and is raised whenever the "
+        "code changes results, so that no two protocols stand in one report.",
         "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
         "seeds. A run reads it once, after training, and selects nothing on it.",
         "Each seed draws its own stratified subset of the target; the small ones lie within the "

@@ -1,0 +1,1 @@
+"""The documentation's sources, and what keeps them true: reference and quoted numbers."""

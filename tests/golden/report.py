@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,17 +78,9 @@ def files(out: Path) -> dict[str, bytes]:
     # Invented numbers are drawn from the runs' ids, which a new protocol changes.
     with mock.patch.object(sys.modules[Run.__module__], "PROTOCOL", 2):
         grid, report = _grid().predict(out / "runs"), out / "report"
-        known = (grid.experiment, grid.frame, grid.curves, report)
-        write(
-            *known,
-            command=COMMAND,
-            trials=grid.trials,
-            predictions=grid.locate,
-            similarities=grid.similarities,
-            changes=_changes(grid),
-            sources=_sources(grid),
-        )
-        write_latex(*known, predictions=grid.locate)
+        stored = replace(grid.stored, changes=_changes(grid), sources=_sources(grid))
+        write(grid.experiment, stored, report, COMMAND)
+        write_latex(grid.experiment, stored, report)
     found = {
         str(path.relative_to(report)): path.read_bytes()
         for path in sorted(report.rglob("*"))

@@ -18,7 +18,7 @@ from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
 from transfer_lab.reporting.sections.order import SECTIONS
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.pairs import Compared, comparisons
 from transfer_lab.store.records import Record
 from transfer_lab.store.results import frame
@@ -248,9 +248,19 @@ class Grid:
     def frame(self) -> pd.DataFrame:
         return frame(self.cells, self.records)
 
+    @property
+    def stored(self) -> StoredResults:
+        """What a store would hold of it."""
+        return StoredResults(
+            frame=self.frame,
+            curves=self.curves,
+            trials=self.trials,
+            predictions=Predictions(self.locate if self.store else None),
+            similarities=self.similarities,
+        )
+
     def study(self, command: str = "transfer-lab report letters.yaml") -> Study:
-        known = Predictions(self.locate if self.store else None)
-        return Study.of(self.experiment, self.frame, self.curves, command, self.trials, known)
+        return Study.of(self.experiment, self.stored, command)
 
     def markdown(self, command: str = "transfer-lab report letters.yaml") -> str:
         """report.md without its figures, which take most of the time."""
@@ -258,13 +268,4 @@ class Grid:
         return to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
 
     def write(self, out: Path, command: str = "transfer-lab report letters.yaml") -> Path:
-        return write(
-            self.experiment,
-            self.frame,
-            self.curves,
-            out,
-            command=command,
-            trials=self.trials,
-            predictions=self.locate if self.store else None,
-            similarities=self.similarities,
-        )
+        return write(self.experiment, self.stored, out, command)

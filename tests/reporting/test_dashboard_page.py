@@ -20,10 +20,10 @@ from tests.reporting.test_imports import loaded  # noqa: E402
 from transfer_lab.experiment.loading import load_experiment  # noqa: E402
 from transfer_lab.experiment.plan import plan  # noqa: E402
 from transfer_lab.reporting import collect  # noqa: E402
-from transfer_lab.reporting.dashboard import charts, launch, page, tables  # noqa: E402
-from transfer_lab.reporting.dashboard.loading import Shelf, WatchedStore  # noqa: E402
+from transfer_lab.reporting.dashboard import figures, launch, page, tables  # noqa: E402
+from transfer_lab.reporting.dashboard.loading import ExperimentCache, WatchedStore  # noqa: E402
 from transfer_lab.reporting.dashboard.selection import Selection  # noqa: E402
-from transfer_lab.reporting.study import Study  # noqa: E402
+from transfer_lab.reporting.study import StoredResults, Study  # noqa: E402
 from transfer_lab.reporting.wording import percent  # noqa: E402
 from transfer_lab.store.records import Record, RecordStore  # noqa: E402
 from transfer_lab.store.results import frame  # noqa: E402
@@ -64,7 +64,7 @@ class Bench:
 
     def study(self, number: int = 0) -> Study:
         experiment = load_experiment(self.paths[number]).experiment
-        return Study.of(experiment, frame(plan(experiment), self.store), {}, "")
+        return Study.of(experiment, StoredResults(frame(plan(experiment), self.store)))
 
     def open(self, *, chosen: bool = True) -> testing.AppTest:
         def script(paths, runs, chosen):
@@ -246,36 +246,41 @@ def test_the_script_takes_the_store_and_the_experiments(full, monkeypatch):
 
 def test_the_charts_hold_the_numbers_of_the_report(full):
     study = full.study()
-    look = charts.colours([study.experiment])
-    shown = {round(x, 9) for trace in charts.dots(study, look).data for x in trace.x}
+    look = figures.look_of([study.experiment])
+    drawn = [t for t in figures.accuracies(study, look).data if t.meta and "seed" not in t.meta]
+    shown = {x for trace in drawn for x in trace.x}
     means = {
-        round(100 * study.accuracy(s, b, r).mean, 9)
+        float(f"{100 * study.accuracy(s, b, r).mean:.4g}")
         for s in study.scenarios
         for b in study.backbones
         for r in study.regimes
     }
     assert shown == means
-    timed = charts.time_and_accuracy({"tiny": study, "again": study}, look)
-    assert {round(y, 9) for trace in timed.data for y in trace.y} == means
-    assert sum(trace.showlegend for trace in timed.data) == len(study.regimes)
+    timed = figures.time_and_accuracy({"tiny": study, "again": study}, look).data
+    dots, entries = ([t for t in timed if bool(t.meta) is known] for known in (True, False))
+    assert {y for trace in dots for y in trace.y} == means
+    assert {trace.legendgroup for trace in dots} == {trace.name for trace in entries}
+    assert len(entries) == len(study.regimes)
+    assert not any(trace.showlegend for trace in dots)
 
 
 def test_a_regime_keeps_its_colour_whatever_is_filtered(full):
     study = full.study()
-    look = charts.colours([study.experiment])
+    look = figures.look_of([study.experiment])
     wanted = Selection({"regime": frozenset({"linear_probe"})})
     part = wanted.study(study.experiment, study.frame, study.predictions)
-    (trace,) = charts.time_and_accuracy({"tiny": part}, look).data
-    assert trace.marker.color == look["linear_probe"]
+    *dots, entry = figures.time_and_accuracy({"tiny": part}, look).data
+    assert {trace.marker.color for trace in (*dots, entry)} == {look["linear_probe"].colour}
+    assert len(dots) == len(study.scenarios)
     assert len(set(look.values())) == len(look)
 
 
 def test_names_are_text_and_no_markup(full):
     curve = invented.curve(full.cells()[0])
-    figure = charts.learning_curves({"<a href='x'>y</a>": curve}, "train_loss")
-    assert figure.data[0].name.startswith("&lt;a")
-    assert list(figure.data[0].y) == curve["train_loss"].tolist()
-    assert not charts.learning_curves({"x": curve[["epoch"]]}, "train_loss").data
+    figure = figures.learning_curves({"<a href='x'>y</a>": curve}, "train_loss")
+    assert all(trace.name.startswith("&lt;a") for trace in figure.data)
+    assert list(figure.data[0].y) == pytest.approx(curve["train_loss"].tolist(), rel=1e-3)
+    assert not figures.learning_curves({"x": curve[["epoch"]]}, "train_loss").data
 
 
 def test_a_record_is_read_again_only_if_it_changed(full, monkeypatch):
@@ -292,13 +297,13 @@ def test_a_record_is_read_again_only_if_it_changed(full, monkeypatch):
 
 
 def test_an_experiment_is_read_again_when_its_file_changes(full):
-    shelf, path = Shelf(), full.paths[0]
-    assert shelf.get(path) is shelf.get(path)
-    assert len(shelf.get(path).cells) == 12
+    cache, path = ExperimentCache(), full.paths[0]
+    assert cache.get(path) is cache.get(path)
+    assert len(cache.get(path).cells) == 12
     path.write_text("seeds: 3")
-    assert "seeds" in shelf.get(path)
+    assert "seeds" in cache.get(path)
     path.unlink()
-    assert "cannot read" in shelf.get(path)
+    assert "cannot read" in cache.get(path)
 
 
 def test_the_page_loads_no_torch():

@@ -80,7 +80,7 @@ class Planned:
         return measured(frame(self.cells, store))
 
 
-class Shelf:
+class ExperimentCache:
     """Experiment files, each read once until it changes; one that is refused says why."""
 
     def __init__(self):

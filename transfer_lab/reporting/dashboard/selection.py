@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.budget import under
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ class Selection:
             if self.has("backbone", choice.label)
         }
         looked_at = experiment.model_copy(update={**kept, "claims": {}})
-        return Study.of(looked_at, rows, {}, "", predictions=predictions)
+        return Study.of(looked_at, StoredResults(rows, predictions=predictions))
 
 
 def values(tables: Iterable[pd.DataFrame], axis: str) -> list:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.spec import Scenario
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.reporting.study import Study, interval
-from transfer_lab.reporting.wording import absent, amount, count, percent, whole
+from transfer_lab.reporting.wording import accuracy_cell, amount, whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def architectures(study: Study) -> Section:
+def backbones(study: Study) -> Section:
     """One row a backbone, in the largest similar scenario."""
     scenario = largest(study)
     text = (
@@ -70,10 +70,7 @@ def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
 def _accuracy(study: Study, scenario: str, backbone: str, regime: str | None) -> Cell:
     if regime is None:
         return (Line("–"),)
-    summary = study.summary(scenario, backbone, regime)
-    if summary.accuracy is None:
-        return (absent(summary),)
-    return cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned))
+    return accuracy_cell(study.summary(scenario, backbone, regime))
 
 
 def _size(values: pd.Series) -> Cell:

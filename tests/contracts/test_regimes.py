@@ -118,7 +118,7 @@ def test_frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(
 ):
     watch = Watch(driven(build(name), loop))
     result = fit_and_test(watch.regime, drawn(), BUDGET, reuse_prefix=reuse_prefix)
-    steps = BUDGET.epochs * 6 if REGIMES[name].learns else 0
+    steps = BUDGET.epochs * 6 if REGIMES[name].spends_budget else 0
     assert watch.looks == result.curve.last.get("steps", 0) == steps
     assert not watch.faults
 

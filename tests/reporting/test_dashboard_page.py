@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip(
@@ -18,6 +19,7 @@ from tests.reporting import invented  # noqa: E402
 from tests.reporting.test_imports import loaded  # noqa: E402
 from transfer_lab.experiment.loading import load_experiment  # noqa: E402
 from transfer_lab.experiment.plan import plan  # noqa: E402
+from transfer_lab.reporting import collect  # noqa: E402
 from transfer_lab.reporting.dashboard import charts, launch, page, tables  # noqa: E402
 from transfer_lab.reporting.dashboard.loading import Shelf, WatchedStore  # noqa: E402
 from transfer_lab.reporting.dashboard.selection import Selection  # noqa: E402
@@ -44,7 +46,21 @@ class Bench:
         for cell in cells:
             self.store.put(invented.record(cell))
             path = self.store.file(cell.run.id, "metrics.csv")
-            invented.curve(cell).to_csv(path, index=False)
+            invented.curve(cell).assign(phase=1).to_csv(path, index=False)
+
+    def answer(self, cells, accuracy: float, images: int = 74) -> None:
+        """Leave predictions of this accuracy beside finished runs, and records that agree."""
+        for run_id, cell in {cell.run.id: cell for cell in cells}.items():
+            arrays = invented.predictions(cell, accuracy, images, classes=37)
+            np.savez_compressed(self.store.file(run_id, "predictions.npz"), **arrays)
+            right = float((arrays["label"] == arrays["predicted"]).mean())
+            known = {"test_accuracy": right, "n_test": images}
+            self.store.put(self.store.get(run_id).model_copy(update=known))
+
+    def reported(self, number: int = 0) -> Study:
+        """The study that the report is written from."""
+        file = load_experiment(self.paths[number])
+        return collect.study(file.experiment, plan(file.experiment), self.store, "")
 
     def study(self, number: int = 0) -> Study:
         experiment = load_experiment(self.paths[number]).experiment
@@ -99,6 +115,34 @@ def test_experiments_stand_beside_each_other_with_the_numbers_of_the_report(full
                 assert f"{percent(known)} (n={known.n})" in matrix.loc[regime, scenario]
     assert len(matrices(app)) == 2
     assert "tiny: 12 of 12 cells done" in progress(app)
+
+
+def test_the_intervals_are_those_of_the_report(full):
+    full.answer(full.cells(), 0.4)
+    reported, from_records_alone = full.reported(), full.study()
+    (matrix, _) = matrices(full.open())
+    moved = 0
+    for scenario in reported.scenarios:
+        for regime in reported.regimes:
+            place = (scenario, reported.backbones[0], regime)
+            known = reported.accuracy(*place)
+            assert f"{percent(known)} (n={known.n})" in matrix.loc[regime, scenario]
+            moved += percent(known) != percent(from_records_alone.accuracy(*place))
+    assert moved  # what is stored beside the records tells more than they do
+
+
+def test_predictions_are_read_again_only_if_they_or_the_accuracy_changed(full):
+    (cell, *_) = full.cells()
+    full.answer([cell], 0.4)
+    watched = WatchedStore(full.store.root).predictions
+    accuracy = full.store.get(cell.run.id).test_accuracy
+    first = watched.of(cell.run.id, accuracy)
+    assert first.right.mean() == pytest.approx(accuracy)
+    assert watched.of(cell.run.id, accuracy) is first
+    full.answer([cell], 0.6)
+    assert watched.of(cell.run.id, accuracy) is None
+    accuracy = full.store.get(cell.run.id).test_accuracy
+    assert watched.of(cell.run.id, accuracy).right.mean() == pytest.approx(accuracy)
 
 
 def test_filters_change_what_is_shown(full):
@@ -219,7 +263,8 @@ def test_the_charts_hold_the_numbers_of_the_report(full):
 def test_a_regime_keeps_its_colour_whatever_is_filtered(full):
     study = full.study()
     look = charts.colours([study.experiment])
-    part = Selection({"regime": frozenset({"linear_probe"})}).study(study.experiment, study.frame)
+    wanted = Selection({"regime": frozenset({"linear_probe"})})
+    part = wanted.study(study.experiment, study.frame, study.predictions)
     (trace,) = charts.time_and_accuracy({"tiny": part}, look).data
     assert trace.marker.color == look["linear_probe"]
     assert len(set(look.values())) == len(look)

@@ -28,7 +28,7 @@ from transfer_lab.experiment.choices import (
 )
 from transfer_lab.system.sealed_json import canonical
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Cell, Experiment
-from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, PREDICTIONS, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame
 
@@ -37,7 +36,7 @@ def write_report(
         curves(table, store),
         reports / experiment.name,
         command=command,
-        predictions=partial(store.file, name=PREDICTIONS),
+        predictions=beside(store),
         **_beside_records(experiment, table, store),
     )
 
@@ -46,9 +45,8 @@ def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    predictions = partial(store.file, name=PREDICTIONS)
     out = reports / experiment.name
-    return write_latex(experiment, frame(cells, store), {}, out, predictions=predictions)
+    return write_latex(experiment, frame(cells, store), {}, out, predictions=beside(store))
 
 
 def study(
@@ -61,7 +59,7 @@ def study(
         table,
         curves(table, store),
         command,
-        predictions=Predictions(partial(store.file, name=PREDICTIONS)),
+        predictions=Predictions(beside(store)),
         **_beside_records(experiment, table, store),
     )
 

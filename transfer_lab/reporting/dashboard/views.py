@@ -54,7 +54,7 @@ def show(paths: Sequence[Path], runs: Path, *, chosen: bool, every: float = 5) -
     selection = _filters(found)
     studies: dict[str, Study] = {}
     for name, one in planned.items():
-        studies |= selection.studies(one.experiment, found[name], name)
+        studies |= selection.studies(one.experiment, found[name], name, store.predictions)
     if not studies:
         st.warning("No cell of these experiments is left by the filters.")
         return

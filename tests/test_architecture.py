@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "data": {"experiment", "system"},
     "store": {"experiment", "system"},
     "backbones": {"experiment", "system"},
-    "regimes": {"backbones"},
+    "regimes": {"backbones", "experiment"},
     "similarity": {"backbones", "data", "experiment", "store", "system"},
     "training": {"backbones", "data", "experiment", "regimes", "similarity", "store", "system"},
     "reporting": {"experiment", "similarity", "stats", "store", "system"},
@@ -33,6 +33,7 @@ MAY_IMPORT = {
         *("backbones", "data", "experiment", "regimes", "similarity", "store", "system"),
         "training",
     },
+    "testing": {"backbones", "data", "regimes", "training"},
     "api": {"experiment", "grid", "reporting", "store", "system"},
     "cli": {
         *("", "backbones", "data", "experiment", "grid", "regimes", "reporting", "similarity"),

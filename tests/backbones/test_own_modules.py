@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from transfer_lab.backbones.build import ModuleError, backbone_class, build_backbone
+from transfer_lab.backbones.build import backbone_class, build_backbone
 from transfer_lab.experiment.choices import Architecture
+from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.yaml_source import ConfigError

@@ -18,6 +18,7 @@ from transfer_lab.experiment.catalog import BACKBONES
 from transfer_lab.experiment.choices import Architecture
 from transfer_lab.store import feature_cache as rows
 from transfer_lab.store.feature_cache import FeatureCache
+from transfer_lab.testing import BACKBONE_CHECKS, BackboneCase
 from transfer_lab.training.frozen_features import FrozenFeatures, prefix_key
 
 SMALL = {
@@ -29,87 +30,26 @@ SMALL = {
     "torchvision": {"name": "mobilenet_v3_small"},
     "timm": {"name": "test_resnet"},
 }
-NAMES = list(BACKBONES)
 CPU = torch.device("cpu")
 
 
+def case(name: str, **options) -> BackboneCase:
+    return BackboneCase(BACKBONES.load(name), SMALL.get(name, {}) | options)
+
+
 def build(name: str, image_size: int = 16, **options) -> Backbone:
-    torch.manual_seed(0)
-    return BACKBONES.load(name)(image_size, **SMALL.get(name, {}) | options)
+    return case(name, **options).build(image_size)
+
+
+@pytest.mark.parametrize("check", BACKBONE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_every_backbone_keeps_the_contract(name, check):
+    check(case(name))
 
 
 def images(count: int, size: int = 16) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
-
-
-@pytest.mark.parametrize("size", [8, 16, 20, 33, 64])
-@pytest.mark.parametrize("name", NAMES)
-def test_features_are_flat_finite_and_as_many_as_announced(name, size):
-    backbone = build(name, size).eval()
-    features = backbone(images(3, size))
-    assert features.shape == (3, backbone.num_features)
-    assert features.isfinite().all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stages_hold_every_parameter_and_buffer_once(name):
-    backbone = build(name)
-    owned = [id(t) for s in backbone.stages for t in (*s.parameters(), *s.buffers())]
-    assert len(owned) == len(set(owned))
-    assert set(owned) == {id(t) for t in (*backbone.parameters(), *backbone.buffers())}
-    assert all(any(True for _ in stage.parameters()) for stage in backbone.stages)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_prefix_and_the_rest_compose_to_the_whole_at_every_stage(name):
-    backbone = build(name).eval()
-    whole = backbone(images(5))
-    for stage in range(1, len(backbone.stages) + 1):
-        halfway = backbone(images(5), stop=stage)
-        assert torch.equal(backbone(halfway, start=stage), whole)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_output_computed_once_equals_the_live_one_at_every_stage(name, tmp_path):
-    """In other batches, too: a frozen prefix must not look at an image's companions."""
-    backbone = build(name, 12)
-    backbone(images(8, 12))  # moves running statistics, so that eval differs from train
-    backbone.eval()
-    domain = drawn()
-    for stage in range(1, len(backbone.stages) + 1):
-        data = FrozenFeatures(domain, backbone, stage, FeatureCache(tmp_path))
-        data.setup("fit")
-        data.setup("test")
-        for section in ("train", "val", "test"):
-            stored, live = getattr(data, f"{section}_dataloader")(), domain.loader(section)
-            for (outputs, labels), (inputs, expected) in zip(stored, live, strict=True):
-                torch.testing.assert_close(
-                    outputs, backbone(inputs, stop=stage), rtol=1e-5, atol=1e-5
-                )
-                assert torch.equal(labels, expected)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_prefix_made_ready_for_inference_computes_the_same_and_leaves_the_backbone_alone(name):
-    backbone = build(name, 12)
-    backbone(images(8, 12))  # moves running statistics, so that folding them in matters
-    backbone.eval()
-    before = {key: value.clone() for key, value in backbone.state_dict().items()}
-    modules = [type(module) for module in backbone.modules()]
-    for stage in range(1, len(backbone.stages) + 1):
-        live = backbone(images(5, 12), stop=stage)
-        exact = FrozenPrefix(backbone, stage, CPU)(images(5, 12))
-        coarse = FrozenPrefix(backbone, stage, CPU, "bf16")(images(5, 12))
-        torch.testing.assert_close(exact, live, rtol=1e-5, atol=1e-5)
-        assert (coarse - live).norm() < 0.03 * live.norm()  # bf16 has 8 bits of mantissa
-        assert not torch.equal(coarse, exact)
-        assert coarse.dtype == exact.dtype == torch.float32
-        assert not exact.requires_grad
-        assert not exact.is_inference()
-    after = backbone.state_dict()
-    assert all(torch.equal(before[key], after[key]) for key in before)
-    assert [type(module) for module in backbone.modules()] == modules
 
 
 @pytest.mark.parametrize("name", ["vgg16", "torchvision", "timm"])
@@ -151,24 +91,6 @@ def test_equal_tensors_under_other_options_are_another_prefix():
         torch.manual_seed(0)
         keys.add(prefix_key(build_backbone(choice, 12), 2))
     assert len(keys) == 2
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_prefix_in_training_mode_is_refused(name):
-    backbone = build(name, 12)
-    with pytest.raises(RuntimeError, match="eval mode"):
-        FrozenPrefix(backbone, 1, CPU)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_input_transform_centres_bytes_the_same_way_for_every_image(name):
-    backbone = build(name)
-    prepared = backbone.prepare(images(4))
-    assert prepared.dtype == torch.float32
-    assert torch.equal(prepared[1:2], backbone.prepare(images(4)[1:2]))
-    means = torch.tensor(backbone.mean).view(3, 1, 1)
-    stds = torch.tensor(backbone.std).view(3, 1, 1)
-    torch.testing.assert_close(prepared, (images(4) / 255 - means) / stds)
 
 
 def test_a_tensor_in_two_stages_is_refused():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -15,80 +12,38 @@ from tests.toys import Blocks, drawn
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.batches import EvenBatches
 from transfer_lab.experiment.catalog import DOMAINS
+from transfer_lab.testing import DOMAIN_CHECKS, DomainCase
+from transfer_lab.training.contracts.domains import digests
 
-SMALL = {"train_per_class": 6, "test_per_class": 4}
 BALANCED = ("latin", "greek", "cyrillic", "textures", "other_scenes")
 RENDERED = (*BALANCED, "scenes")
-OPTIONS = dict.fromkeys(BALANCED, SMALL) | {
+OPTIONS = {
     "scenes": {"images": 120},
     "folder": {"root": photos()},
     "torchvision": {"name": "MNIST", "root": handwriting()},
 }
-NAMES = list(DOMAINS)
+
+
+def case(name: str, **options) -> DomainCase:
+    return DomainCase(DOMAINS.load(name), OPTIONS.get(name, {}) | options)
 
 
 def build(name: str, image_size: int = 16, **options) -> ImageDomain:
-    return DOMAINS.load(name)(image_size, **OPTIONS.get(name, {}) | options)
+    return case(name, **options).build(image_size)
 
 
-def digests(images: np.ndarray) -> list[str]:
-    return [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+@pytest.mark.parametrize("check", DOMAIN_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", list(DOMAINS))
+def test_every_domain_keeps_the_contract(name, check):
+    check(case(name))
 
 
-@pytest.mark.parametrize("size", [8, 17, 32])
-@pytest.mark.parametrize("name", NAMES)
-def test_images_are_rgb_bytes_of_the_size_asked_for_one_a_label(name, size):
-    domain = build(name, size)
-    assert isinstance(domain, L.LightningDataModule)
-    for part in ("train", "test"):
-        images, labels = domain.make_images(part), domain.labels(part)
-        assert images.dtype == np.uint8
-        assert images.shape == (len(labels), 3, size, size)
-        assert set(labels) == set(range(domain.num_classes))
-        assert len(set(domain.classes)) == domain.num_classes
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_options_give_the_same_images_in_a_new_object(name):
-    first, second = build(name), build(name)
-    for part in ("train", "test"):
-        assert np.array_equal(first.make_images(part), second.make_images(part))
-        assert np.array_equal(first.labels(part), second.labels(part))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_image_is_in_both_parts_or_twice_in_one(name):
-    domain = build(name)
-    train, test = digests(domain.make_images("train")), digests(domain.make_images("test"))
-    assert not set(train) & set(test)
-    assert len(set(train)) == len(train)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_test_set_is_the_same_for_every_seed_and_size(name):
-    seen = []
-    for seed, per_class in ((0, 2), (1, 2), (0, 5)):
-        domain = build(name)
-        domain.draw(per_class=per_class, val_fraction=0.2, batch_size=4, seed=seed)
-        images = torch.cat([images for images, _ in domain.test_dataloader()])
-        seen.append((images, domain.section_labels("test")))
-    for images, labels in seen[1:]:
-        assert torch.equal(images, seen[0][0])
-        assert torch.equal(labels, seen[0][1])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_loaders_give_the_drawn_images_with_their_own_labels(name):
-    domain = build(name)
-    split = domain.draw(per_class=5, val_fraction=0.2, batch_size=4, seed=1)
-    images, labels = domain.make_images("train"), domain.labels("train")
-    expected = {d: int(y) for d, y in zip(digests(images), labels, strict=True)}
-    loaders = ((domain.train_dataloader, split.train), (domain.val_dataloader, split.val))
-    for loader, index in loaders:
-        seen = [(x, y) for xs, ys in loader() for x, y in zip(xs, ys, strict=True)]
-        assert len(seen) == len(index)
-        assert set(digests([x.numpy() for x, _ in seen])) == set(digests(images[index]))
-        assert all(expected[digests([x.numpy()])[0]] == int(y) for x, y in seen)
+@pytest.mark.parametrize("left_out", ["identity", "labels", "image_blocks"])
+def test_a_domain_that_leaves_something_out_is_refused_by_its_name(left_out):
+    content = {"identity": {}, "labels": Blocks.labels, "image_blocks": Blocks.image_blocks}
+    del content[left_out]
+    with pytest.raises(TypeError, match=left_out):
+        type("Unsaid", (ImageDomain,), content)(12)
 
 
 @pytest.mark.parametrize("name", RENDERED)

@@ -23,21 +23,29 @@ from transfer_lab.store.layout import STAGE_DRIFT
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.stage_drift import StageChange, to_csv
 from transfer_lab.system import host
+from transfer_lab.testing import RegimeCase
 from transfer_lab.training import run as training
 from transfer_lab.training import stage_drift
+from transfer_lab.training.contracts.cases import arguments
 from transfer_lab.training.fit import fit_and_test
 from transfer_lab.training.run import Setting, train
 from transfer_lab.training.stage_drift import StageProbe, fine_tunes, sample
 
-NEEDED = {"partial_finetune": {"k": 2}}
 TRANSFERRING = [name for name in REGIMES if REGIMES[name].from_source]
-FINE_TUNING = {"partial_finetune", "full_finetune", "lp_ft"}
 BUDGET = Fit(epochs=4, batch_size=8)
 
 
 def build(name, backbone=None, **options):
-    torch.manual_seed(0)
-    return REGIMES.load(name)(backbone or Leaky(), 4, **NEEDED.get(name, {}) | options)
+    return RegimeCase(REGIMES.load(name), options).build(backbone)
+
+
+def lets_a_stage_of_the_source_learn(name):
+    regime = build(name)
+    stages = range(regime.transferred)
+    return any(i not in phase.frozen for phase in regime.phases() for i in stages)
+
+
+FINE_TUNING = set(filter(lets_a_stage_of_the_source_learn, TRANSFERRING))
 
 
 @pytest.mark.parametrize("name", TRANSFERRING)
@@ -60,6 +68,7 @@ def test_a_stage_that_was_frozen_is_1_and_one_that_learnt_is_less(name):
 @pytest.mark.parametrize("name", list(REGIMES))
 def test_only_regimes_that_let_a_stage_of_the_source_learn_fine_tune(name):
     assert fine_tunes(build(name)) == (name in FINE_TUNING)
+    assert {"partial_finetune", "full_finetune", "lp_ft"} <= FINE_TUNING
 
 
 def test_a_stage_that_starts_at_random_is_not_compared_with_the_source():
@@ -238,18 +247,19 @@ def source(tmp_path):
 
 
 def target(parent, regime, **options):
-    found = tiny_run(regime, init=parent, seed=1, **NEEDED.get(regime, {}) | options)
+    found = tiny_run(regime, init=parent, seed=1, **arguments(REGIMES.load(regime), options))
     return found.model_copy(update={"backbone": CNN})
 
 
 def test_a_run_that_fine_tunes_keeps_it_beside_its_record_and_others_do_not(source):
     store, parent = source
+    two = {"partial_finetune": {"k": 2}}
     for regime in ("full_finetune", "partial_finetune", "linear_probe"):
-        run = target(parent, regime)
+        run = target(parent, regime, **two.get(regime, {}))
         assert train(run, store, Setting()).status == "done"
         assert store.file(run.id, STAGE_DRIFT).exists() == (regime in FINE_TUNING)
     assert not store.file(parent.id, STAGE_DRIFT).exists()
-    kept = pd.read_csv(store.file(target(parent, "partial_finetune").id, STAGE_DRIFT))
+    kept = pd.read_csv(store.file(target(parent, "partial_finetune", k=2).id, STAGE_DRIFT))
     assert kept["stage"].tolist() == [1, 2, 3] and kept["frozen"].tolist() == [True, True, False]
     assert kept["images"].tolist() == [32] * 3
     assert kept["cka"][:2].tolist() == pytest.approx([1, 1]) and kept["cka"][2] < 1

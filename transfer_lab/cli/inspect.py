@@ -60,7 +60,7 @@ def _is_name(place: str) -> bool:
 
 
 def _names() -> list[str]:
-    return [name for name, entry in DOMAINS.items() if not entry.in_folder]
+    return [name for name in DOMAINS.names if name not in DOMAINS or not DOMAINS[name].in_folder]
 
 
 def _of_folder(folder: str, how: Request) -> list[str]:

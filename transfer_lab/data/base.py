@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import lightning as L
@@ -27,7 +28,7 @@ Section = Literal["train", "val", "test"]
 _EVAL_BATCH = 256
 
 
-class ImageDomain(L.LightningDataModule):
+class ImageDomain(L.LightningDataModule, ABC):
     """A dataset of uint8 RGB images with a training pool and one fixed test set.
 
     A subclass says its `classes`, the `labels` of each part (cheap: the plan is checked with them)
@@ -39,6 +40,8 @@ class ImageDomain(L.LightningDataModule):
     classes: tuple[str, ...]
     version: int = 1
     """Raised when `image_blocks` changes what it makes."""
+    origin: Mapping[str, str] = MappingProxyType({})
+    """What code that is not the lab's own and its data are known by, filled in by its builder."""
 
     def __init__(self, image_size: int):
         super().__init__()
@@ -197,4 +200,5 @@ class ImageDomain(L.LightningDataModule):
             "part": part,
             "image_size": self.image_size,
             **self.identity,
+            **self.origin,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import MAIN, Fit
-from transfer_lab.experiment.catalog import REGIMES
+from transfer_lab.experiment.choices import is_known_regime
 from transfer_lab.experiment.plan import trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.sweeps import Expansion, Problem
@@ -69,5 +69,5 @@ def _blind_patience(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _is_tuned(experiment: Experiment) -> bool:
-    known = (name for name, regime in experiment.regimes.items() if regime.kind in REGIMES)
+    known = (name for name, regime in experiment.regimes.items() if is_known_regime(regime))
     return any(trials_of(experiment, name) for name in known)

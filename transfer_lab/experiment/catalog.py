@@ -1,5 +1,5 @@
 """The kinds there are: names of domains, backbones and regimes, known without importing the code
-behind them."""
+behind them; those of the lab's own, and those that installed packages provide."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Generic, TypeVar
+
+from transfer_lab.experiment.installed import provided, the_one
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class RegimeEntry(Entry):
     choose. `spends_budget`: whether it takes steps, so that a budget changes it. `head_alone`:
     whether a linear head on frozen stages is all that learns, so that such runs can be fitted in
     one pass.
+
+    A class of one's own says so itself: see `declared`.
     """
 
     from_source: bool = True
@@ -67,15 +71,17 @@ class Registry(Mapping[str, E], Generic[E]):
     """Name -> entry. The class is imported when it is first asked for.
 
     Names must be checkable in milliseconds, and importing the classes costs seconds, so the
-    registry is a table of paths and not a decorator that runs on import.
+    registry is a table of paths and not a decorator that runs on import. Its names are those of
+    the lab's own; `group` is the entry point group in which installed packages provide others.
     """
 
     def __init__(self, kind: str, package: str, entries: Mapping[str, E]):
         self.kind, self.package, self._entries = kind, package, dict(entries)
+        self.group = f"transfer_lab.{kind}s"
 
     def __getitem__(self, name: str) -> E:
         if name not in self._entries:
-            raise UnknownNameError(f"no {self.kind} named '{name}'; {suggest(name, self)}")
+            raise UnknownNameError(f"no {self.kind} named '{name}'; {suggest(name, self.names)}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
@@ -87,17 +93,37 @@ class Registry(Mapping[str, E], Generic[E]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def is_installed(self, name: object) -> bool:
+        """Whether an installed package provides the name; the lab's own names stay its own."""
+        return name not in self._entries and name in provided(self.group)
+
+    def knows(self, name: object) -> bool:
+        """Whether the name is the lab's own or that of an installed package."""
+        return name in self._entries or self.is_installed(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that can be chosen by name."""
+        return tuple(dict.fromkeys((*self._entries, *provided(self.group))))
+
     def load(self, name: str) -> type:
-        """Import and return the class behind `name`; raises UnknownNameError, or MissingExtraError
-        where what it needs is not installed."""
+        """Import and return the class behind `name`.
+
+        Raises UnknownNameError, ProvidedError where several packages provide it, and
+        MissingExtraError where what it needs is not installed.
+        """
+        if self.is_installed(name):
+            provider = the_one(self.group, name)
+            found: type = getattr(importlib.import_module(provider.module), provider.cls)
+            return found
         entry = self[name]
         if entry.extra and find_spec(entry.extra) is None:
             how = f"pip install 'transfer-lab[{entry.extra}]'"
             told = f"{self.kind} '{name}' needs {entry.extra}, which is not installed: {how}"
             raise MissingExtraError(told)
         module, _, attribute = entry.path.partition(":")
-        found: type = getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
-        return found
+        own: type = getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+        return own
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:

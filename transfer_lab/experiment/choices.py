@@ -6,10 +6,19 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
+from transfer_lab.experiment.catalog import REGIMES, RegimeEntry
 from transfer_lab.system.sealed_json import canonical
 
 
@@ -32,12 +41,47 @@ class Spec(BaseModel):
 
 
 class Choice(Spec):
-    """One registered kind and the options that go to its constructor, and nowhere else."""
+    """A kind and the options that go to its constructor, and nowhere else: a registered one, a
+    class in a Python file of the user's own, or one that an installed package provides.
+
+    What tells one's own code apart is part of the content only where there is such code.
+    """
 
     kind: str
+    """A registered name, or the name of the class in the user's own file."""
     options: dict[str, JsonValue] = {}
     root: str | None = Field(None, exclude=True)
-    """Where the data lie on this machine; what they hold is in `options`, and that alone counts."""
+    """Where the data lie on this machine; what they hold is in `options` or in `holds`, and that
+    alone counts."""
+    module: str | None = Field(None, exclude=True)
+    """Path of the user's own Python file; `code` is its hash, and that alone counts."""
+    code: str | None = None
+    """SHA-256 of the Python file that defines a class which is not the lab's own."""
+    distribution: str | None = None
+    """Name and version of the installed package that provides it: they stand for what else the
+    package holds, and `code` tells apart what is edited in place."""
+    holds: str | None = None
+    """SHA-256 of what lies at the `root` that a domain of one's own reads."""
+    entry: RegimeEntry | None = Field(None, exclude=True)
+    """What a regime that is not the lab's own says of itself."""
+
+    _always_written: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A registered kind is written, and so hashed, as if there were no others."""
+        left_out = {"code", "distribution", "holds"} - self._always_written
+        return {k: v for k, v in handler(self).items() if v is not None or k not in left_out}
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the class is not one of the lab's own."""
+        return self.module is not None or self.distribution is not None
+
+    def with_options(self, options: Mapping[str, JsonValue]) -> Choice:
+        """The same kind with other options, and nothing that only an experiment knows of it."""
+        content = {name: getattr(self, name) for name in Choice.model_fields}
+        return Choice(**content | {"options": dict(options)})
 
     @property
     def arguments(self) -> dict[str, JsonValue]:
@@ -75,16 +119,14 @@ class Weights(Spec):
 
 
 class Architecture(Choice):
-    """A backbone: a registered kind or a class of the user's own, and what it is pretrained on.
+    """A backbone, and what it is pretrained on.
 
     `pretrained` is `run` (a source run of the lab's own), `none` (only regimes that need no source
     are planned) or weights. It is not part of the architecture's identity: a network trained from
     scratch is the same whatever weights exist for it.
     """
 
-    module: str | None = Field(None, exclude=True)
-    """Path of the user's own Python file; `code` is its hash, and that alone counts."""
-    code: str | None = None
+    _always_written: ClassVar[frozenset[str]] = frozenset({"code"})
     pretrained: Literal["run", "none"] | Weights = Field("run", exclude=True)
     told_apart: str | None = Field(None, exclude=True)
     """The entry's own name, where another entry would be called the same."""
@@ -124,6 +166,16 @@ class Regime(Choice):
 
     on: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
     tune: Trials | None = Field(None, exclude=True)
+
+
+def regime_entry(choice: Choice) -> RegimeEntry:
+    """What plan and report must know of a regime; raises UnknownNameError for an unknown one."""
+    return choice.entry or REGIMES[choice.kind]
+
+
+def is_known_regime(choice: Choice) -> bool:
+    """Whether that is known of it."""
+    return choice.entry is not None or choice.kind in REGIMES
 
 
 def _label(kind: str, options: Mapping[str, JsonValue]) -> str:

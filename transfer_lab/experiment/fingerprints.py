@@ -1,13 +1,17 @@
-"""Results belong to contents: folders, weights files and modules go into an experiment by hash."""
+"""Results belong to contents: folders, weights files and code that is not the lab's own go into an
+experiment by hash."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from transfer_lab.experiment.catalog import DOMAINS
-from transfer_lab.experiment.shorthand import Problem, choices
+from transfer_lab.experiment.declared import DeclarationError, declared_entry, taken_from_beside
+from transfer_lab.experiment.installed import ProvidedError, source_of, the_one
+from transfer_lab.experiment.shorthand import REGISTRIES, Problem, choices
 from transfer_lab.experiment.yaml_source import Data
 from transfer_lab.system.image_folder import DataUnavailable, list_images
 
@@ -15,19 +19,24 @@ from transfer_lab.system.image_folder import DataUnavailable, list_images
 def pin_contents(data: Data, base: Path) -> list[Problem]:
     """Fill in the hash of every folder, weights file and module that the experiment names.
 
-    `data` is in full form and is changed in place. Modules and weights are looked for beside the
-    experiment (`base`) first, then from where the command runs. Returns what cannot be read.
+    `data` is in full form and is changed in place. Modules, weights and what a domain of one's own
+    reads are looked for beside the experiment (`base`) first, then from where the command runs.
+    Returns what cannot be read.
     """
     problems = []
+    for group in REGISTRIES:
+        for name, choice in choices(data, group):
+            problems += _pin_code(group, name, choice, base)
     for name, choice in choices(data, "domains"):
         kind = choice["kind"]
-        if isinstance(kind, str) and kind in DOMAINS and DOMAINS[kind].in_folder:
+        if "code" in choice:
+            problems += _pin_root(name, choice, base)
+        elif isinstance(kind, str) and kind in DOMAINS and DOMAINS[kind].in_folder:
             problems += [((*place,), text) for place, text in _pin_folder(name, choice)]
         elif "root" in choice["options"]:
             # Published data are the same wherever they lie.
             choice["root"] = choice["options"].pop("root")
     for name, choice in choices(data, "backbones"):
-        problems += _pin_module(name, choice, base)
         if isinstance(choice.get("pretrained"), dict) and "file" in choice["pretrained"]:
             problems += _pin_weights(name, choice, base)
     return problems
@@ -52,24 +61,91 @@ def _pin_folder(name: str, choice: Data) -> Iterator[Problem]:
     choice["root"] = root
 
 
-def _pin_module(name: str, choice: Data, base: Path) -> Iterator[Problem]:
-    path = choice.get("module")
-    if path is None:
+def _pin_root(name: str, choice: Data, base: Path) -> Iterator[Problem]:
+    """What a domain of one's own reads is known by content, wherever it lies."""
+    root = choice["options"].get("root")
+    if not isinstance(root, str):
         return
-    place = ("backbones", name, "module")
-    if not isinstance(path, str) or not choice["kind"]:
-        choice.update(module=None, kind=str(name))
-        yield place, "write it as path/to/file.py:ClassName"
+    found = _located(root, base)
+    try:
+        choice.update(holds=_sha256_below(found), root=str(found.absolute()))
+        del choice["options"]["root"]
+    except (OSError, ValueError) as error:
+        yield ("domains", name, "root"), f"{found}: cannot be read ({_reason(error)})"
+
+
+def _sha256_below(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files below a folder but hidden
+    ones; raises OSError."""
+    if not path.is_dir():
+        return sha256_of(path)
+    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    seen = sorted(n.as_posix() for n in names if not any(p.startswith(".") for p in n.parts))
+    lines = (f"{sha256_of(path / name)} {name}\n" for name in seen)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _pin_code(group: str, name: str, choice: Data, base: Path) -> Iterator[Problem]:
+    """The hash of code that is not the lab's own, and what it says of a regime."""
+    place, registry = (group, name), REGISTRIES[group]
+    if choice.get("module") is not None:
+        yield from _pin_module((*place, "module"), choice, base, taken=registry)
+    elif isinstance(choice["kind"], str) and registry.is_installed(choice["kind"]):
+        try:
+            entry = the_one(registry.group, choice["kind"])
+            text = source_of(entry).read_bytes()
+        except (OSError, ProvidedError) as error:
+            yield place, str(error)
+            return
+        choice.update(code=hashlib.sha256(text).hexdigest(), distribution=entry.distribution)
+        yield from _declare(place, choice, text, entry.cls)
+
+
+def _pin_module(
+    place: tuple[str, ...], choice: Data, base: Path, taken: Mapping[str, object]
+) -> Iterator[Problem]:
+    path, kind = choice["module"], choice["kind"]
+    if not isinstance(path, str) or not kind or kind in taken:
+        choice.update(module=None, kind=place[1])
+        told = "write it as path/to/file.py:ClassName"
+        yield place, f"{kind} is the name of one of the lab's own; {told}" if kind else told
         return
     found = _located(path, base)
     try:
-        choice.update(code=sha256_of(found), module=str(found))
+        text = found.read_bytes()
     except (OSError, ValueError) as error:
         yield (
             place,
             f"{found}: cannot read the module ({_reason(error)}); runs are known by its content, "
             "for status and report, too: correct the path, or put the file back there",
         )
+        return
+    choice.update(code=hashlib.sha256(text).hexdigest(), module=str(found.absolute()))
+    tree = _parsed(text)
+    for beside in taken_from_beside(tree, found):
+        yield (
+            place,
+            f"{found}: imports {beside} from its own folder, but a module is known by its own "
+            "content alone: put all of it into one file, or install it as a package",
+        )
+    yield from _declare(place, choice, text, kind)
+
+
+def _declare(place: tuple[str, ...], choice: Data, text: bytes, cls: str) -> Iterator[Problem]:
+    if place[0] == "regimes":
+        try:
+            choice["entry"] = declared_entry(_parsed(text), cls, f"{place[1]}:{cls}")
+        except DeclarationError as error:
+            choice["entry"] = declared_entry(_parsed(b""), cls, f"{place[1]}:{cls}")
+            yield place, str(error)
+
+
+def _parsed(text: bytes) -> ast.Module:
+    """The file's syntax tree; an empty one where it has none, which is told when it is imported."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ast.parse("")
 
 
 def _pin_weights(name: str, choice: Data, base: Path) -> Iterator[Problem]:

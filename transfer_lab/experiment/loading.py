@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails
 
 from transfer_lab.experiment.budget import MAIN, Augment, Fit
 from transfer_lab.experiment.budget_sweeps import budget_problems, budgets_of, expand_budgets
-from transfer_lab.experiment.catalog import REGIMES, suggest
+from transfer_lab.experiment.catalog import suggest
+from transfer_lab.experiment.choices import is_known_regime, regime_entry
 from transfer_lab.experiment.fingerprints import pin_contents
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.shorthand import full_form
@@ -28,6 +29,8 @@ from transfer_lab.experiment.sweeps import expand_sizes
 from transfer_lab.experiment.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
+_SPELT_OUT = 20
+"""Seeds at most that a message lists."""
 _MODELS: dict[KeyPath, type[BaseModel]] = {
     (): Experiment,
     ("fit",): Fit,
@@ -125,7 +128,7 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                 hint = suggest(backbone, backbones)
                 yield ("regimes", name, "on", position), f"no backbone '{backbone}' here; {hint}"
         known = [b for b in regime.on or backbones if b in backbones]
-        if regime.kind not in REGIMES or not REGIMES[regime.kind].from_source or not known:
+        if not is_known_regime(regime) or not regime_entry(regime).from_source or not known:
             continue
         if all(backbones[b].pretrained == "none" for b in known):
             yield ("regimes", name), "it starts from a source, and no backbone it is for has one"
@@ -143,9 +146,9 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     apart."""
     regimes = experiment.regimes
     for name, regime in regimes.items():
-        if regime.tune and regime.kind in REGIMES and not REGIMES[regime.kind].tunable:
+        if regime.tune and is_known_regime(regime) and not regime_entry(regime).tunable:
             yield ("regimes", name, "tune"), f"{regime.kind} learns nothing that could be tuned"
-    learning = [n for n, r in regimes.items() if r.kind in REGIMES and REGIMES[r.kind].tunable]
+    learning = [n for n, r in regimes.items() if is_known_regime(r) and regime_entry(r).tunable]
     counts = {name: len(trials_of(experiment, name) or (None,)) for name in learning}
     searches = Counter(count for count in counts.values() if count > 1)
     if not searches:
@@ -179,8 +182,8 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:
-    known = experiment.domains
-    return source in known and target in known and known[source] == known[target]
+    known = [experiment.domains.get(name) for name in (source, target)]
+    return None not in known and known[0].canonical == known[1].canonical
 
 
 def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
@@ -219,8 +222,19 @@ def _explain(error: ErrorDetails) -> tuple[KeyPath, str]:
         hint = "; a scenario named like small_similar needs none" if path[-1] in _IMPLIED else ""
         return path, f"is missing{hint}"
     value = error.get("input")
+    if path == ("seeds",) and error["type"] == "tuple_type":
+        return path, _listed_seeds(value)
     shown = "" if isinstance(value, dict | list) else f" (it is {value!r})"
     return path, message + shown
+
+
+def _listed_seeds(value: object) -> str:
+    """What to write in place of a number of seeds."""
+    if type(value) is int and 0 < value <= _SPELT_OUT:
+        listed = list(range(value))
+        many = "one seed" if value == 1 else f"{value} seeds"
+        return f"a list of seeds is needed: write {listed} for {many} (it is {value})"
+    return f"a list of seeds is needed, as [0, 1, 2] (it is {value!r})"
 
 
 def _fields(path: KeyPath) -> list[str]:

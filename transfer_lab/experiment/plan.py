@@ -7,8 +7,7 @@ from itertools import product
 
 from pydantic import JsonValue
 
-from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.experiment.choices import Choice, Trials, Weights
+from transfer_lab.experiment.choices import Choice, Trials, Weights, regime_entry
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 
 
@@ -41,13 +40,13 @@ def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
     choice = experiment.regimes[regime]
     if choice.on is not None and backbone not in choice.on:
         return False
-    needs_source = REGIMES[choice.kind].from_source
+    needs_source = regime_entry(choice).from_source
     return not (needs_source and experiment.backbones[backbone].pretrained == "none")
 
 
 def spends_budget(experiment: Experiment, regime: str) -> bool:
     """Whether the regime takes steps, so that another budget makes it another run."""
-    return REGIMES[experiment.regimes[regime].kind].spends_budget
+    return regime_entry(experiment.regimes[regime]).spends_budget
 
 
 def peers(run: Run) -> str | None:
@@ -59,7 +58,7 @@ def peers(run: Run) -> str | None:
     """
     by_rate = all(set(options) == {"lr"} for options in run.tune or ())
     in_step = run.fit.augment is None and run.fit.patience is None
-    if not (run.init and by_rate and in_step and REGIMES[run.regime.kind].head_alone):
+    if not (run.init and by_rate and in_step and regime_entry(run.regime).head_alone):
         return None
     return run.canonical_but("seed")
 
@@ -67,7 +66,7 @@ def peers(run: Run) -> str | None:
 def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     """What is tried for a regime: its own trials, or those of all regimes that learn."""
     choice = experiment.regimes[regime]
-    return (choice.tune or experiment.tune) if REGIMES[choice.kind].tunable else None
+    return (choice.tune or experiment.tune) if regime_entry(choice).tunable else None
 
 
 def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
@@ -93,7 +92,7 @@ class _Shared:
         self.labels = {name: b.label for name, b in experiment.backbones.items()}
         self.trials = {name: trials_of(experiment, name) for name in experiment.regimes}
         self.regimes = {
-            name: Choice(kind=choice.kind, options=_fixed(choice.options, self.trials[name]))
+            name: choice.with_options(_fixed(choice.options, self.trials[name]))
             for name, choice in experiment.regimes.items()
         }
         self._source_runs: dict[tuple[str, str, int], Run] = {}
@@ -117,7 +116,7 @@ def _cell(
     place = experiment.scenarios[scenario]
     choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
     init: Run | Weights | None = None
-    if REGIMES[choice.kind].from_source:
+    if regime_entry(choice).from_source:
         init = start if isinstance(start, Weights) else shared.source_run(scenario, backbone, seed)
     run = Run(
         domain=experiment.domains[place.target],

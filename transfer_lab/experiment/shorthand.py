@@ -8,18 +8,23 @@ from itertools import product
 from typing import Any
 
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry, suggest
+from transfer_lab.experiment.families import members_named
 from transfer_lab.experiment.spec import SIZES
 from transfer_lab.experiment.sweeps import SIMILARITIES, implied
 from transfer_lab.experiment.yaml_source import Data, KeyPath
 
 Problem = tuple[KeyPath, str]
 
-_REGISTRIES: dict[str, Registry[Any]] = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "domains": DOMAINS,
     "backbones": BACKBONES,
     "regimes": REGIMES,
 }
-_BESIDE_OPTIONS = {"backbones": ("module", "pretrained"), "regimes": ("on", "tune")}
+_BESIDE_OPTIONS = {
+    "domains": ("module",),
+    "backbones": ("module", "pretrained"),
+    "regimes": ("module", "on", "tune"),
+}
 _STARTS = ("run", "none", "imagenet")
 _MOST_TRIALS = 1000
 
@@ -33,7 +38,7 @@ def full_form(raw: Data) -> tuple[Data, list[Problem]]:
     if isinstance(scenarios, dict):
         data["scenarios"] = {name: _scenario(name, value) for name, value in scenarios.items()}
         data["domains"] = _with_used_domains(data.get("domains"), _all_uses(data))
-    for group, registry in _REGISTRIES.items():
+    for group, registry in REGISTRIES.items():
         value = data.get(group)
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             twice = [i for i, name in enumerate(value) if name in value[:i]]
@@ -95,7 +100,7 @@ def _choice(group: str, name: object, options: object) -> object:
 
 
 def _is_family(group: str, kind: str) -> bool:
-    family, registry = kind.partition(":")[0], _REGISTRIES[group]
+    family, registry = kind.partition(":")[0], REGISTRIES[group]
     return family in registry and registry[family].family
 
 
@@ -103,9 +108,10 @@ def _unknown(group: str, found: Data, registry: Registry[Any], raw: Data) -> lis
     problems: list[Problem] = []
     for name, choice in found.items():
         kind = choice.get("kind") if isinstance(choice, dict) else None
-        if not isinstance(kind, str) or kind in registry or "module" in choice:
+        if not isinstance(kind, str) or "module" in choice or registry.knows(kind):
             continue
-        message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry)}"
+        hint = members_named(registry, kind) or suggest(kind, registry.names)
+        message = f"no {registry.kind} named '{kind}'; {hint}"
         if group == "domains" and name not in (raw.get("domains") or {}):
             used = _all_uses(raw).items()
             problems += [(place, message) for place, domain in used if domain == name]

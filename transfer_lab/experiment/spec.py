@@ -194,7 +194,7 @@ class Run(Spec):
         return self._with(options, self.fit.model_copy(update={"val_fraction": 0.0}))
 
     def _with(self, options: Options, fit: Fit) -> Run:
-        regime = Choice(kind=self.regime.kind, options=self.regime.options | options)
+        regime = self.regime.with_options(self.regime.options | options)
         # Not model_copy, which would take the id along.
         content = {name: getattr(self, name) for name in Run.model_fields}
         return Run(**content | {"regime": regime, "fit": fit, "tune": None})
@@ -202,7 +202,11 @@ class Run(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, the parent's included, and of the protocol number."""
-        content = f"[{PROTOCOL}, {self.canonical}]"
+        return self.id_under(PROTOCOL)
+
+    def id_under(self, protocol: int) -> str:
+        """The id that the same content has, or had, under that protocol."""
+        content = f"[{protocol}, {self.canonical}]"
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @cached_property

@@ -12,18 +12,25 @@ import numpy as np
 import torch
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.build import ModuleError, backbone_class, described
+from transfer_lab.backbones.build import backbone_class, described
 from transfer_lab.backbones.weights import check_published, find
+from transfer_lab.data import build as data
+from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.budget_sweeps import budgets_of
-from transfer_lab.experiment.catalog import DOMAINS, REGIMES, MissingExtraError
+from transfer_lab.experiment.catalog import MissingExtraError
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
+from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.regimes.base import check_stages
+from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
+from transfer_lab.system import pulse
 from transfer_lab.system.files import WeightsError
+from transfer_lab.training.claims import contradicted
 from transfer_lab.training.fit import epochs_for
 
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
@@ -78,21 +85,39 @@ def _check_domains(
 ) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
-    for name, choice in experiment.domains.items():
-        cls = DOMAINS.load(choice.kind)
-        domain, wrong = _build(cls, choice, ("domains", name), experiment.image_size)
+    for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
+        pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
+        place = ("domains", name)
+        try:
+            cls = data.domain_class(choice)
+        except ModuleError as error:
+            problems.append((_code(place, choice), str(error)))
+            continue
+        domain, wrong = _build(cls, choice, place, experiment.image_size)
         problems += wrong
         try:
-            if domain is not None and download:
-                domain.fetch()
-            if domain is not None and cache is not None:
-                domain.cache = cache
-                domain.prepare_data()
             if domain is not None:
-                counts[name] = np.bincount(domain.labels("train"), minlength=domain.num_classes)
+                counts[name] = _prepared(data.described(domain, choice), cache, download)
         except _REFUSALS as error:
-            problems.append((("domains", name), str(error)))
+            problems.append((place, str(error)))
+        except Exception as error:  # somebody's class
+            problems.append((place, f"{cls.__name__}: {type(error).__name__}: {error}"))
     return counts, problems
+
+
+def _prepared(domain: ImageDomain, cache: Path | None, download: bool) -> np.ndarray:
+    """Images per class of the pool, once the data are there and the images made."""
+    if download:
+        domain.fetch()
+    if cache is not None:
+        domain.cache = cache
+        domain.prepare_data()
+    return np.bincount(domain.labels("train"), minlength=domain.num_classes)
+
+
+def _code(place: tuple[str, ...], choice: Choice) -> tuple[str, ...]:
+    """Where it is written which code a choice means."""
+    return (*place, "module") if choice.module is not None else place
 
 
 def _check_sizes(experiment: Experiment, counts: Sizes) -> list[Problem]:
@@ -143,7 +168,8 @@ def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list
     problems = []
     epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
-    for name, choice in experiment.backbones.items():
+    for number, (name, choice) in enumerate(experiment.backbones.items(), start=1):
+        pulse.tell(f"looking at backbones: {name} ({number} of {len(experiment.backbones)})")
         backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
         problems += wrong
         if backbone is None:
@@ -172,7 +198,7 @@ def _check_regime(
         return
     tried = (*here, "tune") if regime.tune else ("tune",)
     for trial in trials:
-        choice = Choice(kind=regime.kind, options=regime.options | trial)
+        choice = regime.with_options(regime.options | trial)
         for path, text in _check_options(choice, here, backbone, epochs):
             own = path != here and path[-1] not in trial
             yield (path, text) if own else ((*tried, *path[len(here) :]), f"{name}: {text}")
@@ -181,15 +207,25 @@ def _check_regime(
 def _check_options(
     choice: Choice, place: tuple[str, ...], backbone: Backbone, epochs: Epochs
 ) -> list[Problem]:
+    try:
+        cls = regime_class(choice)
+    except ModuleError as error:
+        return [(_code(place, choice), str(error))]
     with torch.device("meta"):
         # A copy, since a regime may leave stages out.
-        cls = REGIMES.load(choice.kind)
         regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
-        if regime is not None:
+        if regime is None:
+            return wrong
+        try:
+            phases = regime.phases()
+            check_stages(regime, phases)
             wrong += [(place, f"{choice.kind}: {told}") for told in refused_hooks(regime)]
-        if regime is not None and epochs:
-            wrong += _check_budgets(len(regime.phases()), choice.kind, epochs)
-        return wrong
+            wrong += [(_code(place, choice), text) for text in contradicted(regime, choice)]
+        except _REFUSALS as error:
+            return [(place, str(error) or type(error).__name__)]
+        except Exception as error:  # somebody's class
+            return [(place, f"{cls.__name__}: {type(error).__name__}: {error}")]
+        return [*wrong, *_check_budgets(len(phases), choice.kind, epochs)]
 
 
 def _check_budgets(phases: int, kind: str, epochs: Epochs) -> Iterator[Problem]:
@@ -210,7 +246,7 @@ def _backbone(
     try:
         cls = backbone_class(choice)
     except ModuleError as error:
-        return None, [((*place, "module"), str(error))]
+        return None, [(_code(place, choice), str(error))]
     except MissingExtraError as error:
         return None, [(place, str(error))]
     with torch.device("meta"):

@@ -7,8 +7,8 @@ from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tabulate import tabulate
-
+from transfer_lab.experiment.names import run_names
+from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Experiment, Run
 from transfer_lab.grid.scheduler import Engine
 from transfer_lab.similarity.climbed import Climbed
@@ -115,10 +115,11 @@ class SimilarityJobs:
                 self.warn(f"similarity of {title}: {type(error).__name__}: {error}")
 
     def _tell(self, work: Pending) -> None:
+        names = run_names(self.experiment, plan(self.experiment)) if work.waiting else {}
         for named, run in work.waiting:
             self.warn(
-                f"similarity of {named.title}: the source run {run.id} ({run.title}) has left no "
-                "weights yet"
+                f"similarity of {named.title}: the {names[run.id]} [{run.id}] has left no weights "
+                "yet"
             )
 
     def _climb(self, engine: Engine) -> list[Climbed]:
@@ -139,18 +140,19 @@ class SimilarityJobs:
         return found
 
 
-def table(experiment: Experiment, store: RecordStore) -> str:
-    """The stored results for a terminal, one line a comparison."""
+HEAD = ("source → target", "features", "position", "95 %", "MMD²", "A-distance", "kNN gain")
+
+
+def rows(experiment: Experiment, store: RecordStore) -> list[list[str]]:
+    """The stored results for a terminal in the columns of `HEAD`, one row a comparison."""
     known = results(experiment, store)
-    rows = [_row(named, known.get(named.comparison.id)) for named in comparisons(experiment)]
-    head = ("source → target", "features", "position", "95 %", "MMD²", "A-distance", "kNN gain")
-    return tabulate(rows, headers=head, disable_numparse=True)
+    return [_row(named, known.get(named.comparison.id)) for named in comparisons(experiment)]
 
 
 def _row(named: Named, found: Compared | None) -> list[str]:
     start = [f"{named.source} → {named.target}", named.space]
     if found is None:
-        return [*start, "not measured"]
+        return [*start, "not measured", *[""] * (len(HEAD) - 3)]
     position, interval = "–", "–"
     if found.position:
         value, low, high = found.position

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import lightning as L
@@ -38,12 +39,13 @@ class Phase:
         return count
 
 
-class TransferModule(L.LightningModule):
+class TransferModule(L.LightningModule, ABC):
     """A backbone and a linear head, learnt by one recipe: an optimiser and its schedule.
 
     A regime overrides `phases` (what is frozen, how fast the rest learns) and, if it does not take
-    all stages from the source, `transferred`. Freezing is static within a phase: parameters get
-    `requires_grad = False`, modules stay in eval mode, and the optimiser holds exactly the rest.
+    all stages from the source, `transferred`; if it has a loss of its own, `loss`. Freezing is
+    static within a phase: parameters get `requires_grad = False`, modules stay in eval mode, and
+    the optimiser holds exactly the rest.
 
     A loop that takes many steps in one call of Lightning drives it, and calls `training_step`,
     `on_train_epoch_start` and whatever comes once a fit or with a validation. A regime that
@@ -93,8 +95,10 @@ class TransferModule(L.LightningModule):
         """Freeze as the phase says; inputs will be images, or the output of stage `entry - 1`.
 
         `steps` that the phase will take, for its schedule: infinite if it has no known end, a
-        Trainer's count unless given. Raises ValueError if inputs would skip a stage that learns.
+        Trainer's count unless given. Raises ValueError if a stage is to be frozen that is not
+        there, or inputs would skip a stage that learns.
         """
+        check_stages(self, [phase])
         if entry > phase.prefix:
             raise ValueError(f"inputs enter at stage {entry}, but only {phase.prefix} are frozen")
         self.phase, self.entry, self.steps = phase, entry, steps
@@ -116,13 +120,17 @@ class TransferModule(L.LightningModule):
         """Logits (batch, num_classes)."""
         return self.head(self.backbone(inputs, start=self.entry))
 
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """What training makes small, of a batch; validation and test go by the cross-entropy."""
+        return F.cross_entropy(logits, labels)
+
     def on_train_epoch_start(self) -> None:
         self.train_sums = torch.zeros(3, device=self.device)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         inputs, labels = batch
         logits = self(inputs)
-        loss = F.cross_entropy(logits, labels)
+        loss = self.loss(logits, labels)
         self.train_sums += _sums(loss, logits, labels)
         return loss
 
@@ -161,6 +169,28 @@ class TransferModule(L.LightningModule):
         ]
         groups = [{"params": list(self.head.parameters()), "lr": self.phase.lr}]
         return [*groups, {"params": stages, "lr": self.phase.backbone_lr}] if stages else groups
+
+
+def check_stages(regime: TransferModule, phases: Iterable[Phase]) -> None:
+    """Raise ValueError where a phase freezes, or the regime transfers, a stage that the backbone
+    does not have."""
+    depth = len(regime.backbone.stages) if regime.backbone is not None else 0
+    for phase in phases:
+        absent = sorted(index for index in phase.frozen if index not in range(depth))
+        if absent:
+            raise ValueError(
+                f"{type(regime).__name__} freezes the stages {_listed(phase.frozen)}, but this "
+                f"backbone has {depth}, counted from 0: there is no stage {_listed(absent)}"
+            )
+    if not 0 <= regime.transferred <= depth:
+        raise ValueError(
+            f"{type(regime).__name__} takes {regime.transferred} stages from the source, but this "
+            f"backbone has {depth}"
+        )
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def check_positive(**values: float) -> None:

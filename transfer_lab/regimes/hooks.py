@@ -40,12 +40,15 @@ NEVER_CALLED = frozenset(
     {"train_dataloader", "val_dataloader", "test_dataloader", "predict_dataloader"}
 )
 """A domain gives the images: Lightning asks no module for loaders where it is given some."""
-_NAMES = frozenset(name for name in dir(L.LightningModule) if not name.startswith("_"))
+_OF_A_STEP = frozenset({"loss", "parameter_groups"})
+"""What `TransferModule` itself lets a regime say of a step."""
+_NAMES = _OF_A_STEP | {name for name in dir(L.LightningModule) if not name.startswith("_")}
 
 
 def own_hooks(regime: TransferModule) -> frozenset[str]:
-    """Of a LightningModule's public names those that the regime's class, or the object itself, has
-    otherwise than `TransferModule`; `training_step` and `forward` are such names, too."""
+    """Of a LightningModule's public names, and of what `TransferModule` adds to a step, those that
+    the regime's class, or the object itself, has otherwise than `TransferModule`; `training_step`,
+    `forward` and `loss` are such names, too."""
     return _of_class(type(regime)) | (_NAMES & vars(regime).keys())
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.experiment.choices import Regime
+from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import Measured, Place, rows_of
@@ -213,7 +212,7 @@ class Study:
 
     def is_control(self, regime: str) -> bool:
         """Whether the regime is there for comparison only."""
-        return REGIMES[self.experiment.regimes[regime].kind].control
+        return regime_entry(self.experiment.regimes[regime]).control
 
     def of_kind(self, kind: str) -> tuple[str, ...]:
         """The names of the regimes of one kind; a probe of an earlier stage is one of its own."""

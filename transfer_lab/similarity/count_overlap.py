@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from transfer_lab.data.base import Section
-from transfer_lab.experiment.catalog import DOMAINS
+from transfer_lab.data.build import build_domain
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.similarity.overlap import Counted, Overlap, overlap_store
 from transfer_lab.store.layout import IMAGES
@@ -38,7 +38,7 @@ def count(overlap: Overlap, store: RecordStore) -> Counted:
 
 def _hashes(overlap: Overlap, choice: Choice, store: RecordStore) -> dict[Section, list[bytes]]:
     """Of the whole training pool and of the test set."""
-    domain = DOMAINS.load(choice.kind)(overlap.image_size, **choice.arguments)
+    domain = build_domain(choice, overlap.image_size)
     domain.cache = store.root / IMAGES
     domain.draw(per_class="all", val_fraction=0, batch_size=_BATCH, seed=0)
     parts: tuple[Section, ...] = ("train", "test")

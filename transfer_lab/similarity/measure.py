@@ -15,7 +15,7 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.backbones.weights import load_head, load_published, load_stages
-from transfer_lab.experiment.catalog import DOMAINS
+from transfer_lab.data.build import build_domain
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.experiment.spec import Run
@@ -78,7 +78,7 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
 
 def sample(comparison: Comparison, choice: Choice, store: RecordStore) -> Sample:
     """At most `images` images of a domain's training pool, the same ones in every comparison."""
-    domain = DOMAINS.load(choice.kind)(comparison.image_size, **choice.arguments)
+    domain = build_domain(choice, comparison.image_size)
     domain.cache = store.root / IMAGES
     domain.draw(per_class="all", val_fraction=0, batch_size=_BATCH, seed=0)
     images, pool, _ = domain.source_of("train")

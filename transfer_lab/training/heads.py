@@ -16,6 +16,7 @@ from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import own_hooks
 from transfer_lab.regimes.optim import RECIPES
 from transfer_lab.store.feature_cache import FeatureCache
+from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision
 from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError
 from transfer_lab.training.fit import FitResult, epochs_for, fit_phase, read_test_set
@@ -34,7 +35,7 @@ def differ_in_rate_alone(regimes: Sequence[TransferModule]) -> bool:
 
 def learns_linear_head_alone(regime: TransferModule) -> bool:
     """Whether a linear head is all that learns, on the output of all stages, and Lightning would
-    find nothing in the regime that is not `TransferModule`'s: no hook, no `training_step`."""
+    find nothing in the regime that is not `TransferModule`'s: no hook, no step or loss."""
     if own_hooks(regime) or type(regime.head) is not nn.Linear:
         return False
     return [p.prefix for p in regime.phases()] == [len(regime.backbone.stages)]
@@ -215,6 +216,7 @@ def fit_heads(
         raise ValueError("without stored outputs several seeds have nothing to share")
     whole.curve = curves = Curves(whole.clock, len(together.members))
     epochs = epochs_for(fit, len(splits[0].train))
+    pulse.expect(epochs)
     data = _SideBySide([each.data for each in fitted])
     fit_phase(together, data, epochs, whole, precision, ChunkedLoop)
     results = [result for each in fitted for result in each.results]
@@ -254,6 +256,7 @@ def _begin(
         (phase,) = regime.phases()
         regime.begin(phase, entry=phase.prefix)
     data = FrozenFeatures(heads.domain, regime.backbone, phase.prefix, rows, precision, like)
+    pulse.tell("frozen stages")
     data.setup("fit")
     return Fitted(data, [FitResult(clock, features=dict(data.costs)) for _ in heads.regimes])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from transfer_lab.experiment.catalog import REGIMES
+from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.figures.style import GREYS, PALETTE
 from transfer_lab.reporting.study import Study
@@ -32,9 +32,9 @@ Colours = Mapping[str, str]
 
 def colours(experiments: Iterable[Experiment]) -> Colours:
     """A colour for every regime, whatever the filters leave of it; controls are grey."""
-    kinds = {name: r.kind for one in experiments for name, r in one.regimes.items()}
-    controls = [name for name, kind in kinds.items() if REGIMES[kind].control]
-    trained = [name for name in kinds if name not in controls]
+    chosen = {name: choice for one in experiments for name, choice in one.regimes.items()}
+    controls = [name for name, choice in chosen.items() if regime_entry(choice).control]
+    trained = [name for name in chosen if name not in controls]
     pairs = [
         *zip(trained, cycle(PALETTE), strict=False),
         *zip(controls, cycle(GREYS), strict=False),

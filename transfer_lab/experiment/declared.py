@@ -1,0 +1,89 @@
+"""What a Python file says without being run: facts of its classes, and what it takes from beside.
+
+A regime of one's own says what plan and report must know of it as attributes of its class, each
+True or False and written out in the class itself:
+
+    class Mine(TransferModule):
+        from_source = False
+
+Those that are left out are as in `RegimeEntry`, and a regime that spends no budget has nothing to
+tune. Since they stand in the file, its hash covers them; before any training they are compared with
+what the class does.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from transfer_lab.experiment.catalog import RegimeEntry
+
+FACTS = tuple(field.name for field in fields(RegimeEntry) if field.name not in ("path", "family"))
+"""Names of the attributes."""
+
+
+class DeclarationError(ValueError):
+    """A fact that cannot be read without running the file; the message names it."""
+
+
+def declared_entry(tree: ast.Module, cls: str, path: str) -> RegimeEntry:
+    """What the class of that name says of itself; raises DeclarationError.
+
+    A class that is not there says nothing: it is found missing when it is asked for.
+    """
+    facts: dict[str, bool] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == cls:
+            facts = dict(_facts(node))
+    if "spends_budget" in facts:
+        facts = {"tunable": facts["spends_budget"]} | facts
+    return RegimeEntry(path, **facts)
+
+
+def _facts(node: ast.ClassDef) -> Iterator[tuple[str, bool]]:
+    for statement in node.body:
+        for name, value in _assigned(statement):
+            if name in FACTS:
+                if not (isinstance(value, ast.Constant) and isinstance(value.value, bool)):
+                    raise DeclarationError(
+                        f"line {statement.lineno}: {node.name}.{name} must be written as True or "
+                        "False: the plan is made without running the file"
+                    )
+                yield name, value.value
+
+
+def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
+    """Names that a statement of a class binds, and to what."""
+    match statement:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                for part in ast.walk(target):
+                    if isinstance(part, ast.Name):
+                        yield part.id, value if part is target else None
+        case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
+            yield name, value
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name, None
+
+
+def taken_from_beside(tree: ast.Module, path: Path) -> list[str]:
+    """Modules that the file imports and that lie in its own folder."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if _is_beside(alias.name, path)]
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            if node.level or _is_beside(name, path):
+                found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _is_beside(name: str, path: Path) -> bool:
+    first = name.partition(".")[0]
+    if first in sys.stdlib_module_names or first == "transfer_lab":
+        return False
+    return any((path.parent / end).is_file() for end in (f"{first}.py", f"{first}/__init__.py"))

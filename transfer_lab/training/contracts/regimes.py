@@ -1,0 +1,326 @@
+"""What must hold for every regime: what is frozen stays so, what learns learns, nothing leaks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.weights import load_stages, save_weights
+from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.catalog import BACKBONES, REGIMES, RegimeEntry
+from transfer_lab.experiment.declared import FACTS
+from transfer_lab.experiment.spec import Fit
+from transfer_lab.regimes.base import Phase, TransferModule, check_stages
+from transfer_lab.training.claims import observed
+from transfer_lab.training.contracts.cases import (
+    Check,
+    arguments,
+    changed,
+    demand,
+    options_of,
+    stage_of,
+    state,
+)
+from transfer_lab.training.contracts.toys import Blocks, Leaky, drawn
+from transfer_lab.training.fit import fit_and_test, phase_epochs
+from transfer_lab.training.loop import LightningLoop, Loop, loop_of
+
+_BUDGET = Fit(epochs=4, batch_size=8)
+_CLASSES = 4
+_LR = 0.02
+_EPOCHS = {True: 25, False: 100}
+"""Enough to learn the toy: at the rate above, or at a rate of the regime's own choice."""
+_QUICK: dict[str, dict[str, object]] = {
+    "mlp": {"width": 8},
+    "mlp_published": {"width": 8},
+    "cnn": {"filters": 4},
+    "cnn_published": {"filters": 4},
+    "vgg16": {"width": 0.03, "top": "pooled"},
+    "torchvision": {"name": "mobilenet_v3_small"},
+    "timm": {"name": "test_resnet"},
+}
+"""Options that make a backbone small; one without an entry is trained as it comes."""
+
+
+@dataclass(frozen=True)
+class RegimeCase:
+    """A regime with the options it is checked with, and what is said of it."""
+
+    cls: type[TransferModule]
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def entry(self) -> RegimeEntry:
+        """What the registry says of one of the lab's own, or the class of itself."""
+        for entry in REGIMES.values():
+            module, _, name = entry.path.partition(":")
+            if (f"{REGIMES.package}.{module}", name) == (self.cls.__module__, self.cls.__name__):
+                return entry
+        facts = {name: vars(self.cls)[name] for name in FACTS if name in vars(self.cls)}
+        if "spends_budget" in facts:
+            facts = {"tunable": facts["spends_budget"]} | facts
+        return RegimeEntry(self.cls.__name__, **facts)
+
+    @property
+    def takes_lr(self) -> bool:
+        """Whether its learning rate can be set."""
+        return "lr" in options_of(self.cls)
+
+    def build(
+        self, backbone: Backbone | None = None, *, seed: int = 0, **more: object
+    ) -> TransferModule:
+        """The regime at step 0 on a toy backbone, or on another."""
+        torch.manual_seed(seed)
+        backbone = backbone or Leaky()
+        torch.manual_seed(seed + 1)
+        given = arguments(self.cls, {**self.options, **more})
+        regime = self.cls(backbone, _CLASSES, **given)
+        torch.manual_seed(seed + 2)
+        return regime
+
+    def learner(self) -> tuple[TransferModule, int]:
+        """The regime, and epochs that must be enough to learn the toy."""
+        more = {"lr": _LR} if self.takes_lr else {}
+        return self.build(**more), _EPOCHS[self.takes_lr]
+
+
+class _Watch:
+    """What frozen stages and optimiser are like before and after each training step's forward
+    pass; it overrides no hook, so that the regime is trained as it would be unwatched."""
+
+    def __init__(self, regime: TransferModule):
+        self.regime, self.looks = regime, 0
+        self.faults: dict[str, None] = {}
+        self._step = regime.training_step
+        regime.training_step = self._watched
+
+    def _watched(self, batch: object, index: int) -> object:
+        self._look()
+        loss = self._step(batch, index)
+        self._look()
+        self.looks += 1
+        return loss
+
+    def _look(self) -> None:
+        frozen = [self.regime.backbone.stages[i] for i in self.regime.phase.frozen]
+        if any(module.training for stage in frozen for module in stage.modules()):
+            self.faults["a frozen stage is in training mode"] = None
+        if any(p.requires_grad or p.grad is not None for s in frozen for p in s.parameters()):
+            self.faults["a frozen parameter has a gradient"] = None
+        held = {
+            id(p)
+            for optimizer in self.regime.trainer.optimizers
+            for group in optimizer.param_groups
+            for p in group["params"]
+        }
+        if held != {id(p) for p in self.regime.parameters() if p.requires_grad}:
+            self.faults["the optimiser does not hold exactly what learns"] = None
+
+
+def _loops(case: RegimeCase) -> tuple[type[Loop], ...]:
+    """Those that can train it: one with hooks of its own needs Lightning's."""
+    own = loop_of(case.build())
+    return (own,) if own is LightningLoop else (own, LightningLoop)
+
+
+def _driven(regime: TransferModule, loop: type[Loop]) -> TransferModule:
+    """The same regime, with an idle hook if it is to be trained by Lightning's own loop."""
+    if loop_of(regime) is not loop:
+        regime.on_train_batch_start = lambda batch, index: None
+    return regime
+
+
+def it_is_a_lightning_module_that_documents_itself(case: RegimeCase) -> None:
+    """Its docstring is what people read of it."""
+    demand(issubclass(case.cls, L.LightningModule), "it is no LightningModule")
+    demand(issubclass(case.cls, TransferModule), "it does not derive from TransferModule")
+    demand((case.cls.__doc__ or "").strip(), "it has no docstring")
+
+
+def what_is_said_of_it_is_so(case: RegimeCase) -> None:
+    """Plan and report go by it."""
+    regime = case.build()
+    found = observed(regime)
+    for fact in ("from_source", "spends_budget", "head_alone"):
+        said, is_so = getattr(case.entry, fact), getattr(found, fact)
+        demand(said == is_so, f"{fact} is {said}, but should be {is_so}")
+    for fact in FACTS:
+        seen = getattr(case.cls, fact, getattr(case.entry, fact))
+        demand(seen is getattr(case.entry, fact), f"{fact} must be written in the class itself")
+
+
+def its_stages_are_those_of_the_backbone(case: RegimeCase) -> None:
+    """Of what is frozen, and of what is transferred."""
+    regime = case.build()
+    check_stages(regime, regime.phases())
+
+
+def the_same_seed_gives_the_same_result(case: RegimeCase) -> None:
+    """To the last bit."""
+    outputs = []
+    for _ in range(2):
+        regime = case.build(seed=11)
+        fit_and_test(regime, drawn(), _BUDGET)
+        outputs.append(torch.cat(regime.test_outputs))
+    demand(torch.equal(*outputs), "two fits with one seed answer differently")
+
+
+def its_phases_share_out_the_whole_budget(case: RegimeCase) -> None:
+    """However many epochs there are."""
+    phases = case.build().phases()
+    total = sum(phase.share for phase in phases)
+    demand(abs(total - 1) < 1e-6, f"the shares of its phases add up to {total}, not to 1")
+    for epochs in range(len(phases), 30):
+        spent = sum(share for _, share in phase_epochs(phases, epochs))
+        demand(spent == epochs, f"of {epochs} epochs it spends {spent}")
+
+
+def frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed(case: RegimeCase) -> None:
+    """With the frozen prefix computed once and live, parameters and buffers, phase by phase."""
+    for reuse_prefix in (True, False):
+        regime, seen = case.build(), []
+        begin, initial = regime.begin, state(regime.backbone.stages)
+
+        def noted(phase: Phase, *, begin=begin, regime=regime, seen=seen, **more: object) -> None:
+            begin(phase, **more)
+            seen.append((phase, state(regime.backbone.stages), state(regime.head)))
+
+        regime.begin = noted
+        fit_and_test(regime, drawn(), _BUDGET, reuse_prefix=reuse_prefix)
+        demand(seen, "no phase was begun")
+        at_start = [k for k, v in initial.items() if not torch.equal(v, seen[0][1][k])]
+        demand(not at_start, f"before the first step, these have changed: {at_start}")
+        ends = [*seen[1:], (None, state(regime.backbone.stages), state(regime.head))]
+        for (phase, stages, head), (_, after, head_after) in zip(seen, ends, strict=True):
+            for key, value in stages.items():
+                frozen, same = stage_of(key) in phase.frozen, torch.equal(value, after[key])
+                told = "frozen, but has changed" if frozen else "not frozen, but has not changed"
+                demand(same == frozen, f"stage tensor {key} is {told}")
+            stuck = [key for key in head if torch.equal(head[key], head_after[key])]
+            demand(not stuck, f"of the head these have not changed: {stuck}")
+
+
+def frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(
+    case: RegimeCase,
+) -> None:
+    """In both loops, with the frozen prefix computed once and live."""
+    for loop, reuse_prefix in product(_loops(case), (True, False)):
+        watch = _Watch(_driven(case.build(), loop))
+        result = fit_and_test(watch.regime, drawn(), _BUDGET, reuse_prefix=reuse_prefix)
+        steps = result.curve.last["steps"]
+        demand(watch.looks == steps > 0, f"{watch.looks} steps were seen of {steps}")
+        demand(not watch.faults, "; ".join(watch.faults))
+
+
+def it_ends_alike_in_both_loops(case: RegimeCase) -> None:
+    """The fast one is for time alone; nothing to compare where a hook needs Lightning's own."""
+    ends = []
+    for loop in _loops(case):
+        regime = _driven(case.build(), loop)
+        result = fit_and_test(regime, drawn(), _BUDGET)
+        rows = [row | {"fit_seconds": 0} for row in result.curve.rows]
+        ends.append((state(regime), torch.cat(regime.test_outputs), rows))
+    (first, answers, rows), (last, others, other_rows) = ends[0], ends[-1]
+    other = [key for key in first if not torch.equal(first[key], last[key])]
+    demand(not other, f"in the fast loop these end otherwise than in Lightning's: {other}")
+    demand(torch.equal(answers, others), "the answers differ")
+    demand(rows == other_rows, "the curves differ")
+
+
+def it_learns_a_separable_toy(case: RegimeCase) -> None:
+    """Four classes that a linear classifier of pixels tells apart."""
+    regime, epochs = case.learner()
+    domain = drawn(Blocks(), per_class=24)
+    rows = fit_and_test(regime, domain, Fit(epochs=epochs, batch_size=8)).curve.rows
+    right = _accuracy(regime, domain)
+    demand(right > 0.95, f"after {epochs} epochs it answers {right:.0%} of the toy's test rightly")
+    first, last = rows[0]["train_loss"], rows[-1]["train_loss"]
+    demand(
+        None in (first, last) or last < 0.5 * first,
+        f"its training loss is {last} after the fit, {first} before",
+    )
+
+
+def shuffled_labels_give_chance(case: RegimeCase) -> None:
+    """A leak of the test set, or of labels into inputs, would show as more."""
+    regime, _ = case.learner()
+    domain = drawn(Blocks(shuffled=True, test_per_class=200), per_class=24)
+    fit_and_test(regime, domain, Fit(epochs=6, batch_size=8))
+    right = _accuracy(regime, domain)
+    demand(abs(right - 0.25) < 0.08, f"it answers {right:.0%} of shuffled labels; chance is 25 %")
+
+
+def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase) -> None:
+    """And those that are not transferred are as they were drawn."""
+    torch.manual_seed(99)
+    source = Leaky()
+    source(torch.randint(0, 255, (8, 3, 12, 12), dtype=torch.uint8))  # moves running statistics
+    regime = case.build()
+    own, theirs = state(regime.backbone.stages), source.stages.state_dict()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "weights.safetensors")
+        load_stages(regime.backbone, regime.transferred, path, save_weights(source, path))
+    for key, value in regime.backbone.stages.state_dict().items():
+        expected = theirs if stage_of(key) < regime.transferred else own
+        demand(torch.equal(value, expected[key]), f"stage tensor {key} is another")
+
+
+def small_backbones_train_in_it(case: RegimeCase) -> None:
+    """On a few of the lab's own, of other depths than the toy's."""
+    for name in ("mlp", "cnn", "vgg16"):
+        trains_on(case, name)
+
+
+def trains_on(case: RegimeCase, backbone: str) -> None:
+    """The stages of a registered backbone move where some phase lets them, and nowhere else."""
+    cls = BACKBONES.load(backbone)
+    torch.manual_seed(0)
+    network = cls(12, **arguments(cls, _QUICK.get(backbone, {})))
+    network.image_size = 12
+    moves_what_learns(case, network, backbone)
+
+
+def moves_what_learns(case: RegimeCase, network: Backbone, name: str) -> None:
+    """The same for a backbone that is built."""
+    regime = case.build(network)
+    before = state(regime.backbone.stages)
+    fit_and_test(regime, drawn(Blocks(network.image_size)), Fit(epochs=2, batch_size=32))
+    moved = {stage_of(key) for key in changed(before, regime.backbone.stages)}
+    always = set.intersection(*(set(phase.frozen) for phase in regime.phases()))
+    learning = set(range(len(regime.backbone.stages))) - always
+    demand(moved == learning, f"on {name}: stages {moved} have moved, {learning} were to learn")
+
+
+ALWAYS: tuple[Check, ...] = (
+    it_is_a_lightning_module_that_documents_itself,
+    what_is_said_of_it_is_so,
+    its_stages_are_those_of_the_backbone,
+    the_same_seed_gives_the_same_result,
+)
+LEARNING: tuple[Check, ...] = (
+    its_phases_share_out_the_whole_budget,
+    frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed,
+    frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step,
+    it_ends_alike_in_both_loops,
+    it_learns_a_separable_toy,
+    shuffled_labels_give_chance,
+)
+TRANSFERRING: tuple[Check, ...] = (transferred_tensors_equal_the_sources_bit_for_bit_at_step_0,)
+
+
+def regime_checks(entry: RegimeEntry) -> tuple[Check, ...]:
+    """Those that such a regime must keep, but for the backbones it trains on."""
+    learning = LEARNING if entry.spends_budget else ()
+    return (*ALWAYS, *learning, *(TRANSFERRING if entry.from_source else ()))
+
+
+def _accuracy(regime: TransferModule, domain: ImageDomain) -> float:
+    predicted = torch.cat(regime.test_outputs).argmax(1)
+    return (predicted == domain.section_labels("test")).float().mean().item()

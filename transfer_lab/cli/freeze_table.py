@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from tabulate import tabulate
@@ -52,7 +52,8 @@ def _first_tried(experiment: Experiment, regime: str) -> Choice:
 
 def _regime(regime: Choice, choice: Architecture, image_size: int) -> TransferModule:
     backbone = build_backbone(choice, image_size)
-    return regime_class(regime)(backbone, _CLASSES, **regime.options)
+    made: Callable[..., TransferModule] = regime_class(regime)  # its own options are unknown here
+    return made(backbone, _CLASSES, **regime.options)
 
 
 def _table(

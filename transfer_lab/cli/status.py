@@ -33,8 +33,8 @@ class Status:
         self.counts = Counter(state.status for _, state in self.found)
         self.names = run_names(experiment, cells)
         self._keys = backbone_keys(experiment)
-        missing = [cell for cell, state in self.found if state.status == "missing"]
-        self.outdated = outdated(runs_of(missing).values(), store)
+        untrained = [cell for cell, state in self.found if state.status == "missing"]
+        self.outdated = outdated(runs_of(untrained).values(), store)
 
     def text(self, width: int | None) -> str:
         """Counts by scenario and regime, and every failure with its reason."""
@@ -91,9 +91,9 @@ class Status:
         for cell, state in self.found:
             run: Run | None = cell.run if state.status == "failed" else None
             error = state.error
-            if state.status == "blocked":
-                run = cell.run.parent
-                error = self.store.get(run.id).error if run.id not in failed else None
+            if state.status == "blocked" and (run := cell.run.parent):
+                record = self.store.get(run.id) if run.id not in failed else None
+                error = record.error if record else None
             if run:
                 failed.setdefault(run.id, (self.names[run.id], error))
         return failed

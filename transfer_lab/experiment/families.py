@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 from transfer_lab.experiment.catalog import Registry
 
@@ -12,7 +13,7 @@ _FOLDERS = {"backbone": "models", "domain": "datasets"}
 """Of a library, where it defines its members."""
 
 
-def members_named(registry: Registry, name: str) -> str | None:
+def members_named(registry: Registry[Any], name: str) -> str | None:
     """'did you mean torchvision:NAME ...?', of those families whose library defines it; None if
     there is none."""
     if not name.isidentifier():

@@ -23,7 +23,7 @@ def pin_contents(data: Data, base: Path) -> list[Problem]:
     reads are looked for beside the experiment (`base`) first, then from where the command runs.
     Returns what cannot be read.
     """
-    problems = []
+    problems: list[Problem] = []
     for group in REGISTRIES:
         for name, choice in choices(data, group):
             problems += _pin_code(group, name, choice, base)

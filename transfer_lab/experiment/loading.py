@@ -182,8 +182,10 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:
-    known = [experiment.domains.get(name) for name in (source, target)]
-    return None not in known and known[0].canonical == known[1].canonical
+    first, second = (experiment.domains.get(name) for name in (source, target))
+    if first is None or second is None:
+        return False
+    return first.canonical == second.canonical
 
 
 def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

@@ -138,7 +138,8 @@ def _forward(regime: TransferModule, images: torch.Tensor, precision: Precision)
 
 def _timed(call: Callable[[], None]) -> float:
     """Seconds of a call: the middle of several, unless one takes all the time there is."""
-    first, times = _seconds(call), []
+    first = _seconds(call)
+    times: list[float] = []
     if first > _SECONDS:
         return first
     while not times or (sum(times) < _SECONDS and len(times) < _MOST_CALLS):

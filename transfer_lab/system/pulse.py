@@ -6,14 +6,26 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 _SECONDS_BETWEEN = 0.25
 _CHARACTERS, _BYTES = 64, 512
 """Of a beat, filled up with blanks: it is written and read in one piece."""
+
+
+Batch = TypeVar("Batch")
+Yielded = TypeVar("Yielded", covariant=True)
+
+
+class Batches(Protocol[Yielded]):
+    """What one pass of training goes through: its batches, and how many there are."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Yielded]: ...
 
 
 class Beat(NamedTuple):
@@ -30,7 +42,8 @@ class Pulse:
         self._file: int | None = None
         with contextlib.suppress(OSError):
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        self._next, self._share = 0.0, None
+        self._next = 0.0
+        self._share: float | None = None
         self._part, self._parts = 1, 1
         self._epochs, self._done, self._capped = 0, 0, False
 
@@ -58,7 +71,7 @@ class Pulse:
         """Epochs of the fit that begins; `capped`: it may end before."""
         self._epochs, self._done, self._capped = epochs, 0, capped
 
-    def through(self, batches: Iterable) -> Iterator:
+    def through(self, batches: Batches[Batch]) -> Iterator[Batch]:
         """The batches of one epoch, and a beat now and then between them."""
         self._beat(0.0)
         for index, batch in enumerate(batches, start=1):
@@ -79,16 +92,16 @@ class Pulse:
         self.tell(doing, share)
 
 
-class _Followed:
+class _Followed(Generic[Batch]):
     """Batches that can be gone through again and again, each time with beats."""
 
-    def __init__(self, batches: Iterable, pulse: Pulse):
+    def __init__(self, batches: Batches[Batch], pulse: Pulse):
         self.batches, self.pulse = batches, pulse
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Batch]:
         return self.pulse.through(self.batches)
 
     def __getattr__(self, name: str) -> object:
@@ -134,7 +147,7 @@ def expect(epochs: int, *, capped: bool = False) -> None:
         pulse.expect(epochs, capped=capped)
 
 
-def followed(batches: Iterable) -> Iterable:
+def followed(batches: Batches[Batch]) -> Batches[Batch]:
     """The same batches; whoever follows this work hears how far each pass over them is."""
     pulse = _CURRENT.get()
     return batches if pulse is None else _Followed(batches, pulse)

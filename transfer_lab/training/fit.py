@@ -198,7 +198,7 @@ def fit_phase(
 ) -> None:
     """Take a phase's epochs, validating ten times; with patience, until validation says so."""
     result.trainable_params = max(result.trainable_params, parameter_count(regime, trainable=True))
-    batches = pulse.followed(data.train_dataloader())
+    batches: Iterable = pulse.followed(data.train_dataloader())
     watch = EarlyStopping(patience) if patience else None
     between = -(-_STEPS_BETWEEN // len(batches)) if watch else epochs_between_validations(epochs)
     regime.steps = math.inf if watch else epochs * len(batches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from transfer_lab.experiment.catalog import REGIMES
+from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.figures import accuracy
 from transfer_lab.reporting.figures.pens import marker, numbered, pens_of
@@ -32,9 +32,9 @@ Look = Mapping[str, Pen]
 
 def look_of(experiments: Iterable[Experiment]) -> Look:
     """A pen for every regime, whatever the filters leave of it; controls are grey."""
-    kinds = {name: r.kind for one in experiments for name, r in one.regimes.items()}
-    controls = [name for name, kind in kinds.items() if REGIMES[kind].control]
-    return pens_of([name for name in kinds if name not in controls], controls)
+    chosen = {name: regime for one in experiments for name, regime in one.regimes.items()}
+    controls = [name for name, regime in chosen.items() if regime_entry(regime).control]
+    return pens_of([name for name in chosen if name not in controls], controls)
 
 
 def accuracies(study: Study, look: Look) -> go.Figure:

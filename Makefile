@@ -2,22 +2,31 @@ SHELL := /bin/bash
 PYTHON ?= python3
 EXPERIMENT ?= experiments/four_scenarios.yaml
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report dashboard bench docs test lint format lock clean
+.PHONY: help install grid study plan status report dashboard bench docs test test-oldest lint types format lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  EXPERIMENT=path/to/file.yaml chooses the experiment (default: $(EXPERIMENT))"
 	@echo "  ARGS='--jobs 1 --set seeds=[0]' passes options on"
 
-install: .venv/installed  ## create the environment (.venv) and install the locked versions
+install: .venv/installed-core  ## create the environment (.venv) with what a grid needs; EXTRAS=timm,ray adds
+ifdef EXTRAS
+	$(PIP) --constraint constraints.txt --editable '.[$(EXTRAS)]'
+endif
 
-.venv/installed: pyproject.toml constraints.txt
+# One stamp for each set of packages: what is asked for is added, and nothing is installed twice.
+.venv/installed-core: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-%: .venv/installed-core
+	$(PIP) --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
 grid: install  ## run EXPERIMENT and write its report under reports/
@@ -39,31 +48,41 @@ status: install  ## say how far the grid is
 report: install  ## write the report on what is stored
 	$(BIN)/transfer-lab report $(EXPERIMENT) $(ARGS)
 
-dashboard: install  ## open a page that compares the experiments and their runs, live
+dashboard: .venv/installed-dashboard  ## open a page that compares the experiments and their runs, live
 	$(BIN)/transfer-lab dashboard $(ARGS)
 
-bench: install  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
+bench: .venv/installed-bench  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: install  ## build the documentation into docs/_build/html
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+docs: .venv/installed-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 
-test: install  ## run the tests
+test: .venv/installed-test  ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: install  ## check style
+test-oldest: .venv-oldest/installed  ## run them on the oldest versions that pyproject.toml allows
+	.venv-oldest/bin/python -m pytest $(ARGS)
+
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[test]'
+	@touch $@
+
+lint: .venv/installed-lint  ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: install  ## put the code into its format
+types: .venv/installed-types  ## check types
+	$(BIN)/mypy
+
+format: .venv/installed-lint  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install  ## write constraints.txt from what is installed
+lock: .venv/installed-dev  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
 
 clean:  ## remove the environment and caches; runs/ and reports/ stay
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find transfer_lab benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,7 +41,7 @@ fit: {{epochs: {epochs}, batch_size: 64}}
 class Silence:
     """A watch that says nothing."""
 
-    def started(self, run):
+    def started(self, runs):
         """Nothing."""
 
     def ended(self, run, record):

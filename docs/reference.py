@@ -11,14 +11,16 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry
+from transfer_lab.experiment.options import options_of
 from transfer_lab.experiment.spec import (
     Claim,
     Experiment,
@@ -251,8 +253,8 @@ def _kind(registry: Registry, kind: str) -> list[str]:
     told = [f"### `{name}`", *_flags(entry), *_paragraphs(cls)]
     rows = [
         f"| `{option}` | {_annotation(p)} | {_option_default(p)} |"
-        for option, p in inspect.signature(cls.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and not (entry.family and option == "name")
+        for option, p in options_of(cls).items()
+        if not (entry.family and option == "name")
         if (kind, option) not in _FILLED_IN
     ]
     head = ["| option | value | default |", "| :--- | :--- | :--- |"]
@@ -278,32 +280,32 @@ def _paragraphs(cls: type) -> list[str]:
         if not base.__module__.startswith("transfer_lab"):
             continue
         for text in inspect.cleandoc(base.__doc__ or "").split("\n\n"):
-            new = [name for name in _options(cls) if f"`{name}`" in text]
+            new = [name for name in options_of(cls) if f"`{name}`" in text]
             new = [name for name in new if f"`{name}`" not in " ".join(told)]
             if new and (match := re.match(r"Options?: ", text)):
                 told.append(f"Options of {base.__name__}: {text[match.end() :]}")
     return [" ".join(text.split()) for text in told]
 
 
-def _options(cls: type) -> set[str]:
-    known = inspect.signature(cls.__init__).parameters.items()
-    return {name for name, p in known if p.kind is p.KEYWORD_ONLY}
-
-
 def _annotation(parameter: inspect.Parameter) -> str:
-    text = str(parameter.annotation).replace(" | None", "")
-    if match := re.match(r"Literal\[(.*)\]$", text):
-        return " or ".join(f"`{value}`" for value in re.findall(r'["\'](.*?)["\']', match[1]))
-    names = {
-        "float": "number",
-        "int": "integer",
-        "bool": "true or false",
-        "str": "text",
-        "RecipeName": "`adamw_cosine`, `keras_adam` or `keras_sgd`",
-        "Sequence[int]": "list of integers",
-        "Sequence[str]": "list of texts",
-    }
-    return names[text]
+    """The type in words; None stands in the column of defaults."""
+    kind = parameter.annotation
+    if get_origin(kind) in (Union, UnionType):
+        (kind,) = (one for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is Literal:
+        *first, last = (f"`{value}`" for value in get_args(kind))
+        return f"{', '.join(first)} or {last}"
+    return _TYPES[kind]
+
+
+_TYPES = {
+    float: "number",
+    int: "integer",
+    bool: "true or false",
+    str: "text",
+    Sequence[int]: "list of integers",
+    Sequence[str]: "list of texts",
+}
 
 
 def _option_default(parameter: inspect.Parameter) -> str:

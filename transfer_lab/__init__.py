@@ -3,6 +3,12 @@
 In a notebook: `from transfer_lab import load_experiment, run, records, report`.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers; at run time `__getattr__` loads them when asked
+    from transfer_lab.api import load_experiment, records, report, run
+    from transfer_lab.experiment.yaml_source import ConfigError
+
 __version__ = "0.1.0"
 __all__ = ["ConfigError", "load_experiment", "records", "report", "run"]
 

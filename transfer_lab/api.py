@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
@@ -30,12 +30,12 @@ from transfer_lab.system.workers import EngineName, Numbers, Workers
 if TYPE_CHECKING:
     import pandas as pd
 
-AnyExperiment = ExperimentFile | Experiment | Mapping | Path | str
+AnyExperiment = ExperimentFile | Experiment | Mapping[str, Any] | Path | str
 """An experiment, or what one is loaded from."""
 
 
 def load_experiment(
-    experiment: Mapping | Path | str,
+    experiment: Mapping[str, Any] | Path | str,
     set: Mapping[str, object] | None = None,
 ) -> ExperimentFile:
     """Read and check an experiment: a YAML file, or a mapping of the same keys.
@@ -87,8 +87,7 @@ def records(
     experiment: AnyExperiment | Sequence[AnyExperiment], runs: Path | str = RUNS
 ) -> pd.DataFrame:
     """What is stored of one experiment or of several: the columns of records.csv, a row a cell."""
-    several = experiment if isinstance(experiment, list | tuple) else [experiment]
-    cells = [cell for one in several for cell in plan(_loaded(one).experiment)]
+    cells = [cell for one in _several(experiment) for cell in plan(_loaded(one).experiment)]
     return measured(frame(cells, _store(runs)))
 
 
@@ -103,7 +102,13 @@ def report(
     return Page(write_report(file.experiment, cells, _store(runs), reports, command))
 
 
-class Page(type(Path())):
+if TYPE_CHECKING:
+    _Path = Path
+else:  # before Python 3.12 a Path of one's own derives from that of the system
+    _Path = type(Path())
+
+
+class Page(_Path):
     """The path of a report's page; a notebook shows the page itself."""
 
     def _repr_html_(self) -> str:
@@ -116,6 +121,12 @@ def _loaded(experiment: AnyExperiment) -> ExperimentFile:
     if isinstance(experiment, Experiment):
         return ExperimentFile(experiment, given({}))
     return experiment if isinstance(experiment, ExperimentFile) else load_experiment(experiment)
+
+
+def _several(experiment: AnyExperiment | Sequence[AnyExperiment]) -> Sequence[AnyExperiment]:
+    if isinstance(experiment, ExperimentFile | Experiment | Path | str):
+        return [experiment]
+    return [experiment] if isinstance(experiment, Mapping) else experiment
 
 
 def _checked(workers: Workers) -> Workers:

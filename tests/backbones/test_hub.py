@@ -152,6 +152,49 @@ def test_every_fault_is_named_with_the_file_and_nothing_is_changed(tmp_path, sou
     assert all(torch.equal(before[key], value) for key, value in target.state_dict().items())
 
 
+def renamed(state: dict) -> dict:
+    """The same tensors in the same order under names that nobody knows, and a classifier."""
+    modules = list(dict.fromkeys(key.rpartition(".")[0] for key in state))
+    other = {
+        f"encoder.layer_{modules.index(key.rpartition('.')[0])}.{key.rpartition('.')[2]}": value
+        for key, value in state.items()
+    }
+    return other | {"head.weight": torch.zeros(2, 3), "head.bias": torch.zeros(2)}
+
+
+def test_tensors_of_other_names_are_matched_by_order_and_shape_and_that_is_said(tmp_path, source):
+    path, target = tmp_path / "w.pth", network()
+    torch.save(renamed(source.stages.state_dict()), path)
+    with pytest.warns(UserWarning, match="were matched by order, kind and shape") as told:
+        load_published(target, len(target.stages), weights(path))
+    assert str(path) in str(told[0].message)
+    loaded = target.stages.state_dict()
+    for key, value in source.stages.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            assert torch.equal(loaded[key], value), key
+
+
+@pytest.mark.parametrize("fault", ["order", "kind", "fewer"])
+def test_tensors_of_other_names_that_do_not_match_one_by_one_are_refused(tmp_path, source, fault):
+    state = renamed(source.stages.state_dict())
+    keys = list(state)
+    if fault == "order":
+        keys[0], keys[-3] = keys[-3], keys[0]
+    if fault == "kind":
+        keys[0], keys[1] = keys[1], keys[0]
+    if fault == "fewer":
+        keys = keys[:4]
+    torch.save({key: state[key] for key in keys}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"of other names \(as encoder.*Rename them"):
+        check_published(network(), weights(tmp_path / "w.pth"))
+
+
+def test_a_file_that_keeps_no_order_says_what_would(tmp_path, source):
+    save_file(renamed(source.stages.state_dict()), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"as a \.pth file in the order of its layers"):
+        check_published(network(), weights(tmp_path / "w.safetensors"))
+
+
 class Trap:
     """Unpickling it would leave a file behind."""
 
@@ -245,9 +288,11 @@ def test_offline_a_download_is_refused_within_a_second(empty_caches, monkeypatch
     with torch.device("meta"):
         backbone = VGG16(32)
     start = time.monotonic()
-    with pytest.raises(WeightsError, match=r"vgg16-397923af\.pth"):
+    with pytest.raises(WeightsError, match=r"vgg16-397923af\.pth") as told:
         find(backbone, Weights(origin="imagenet"), download=True)
     assert time.monotonic() - start < 1.5
+    assert "cannot be reached from here; put the file there by hand" in str(told.value)
+    assert "--download" not in str(told.value)
 
 
 def test_an_unknown_host_is_not_reachable(monkeypatch):

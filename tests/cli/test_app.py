@@ -30,7 +30,10 @@ from transfer_lab.grid.engines import local
 from transfer_lab.store.records import COLUMNS, RecordStore
 
 CELLS, RUNS = 12, 10
-COMMANDS = ("plan", "run", "report", "status", "similarity", "data", "dashboard", "doctor")
+COMMANDS = (
+    *("experiments", "copy", "plan", "run", "report", "status", "similarity", "data"),
+    *("dashboard", "doctor"),
+)
 METRICS = [
     name
     for name in COLUMNS
@@ -298,9 +301,15 @@ def test_status_counts_what_is_there(whole, lab, capsys):
     shown = capsys.readouterr().out
     assert f"{CELLS} of {CELLS} cells done" in shown
     assert "2/2" in shown
+    lab.runs.mkdir()
     assert call(*lab.words("status")) == 0
     shown = capsys.readouterr().out
     assert f"0 of {CELLS} cells done ({CELLS} missing)" in shown
+
+
+def test_status_of_a_folder_that_is_not_there_says_so(lab, capsys):
+    assert call(*lab.words("status")) == 2
+    assert f"{lab.runs}: there is no such folder" in capsys.readouterr().err
     assert not lab.runs.exists()
 
 
@@ -449,6 +458,7 @@ def test_an_interrupt_says_how_to_go_on_with_the_same_folders(interrupted):
     assert words[:3] == ["transfer-lab", "run", str(lab.experiment)]
     for option, folder in (("--runs", lab.runs), ("--reports", lab.reports)):
         assert words[words.index(option) + 1] == str(folder)
+    assert words[words.index("--jobs") + 1] == "1"
 
 
 def test_one_job_interrupted_and_resumed_ends_as_two_jobs_undisturbed(interrupted, whole):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from importlib import metadata
 
 import numpy as np
 import pytest
+from packaging.version import Version
 from torchvision import datasets
 from torchvision.datasets import utils
 
@@ -69,6 +71,8 @@ def test_the_installed_torchvision_takes_what_the_recipe_asks(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_host_that_is_asked_first_is_the_one_torchvision_downloads_from(name):
     url = RECIPES[name].url
+    if name == "EuroSAT" and Version(metadata.version("torchvision")) < Version("0.20"):
+        pytest.skip("torchvision moved EuroSAT in 0.20")
     assert url in inspect.getsource(inspect.getmodule(getattr(datasets, name)))
     assert bool(url) == (name != "StanfordCars")
 

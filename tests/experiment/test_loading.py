@@ -486,6 +486,7 @@ def test_any_text_is_an_experiment_or_a_config_error(text):
 def test_refusing_helping_and_reporting_start_without_torch(tmp_path):
     write_tiny(tmp_path)
     (tmp_path / "bad.yaml").write_text(BROKEN)
+    (tmp_path / "runs").mkdir()
     code = """
 import sys
 from transfer_lab.cli.app import main
@@ -513,6 +514,38 @@ for words in (["--help"], ["run", "bad.yaml"], ["plan", "bad.yaml"], ["status", 
     ], done.stderr
     assert "bad.yaml:1:1: name: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("seeds: 3", "a list of seeds is needed: write [0, 1, 2] for 3 seeds (it is 3)"),
+        ("seeds: 1", "a list of seeds is needed: write [0] for one seed (it is 1)"),
+        ("seeds: 5000", "a list of seeds is needed, as [0, 1, 2] (it is 5000)"),
+        ("seeds: few", "a list of seeds is needed, as [0, 1, 2] (it is 'few')"),
+    ],
+)
+def test_a_number_of_seeds_is_told_how_to_write_them(given, told):
+    (problem,) = problems(tiny("seeds: [0, 1]", given))
+    assert problem.endswith(f"seeds: {told}")
+
+
+@pytest.mark.parametrize(
+    ("network", "hint"),
+    [
+        ("resnet50", "did you mean 'torchvision:resnet50' or 'timm:resnet50'?"),
+        ("swin_t", "did you mean 'torchvision:swin_t'?"),
+        ("vgg61", "did you mean 'vgg16'"),
+    ],
+)
+def test_a_network_that_a_library_has_is_told_with_the_library(network, hint):
+    (problem,) = problems(tiny("mlp: {width: 8, depth: 2}", f"{network}: {{}}"))
+    assert f"no backbone named '{network}'; {hint}" in problem
+
+
+def test_a_dataset_that_a_library_has_is_told_with_the_library():
+    (problem,) = problems(tiny("source: greek", "source: CIFAR10"))
+    assert problem.endswith("no domain named 'CIFAR10'; did you mean 'torchvision:CIFAR10'?")
 
 
 def test_a_name_twice_in_a_short_list_is_refused():

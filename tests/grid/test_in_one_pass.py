@@ -15,12 +15,12 @@ from transfer_lab.experiment.budget import Augment
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.plan import peers
 from transfer_lab.experiment.spec import Run
-from transfer_lab.grid.train import worker as execution
+from transfer_lab.grid import worker as execution
 from transfer_lab.grid.worker import execute, execute_all
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.training import run as training
 from transfer_lab.training.run import Setting, train_together
-from transfer_lab.training.run import run as training
 
 PARENT = tiny_run(seed=3)
 SEEDS = (0, 1, 5)

@@ -261,7 +261,7 @@ def test_a_run_whose_node_is_lost_is_run_again_and_the_grid_finishes(grids, clus
     train = partial(grid._execute, str(lab.runs), Workers(), 2, None)
 
     class Watch:
-        def started(self, run):
+        def started(self, runs):
             pass
 
         def ended(self, run, record):

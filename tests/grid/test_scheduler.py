@@ -88,8 +88,8 @@ class Watch:
     def __init__(self):
         self.events: list[tuple[str, str]] = []
 
-    def started(self, run):
-        self.events.append(("started", run.id))
+    def started(self, runs):
+        self.events += [("started", run.id) for run in runs]
 
     def ended(self, run, record):
         assert record.run_id == run.id

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from transfer_lab.reporting.blocks import Answers
-from transfer_lab.reporting.ranking import standing
+from transfer_lab.reporting.ranking import ranking
 from transfer_lab.reporting.sections.answer import answer, head
 from transfer_lab.reporting.sections.tuning import UNTUNED
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, experiment
 
@@ -23,11 +23,11 @@ def study(scores: dict[str, list[float]], **more: object) -> Study:
         if cell.seed < len(scores[cell.regime]):
             value = scores[cell.regime][cell.seed]
             grid.finish(lambda other, own=cell: other == own, test_accuracy=value)
-    return Study.of(grid.experiment, grid.frame, grid.curves, "report")
+    return Study.of(grid.experiment, StoredResults(grid.frame, grid.curves))
 
 
 def found(scores: dict[str, list[float]]):
-    return standing(study(scores), "small_similar", "cnn")
+    return ranking(study(scores), "small_similar", "cnn")
 
 
 def test_a_difference_smaller_than_its_interval_is_not_separated():
@@ -58,7 +58,7 @@ def test_a_margin_larger_than_its_interval_is_separated():
 def test_what_is_shown_to_differ_by_less_than_a_point_is_equal():
     made = study({"linear_probe": [0.30, 0.31, 0.32], "lp_ft": [0.301, 0.311, 0.322]})
     made = replace(made, frame=made.frame.assign(n_test=1_000_000.0))
-    order = standing(made, "small_similar", "cnn")
+    order = ranking(made, "small_similar", "cnn")
     assert order.doubt == "equal within 1 point"
 
 
@@ -92,7 +92,7 @@ def test_the_rule_finds_its_kind_under_another_name_and_validation_chooses():
     grid.finish(lambda c: c.regime == "probe_slow", test_accuracy=0.45, val_accuracy=0.3)
     grid.finish(lambda c: c.regime == "probe_fast", test_accuracy=0.40, val_accuracy=0.4)
     grid.finish(lambda cell: cell.regime == "lp_ft", test_accuracy=0.5)
-    order = standing(Study.of(grid.experiment, grid.frame, {}, "report"), "small_similar", "cnn")
+    order = ranking(Study.of(grid.experiment, StoredResults(grid.frame)), "small_similar", "cnn")
     assert order.rule == "linear_probe (probe_fast), 10.0 ± 2.9 points behind"
 
 
@@ -130,7 +130,7 @@ def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
         grid.finish(
             lambda c, b=backbone, r=regime: (c.backbone, c.regime) == (b, r), test_accuracy=value
         )
-    section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
+    section = answer(Study.of(grid.experiment, StoredResults(grid.frame)))
     (sentence,) = (item.text for item in section.blocks[0].items)
     assert ": lp_ft on mlp(width=64); expect 42.9 to 47.1 % " in sentence
     assert "; runner-up linear_probe on mlp(width=64), 5.0 ± 2.9 points behind " in sentence
@@ -140,7 +140,7 @@ def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
 def test_several_backbones_are_answered_separately():
     backbones = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp", "options": {"width": 64}}}
     grid = Grid(experiment(backbones=backbones, seeds=2)).finish()
-    section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
+    section = answer(Study.of(grid.experiment, StoredResults(grid.frame)))
     captions = [block.caption for block in section.blocks if hasattr(block, "head")]
     assert captions == [
         "Best trained regime by scenario, cnn",
@@ -151,7 +151,7 @@ def test_several_backbones_are_answered_separately():
 def test_without_two_sizes_and_two_similarities_backbones_are_rows_and_scenarios_columns():
     backbones = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp"}}
     grid = Grid(experiment(corners=SMALL, backbones=backbones, seeds=2)).finish()
-    section = answer(Study.of(grid.experiment, grid.frame, {}, "report"))
+    section = answer(Study.of(grid.experiment, StoredResults(grid.frame)))
     (table,) = (block for block in section.blocks if hasattr(block, "head"))
     assert table.head == ("backbone", "small_similar")
     assert [row[0][0].text for row in table.rows] == ["cnn", "mlp"]
@@ -160,7 +160,7 @@ def test_without_two_sizes_and_two_similarities_backbones_are_rows_and_scenarios
 def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():
     grid = Grid(experiment(corners=SMALL, seeds=2)).finish(test_copies=11, n_test=2985)
     warned = [
-        b for b in head(Study.of(grid.experiment, grid.frame, {}, "report")).blocks if b.warning
+        b for b in head(Study.of(grid.experiment, StoredResults(grid.frame))).blocks if b.warning
     ]
     assert [block.text for block in warned] == [
         "11 of the 2,985 test images of cyrillic are copies of images in its training pool: "
@@ -172,7 +172,7 @@ def test_a_test_set_that_repeats_training_images_is_a_warning_on_top():
 def test_files_that_were_left_out_are_a_warning_on_top():
     grid = Grid(experiment(corners=SMALL, seeds=2)).finish(set_aside=1234, test_copies=None)
     warned = [
-        b for b in head(Study.of(grid.experiment, grid.frame, {}, "report")).blocks if b.warning
+        b for b in head(Study.of(grid.experiment, StoredResults(grid.frame))).blocks if b.warning
     ]
     assert [block.text for block in warned] == [
         "Files of cyrillic that cannot be read, left out of its training pool and test set: 1,234.",
@@ -184,4 +184,4 @@ def test_head_bears_the_title_or_else_the_name():
     made = study({"lp_ft": [0.2]})
     assert head(made).title == "Cyrillic letters from two sources"
     untitled = made.experiment.model_copy(update={"title": ""})
-    assert head(Study.of(untitled, made.frame, {}, "report")).title == "letters"
+    assert head(Study.of(untitled, StoredResults(made.frame))).title == "letters"

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, experiment
 from .reading import html_tables, markdown_tables
@@ -274,11 +274,11 @@ def test_without_further_budgets_nothing_is_said_of_them(tmp_path):
 def test_records_of_a_time_before_budgets_are_under_the_main_one():
     made = Grid(experiment(seeds=2)).finish()
     old = made.frame.drop(columns=["budget", "stopped"])
-    study = Study.of(made.experiment, old, made.curves, "")
+    study = Study.of(made.experiment, StoredResults(old, made.curves))
     assert len(study.frame) == len(old)
     assert study.further == {}
     more = grid(seeds=2)
-    table = Study.of(more.experiment, old, made.curves, "")
+    table = Study.of(more.experiment, StoredResults(old, made.curves))
     from transfer_lab.reporting.sections.order import SECTIONS
 
     titles = [section.title for make in SECTIONS if (section := make(table))]

@@ -9,7 +9,8 @@ import pytest
 from transfer_lab.reporting.blocks import Table
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
-from transfer_lab.reporting.sections.stage_drift import changed
+from transfer_lab.reporting.sections.stage_drift import stage_drift
+from transfer_lab.reporting.study import StoredResults
 
 from .invented import CORNERS, Grid, experiment
 
@@ -37,7 +38,9 @@ def left(made, values, regimes=FINE, frozen=0):
 
 
 def tables(made, changes):
-    return [b for b in changed(replace(made.study(), changes=changes)).blocks if type(b) is Table]
+    return [
+        b for b in stage_drift(replace(made.study(), changes=changes)).blocks if type(b) is Table
+    ]
 
 
 def rows(found):
@@ -45,7 +48,7 @@ def rows(found):
 
 
 def test_a_store_of_older_runs_has_no_such_section():
-    assert changed(grid().study()) is None
+    assert stage_drift(grid().study()) is None
 
 
 def test_means_and_intervals_are_those_of_the_seeds():
@@ -68,7 +71,7 @@ def test_what_only_some_seeds_left_says_of_how_many_it_is():
 def test_a_stage_without_a_number_in_some_seed_is_a_dash_and_never_a_mean_of_the_rest():
     made = grid()
     changes = left(made, [[0.9, 0.5], [0.9, None], [0.9, 0.5]], regimes=("full_finetune",))
-    section = changed(replace(made.study(), changes=changes))
+    section = stage_drift(replace(made.study(), changes=changes))
     (found,) = [b for b in section.blocks if type(b) is Table]
     assert rows(found) == {"full_finetune": ["0.90 ± 0.00", "–"]}
     assert section.blocks[-1].text.startswith("A dash: ")
@@ -97,10 +100,8 @@ def test_a_written_report_holds_table_and_file_and_forgets_older_ones(tmp_path, 
     made = grid()
     changes = left(made, [[0.9, 0.5]] * 3)
     (tmp_path / "cka.csv").write_text("older")
-    write(
-        made.experiment, made.frame, {}, tmp_path,
-        command="x", changes=changes if with_changes else {},
-    )  # fmt: skip
+    stored = StoredResults(made.frame, changes=changes if with_changes else {})
+    write(made.experiment, stored, tmp_path, "x")
     text = (tmp_path / "report.md").read_text()
     assert ("What fine-tuning changed" in text) == with_changes
     assert (tmp_path / "cka.csv").exists() == with_changes
@@ -111,6 +112,6 @@ def test_a_written_report_holds_table_and_file_and_forgets_older_ones(tmp_path, 
 
 def test_the_legend_says_how_many_images_and_that_none_is_of_the_test_set():
     made = grid()
-    section = changed(replace(made.study(), changes=left(made, [[0.9]] * 3)))
+    section = stage_drift(replace(made.study(), changes=left(made, [[0.9]] * 3)))
     text = re.sub(r"\s+", " ", to_markdown((section,)))
     assert "up to 200 images" in text and "never of the test set" in text

@@ -18,10 +18,10 @@ from transfer_lab.reporting.figures import (
 from transfer_lab.reporting.figures import (
     training_curves as lines,
 )
-from transfer_lab.reporting.figures.charts import chart_json
-from transfer_lab.reporting.figures.style import pens
+from transfer_lab.reporting.figures.pens import pens
+from transfer_lab.reporting.figures.plotly import chart, in_script
 from transfer_lab.reporting.sections.order import SECTIONS
-from transfer_lab.reporting.study import Place, Study
+from transfer_lab.reporting.study import Place, StoredResults, Study
 from transfer_lab.stats.intervals import Interval
 
 from .invented import CORNERS, Grid, experiment
@@ -33,7 +33,7 @@ BACKBONES = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp", "options": {"width":
 def study() -> Study:
     grid = Grid(experiment(backbones=BACKBONES, seeds=3))
     grid.finish(lambda cell: cell.regime != "lp_ft" or cell.seed < 2)
-    return Study.of(grid.experiment, grid.frame, grid.curves, "report")
+    return Study.of(grid.experiment, StoredResults(grid.frame, grid.curves))
 
 
 def done(study: Study, place: Place):
@@ -43,16 +43,16 @@ def done(study: Study, place: Place):
     return rows
 
 
-def places(chart, study: Study):
+def places(figure, study: Study):
     """Every trace that stands for a place, with that place."""
-    for panel, scenario in zip(chart.panels, study.corners, strict=True):
+    for panel, scenario in zip(chart(figure).panels, study.corners, strict=True):
         for trace in panel.traces:
             if "meta" in trace:
                 yield Place(scenario, trace["meta"]["backbone"], trace["meta"]["regime"]), trace
 
 
 def test_every_dot_and_interval_follows_from_the_records(study):
-    means = [(p, t) for p, t in places(dots.chart(study), study) if "seed" not in t["meta"]]
+    means = [(p, t) for p, t in places(dots.figure(study), study) if "seed" not in t["meta"]]
     assert len(means) == 4 * 2 * 7
     for place, trace in means:
         scores = done(study, place)["test_accuracy"]
@@ -66,7 +66,7 @@ def test_every_dot_and_interval_follows_from_the_records(study):
 
 
 def test_every_seed_is_a_point_that_can_be_filtered(study):
-    seeds = [(p, t) for p, t in places(dots.chart(study), study) if "seed" in t["meta"]]
+    seeds = [(p, t) for p, t in places(dots.figure(study), study) if "seed" in t["meta"]]
     for place, trace in seeds:
         rows = done(study, place)
         known = dict(zip(rows["seed"].astype(int).astype(str), rows["test_accuracy"], strict=True))
@@ -78,7 +78,8 @@ def test_every_seed_is_a_point_that_can_be_filtered(study):
 def test_rows_are_what_was_measured_and_the_rules_is_shaded():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2))
     grid.finish(lambda cell: cell.regime != "lp_ft")
-    (panel,) = dots.chart(Study.of(grid.experiment, grid.frame, {}, "")).panels
+    study = Study.of(grid.experiment, StoredResults(grid.frame))
+    (panel,) = chart(dots.figure(study)).panels
     assert "lp_ft" not in panel.rows
     assert panel.rows[-2:] == ("majority", "random_features")
     assert panel.shaded == ("linear_probe",)
@@ -86,8 +87,8 @@ def test_rows_are_what_was_measured_and_the_rules_is_shaded():
 
 def test_learning_curves_are_means_over_seeds(study):
     means = lines.mean_curves(study, "val_accuracy")
-    chart = lines.chart(study, "cnn", "val_accuracy", means)
-    for place, trace in places(chart, study):
+    figure = lines.figure(study, "cnn", "val_accuracy", means)
+    for place, trace in places(figure, study):
         curves = [study.curves[run_id] for run_id in done(study, place)["run_id"]]
         for epoch, value, n in zip(trace["x"], trace["y"], trace["customdata"], strict=True):
             at = [c.loc[c["epoch"] == epoch, "val_accuracy"].item() for c in curves]
@@ -112,7 +113,7 @@ def test_the_front_is_what_no_other_arm_beats_in_both(study):
 
 
 def test_time_is_that_of_the_whole_target_task(study):
-    for place, trace in places(pareto.chart(study, pareto.arms(study)), study):
+    for place, trace in places(pareto.figure(study, pareto.arms(study)), study):
         rows = done(study, place)
         parts = ("decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds")
         assert trace["x"] == [pytest.approx(sum(rows[p].mean() for p in parts), rel=1e-3)]
@@ -126,7 +127,7 @@ def test_the_axis_of_seconds_shows_at_least_two_numbers(study, fastest, ratio):
         Place("elsewhere", "cnn", regime): pareto.Arm(accuracy, Interval(spent, None, 1))
         for regime, spent in (("linear_probe", fastest), ("lp_ft", fastest * ratio))
     }
-    axis = pareto.chart(study, found).panels[0].layout["xaxis"]
+    axis = chart(pareto.figure(study, found)).panels[0].layout["xaxis"]
     low, high = axis["range"]
     assert 2 <= len(axis["tickvals"]) <= 12
     assert all(low <= math.log10(tick) <= high for tick in axis["tickvals"])
@@ -134,14 +135,14 @@ def test_the_axis_of_seconds_shows_at_least_two_numbers(study, fastest, ratio):
 
 def test_no_time_no_figure():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=1)).finish(decode_seconds=None)
-    assert pareto.picture(Study.of(grid.experiment, grid.frame, {}, "")) is None
+    assert pareto.picture(Study.of(grid.experiment, StoredResults(grid.frame))) is None
 
 
 def test_regimes_differ_in_more_than_their_colour():
     names = {f"tune_{n}": {"kind": "full_finetune", "options": {"lr": n}} for n in range(12)}
     made = experiment(corners=CORNERS[:1])
     made = type(made)(**made.model_dump() | {"regimes": names})
-    look = pens(Study.of(made, Grid(made).frame, {}, ""))
+    look = pens(Study.of(made, StoredResults(Grid(made).frame)))
     assert len(set(look.values())) == 12
     assert all(one.dash != other.dash for one, other in pairwise(look.values()))
 
@@ -150,4 +151,4 @@ def test_every_picture_has_a_twin(study):
     sections = tuple(made for section in SECTIONS if (made := section(study)))
     found = pictures(sections)
     assert {p.name.partition("-")[0] for p in found} == {"accuracy.png", "time", "train", "val"}
-    assert all(chart_json(picture.chart()) for picture in found)
+    assert all(in_script(chart(picture.figure)) for picture in found)

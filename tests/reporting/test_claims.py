@@ -9,9 +9,9 @@ import pytest
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.reporting.sections.claims import claims
-from transfer_lab.reporting.sections.majority import degenerate
-from transfer_lab.reporting.sections.transfer_cost import payoff, tasks_until
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.sections.majority import majority
+from transfer_lab.reporting.sections.transfer_cost import tasks_until, transfer_cost
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, experiment
 from .reading import markdown_tables
@@ -20,7 +20,7 @@ CLAIM = {"text": "The probe is better", "arm": "cnn/linear_probe", "relation": "
 
 
 def study(grid: Grid) -> Study:
-    return Study.of(grid.experiment, grid.frame, grid.curves, "report")
+    return Study.of(grid.experiment, StoredResults(grid.frame, grid.curves))
 
 
 def grid(**claim: object) -> Grid:
@@ -207,7 +207,7 @@ def test_training_that_does_not_learn_its_own_images_is_said():
 
 def test_when_all_are_above_that_is_said():
     made = grid().finish(test_accuracy=0.6, majority_accuracy=0.25)
-    (paragraph,) = degenerate(study(made)).blocks
+    (paragraph,) = majority(study(made)).blocks
     assert paragraph.text.startswith("Every trained arm")
 
 
@@ -241,4 +241,4 @@ def test_the_costs_are_those_of_the_records():
 
 def test_without_anything_transferred_there_is_nothing_to_pay_off():
     made = Grid(experiment(corners=CORNERS[:1], regimes=["from_scratch"], seeds=2)).finish()
-    assert payoff(study(made)) is None
+    assert transfer_cost(study(made)) is None

@@ -16,7 +16,7 @@ from transfer_lab.reporting.accuracies import Place
 from transfer_lab.reporting.costs import Arm, Cost, arms
 from transfer_lab.reporting.sections.answer import answer
 from transfer_lab.reporting.sections.flags import FLAGS, flags
-from transfer_lab.reporting.sections.time_accuracy import frontier, frontiers
+from transfer_lab.reporting.sections.time_accuracy import frontier, time_accuracy
 from transfer_lab.similarity.overlap import Counted, pairs
 
 from .invented import CORNERS, Grid, curve, experiment
@@ -60,13 +60,13 @@ def test_an_arm_whose_time_was_not_measured_is_on_no_frontier():
     assert math.isnan(
         next(a for a in arms(grid.study(), "small_similar") if a.place.regime == "lp_ft").cost.cold
     )
-    shown = [row[2][0].text for row in frontiers(grid.study()).blocks[1].rows]
+    shown = [row[2][0].text for row in time_accuracy(grid.study()).blocks[1].rows]
     assert "lp_ft" not in shown
 
 
 def test_without_times_there_is_no_frontier():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish(fit_seconds=None)
-    assert frontiers(grid.study()) is None
+    assert time_accuracy(grid.study()) is None
 
 
 def decisions(small: dict[str, float], large: dict[str, float], **more: object) -> tuple[str, ...]:

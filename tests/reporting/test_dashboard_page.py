@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip(
@@ -18,10 +19,11 @@ from tests.reporting import invented  # noqa: E402
 from tests.reporting.test_imports import loaded  # noqa: E402
 from transfer_lab.experiment.loading import load_experiment  # noqa: E402
 from transfer_lab.experiment.plan import plan  # noqa: E402
-from transfer_lab.reporting.dashboard import charts, launch, page, tables  # noqa: E402
-from transfer_lab.reporting.dashboard.loading import Shelf, WatchedStore  # noqa: E402
+from transfer_lab.reporting import collect  # noqa: E402
+from transfer_lab.reporting.dashboard import figures, launch, page, tables  # noqa: E402
+from transfer_lab.reporting.dashboard.loading import ExperimentCache, WatchedStore  # noqa: E402
 from transfer_lab.reporting.dashboard.selection import Selection  # noqa: E402
-from transfer_lab.reporting.study import Study  # noqa: E402
+from transfer_lab.reporting.study import StoredResults, Study  # noqa: E402
 from transfer_lab.reporting.wording import percent  # noqa: E402
 from transfer_lab.store.records import Record, RecordStore  # noqa: E402
 from transfer_lab.store.results import frame  # noqa: E402
@@ -44,11 +46,25 @@ class Bench:
         for cell in cells:
             self.store.put(invented.record(cell))
             path = self.store.file(cell.run.id, "metrics.csv")
-            invented.curve(cell).to_csv(path, index=False)
+            invented.curve(cell).assign(phase=1).to_csv(path, index=False)
+
+    def answer(self, cells, accuracy: float, images: int = 74) -> None:
+        """Leave predictions of this accuracy beside finished runs, and records that agree."""
+        for run_id, cell in {cell.run.id: cell for cell in cells}.items():
+            arrays = invented.predictions(cell, accuracy, images, classes=37)
+            np.savez_compressed(self.store.file(run_id, "predictions.npz"), **arrays)
+            right = float((arrays["label"] == arrays["predicted"]).mean())
+            known = {"test_accuracy": right, "n_test": images}
+            self.store.put(self.store.get(run_id).model_copy(update=known))
+
+    def reported(self, number: int = 0) -> Study:
+        """The study that the report is written from."""
+        file = load_experiment(self.paths[number])
+        return collect.study(file.experiment, plan(file.experiment), self.store, "")
 
     def study(self, number: int = 0) -> Study:
         experiment = load_experiment(self.paths[number]).experiment
-        return Study.of(experiment, frame(plan(experiment), self.store), {}, "")
+        return Study.of(experiment, StoredResults(frame(plan(experiment), self.store)))
 
     def open(self, *, chosen: bool = True) -> testing.AppTest:
         def script(paths, runs, chosen):
@@ -99,6 +115,34 @@ def test_experiments_stand_beside_each_other_with_the_numbers_of_the_report(full
                 assert f"{percent(known)} (n={known.n})" in matrix.loc[regime, scenario]
     assert len(matrices(app)) == 2
     assert "tiny: 12 of 12 cells done" in progress(app)
+
+
+def test_the_intervals_are_those_of_the_report(full):
+    full.answer(full.cells(), 0.4)
+    reported, from_records_alone = full.reported(), full.study()
+    (matrix, _) = matrices(full.open())
+    moved = 0
+    for scenario in reported.scenarios:
+        for regime in reported.regimes:
+            place = (scenario, reported.backbones[0], regime)
+            known = reported.accuracy(*place)
+            assert f"{percent(known)} (n={known.n})" in matrix.loc[regime, scenario]
+            moved += percent(known) != percent(from_records_alone.accuracy(*place))
+    assert moved  # what is stored beside the records tells more than they do
+
+
+def test_predictions_are_read_again_only_if_they_or_the_accuracy_changed(full):
+    (cell, *_) = full.cells()
+    full.answer([cell], 0.4)
+    watched = WatchedStore(full.store.root).predictions
+    accuracy = full.store.get(cell.run.id).test_accuracy
+    first = watched.of(cell.run.id, accuracy)
+    assert first.right.mean() == pytest.approx(accuracy)
+    assert watched.of(cell.run.id, accuracy) is first
+    full.answer([cell], 0.6)
+    assert watched.of(cell.run.id, accuracy) is None
+    accuracy = full.store.get(cell.run.id).test_accuracy
+    assert watched.of(cell.run.id, accuracy).right.mean() == pytest.approx(accuracy)
 
 
 def test_filters_change_what_is_shown(full):
@@ -202,35 +246,41 @@ def test_the_script_takes_the_store_and_the_experiments(full, monkeypatch):
 
 def test_the_charts_hold_the_numbers_of_the_report(full):
     study = full.study()
-    look = charts.colours([study.experiment])
-    shown = {round(x, 9) for trace in charts.dots(study, look).data for x in trace.x}
+    look = figures.look_of([study.experiment])
+    drawn = [t for t in figures.accuracies(study, look).data if t.meta and "seed" not in t.meta]
+    shown = {x for trace in drawn for x in trace.x}
     means = {
-        round(100 * study.accuracy(s, b, r).mean, 9)
+        float(f"{100 * study.accuracy(s, b, r).mean:.4g}")
         for s in study.scenarios
         for b in study.backbones
         for r in study.regimes
     }
     assert shown == means
-    timed = charts.time_and_accuracy({"tiny": study, "again": study}, look)
-    assert {round(y, 9) for trace in timed.data for y in trace.y} == means
-    assert sum(trace.showlegend for trace in timed.data) == len(study.regimes)
+    timed = figures.time_and_accuracy({"tiny": study, "again": study}, look).data
+    dots, entries = ([t for t in timed if bool(t.meta) is known] for known in (True, False))
+    assert {y for trace in dots for y in trace.y} == means
+    assert {trace.legendgroup for trace in dots} == {trace.name for trace in entries}
+    assert len(entries) == len(study.regimes)
+    assert not any(trace.showlegend for trace in dots)
 
 
 def test_a_regime_keeps_its_colour_whatever_is_filtered(full):
     study = full.study()
-    look = charts.colours([study.experiment])
-    part = Selection({"regime": frozenset({"linear_probe"})}).study(study.experiment, study.frame)
-    (trace,) = charts.time_and_accuracy({"tiny": part}, look).data
-    assert trace.marker.color == look["linear_probe"]
+    look = figures.look_of([study.experiment])
+    wanted = Selection({"regime": frozenset({"linear_probe"})})
+    part = wanted.study(study.experiment, study.frame, study.predictions)
+    *dots, entry = figures.time_and_accuracy({"tiny": part}, look).data
+    assert {trace.marker.color for trace in (*dots, entry)} == {look["linear_probe"].colour}
+    assert len(dots) == len(study.scenarios)
     assert len(set(look.values())) == len(look)
 
 
 def test_names_are_text_and_no_markup(full):
     curve = invented.curve(full.cells()[0])
-    figure = charts.learning_curves({"<a href='x'>y</a>": curve}, "train_loss")
-    assert figure.data[0].name.startswith("&lt;a")
-    assert list(figure.data[0].y) == curve["train_loss"].tolist()
-    assert not charts.learning_curves({"x": curve[["epoch"]]}, "train_loss").data
+    figure = figures.learning_curves({"<a href='x'>y</a>": curve}, "train_loss")
+    assert all(trace.name.startswith("&lt;a") for trace in figure.data)
+    assert list(figure.data[0].y) == pytest.approx(curve["train_loss"].tolist(), rel=1e-3)
+    assert not figures.learning_curves({"x": curve[["epoch"]]}, "train_loss").data
 
 
 def test_a_record_is_read_again_only_if_it_changed(full, monkeypatch):
@@ -247,13 +297,13 @@ def test_a_record_is_read_again_only_if_it_changed(full, monkeypatch):
 
 
 def test_an_experiment_is_read_again_when_its_file_changes(full):
-    shelf, path = Shelf(), full.paths[0]
-    assert shelf.get(path) is shelf.get(path)
-    assert len(shelf.get(path).cells) == 12
+    cache, path = ExperimentCache(), full.paths[0]
+    assert cache.get(path) is cache.get(path)
+    assert len(cache.get(path).cells) == 12
     path.write_text("seeds: 3")
-    assert "seeds" in shelf.get(path)
+    assert "seeds" in cache.get(path)
     path.unlink()
-    assert "cannot read" in shelf.get(path)
+    assert "cannot read" in cache.get(path)
 
 
 def test_the_page_loads_no_torch():

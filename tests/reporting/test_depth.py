@@ -8,7 +8,8 @@ import pytest
 
 from transfer_lab.experiment.choices import Regime
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.figures.style import png
+from transfer_lab.reporting.figures.mpl import png
+from transfer_lab.reporting.figures.plotly import chart
 from transfer_lab.reporting.sections.depth import FROZEN, PROBE, depth, depth_curves
 
 from .invented import CORNERS, Grid, experiment
@@ -69,13 +70,13 @@ def test_the_figure_and_its_twin_show_the_same_points():
     made = grid(backbones={"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp"}}).finish()
     section = depth(made.study())
     (picture,) = pictures((section,))
-    assert png(picture.draw)[:4] == b"\x89PNG"
-    chart = picture.chart()
-    assert [panel.title.split()[0] for panel in chart.panels] == [
+    assert png(picture.figure)[:4] == b"\x89PNG"
+    plots = chart(picture.figure).panels
+    assert [panel.title.split()[0] for panel in plots] == [
         "small_similar",
         "small_dissimilar",
     ]
-    for panel in chart.panels:
+    for panel in plots:
         assert {(t["meta"]["backbone"], t["meta"]["question"]) for t in panel.traces} == {
             (backbone, what) for backbone in ("cnn", "mlp") for what in (FROZEN, PROBE)
         }

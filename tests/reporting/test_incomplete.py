@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from transfer_lab.reporting.report import write
+from transfer_lab.reporting.study import StoredResults
 
 from .invented import CORNERS, Grid, curve, experiment
 from .reading import markdown_tables
@@ -175,6 +176,6 @@ def test_ten_thousand_records_take_seconds(tmp_path):
     curves = dict.fromkeys(frame["run_id"], curve(grid.cells[0]))
     assert len(frame) > 10_000
     started = time.monotonic()
-    write(grid.experiment, frame, curves, tmp_path, command="report")
+    write(grid.experiment, StoredResults(frame, curves), tmp_path, "report")
     assert time.monotonic() - started < 60
     assert "10,080 cells" in (tmp_path / "report.md").read_text()

@@ -11,7 +11,7 @@ from transfer_lab.reporting.blocks import Paragraph, Section, Table, cell
 from transfer_lab.reporting.render.latex import escape, to_latex
 from transfer_lab.reporting.report import write_latex
 from transfer_lab.reporting.sections.accuracy import accuracy
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, experiment
 from .reading import markdown_tables
@@ -39,7 +39,7 @@ def read(entry: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("latex")
     grid = Grid(experiment(seeds=3)).finish(lambda cell: cell.regime != "lp_ft")
-    write_latex(grid.experiment, grid.frame, {}, folder)
+    write_latex(grid.experiment, grid.stored, folder)
     return folder
 
 
@@ -72,7 +72,7 @@ def test_every_document_is_whole(folder, name):
 
 def test_nothing_is_written_where_no_rule_can_be_judged(tmp_path):
     grid = Grid(experiment(corners=CORNERS[:1], regimes=["majority"], seeds=1)).finish()
-    (made,) = write_latex(grid.experiment, grid.frame, {}, tmp_path)
+    (made,) = write_latex(grid.experiment, grid.stored, tmp_path)
     assert made.name == "accuracy.tex"
 
 
@@ -113,7 +113,7 @@ def test_pdftex_is_told_of_letters_that_it_does_not_know():
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
 def test_it_compiles(tmp_path):
     grid = Grid(experiment(seeds=2)).finish()
-    made = accuracy(Study.of(grid.experiment, grid.frame, {}, ""))
+    made = accuracy(Study.of(grid.experiment, StoredResults(grid.frame)))
     hostile = Table(HOSTILE, (HOSTILE, "b"), ((cell(HOSTILE), cell("[1em]", "%")),))
     (tmp_path / "x.tex").write_text(to_latex(Section("x", (*made.blocks, hostile))))
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape"]

@@ -44,7 +44,7 @@ def tables(out: Path) -> dict[str, list[list[str]]]:
 
 @pytest.fixture(scope="module")
 def records(out: Path) -> pd.DataFrame:
-    return pd.read_csv(out / "records.csv")
+    return pd.read_csv(out / "records.csv", float_precision="round_trip")
 
 
 def agrees(shown: str, exact: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transfer_lab.reporting.sections.rules import rules
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.stats.rules_of_thumb import RULES
 
 from .invented import CONTROLS, CORNERS, REGIMES, Grid, experiment
@@ -85,4 +85,4 @@ def test_controls_are_no_rivals(grid):
 
 def test_where_nothing_is_transferred_no_rule_is_scored():
     made = Grid(experiment(regimes=["from_scratch", "majority"], seeds=2)).finish()
-    assert rules(Study.of(made.experiment, made.frame, {}, "x")) is None
+    assert rules(Study.of(made.experiment, StoredResults(made.frame))) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from transfer_lab.reporting.figures.charts import in_script, plain
+from transfer_lab.reporting.figures.plotly import in_script, plain
 from transfer_lab.reporting.render.csv import to_csv
 from transfer_lab.reporting.render.markdown import escape
 

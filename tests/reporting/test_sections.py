@@ -6,14 +6,16 @@ from transfer_lab.reporting.blocks import Paragraph, Picture, Section, Table
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
 from transfer_lab.reporting.sections.time import training_time
-from transfer_lab.reporting.sections.training_curves import learning, shape
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.sections.training_curves import shape, training_curves
+from transfer_lab.reporting.study import StoredResults, Study
 
 from .invented import CORNERS, Grid, curve, experiment
 
 
 def study(grid: Grid) -> Study:
-    return Study.of(grid.experiment, grid.frame, grid.curves, "transfer-lab report x.yaml")
+    return Study.of(
+        grid.experiment, StoredResults(grid.frame, grid.curves), "transfer-lab report x.yaml"
+    )
 
 
 def small(**more: object) -> Grid:
@@ -50,28 +52,28 @@ def test_runs_that_still_fall_are_listed_with_their_share():
     grid = small(regimes=["linear_probe", "lp_ft"]).finish()
     slow = next(cell for cell in grid.cells if cell.regime == "lp_ft")
     grid.curves[slow.run.id] = curve(slow, rate=0.01)
-    (table,) = (b for b in learning(study(grid)).blocks if isinstance(b, Table))
+    (table,) = (b for b in training_curves(study(grid)).blocks if isinstance(b, Table))
     (row,) = table.rows
     assert [cell[0].text for cell in row] == ["lp_ft", "cnn", "small_similar", "1 of 2", "0 of 2"]
 
 
 def test_all_flattened_is_said():
     grid = small(regimes=["linear_probe"]).finish()
-    assert "All flattened." in prose(learning(study(grid)))
+    assert "All flattened." in prose(training_curves(study(grid)))
 
 
 def test_curves_without_validation_give_no_empty_figure():
     grid = small(regimes=["linear_probe"]).finish()
     for table in grid.curves.values():
         table["val_accuracy"] = float("nan")
-    names = [b.name for b in learning(study(grid)).blocks if isinstance(b, Picture)]
+    names = [b.name for b in training_curves(study(grid)).blocks if isinstance(b, Picture)]
     assert names == ["train-loss-1-cnn.png"]
 
 
 def test_curves_of_unfinished_cells_are_left_out():
     grid = small(regimes=["linear_probe"]).finish()
     grid.records.clear()
-    assert "No training curve" in prose(learning(study(grid)))
+    assert "No training curve" in prose(training_curves(study(grid)))
 
 
 @pytest.mark.parametrize(

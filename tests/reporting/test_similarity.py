@@ -5,9 +5,10 @@ import csv
 import pytest
 
 from transfer_lab.reporting.blocks import Code, Fold, Paragraph, Picture, Section, Table
+from transfer_lab.reporting.figures.plotly import chart
 from transfer_lab.reporting.report import write
 from transfer_lab.reporting.sections.similarity import similarity
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.axis import CUT
 from transfer_lab.similarity.pairs import NO_BACKBONE, Compared, comparisons
 
@@ -28,7 +29,7 @@ def study(places: dict[tuple[str, str], tuple], **changes) -> Study:
             key = named.comparison.id
             found[key] = Compared(of=key, seconds=1, **known)
     command = "transfer-lab run a.yaml --runs r"
-    return Study.of(grid.experiment, grid.frame, {}, command, similarities=found)
+    return Study.of(grid.experiment, StoredResults(grid.frame, similarities=found), command)
 
 
 def everywhere(latin: tuple, textures: tuple, **changes) -> Study:
@@ -127,7 +128,7 @@ def test_results_without_a_place_still_say_why():
 def test_the_interactive_axis_has_the_numbers_of_the_table_and_the_lines_of_the_picture():
     section = similarity(everywhere(NEAR, (0.8, 0.75, 1.2)))
     (picture,) = [b for b in section.blocks if isinstance(b, Picture)]
-    (panel,) = picture.chart().panels
+    (panel,) = chart(picture.figure).panels
     assert panel.rows == (NO_BACKBONE, "cnn")
     found = {(t["meta"]["pair"], t["y"][0]): t for t in panel.traces}
     assert len(found) == len(panel.traces) == 4
@@ -138,7 +139,7 @@ def test_the_interactive_axis_has_the_numbers_of_the_table_and_the_lines_of_the_
         assert trace["x"][0] - trace["error_x"]["arrayminus"][0] == pytest.approx(low)
     assert [shape["x0"] for shape in panel.layout["shapes"]] == [0, CUT, 1]
     assert panel.layout["xaxis"]["range"] == pytest.approx([-0.05, 1.25])
-    looks = {(k.value, k.colour, k.symbol) for k in picture.chart().keys}
+    looks = {(k["value"], k["colour"], k["symbol"]) for k in chart(picture.figure).keys}
     assert looks == {
         (t["meta"]["pair"], t["marker"]["color"], t["marker"]["symbol"]) for t in panel.traces
     }
@@ -147,7 +148,7 @@ def test_the_interactive_axis_has_the_numbers_of_the_table_and_the_lines_of_the_
 
 def test_only_a_backbones_space_is_filtered_by_backbone():
     (picture,) = [b for b in similarity(everywhere(NEAR, FAR)).blocks if isinstance(b, Picture)]
-    (panel,) = picture.chart().panels
+    (panel,) = chart(picture.figure).panels
     spaces = {trace["y"][0]: trace["meta"].get("backbone") for trace in panel.traces}
     assert spaces == {NO_BACKBONE: None, "cnn": "cnn"}
 
@@ -155,10 +156,8 @@ def test_only_a_backbones_space_is_filtered_by_backbone():
 @pytest.mark.parametrize("files", ["similarity.csv", "figures/similarity.png"])
 def test_a_written_report_holds_table_and_figure(tmp_path, files):
     made = everywhere(NEAR, FAR)
-    page = write(
-        made.experiment, Grid(made.experiment).frame, {}, tmp_path,
-        command=made.command, similarities=made.similarities,
-    )  # fmt: skip
+    stored = StoredResults(Grid(made.experiment).frame, similarities=made.similarities)
+    page = write(made.experiment, stored, tmp_path, made.command)
     assert (tmp_path / files).stat().st_size > 100
     assert "Similarity, measured" in page.read_text()
     with (tmp_path / "similarity.csv").open() as handle:

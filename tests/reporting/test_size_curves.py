@@ -6,8 +6,8 @@ import pytest
 
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.sections.learning_curves import curve, leaders, size_curves
-from transfer_lab.reporting.sections.size_panels import panels
+from transfer_lab.reporting.figures.plotly import chart
+from transfer_lab.reporting.sections.learning_curves import curve, leaders, learning_curves, panels
 from transfer_lab.stats.crossover import crossover
 
 from .invented import Grid
@@ -112,7 +112,7 @@ def test_a_control_never_leads():
 
 def test_two_sizes_are_no_curve():
     made = score(grid(sizes={5: "small", 40: "large"}), crossing)
-    assert size_curves(made.study()) is None
+    assert learning_curves(made.study()) is None
 
 
 def test_a_regime_that_lacks_a_size_leads_nowhere(crossed):
@@ -125,7 +125,7 @@ def test_a_regime_that_lacks_a_size_leads_nowhere(crossed):
 
 
 def test_before_anything_is_measured_there_is_no_curve():
-    assert size_curves(grid().study()) is None
+    assert learning_curves(grid().study()) is None
     assert "## Learning curves" not in grid().markdown()
 
 
@@ -158,11 +158,11 @@ def test_the_rules_say_nothing_of_medium_sizes_and_the_matrix_shows_the_corners(
 
 def test_the_interactive_lines_have_the_numbers_of_the_accuracies(crossed):
     study = crossed.study()
-    (picture,) = pictures((size_curves(study),))
-    chart = picture.chart()
-    assert [key.value for key in chart.keys] == list(REGIMES)
-    assert len(chart.panels) == 2
-    for panel, drawn in zip(panels(study), chart.panels, strict=True):
+    (picture,) = pictures((learning_curves(study),))
+    made = chart(picture.figure)
+    assert [key["value"] for key in made.keys] == list(REGIMES)
+    assert len(made.panels) == 2
+    for panel, drawn in zip(panels(study), made.panels, strict=True):
         assert [trace["meta"]["regime"] for trace in drawn.traces] == list(REGIMES)
         assert drawn.layout["xaxis"]["tickvals"] == list(SIZES)
         for trace in drawn.traces:
@@ -179,8 +179,8 @@ def test_the_interactive_lines_have_the_numbers_of_the_accuracies(crossed):
 
 def test_a_size_that_was_not_measured_is_no_point_of_the_line():
     made = grid(far=False, seeds=1).finish(lambda cell: cell.run.per_class != 10)
-    (picture,) = pictures((size_curves(made.study()),))
-    (panel,) = picture.chart().panels
+    (picture,) = pictures((learning_curves(made.study()),))
+    (panel,) = chart(picture.figure).panels
     assert {tuple(trace["x"]) for trace in panel.traces} == {(5, 20, 40)}
 
 

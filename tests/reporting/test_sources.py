@@ -2,18 +2,18 @@
 
 import pytest
 
-from transfer_lab.reporting.sections.source_runs import sources
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.sections.source_runs import source_runs
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.records import RecordStore
 
 from .invented import CORNERS, Grid, experiment, record
 
 
 def study(grid: Grid, found: dict) -> Study:
-    return Study.of(grid.experiment, grid.frame, {}, "report", sources=found)
+    return Study.of(grid.experiment, StoredResults(grid.frame, sources=found))
 
 
-def source_runs(grid: Grid, scores: list[float]) -> dict:
+def records_of(grid: Grid, scores: list[float]) -> dict:
     """A record for each source run, in the order in which cells name them."""
     parents = {cell.run.parent.id: cell for cell in grid.cells if cell.run.parent}
     made = {}
@@ -30,7 +30,7 @@ def texts(section) -> list[list[str]]:
 
 def test_each_source_run_is_there_with_its_own_accuracy():
     grid = Grid(experiment(seeds=2)).finish()
-    section = sources(study(grid, source_runs(grid, [0.91, 0.625])))
+    section = source_runs(study(grid, records_of(grid, [0.91, 0.625])))
     assert texts(section) == [
         ["cnn", "latin", "91.0 (n=1)", "26", "5,720", "12", "45.0"],
         ["cnn", "textures", "62.5 (n=1)", "26", "5,720", "12", "45.0"],
@@ -39,21 +39,21 @@ def test_each_source_run_is_there_with_its_own_accuracy():
 
 def test_one_a_seed_is_a_mean_with_its_interval():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2, pretrain={"per_seed": True})).finish()
-    ((_, _, tested, *_),) = texts(sources(study(grid, source_runs(grid, [0.90, 0.92]))))
+    ((_, _, tested, *_),) = texts(source_runs(study(grid, records_of(grid, [0.90, 0.92]))))
     assert tested == "91.0 ± 12.7 (n=2)"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_without_their_records_there_is_no_section(seeds):
     grid = Grid(experiment(seeds=seeds)).finish()
-    assert sources(study(grid, {})) is None
+    assert source_runs(study(grid, {})) is None
 
 
 def test_a_store_gives_the_records_of_source_runs_alone(tmp_path):
     from transfer_lab.reporting.collect import source_records
 
     grid, store = Grid(experiment(corners=CORNERS[:2], seeds=1)).finish(), RecordStore(tmp_path)
-    first, second = source_runs(grid, [0.9, 0.8]).values()
+    first, second = records_of(grid, [0.9, 0.8]).values()
     store.put(first)
     store.put(second.model_copy(update={"status": "failed", "error": "x", "error_kind": "io"}))
     assert source_records(grid.frame, store) == {first.run_id: first}

@@ -9,14 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from transfer_lab.reporting.figures.style import (
-    GREYS,
-    PALETTE,
-    WIDTH,
-    legend_above,
-    png,
-    wrapped_title,
-)
+from transfer_lab.reporting.figures.mpl import WIDTH, legend_above, rendered, wrapped_title
+from transfer_lab.reporting.figures.pens import GREYS, PALETTE
 
 LONG = "vgg16(width=0.75, batch_norm=true, top=pooled, pretrained=vgg16_cifar10_three_quarters)"
 
@@ -48,7 +42,7 @@ def test_a_legend_lies_within_the_figure_and_above_panels_of_the_size_asked_for(
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        png(draw)
+        rendered(draw)
     (figure,) = made
     box, page = figure.legends[0].get_window_extent(), figure.bbox
     assert box.x0 >= page.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
@@ -71,7 +65,7 @@ def test_a_long_title_ends_where_its_panel_does(columns):
         made.append(figure)
         return figure
 
-    png(draw)
+    rendered(draw)
     boxes = [panel._left_title.get_window_extent() for panel in made[0].axes]
     ends = [box.x0 for box in boxes[1:]] + [made[0].bbox.x1]
     assert all(box.x1 <= end for box, end in zip(boxes, ends, strict=True))
@@ -100,7 +94,7 @@ def test_what_stands_around_a_panel_covers_no_other_and_lies_within_the_figure(
         made.append(figure)
         return figure
 
-    png(draw)
+    rendered(draw)
     (figure,) = made
     taken = [panel.get_tightbbox() for panel in figure.axes]
     taken += [text.get_window_extent() for text in (figure._supxlabel, figure._supylabel)]
@@ -118,7 +112,7 @@ def test_names_that_are_too_long_for_the_figure_are_cut_off():
         figure.subplots(1, 2, sharey=True)[0].set_yticks([0, 1], ["x" * 300, "y"])
         return figure
 
-    with Image.open(io.BytesIO(png(draw))) as image:
+    with Image.open(io.BytesIO(rendered(draw))) as image:
         assert image.width == round(150 * WIDTH)
 
 
@@ -134,7 +128,7 @@ def test_a_single_small_dot_keeps_its_colour():
             panel.plot([place], [45], "o", color=colour, markersize=4.5)
         return figure
 
-    with Image.open(io.BytesIO(png(draw))) as image:
+    with Image.open(io.BytesIO(rendered(draw))) as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     for colour in colours:
         wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]

@@ -149,7 +149,7 @@ class Watch:
     def __init__(self):
         self.ends = []
 
-    def started(self, run):
+    def started(self, runs):
         pass
 
     def ended(self, run, record):
@@ -213,7 +213,7 @@ def test_what_failed_elsewhere_is_tried_here(store, monkeypatch):
 
 def test_a_grid_that_is_interrupted_gives_everything_back(store):
     class Interrupted(Watch):
-        def started(self, run):
+        def started(self, runs):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

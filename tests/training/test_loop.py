@@ -97,7 +97,7 @@ def test_bf16_is_taken_where_the_hardware_has_it(monkeypatch):
         ({"amx_bf16": False, "avx512_bf16": True}, "bf16"),
         ({"amx_bf16": True}, "bf16"),
     ):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found, False)
         assert arithmetic.precision("auto") == expected
         assert arithmetic.precision("fp32") == "fp32"
         assert arithmetic.precision("bf16") == "bf16"

@@ -5,12 +5,16 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 import torch
 
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.spec import Fit, Run
+from transfer_lab.store.layout import CURVE, PREDICTIONS
 from transfer_lab.store.records import RecordStore
+from transfer_lab.system import pulse
 from transfer_lab.training.building import build_domain, build_regime
+from transfer_lab.training.run import Setting, train
 
 SMALL = {"letters": "ABCD", "train_per_class": 10, "test_per_class": 4}
 REGIMES = (Choice(kind="from_scratch"), Choice(kind="random_features"), Choice(kind="majority"))
@@ -52,3 +56,22 @@ def test_a_regime_starts_from_the_random_weights_of_its_seed_alone(tmp_path):
         weights.append(torch.cat([p.flatten() for p in module.parameters()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("tune", [None, ({"lr": 0.1}, {"lr": 0.01})])
+def test_being_followed_changes_no_number(tmp_path, monkeypatch, tune):
+    monkeypatch.setattr(pulse, "_SECONDS_BETWEEN", 0.0)
+    wanted = run(tune=tune, fit=Fit(epochs=12, batch_size=8))
+    alone, followed = RecordStore(tmp_path / "alone"), RecordStore(tmp_path / "followed")
+    records = [train(wanted, alone, Setting())]
+    with pulse.beating(tmp_path / "beat"):
+        records.append(train(wanted, followed, Setting()))
+    assert pulse.heard(tmp_path / "beat").doing == "testing"
+    assert pulse.heard(tmp_path / "beat").share > 0.9
+    assert records[0].test_log_loss == records[1].test_log_loss
+    assert records[0].steps == records[1].steps
+    curves = [store.file(wanted.id, CURVE).read_text().splitlines() for store in (alone, followed)]
+    numbers = [[line.rpartition(",")[0] for line in curve] for curve in curves]
+    assert numbers[0] == numbers[1]
+    answers = [np.load(store.file(wanted.id, PREDICTIONS)) for store in (alone, followed)]
+    assert all(np.array_equal(answers[0][name], answers[1][name]) for name in answers[0])

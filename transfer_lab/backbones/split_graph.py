@@ -257,7 +257,8 @@ def without_classifier(model: nn.Module, classes: int) -> nn.Module:
     ]
     if not names:
         raise ValueError("its classifier is no linear layer")
-    model.set_submodule(names[-1], nn.Identity())
+    parent, _, name = names[-1].rpartition(".")
+    setattr(model.get_submodule(parent), name, nn.Identity())
     return model
 
 

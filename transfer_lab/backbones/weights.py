@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.backbones.hub import Published
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.network import reachable
@@ -80,9 +82,14 @@ def published_state(backbone: Backbone, weights: Weights) -> tuple[Path, dict[st
     path, prefix = find(backbone, weights)
     state = read_state(path, prefix)
     try:
-        return path, backbone.translate(state)
+        own = backbone.translate(state)
     except (KeyError, ValueError, IndexError) as error:
+        if matched := _in_order(backbone, state, path):
+            return path, matched
         raise WeightsError(f"{path}: not weights of this backbone ({error})") from error
+    if not _shared(backbone, own):
+        own = _in_order(backbone, state, path) or own
+    return path, own
 
 
 def find(backbone: Backbone, weights: Weights, *, download: bool = False) -> tuple[Path, str]:
@@ -103,11 +110,52 @@ def find(backbone: Backbone, weights: Weights, *, download: bool = False) -> tup
     if path is None:
         path = _fetch(published) if download else None
     if path is None:
-        raise WeightsError(
-            f"the ImageNet weights are not on this machine: {published.place} is missing; fetch "
-            f"{published.url} with --download, or put the file there"
+        way_out = (
+            f"{published.url} cannot be reached from here; put the file there by hand"
+            if download
+            else f"fetch {published.url} with --download, or put the file there"
         )
+        told = f"the ImageNet weights are not on this machine: {published.place} is missing"
+        raise WeightsError(f"{told}; {way_out}")
     return path, published.sha256_prefix
+
+
+def _shared(backbone: Backbone, state: Mapping[str, Tensor]) -> bool:
+    """Whether any name is that of a tensor of the stages."""
+    return any(name in state for name in backbone.stages.state_dict())
+
+
+def _in_order(
+    backbone: Backbone, state: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor] | None:
+    """The stages' tensors from a file of wholly other names, matched by their order, and said so;
+    None unless each has the shape and the kind (weight, bias, running_mean, ...) of its partner.
+
+    What a file holds behind them, as a classifier, is left out. A .safetensors file keeps no order.
+    """
+    if _is_safetensors(path):
+        return None
+    wanted = [item for item in backbone.stages.state_dict().items() if _matters(item[0])]
+    given = [item for item in state.items() if _matters(item[0])]
+    pairs = list(zip(wanted, given, strict=False))
+    if len(pairs) < len(wanted) or not all(_alike(*own, *other) for own, other in pairs):
+        return None
+    (first, _), (last, _) = pairs[0][1], pairs[-1][1]
+    warnings.warn(
+        f"{path}: its tensors have other names than this backbone's; all {len(pairs)} were matched "
+        f"by order, kind and shape, {first} to {last}. Make sure that it is the same architecture",
+        stacklevel=2,
+    )
+    return {own: tensor for (own, _), (_, tensor) in pairs}
+
+
+def _matters(name: str) -> bool:
+    return not name.endswith(_OPTIONAL)
+
+
+def _alike(name: str, tensor: Tensor, other: str, found: Tensor) -> bool:
+    kinds = {name.rpartition(".")[2], other.rpartition(".")[2]}
+    return len(kinds) == 1 and tensor.shape == found.shape
 
 
 def read_state(path: Path, sha256: str = "") -> dict[str, Tensor]:
@@ -195,16 +243,27 @@ def _check(
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise WeightsError(
             f"{path}: missing or of another shape: {', '.join(wrong[:_NAMED])}{more}; it holds "
-            f"{len(state)} tensors for these stages"
+            f"{len(state)} tensors for these stages{_told_names(wanted, state)}"
         )
     return tuple(present)
+
+
+def _told_names(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """What to do where no name of a file is known."""
+    if not state or any(name in state for name in wanted):
+        return ""
+    first = next(iter(state))
+    return (
+        f", of other names (as {first}). Rename them to these, or save the model's state_dict() as "
+        "a .pth file in the order of its layers: then they are matched by order and shape"
+    )
 
 
 def _shape(tensor: Tensor | None) -> str:
     return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a number"
 
 
-def _fetch(published: object) -> Path | None:
+def _fetch(published: Published) -> Path | None:
     if not reachable(published.url):
         return None
     try:

@@ -12,6 +12,7 @@ import typer
 
 from transfer_lab import __version__
 from transfer_lab.cli.options import (
+    AsJson,
     Download,
     Engine,
     ExperimentPath,
@@ -24,6 +25,7 @@ from transfer_lab.cli.options import (
     RunsFolder,
     Threads,
     Wandb,
+    Wide,
 )
 from transfer_lab.system.files import REPORTS, RUNS
 from transfer_lab.system.workers import Workers
@@ -37,7 +39,10 @@ app = typer.Typer(
     help="""Which transfer-learning regime fits your data?
 
     An experiment is one YAML file: scenarios x backbones x regimes x seeds under one budget.
-    A first look, from a checkout:
+    A first look:
+
+    - `transfer-lab copy four_scenarios` writes `experiments/four_scenarios.yaml`, which a checkout
+      has; `transfer-lab experiments` lists the others
 
     - `transfer-lab plan experiments/four_scenarios.yaml` says what would run
 
@@ -60,6 +65,39 @@ def _version(
 
 
 @app.command()
+def experiments() -> None:
+    """List the experiments that come with transfer-lab, and what each takes."""
+    from transfer_lab.experiment.shipped import FOLDER, shipped
+
+    for name, one in shipped().items():
+        print(f"{name:16} {one.title}\n{'':16} {one.takes}")
+    print(f"\n`transfer-lab copy NAME` writes one into {FOLDER}/, to run and to change.")
+
+
+@app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="One that `transfer-lab experiments` lists.")],
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DEST", help="A folder, or a file.yaml.", show_default="experiments/"
+        ),
+    ] = None,
+) -> None:
+    """Copy an experiment that comes with transfer-lab, to run and to change; overwrites nothing."""
+    from transfer_lab.experiment import shipped
+    from transfer_lab.experiment.yaml_source import ConfigError
+
+    try:
+        found = shipped.find(name)
+        copied = found.copy(place)
+    except shipped.NotCopiedError as error:
+        raise ConfigError([str(error)]) from error
+    print(f"written: {copied}, which takes: {found.takes}")
+    print(f"next:    {found.command(copied)}")
+
+
+@app.command()
 def plan(
     experiment: ExperimentPath,
     overrides: Overrides = None,
@@ -72,12 +110,32 @@ def plan(
             help="Also show what every regime freezes, stage by stage, and list every cell.",
         ),
     ] = False,
+    wide: Wide = False,
+    as_json: AsJson = False,
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    precision: Precision = "auto",
     download: Download = False,
 ) -> None:
-    """Check an experiment fully and say what would run, without running it."""
+    """Check an experiment fully and say what would run and what that takes, without running it.
+
+    Time is estimated from stored runs of the same kind, else from a short calibration, for the
+    workers that are asked for. JSON has the keys `schema` (1), `experiment`, `runs_folder`, `runs`
+    (`total`, `to_train`, `stored_or_not_needed`), `older_protocols` (protocol to records),
+    `estimate` (null if nothing is to be trained; `low_seconds`, `high_seconds`, `workers`,
+    `memory_mb`, `disk_mb`, `stored_runs`, `calibration_seconds`) and `cells`, each with `scenario`,
+    `backbone`, `regime`, `budget`, `seed`, `run_id` and `state` (`to train` or `stored`).
+    """
     from transfer_lab.cli import commands
 
-    commands.plan(experiment, overrides or [], runs, verbose=verbose, download=download)
+    commands.plan(
+        experiment,
+        overrides or [],
+        runs,
+        look=commands.Look(verbose, wide, as_json),
+        workers=Workers(jobs, threads, precision),
+        download=download,
+    )
 
 
 @app.command()
@@ -135,12 +193,21 @@ def report(
 
 @app.command()
 def status(
-    experiment: ExperimentPath, overrides: Overrides = None, runs: RunsFolder = RUNS
+    experiment: ExperimentPath,
+    overrides: Overrides = None,
+    runs: RunsFolder = RUNS,
+    wide: Wide = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how many cells are done, failed, blocked or missing, and why."""
+    """Say how many cells are done, failed, blocked or missing, and why.
+
+    JSON has the keys `schema` (1), `experiment`, `runs_folder`, `counts` (`done`, `failed`,
+    `blocked`, `missing`), `older_protocols` (protocol to records) and `cells`, each with
+    `scenario`, `backbone`, `regime`, `budget`, `seed`, `run_id`, `status` and `error`.
+    """
     from transfer_lab.cli import commands
 
-    commands.status(experiment, overrides or [], runs)
+    commands.status(experiment, overrides or [], runs, commands.Look(wide=wide, json=as_json))
 
 
 @app.command()
@@ -162,8 +229,14 @@ def similarity(
     """
     from transfer_lab.cli import commands
 
-    how = {"jobs": jobs, "threads": threads, "ladders": ladders}
-    raise typer.Exit(commands.similarity(experiment, overrides or [], runs, reports, **how))
+    raise typer.Exit(
+        commands.similarity(
+            *(experiment, overrides or [], runs, reports),
+            jobs=jobs,
+            threads=threads,
+            ladders=ladders,
+        )
+    )
 
 
 @app.command()

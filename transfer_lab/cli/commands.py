@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import signal
-from collections import Counter
-from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from tabulate import tabulate
 
+from transfer_lab.cli.plan import Planned
+from transfer_lab.cli.status import Status, outdated_lines
+from transfer_lab.cli.tables import cut, room, table
 from transfer_lab.experiment import plan as planning
-from transfer_lab.experiment.budget import MAIN, under
 from transfer_lab.experiment.loading import ExperimentFile, load_experiment
-from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.experiment.spec import Cell
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid import train as grid
-from transfer_lab.grid.scheduler import todo
+from transfer_lab.grid.progress import Waiting
 from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.store.outdated import outdated
 from transfer_lab.store.records import RecordStore
-from transfer_lab.store.results import State, states
 from transfer_lab.system import host
+from transfer_lab.system.pulse import tell
 from transfer_lab.system.workers import Workers
 
 if TYPE_CHECKING:
@@ -31,35 +33,49 @@ if TYPE_CHECKING:
 
 OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
 INTERRUPTED = 130
-_MANY = 12
-"""More values of an axis than these are not listed one by one."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How something is shown: with every detail, with lines of any length, or as JSON."""
+
+    verbose: bool = False
+    wide: bool = False
+    json: bool = False
 
 
 def plan(
-    path: Path, overrides: list[str], runs: Path, *, verbose: bool, download: bool = False
+    path: Path,
+    overrides: list[str],
+    runs: Path,
+    *,
+    look: Look,
+    workers: Workers,
+    download: bool = False,
 ) -> None:
-    """Print the grid: cells, distinct runs, what is stored; refuses what a run would refuse."""
+    """Print the grid: cells, distinct runs, what is stored, and what training the rest takes;
+    refuses what a run would refuse."""
     file = load_experiment(path, overrides)
-    cells = planning.plan(file.experiment)
-    work = todo(cells, _store(runs))
-    if work.runs:  # otherwise a run would refuse nothing, and torch takes seconds to import
-        from transfer_lab.grid.preflight import preflight
+    planned = Planned(file.experiment, _store(runs))
+    if planned.work.runs:  # otherwise a run would refuse nothing, and torch takes seconds to import
+        with Waiting(ERR, "loading torch"):
+            from transfer_lab.grid.preflight import preflight
 
-        file.refuse(preflight(file.experiment, download=download))
-    if verbose:
+            file.refuse(preflight(file.experiment, download=download))
+            tell("estimating time, memory and disk")
+            planned.ask(workers)
+    if look.json:
+        _say(json.dumps(planned.content(), indent=2))
+        return
+    width = room(OUT, wide=look.wide)
+    if look.verbose:
         from transfer_lab.cli.freeze_table import frozen_maps
 
-        for table in frozen_maps(file.experiment):
-            _say(table)
-        for cell in cells:
-            state = "to train" if cell.run.id in work.runs else "stored"
-            place = f"{cell.scenario:17} {cell.run.title}{under(cell.budget)}"
-            _say(f"{cell.run.id}  {state:8}  {place}")
-    _say(_grid_text(file.experiment))
-    _say(
-        f"{len(cells)} cells, {work.total} distinct runs; {len(work.runs)} to train, "
-        f"{work.total - len(work.runs)} stored or not needed"
-    )
+        for stages in frozen_maps(file.experiment, width):
+            _say(stages)
+        for line in planned.listing(wide=width is None):
+            _say(cut(line, width))
+    _say(planned.text(width))
 
 
 def run(
@@ -76,12 +92,12 @@ def run(
     grid.check_writable(runs, reports)
     store, cells = _store(runs), planning.plan(file.experiment)
     command = grid.command_for(file, runs, reports)
+    again = grid.command_for(file, runs, reports, workers) + (" --download" if download else "")
     tracker = Tracker(file.experiment.wandb, cells, store, _warn)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         summary = grid.train_missing(file, cells, store, tracker, workers, VOICE, download=download)
     except KeyboardInterrupt:
-        again = command + (" --engine ray" if workers.engine == "ray" else "")
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
@@ -90,7 +106,7 @@ def run(
     if summary.failed:
         _warn(
             f"{len(summary.failed)} runs failed and {len(summary.blocked)} could not start; the "
-            f"report names them. To try them again: {command}",
+            f"report names them. To try them again: {again}",
         )
     return 1 if summary.failed else 0
 
@@ -99,9 +115,12 @@ def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the report on what is stored."""
     file = load_experiment(path, overrides)
     grid.check_writable(reports)
-    cells = planning.plan(file.experiment)
+    cells, store = planning.plan(file.experiment), _store(runs)
     command = grid.command_for(file, runs, reports)
-    _write_report(file, cells, _store(runs), reports, command)
+    _write_report(file, cells, store, reports, command)
+    missing = planning.runs_of(cell for cell in cells if store.get(cell.run.id) is None)
+    for line in outdated_lines(outdated(missing.values(), store), runs):
+        _say(line)
 
 
 def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
@@ -115,22 +134,14 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
         _say(f"table: {written}")
 
 
-def status(path: Path, overrides: list[str], runs: Path) -> None:
-    """Print counts by scenario and regime, and every failure with its reason."""
-    file = load_experiment(path, overrides)
-    found = tuple(states(planning.plan(file.experiment), _store(runs)))
-    counts = Counter(state.status for _, state in found)
-    _say(f"{counts['done']} of {len(found)} cells done " + _others(counts))
-    _say(_status_text(found))
-    failed: dict[str, tuple[Cell, str | None]] = {}
-    for cell, state in found:
-        if state.status == "failed":
-            failed.setdefault(cell.run.id, (cell, state.error))
-    for run_id, (cell, error) in failed.items():
-        _say(
-            f"failed {run_id}: {cell.scenario} {cell.backbone} {cell.regime} seed {cell.seed}"
-            f"{under(cell.budget)}: {error}",
-        )
+def status(path: Path, overrides: list[str], runs: Path, look: Look) -> None:
+    """Print counts by scenario and regime, and every failure with its reason. Raises ConfigError
+    where there is no store."""
+    found = Status(load_experiment(path, overrides).experiment, _store(runs))
+    if look.json:
+        _say(json.dumps(found.content(), indent=2))
+    else:
+        _say(found.text(room(OUT, wide=look.wide)))
 
 
 def similarity(
@@ -156,7 +167,8 @@ def similarity(
         return INTERRUPTED
     if ladders:
         _draw_ladders(climbed, reports / file.experiment.name / "ladders.png")
-    _say(comparing.table(file.experiment, store))
+    found = comparing.rows(file.experiment, store)
+    _say(table(found, comparing.HEAD, room(OUT), keys=2))
     return 1 if comparing.pending(file.experiment, store).jobs else 0
 
 
@@ -201,55 +213,3 @@ def _warn(text: str) -> None:
 
 
 VOICE = grid.Voice(OUT, _warn)
-
-
-def _others(counts: Counter) -> str:
-    parts = [f"{counts[s]} {s}" for s in ("failed", "blocked", "missing") if counts[s]]
-    return f"({', '.join(parts)})" if parts else ""
-
-
-def _grid_text(experiment: Experiment) -> str:
-    rows = [
-        (name, place.source, place.target, place.per_class)
-        for name, place in experiment.scenarios.items()
-    ]
-    axes = {
-        "backbones": [choice.label for choice in experiment.backbones.values()],
-        "regimes": experiment.regimes,
-        "seeds": experiment.seeds,
-    }
-    return "\n".join(
-        [
-            tabulate(rows, headers=("scenario", "source", "target", "images per class")),
-            *(f"x {name}: {_listed(values)}" for name, values in axes.items()),
-            *_budgets_text(experiment),
-        ]
-    )
-
-
-def _listed(values: Iterable[object]) -> str:
-    """All of them, or of many the first and the last."""
-    texts = [str(value) for value in values]
-    if len(texts) <= _MANY:
-        return ", ".join(texts)
-    return f"{', '.join(texts[:3])}, ..., {texts[-1]} ({len(texts):,} in all)"
-
-
-def _budgets_text(experiment: Experiment) -> list[str]:
-    """The budgets under which the grid is planned, where there are several."""
-    if not experiment.budgets:
-        return []
-    named = {MAIN: experiment.fit} | experiment.budgets
-    return [f"x budgets: {', '.join(named)}", *(f"    {n}: {f.length}" for n, f in named.items())]
-
-
-def _status_text(found: Iterable[tuple[Cell, State]]) -> str:
-    counts: dict[str, dict[str, Counter]] = {}
-    for cell, state in found:
-        regime = counts.setdefault(cell.regime + under(cell.budget), {})
-        regime.setdefault(cell.scenario, Counter())[state.status] += 1
-    rows = [
-        {"regime": name} | {s: f"{n['done']}/{n.total()}" for s, n in scenarios.items()}
-        for name, scenarios in counts.items()
-    ]
-    return tabulate(rows, headers="keys")

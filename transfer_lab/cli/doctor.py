@@ -17,6 +17,7 @@ from transfer_lab.system.files import unwritable
 
 _OUT = Console(highlight=False)
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "pandas", "wandb")
+_EXTRAS = {"ray": "--engine ray needs it", "timm": "backbones timm:NAME need it"}
 _LOW_DISK = 2 * 2**30
 _DAY = 86_400
 
@@ -44,8 +45,9 @@ def _installation() -> Iterator[tuple[bool, str]]:
     for package in _PACKAGES:
         version = host.version(package)
         yield version != "absent", f"{package} {version}"
-    ray = host.version("ray")
-    yield True, f"ray {ray}" + (": only --engine ray needs it" if ray == "absent" else "")
+    for package, user in _EXTRAS.items():
+        version = host.version(package)
+        yield True, f"{package} {version}" + (f": only {user}" if version == "absent" else "")
     if host.version("lightning") in ("2.6.2", "2.6.3"):
         yield False, "this lightning release was a malicious upload; install 2.6.4 or later"
 

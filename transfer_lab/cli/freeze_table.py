@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from tabulate import tabulate
@@ -12,9 +13,11 @@ from torch import nn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.counting import parameter_count
+from transfer_lab.cli.tables import table
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.grid.operations import stages_used
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.build import regime_class
 
@@ -22,11 +25,12 @@ _CLASSES = 2
 _FROZEN, _LEARNS = "frozen", "learns"
 
 
-def frozen_maps(experiment: Experiment) -> Iterator[str]:
+def frozen_maps(experiment: Experiment, width: int | None = None) -> Iterator[str]:
     """One table a backbone: stages, layers, parameters, output shapes, and each regime's plan.
 
-    Where a regime has phases, what it does in them is joined by an arrow; where it is tuned, it is
-    shown with the first of its trials.
+    What is wider than `width` has the regimes' plans in a table of its own, a line a regime. Where
+    a regime has phases, what it does in them is joined by an arrow; where it is tuned, it is shown
+    with the first of its trials.
     """
     for name, choice in experiment.backbones.items():
         with torch.device("meta"):
@@ -36,7 +40,7 @@ def frozen_maps(experiment: Experiment) -> Iterator[str]:
                 for regime in experiment.regimes
                 if fits(experiment, name, regime)
             }
-        yield _table(choice, backbone, regimes, experiment.image_size)
+        yield _table(choice, backbone, regimes, experiment.image_size, width)
 
 
 def _first_tried(experiment: Experiment, regime: str) -> Choice:
@@ -48,24 +52,47 @@ def _first_tried(experiment: Experiment, regime: str) -> Choice:
 
 def _regime(regime: Choice, choice: Architecture, image_size: int) -> TransferModule:
     backbone = build_backbone(choice, image_size)
-    return regime_class(regime)(backbone, _CLASSES, **regime.options)
+    made: Callable[..., TransferModule] = regime_class(regime)  # its own options are unknown here
+    return made(backbone, _CLASSES, **regime.options)
 
 
 def _table(
-    choice: Architecture, backbone: Backbone, regimes: dict[str, TransferModule], image_size: int
+    choice: Architecture,
+    backbone: Backbone,
+    regimes: dict[str, TransferModule],
+    image_size: int,
+    width: int | None,
 ) -> str:
     keras = backbone.keras_layers
     shapes = _shapes(backbone, image_size)
-    rows = []
+    rows, plans = [], []
     for index, stage in enumerate(backbone.stages):
-        plans = [_plan(regime, index) for regime in regimes.values()]
+        plans.append([_plan(regime, backbone, index) for regime in regimes.values()])
         counted = [f"layers[:{keras[index]}]"] if keras else []
         size, shape = f"{parameter_count(stage):,}", shapes[index]
-        rows.append([index + 1, _layers(stage), size, shape, *counted, *plans])
+        rows.append([index + 1, _layers(stage), size, shape, *counted])
     head = ["stage", "layers", "parameters", "output", *(["in Keras"] if keras else [])]
     title = f"{choice.label}, images of {image_size} x {image_size}"
-    table = tabulate(rows, headers=[*head, *regimes], disable_numparse=True)
-    return f"{title}\n{table}\n{_summary(backbone, regimes)}\n"
+    joined = [[*row, *own] for row, own in zip(rows, plans, strict=True)]
+    whole = tabulate(joined, headers=[*head, *regimes], disable_numparse=True)
+    if width is not None and max(map(len, whole.splitlines())) > width:
+        by_regime = zip(regimes, map(_stages, zip(*plans, strict=True)), strict=True)
+        parts = table(rows, head, width), table(list(by_regime), ("regime", "stages"), width)
+        whole = "\n\n".join(parts)
+    return f"{title}\n{whole}\n{_summary(backbone, regimes)}\n"
+
+
+def _stages(plans: Sequence[str]) -> str:
+    """`1-4 frozen, 5 learns`: stages with the same plan, taken together."""
+    parts, first = [], 0
+    for plan, group in itertools.groupby(plans):
+        last = first + len(list(group))
+        if last == len(plans) and not first:
+            return plan
+        numbers = f"{first + 1}" if last == first + 1 else f"{first + 1}-{last}"
+        parts.append(f"{numbers} {plan}")
+        first = last
+    return ", ".join(parts)
 
 
 def _shapes(backbone: Backbone, image_size: int) -> list[str]:
@@ -84,9 +111,9 @@ def _layers(stage: nn.Module) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
-def _plan(regime: TransferModule, stage: int) -> str:
+def _plan(regime: TransferModule, backbone: Backbone, stage: int) -> str:
     phases = regime.phases()
-    if not phases:
+    if not phases or stage >= stages_used(regime, backbone):
         return "unused"
     steps = [_FROZEN if stage in phase.frozen else _LEARNS for phase in phases]
     return " → ".join(steps)
@@ -98,6 +125,6 @@ def _summary(backbone: Backbone, regimes: dict[str, TransferModule]) -> str:
     notes = [
         f"{name}: stages {regime.transferred + 1} to {depth} start at random"
         for name, regime in regimes.items()
-        if 0 < regime.transferred < depth
+        if 0 < regime.transferred < depth and stages_used(regime, backbone) == depth
     ]
     return "\n".join(notes)

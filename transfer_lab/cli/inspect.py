@@ -15,7 +15,7 @@ from tabulate import tabulate
 from transfer_lab.experiment.catalog import DOMAINS, suggest
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.system.decode import BrokenImageError, decode_all
-from transfer_lab.system.image_folder import ImageFile, Listing, list_images
+from transfer_lab.system.image_folder import ImageFile, Listing, Part, list_images
 
 _OUT = Console(highlight=False)
 _NAMED = 20
@@ -120,7 +120,7 @@ def _listed(folder: str) -> Listing:
         raise ConfigError([f"{error}{hint}"]) from error
 
 
-def _classes(classes: Sequence[str], counts: Mapping[str, Counter[str]]) -> str:
+def _classes(classes: Sequence[str], counts: Mapping[Part, Counter[str]]) -> str:
     most = max(counts["train"].values())
     rows = [
         (name, pool := counts["train"][name], counts["test"][name], "#" * (_BAR * pool // most))

@@ -91,3 +91,10 @@ Download = Annotated[
         help="Fetch published datasets and weights that are absent. Without it nothing is fetched.",
     ),
 ]
+Wide = Annotated[
+    bool,
+    typer.Option(
+        "--wide", help="Tables in one piece and run ids, however wide; as when piped elsewhere."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead, for other programs.")]

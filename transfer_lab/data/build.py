@@ -10,7 +10,7 @@ from transfer_lab.experiment.classes import class_of
 
 def domain_class(choice: Choice) -> type[ImageDomain]:
     """The class behind a choice; raises ModuleError where it is one's own and cannot be had."""
-    return class_of(choice, DOMAINS, ImageDomain)
+    return class_of(choice, DOMAINS, ImageDomain)  # type: ignore[type-abstract]
 
 
 def build_domain(choice: Choice, image_size: int) -> ImageDomain:

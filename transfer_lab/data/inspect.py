@@ -20,6 +20,8 @@ COMPARED_AT = 32
 
 _PARTS: tuple[Part, ...] = get_args(Part)
 
+_WORDS: dict[Part, str] = {"train": "training", "test": "test"}
+
 Contents = dict[Part, list[bytes]]
 
 
@@ -83,6 +85,6 @@ def shared(found: Contents, source: Contents) -> list[str]:
     known = {content for part in source.values() for content in part}
     return [
         f"{word} image {place}"
-        for part, word in (("train", "training"), ("test", "test"))
+        for part, word in _WORDS.items()
         for place in held(found[part], known)
     ]

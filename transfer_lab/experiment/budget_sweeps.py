@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import MAIN, Fit
 from transfer_lab.experiment.choices import is_known_regime
 from transfer_lab.experiment.plan import trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.sweeps import Expansion, Problem
-from transfer_lab.experiment.yaml_source import KeyPath
+from transfer_lab.experiment.yaml_source import Data, Key, KeyPath
 
 
-def expand_budgets(data: Mapping) -> Expansion:
+def expand_budgets(data: Data) -> Expansion:
     """Each entry of `budgets` with all that it leaves as it is in `fit`."""
     made = Expansion(dict(data), [], {})
     budgets, usual = data.get("budgets"), data.get(MAIN) or {}
@@ -43,7 +43,7 @@ def budgets_of(experiment: Experiment) -> dict[KeyPath, Fit]:
 
 def budget_problems(experiment: Experiment) -> Iterator[Problem]:
     """Budgets that are another one again, and patience that could not see or must not be."""
-    known: dict[Fit, str] = {}
+    known: dict[Fit, Key] = {}
     for place, fit in budgets_of(experiment).items():
         if fit in known:  # it would show one result as two
             yield place, f"is the same as {known[fit]}"

@@ -7,6 +7,7 @@ import difflib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from transfer_lab.experiment.installed import provided, the_one
@@ -17,10 +18,12 @@ class Entry:
     """One registered name: where its class lives, as `module:Class` inside the package.
 
     A family has members, written `family:member`; the class gets the member's as option `name`.
+    `extra` is a package the class needs that not everybody has: an extra of transfer-lab.
     """
 
     path: str
     family: bool = False
+    extra: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ class UnknownNameError(KeyError):
     """A name that no registry entry has; the message names the nearest ones."""
 
     def __str__(self) -> str:
-        return self.args[0]
+        return str(self.args[0])
+
+
+class MissingExtraError(ImportError):
+    """A package that a registered class needs is not installed; the message says how to."""
 
 
 class Registry(Mapping[str, E], Generic[E]):
@@ -100,13 +107,23 @@ class Registry(Mapping[str, E], Generic[E]):
         return tuple(dict.fromkeys((*self._entries, *provided(self.group))))
 
     def load(self, name: str) -> type:
-        """Import and return the class behind `name`; raises UnknownNameError, and ProvidedError
-        where several packages provide it."""
+        """Import and return the class behind `name`.
+
+        Raises UnknownNameError, ProvidedError where several packages provide it, and
+        MissingExtraError where what it needs is not installed.
+        """
         if self.is_installed(name):
-            entry = the_one(self.group, name)
-            return getattr(importlib.import_module(entry.module), entry.cls)
-        module, _, attribute = self[name].path.partition(":")
-        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+            provider = the_one(self.group, name)
+            found: type = getattr(importlib.import_module(provider.module), provider.cls)
+            return found
+        entry = self[name]
+        if entry.extra and find_spec(entry.extra) is None:
+            how = f"pip install 'transfer-lab[{entry.extra}]'"
+            told = f"{self.kind} '{name}' needs {entry.extra}, which is not installed: {how}"
+            raise MissingExtraError(told)
+        module, _, attribute = entry.path.partition(":")
+        own: type = getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+        return own
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
@@ -144,7 +161,7 @@ BACKBONES = Registry(
         "mlp_published": Entry("keras_study:PublishedMLP"),
         "cnn_published": Entry("keras_study:PublishedCNN"),
         "torchvision": Entry("torchvision:Torchvision", family=True),
-        "timm": Entry("timm:Timm", family=True),
+        "timm": Entry("timm:Timm", family=True, extra="timm"),
     },
 )
 

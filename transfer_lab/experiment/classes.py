@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from transfer_lab.experiment.catalog import Registry
 from transfer_lab.experiment.choices import Choice
@@ -17,7 +17,7 @@ from transfer_lab.experiment.installed import ProvidedError, source_of, the_one
 
 C = TypeVar("C")
 
-_IMPORTED_AS: dict[str, str] = {}
+_IMPORTED_AS: dict[str, str | None] = {}
 """Modules of installed packages -> hash of the file when this process imported it."""
 
 
@@ -25,7 +25,7 @@ class ModuleError(ValueError):
     """Code that is not the lab's own and gives no class of the kind; the message names it."""
 
 
-def class_of(choice: Choice, registry: Registry, base: type[C]) -> type[C]:
+def class_of(choice: Choice, registry: Registry[Any], base: type[C]) -> type[C]:
     """The class behind a choice; a file of the user's own is imported, once per process.
 
     Raises ModuleError for code that has changed, cannot be imported, or does not define such a
@@ -48,7 +48,7 @@ def class_of(choice: Choice, registry: Registry, base: type[C]) -> type[C]:
     return found
 
 
-def _module(choice: Choice, registry: Registry) -> tuple[ModuleType, str, str]:
+def _module(choice: Choice, registry: Registry[Any]) -> tuple[ModuleType, str, str]:
     """The module, the class's name in it, and what to call the module."""
     if choice.module is not None:
         return _from_file(Path(choice.module), choice.code), choice.kind, choice.module
@@ -70,7 +70,7 @@ def _from_file(path: Path, code: str | None) -> ModuleType:
         return sys.modules[name]
     _check_content(path, code, str(path))
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ModuleError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

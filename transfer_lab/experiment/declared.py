@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from transfer_lab.experiment.catalog import RegimeEntry
 
@@ -34,7 +35,7 @@ def declared_entry(tree: ast.Module, cls: str, path: str) -> RegimeEntry:
 
     A class that is not there says nothing: it is found missing when it is asked for.
     """
-    facts: dict[str, bool] = {}
+    facts: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == cls:
             facts = dict(_facts(node))

@@ -12,17 +12,18 @@ from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.declared import DeclarationError, declared_entry, taken_from_beside
 from transfer_lab.experiment.installed import ProvidedError, source_of, the_one
 from transfer_lab.experiment.shorthand import REGISTRIES, Problem, choices
+from transfer_lab.experiment.yaml_source import Data
 from transfer_lab.system.image_folder import DataUnavailable, list_images
 
 
-def pin_contents(data: Mapping, base: Path) -> list[Problem]:
+def pin_contents(data: Data, base: Path) -> list[Problem]:
     """Fill in the hash of every folder, weights file and module that the experiment names.
 
     `data` is in full form and is changed in place. Modules, weights and what a domain of one's own
     reads are looked for beside the experiment (`base`) first, then from where the command runs.
     Returns what cannot be read.
     """
-    problems = []
+    problems: list[Problem] = []
     for group in REGISTRIES:
         for name, choice in choices(data, group):
             problems += _pin_code(group, name, choice, base)
@@ -47,7 +48,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _pin_folder(name: str, choice: dict) -> Iterator[Problem]:
+def _pin_folder(name: str, choice: Data) -> Iterator[Problem]:
     options = choice["options"]
     root = options.pop("root", None)
     if not isinstance(root, str):
@@ -60,7 +61,7 @@ def _pin_folder(name: str, choice: dict) -> Iterator[Problem]:
     choice["root"] = root
 
 
-def _pin_root(name: str, choice: dict, base: Path) -> Iterator[Problem]:
+def _pin_root(name: str, choice: Data, base: Path) -> Iterator[Problem]:
     """What a domain of one's own reads is known by content, wherever it lies."""
     root = choice["options"].get("root")
     if not isinstance(root, str):
@@ -84,7 +85,7 @@ def _sha256_below(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _pin_code(group: str, name: str, choice: dict, base: Path) -> Iterator[Problem]:
+def _pin_code(group: str, name: str, choice: Data, base: Path) -> Iterator[Problem]:
     """The hash of code that is not the lab's own, and what it says of a regime."""
     place, registry = (group, name), REGISTRIES[group]
     if choice.get("module") is not None:
@@ -101,7 +102,7 @@ def _pin_code(group: str, name: str, choice: dict, base: Path) -> Iterator[Probl
 
 
 def _pin_module(
-    place: tuple[str, ...], choice: dict, base: Path, taken: Mapping[str, object]
+    place: tuple[str, ...], choice: Data, base: Path, taken: Mapping[str, object]
 ) -> Iterator[Problem]:
     path, kind = choice["module"], choice["kind"]
     if not isinstance(path, str) or not kind or kind in taken:
@@ -130,7 +131,7 @@ def _pin_module(
     yield from _declare(place, choice, text, kind)
 
 
-def _declare(place: tuple[str, ...], choice: dict, text: bytes, cls: str) -> Iterator[Problem]:
+def _declare(place: tuple[str, ...], choice: Data, text: bytes, cls: str) -> Iterator[Problem]:
     if place[0] == "regimes":
         try:
             choice["entry"] = declared_entry(_parsed(text), cls, f"{place[1]}:{cls}")
@@ -147,7 +148,7 @@ def _parsed(text: bytes) -> ast.Module:
         return ast.parse("")
 
 
-def _pin_weights(name: str, choice: dict, base: Path) -> Iterator[Problem]:
+def _pin_weights(name: str, choice: Data, base: Path) -> Iterator[Problem]:
     given, place = choice["pretrained"], ("backbones", name, "pretrained")
     choice["pretrained"] = "none"
     if unknown := [key for key in given if key not in ("file", "sha256")]:

@@ -9,8 +9,9 @@ A package names its classes in its `pyproject.toml`:
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +38,8 @@ def provided(group: str) -> Mapping[str, tuple[Provided, ...]]:
 def _provided(group: str, _: tuple[str, ...]) -> Mapping[str, tuple[Provided, ...]]:
     found: dict[str, tuple[Provided, ...]] = {}
     for entry in entry_points(group=group):
-        known = Provided(entry.module, entry.attr, f"{entry.dist.name} {entry.dist.version}")
+        owner = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
+        known = Provided(entry.module, entry.attr, owner)
         found[entry.name] = tuple(dict.fromkeys((*found.get(entry.name, ()), known)))
     return found
 
@@ -56,14 +58,16 @@ def source_of(entry: Provided) -> Path:
 
     Raises ProvidedError where there is none.
     """
-    where, spec, name = None, None, ""
+    where: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
+    name = ""
     for part in entry.module.split("."):
         name = f"{name}.{part}" if name else part
         spec = _spec(name, where)
         if spec is None:
             break
         where = spec.submodule_search_locations
-    if spec is None or not str(spec.origin).endswith(".py"):
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ProvidedError(
             f"{entry.distribution} names the module {entry.module}, of which there is no Python "
             "source: install it anew"
@@ -71,7 +75,7 @@ def source_of(entry: Provided) -> Path:
     return Path(spec.origin)
 
 
-def _spec(name: str, where: object) -> object:
+def _spec(name: str, where: Sequence[str] | None) -> ModuleSpec | None:
     finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
     specs = (find(name, where) for find in finders if find)
     return next((spec for spec in specs if spec is not None), None)

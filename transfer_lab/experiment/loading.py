@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from transfer_lab.experiment.budget import MAIN, Augment
+from transfer_lab.experiment.budget import MAIN, Augment, Fit
 from transfer_lab.experiment.budget_sweeps import budget_problems, budgets_of, expand_budgets
 from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.choices import is_known_regime, regime_entry
@@ -19,7 +20,6 @@ from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
     Claim,
     Experiment,
-    Fit,
     Pretrain,
     Scenario,
     SimilaritySettings,
@@ -29,6 +29,8 @@ from transfer_lab.experiment.sweeps import expand_sizes
 from transfer_lab.experiment.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
+_SPELT_OUT = 20
+"""Seeds at most that a message lists."""
 _MODELS: dict[KeyPath, type[BaseModel]] = {
     (): Experiment,
     ("fit",): Fit,
@@ -84,7 +86,6 @@ def checked(source: Source) -> ExperimentFile:
     data, problems = full_form(expanded.data)
     problems += sized.problems + expanded.problems
     problems += pin_contents(data, source.path.parent)
-    experiment = None
     try:
         experiment = Experiment.model_validate(data)
         problems += dict.fromkeys(_contradictions(experiment))
@@ -131,10 +132,10 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
             continue
         if all(backbones[b].pretrained == "none" for b in known):
             yield ("regimes", name), "it starts from a source, and no backbone it is for has one"
-        for place, scenario in experiment.scenarios.items():
-            if scenario.source is None and any(backbones[b].pretrained == "run" for b in known):
+        for scenario, own in experiment.scenarios.items():
+            if own.source is None and any(backbones[b].pretrained == "run" for b in known):
                 yield (
-                    ("scenarios", place),
+                    ("scenarios", scenario),
                     "is without a source, but some regimes start from a source run; name a "
                     "source, or give the backbones `pretrained` weights",
                 )
@@ -156,12 +157,12 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     like = next(name for name, count in counts.items() if count == usual)
     for name, count in counts.items():
         if count != usual:
-            place = ("regimes", name, "tune") if regimes[name].tune else ("regimes", name)
+            here = ("regimes", name, *(("tune",) if regimes[name].tune else ()))
             told = f"{count} trial{'s' if count > 1 else ''}, but {like} has {usual}"
-            yield place, f"{told}: give every regime the same number"
-    for place, fit in budgets_of(experiment).items():
+            yield here, f"{told}: give every regime the same number"
+    for budget, fit in budgets_of(experiment).items():
         if fit.val_fraction == 0:
-            yield (*place, "val_fraction"), "is 0, but trials are chosen by validation images"
+            yield (*budget, "val_fraction"), "is 0, but trials are chosen by validation images"
     for name, place in experiment.scenarios.items():
         if place.per_class == 1:
             problem = "1 image per class leaves none for validation, by which trials are chosen"
@@ -181,8 +182,10 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:
-    known = [experiment.domains.get(name) for name in (source, target)]
-    return None not in known and known[0].canonical == known[1].canonical
+    first, second = (experiment.domains.get(name) for name in (source, target))
+    if first is None or second is None:
+        return False
+    return first.canonical == second.canonical
 
 
 def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
@@ -198,14 +201,14 @@ def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
             yield ("claims", name), "'scenario' is missing: there are several"
         if claim.than == "majority" and claim.measure != "test_accuracy":
             yield ("claims", name, "than"), "the majority class takes no time; name an arm"
-        for key, value, known in (
+        named: list[tuple[str, str | float | None, set[str]]] = [
             *(("arm", arm, arms) for arm in claim.arms),
             ("than", claim.than, arms | {"majority"}),
-            ("scenario", claim.scenario, {*experiment.scenarios, None}),
-        ):
-            if value not in known and not isinstance(value, float):
-                choices = [choice for choice in known if choice]
-                yield ("claims", name, key), f"no {value!r} here; {suggest(value, choices)}"
+            ("scenario", claim.scenario, {*experiment.scenarios}),
+        ]
+        for key, value, known in named:
+            if isinstance(value, str) and value not in known:
+                yield ("claims", name, key), f"no {value!r} here; {suggest(value, known)}"
 
 
 def _line_number(line: str) -> int:
@@ -213,7 +216,7 @@ def _line_number(line: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _explain(error: Mapping) -> tuple[KeyPath, str]:
+def _explain(error: ErrorDetails) -> tuple[KeyPath, str]:
     path, message = tuple(error["loc"]), error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return path, f"unknown key; {suggest(str(path[-1]), _fields(path[:-1]))}"
@@ -221,8 +224,19 @@ def _explain(error: Mapping) -> tuple[KeyPath, str]:
         hint = "; a scenario named like small_similar needs none" if path[-1] in _IMPLIED else ""
         return path, f"is missing{hint}"
     value = error.get("input")
+    if path == ("seeds",) and error["type"] == "tuple_type":
+        return path, _listed_seeds(value)
     shown = "" if isinstance(value, dict | list) else f" (it is {value!r})"
     return path, message + shown
+
+
+def _listed_seeds(value: object) -> str:
+    """What to write in place of a number of seeds."""
+    if type(value) is int and 0 < value <= _SPELT_OUT:
+        listed = list(range(value))
+        many = "one seed" if value == 1 else f"{value} seeds"
+        return f"a list of seeds is needed: write {listed} for {many} (it is {value})"
+    return f"a list of seeds is needed, as [0, 1, 2] (it is {value!r})"
 
 
 def _fields(path: KeyPath) -> list[str]:

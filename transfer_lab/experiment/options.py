@@ -1,4 +1,5 @@
-"""Options against the keyword-only arguments of a constructor."""
+"""The options of a class: its constructor's keyword-only arguments, and those of its bases' that it
+hands on."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from transfer_lab.experiment.catalog import suggest
 
@@ -27,11 +28,29 @@ def option_problems(cls: type, options: Mapping[str, object]) -> Iterator[tuple[
                 yield name, f"{item['msg']} (it is {item['input']!r})"
 
 
-def _schema(cls: type) -> Any:
-    hints = get_type_hints(cls.__init__)
-    fields = {
-        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
-        for name, p in inspect.signature(cls.__init__).parameters.items()
-        if p.kind is p.KEYWORD_ONLY
+def options_of(cls: type) -> dict[str, inspect.Parameter]:
+    """The options of a class by name, each annotated with its type.
+
+    They are the keyword-only parameters of its constructor; where that takes `**options`, too, it
+    hands those on, and the next class that has a constructor has its own beside them.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    for base in cls.__mro__:
+        constructor = vars(base).get("__init__")
+        if constructor is None:
+            continue
+        hints, parameters = get_type_hints(constructor), inspect.signature(constructor).parameters
+        for name, parameter in parameters.items():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                found.setdefault(name, parameter.replace(annotation=hints.get(name, Any)))
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return found
+
+
+def _schema(cls: type) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: (p.annotation, ... if p.default is p.empty else p.default)
+        for name, p in options_of(cls).items()
     }
     return create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)

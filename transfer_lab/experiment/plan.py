@@ -95,10 +95,14 @@ class _Shared:
             name: choice.with_options(_fixed(choice.options, self.trials[name]))
             for name, choice in experiment.regimes.items()
         }
-        self._source_runs: dict[tuple[str | None, str, int], Run] = {}
+        self._source_runs: dict[tuple[str, str, int], Run] = {}
 
-    def source_run(self, source: str | None, backbone: str, seed: int) -> Run:
-        """The run that pretrains a backbone for the runs of a seed."""
+    def source_run(self, scenario: str, backbone: str, seed: int) -> Run:
+        """The run that pretrains a backbone for the runs of a seed; raises ValueError where the
+        scenario has no source."""
+        source = self.experiment.scenarios[scenario].source
+        if source is None:
+            raise ValueError(f"scenario {scenario} has no source that {backbone} could start from")
         key = (source, backbone, seed if self.experiment.pretrain.per_seed else 0)
         if key not in self._source_runs:
             self._source_runs[key] = source_run(self.experiment, source, backbone, seed)
@@ -111,10 +115,9 @@ def _cell(
     experiment = shared.experiment
     place = experiment.scenarios[scenario]
     choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
-    init = None
+    init: Run | Weights | None = None
     if regime_entry(choice).from_source:
-        run = start == "run"
-        init = shared.source_run(place.source, backbone, seed) if run else start
+        init = start if isinstance(start, Weights) else shared.source_run(scenario, backbone, seed)
     run = Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,

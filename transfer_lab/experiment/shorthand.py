@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import product
+from typing import Any
 
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry, suggest
+from transfer_lab.experiment.families import members_named
 from transfer_lab.experiment.spec import SIZES
 from transfer_lab.experiment.sweeps import SIMILARITIES, implied
-from transfer_lab.experiment.yaml_source import KeyPath
+from transfer_lab.experiment.yaml_source import Data, KeyPath
 
 Problem = tuple[KeyPath, str]
 
-REGISTRIES: dict[str, Registry] = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "domains": DOMAINS,
     "backbones": BACKBONES,
     "regimes": REGIMES,
@@ -27,9 +29,10 @@ _STARTS = ("run", "none", "imagenet")
 _MOST_TRIALS = 1000
 
 
-def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
+def full_form(raw: Data) -> tuple[Data, list[Problem]]:
     """The data of an experiment in full form, and what cannot be understood."""
-    data, problems = dict(raw), []
+    data = dict(raw)
+    problems: list[Problem] = []
     scenarios = data.get("scenarios")
     data.setdefault("domains", {})
     if isinstance(scenarios, dict):
@@ -51,7 +54,7 @@ def full_form(raw: Mapping) -> tuple[dict, list[Problem]]:
     return data, problems
 
 
-def choices(data: Mapping, group: str) -> Iterator[tuple[str, dict]]:
+def choices(data: Data, group: str) -> Iterator[tuple[str, Data]]:
     """The entries of a group that are choices in full form; what is malformed is left out."""
     found = data.get(group)
     for name, choice in found.items() if isinstance(found, dict) else ():
@@ -101,13 +104,14 @@ def _is_family(group: str, kind: str) -> bool:
     return family in registry and registry[family].family
 
 
-def _unknown(group: str, found: Mapping, registry: Registry, raw: Mapping) -> list[Problem]:
-    problems = []
+def _unknown(group: str, found: Data, registry: Registry[Any], raw: Data) -> list[Problem]:
+    problems: list[Problem] = []
     for name, choice in found.items():
         kind = choice.get("kind") if isinstance(choice, dict) else None
         if not isinstance(kind, str) or "module" in choice or registry.knows(kind):
             continue
-        message = f"no {registry.kind} named '{kind}'; {suggest(kind, registry.names)}"
+        hint = members_named(registry, kind) or suggest(kind, registry.names)
+        message = f"no {registry.kind} named '{kind}'; {hint}"
         if group == "domains" and name not in (raw.get("domains") or {}):
             used = _all_uses(raw).items()
             problems += [(place, message) for place, domain in used if domain == name]
@@ -117,7 +121,7 @@ def _unknown(group: str, found: Mapping, registry: Registry, raw: Mapping) -> li
     return problems
 
 
-def _all_uses(data: Mapping) -> dict[KeyPath, object]:
+def _all_uses(data: Data) -> dict[KeyPath, object]:
     """Where a domain is named outside of `domains`, and which."""
     uses: dict[KeyPath, object] = {
         ("scenarios", name, role): scenario.get(role)
@@ -133,7 +137,7 @@ def _all_uses(data: Mapping) -> dict[KeyPath, object]:
 
 def _unknown_starts(backbones: object) -> list[Problem]:
     """`imagenet` in full form, and what `pretrained` cannot mean."""
-    problems = []
+    problems: list[Problem] = []
     for name, choice in choices({"backbones": backbones}, "backbones"):
         start = choice.get("pretrained", "run")
         if start == "imagenet":
@@ -145,12 +149,12 @@ def _unknown_starts(backbones: object) -> list[Problem]:
     return problems
 
 
-def _expand_trials(holder: dict, place: KeyPath) -> list[Problem]:
+def _expand_trials(holder: Data, place: KeyPath) -> list[Problem]:
     """`tune: {option: [values]}` as the list of all combinations; a list is one already."""
     values = holder.get("tune")
     if not isinstance(values, dict):
         return []
-    wrong = [
+    wrong: list[Problem] = [
         ((*place, option), f"name the values to try as a list (it is {listed!r})")
         for option, listed in values.items()
         if not isinstance(listed, list) or not listed

@@ -25,10 +25,10 @@ from transfer_lab.experiment.choices import (
     Spec,
     Trials,
     Weights,
-    canonical,
 )
+from transfer_lab.system.sealed_json import canonical
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -202,7 +202,11 @@ class Run(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, the parent's included, and of the protocol number."""
-        content = f"[{PROTOCOL}, {self.canonical}]"
+        return self.id_under(PROTOCOL)
+
+    def id_under(self, protocol: int) -> str:
+        """The id that the same content has, or had, under that protocol."""
+        content = f"[{protocol}, {self.canonical}]"
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @cached_property

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from transfer_lab.experiment.spec import SIZES
-from transfer_lab.experiment.yaml_source import KeyPath
+from transfer_lab.experiment.yaml_source import Data, KeyPath
 
 Problem = tuple[KeyPath, str]
 
@@ -17,12 +16,12 @@ SIMILARITIES = ("similar", "dissimilar")
 class Expansion(NamedTuple):
     """The data with one scenario a size, what is wrong, and where each new key was written."""
 
-    data: dict
+    data: Data
     problems: list[Problem]
     origins: dict[KeyPath, KeyPath]
 
 
-def expand_sizes(data: Mapping) -> Expansion:
+def expand_sizes(data: Data) -> Expansion:
     """Each scenario with a list of sizes as one scenario a size, named `<name>_<n>`.
 
     The smallest is `small` and the largest `large`, those between are `medium`, unless `size` or
@@ -57,7 +56,7 @@ def implied(name: object) -> dict[str, str]:
     return said | ({"similarity": similarity} if similarity in SIMILARITIES else {})
 
 
-def _problems(here: KeyPath, value: Mapping) -> list[Problem]:
+def _problems(here: KeyPath, value: Data) -> list[Problem]:
     listed, sizes = value["per_class"], value.get("size")
     place = (*here, "per_class")
     problems: list[Problem] = [] if listed else [(place, "names no size")]
@@ -72,11 +71,11 @@ def _problems(here: KeyPath, value: Mapping) -> list[Problem]:
     return problems
 
 
-def _scenarios(name: object, value: Mapping) -> list[tuple[int, dict]]:
+def _scenarios(name: object, value: Data) -> list[tuple[int, Data]]:
     """Each size that is one, with its place in the list and the scenario that it makes."""
     listed = [(place, n) for place, n in enumerate(value["per_class"]) if _is_size(n)]
     ranks = [_rank(n) for _, n in listed]
-    given = implied(name) | value
+    given: Data = {**implied(name), **value}
     made = []
     for place, n in listed:
         one = dict(given) | {"per_class": n}
@@ -93,7 +92,7 @@ def _is_size(n: object) -> bool:
 
 
 def _rank(n: int | str) -> float:
-    return math.inf if n == "all" else n
+    return math.inf if isinstance(n, str) else n
 
 
 def _by_rank(rank: float, least: float, most: float) -> str:

@@ -13,8 +13,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from transfer_lab.experiment.shipped import advice
+
 Key = str | int
 KeyPath = tuple[Key, ...]
+Data = dict[Any, Any]
+"""A mapping as YAML gives it: keys and values may be anything until they are validated."""
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 20_000
 _MAX_DEPTH = 40
@@ -33,7 +37,7 @@ class Source:
     """The data of one YAML file and where each key stands in it."""
 
     path: Path
-    data: dict[Key, object]
+    data: Data
     places: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     overrides: dict[KeyPath, str] = field(default_factory=dict)
     duplicates: list[tuple[KeyPath, tuple[int, int]]] = field(default_factory=list)
@@ -90,8 +94,9 @@ class Source:
     def _assign(self, keys: KeyPath, value: object, assignment: str) -> None:
         target = self.data
         for key in keys[:-1]:
-            target[key] = _as_mapping(target.get(key))
-            target = target[key]
+            inner = _as_mapping(target.get(key))
+            target[key] = inner
+            target = inner
         target[keys[-1]] = value
         self.overrides.pop(keys, None)  # the order of assignments counts
         self.overrides[keys] = assignment
@@ -106,7 +111,7 @@ class Given(Source):
         return place if place.startswith("--set ") else str(self.path)
 
 
-def given(data: Mapping) -> Given:
+def given(data: Mapping[Any, Any]) -> Given:
     """An experiment that is no file but a mapping, copied; as if written in YAML."""
     return Given(Path("experiment"), plain(data))
 
@@ -126,7 +131,10 @@ def read_yaml(path: Path) -> Source:
         content = path.read_bytes()
         text = content.decode()
     except OSError as error:
-        raise ConfigError([f"{path}: cannot read the experiment ({error.strerror})"]) from error
+        way = f"; {hint}" if (hint := advice(path)) else ""
+        raise ConfigError(
+            [f"{path}: cannot read the experiment ({error.strerror}){way}"]
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not a text file ({error.reason})"]) from error
     if len(content) > _MAX_BYTES:
@@ -204,7 +212,7 @@ def _unshared(data: Any) -> Any:
     return data
 
 
-def _as_mapping(value: object) -> dict[Key, object]:
+def _as_mapping(value: object) -> Data:
     """What an override may reach into: a mapping, or its short form, a list of names."""
     if isinstance(value, dict):
         return value

@@ -19,6 +19,7 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.budget_sweeps import budgets_of
+from transfer_lab.experiment.catalog import MissingExtraError
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
@@ -27,6 +28,7 @@ from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import check_stages
 from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
+from transfer_lab.system import pulse
 from transfer_lab.system.files import WeightsError
 from transfer_lab.training.claims import contradicted
 from transfer_lab.training.fit import epochs_for
@@ -83,7 +85,8 @@ def _check_domains(
 ) -> tuple[dict[str, np.ndarray], list[Problem]]:
     """Images per class of each domain's pool, and what is wrong with the others."""
     counts, problems = {}, []
-    for name, choice in experiment.domains.items():
+    for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
+        pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
         place = ("domains", name)
         try:
             cls = data.domain_class(choice)
@@ -165,7 +168,8 @@ def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list
     problems = []
     epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
     pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
-    for name, choice in experiment.backbones.items():
+    for number, (name, choice) in enumerate(experiment.backbones.items(), start=1):
+        pulse.tell(f"looking at backbones: {name} ({number} of {len(experiment.backbones)})")
         backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
         problems += wrong
         if backbone is None:
@@ -243,6 +247,8 @@ def _backbone(
         cls = backbone_class(choice)
     except ModuleError as error:
         return None, [(_code(place, choice), str(error))]
+    except MissingExtraError as error:
+        return None, [(place, str(error))]
     with torch.device("meta"):
         backbone, wrong = _build(cls, choice, place, image_size)
     if backbone is None:

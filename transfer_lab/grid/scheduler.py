@@ -37,8 +37,8 @@ class Engine(Protocol):
 class Watch(Protocol):
     """Someone to tell how the grid goes."""
 
-    def started(self, run: Run) -> None:
-        """A run has been handed to the engine."""
+    def started(self, runs: Sequence[Run]) -> None:
+        """A run, or several that are fitted in one pass, has been handed to the engine."""
 
     def ended(self, run: Run, record: Record) -> None:
         """A run's record, done or failed, is on disk."""
@@ -143,8 +143,7 @@ class _Grid:
             if runs:
                 keep_weights = self._leaves_weights(runs[0])
                 self._running[self._engine.submit(self._train, runs, keep_weights)] = runs
-                for run in runs:
-                    self._watch.started(run)
+                self._watch.started(runs)
 
     def collect(self) -> None:
         """Wait for a run to end, here or, looking now and then, elsewhere."""
@@ -217,7 +216,8 @@ class _Queue:
     long run; then in the order of the plan."""
 
     def __init__(self, parents: frozenset[str]):
-        self._parents, self._heap, self._order = parents, [], itertools.count()
+        self._parents, self._order = parents, itertools.count()
+        self._heap: list[tuple[tuple[bool, float, int], Run]] = []
         self._groups: dict[str, str | None] = {}
         self._members: dict[str, dict[str, Run]] = defaultdict(dict)
 

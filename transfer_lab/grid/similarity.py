@@ -6,12 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
+from transfer_lab.experiment.names import run_names
+from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Experiment, Run
 from transfer_lab.grid.scheduler import Engine
-from transfer_lab.similarity.climbed import Climbed
 from transfer_lab.similarity.overlap import Counted, Overlap, Pair, overlap_store, pairs
 from transfer_lab.similarity.pairs import (
     Compared,
@@ -23,6 +23,9 @@ from transfer_lab.similarity.pairs import (
     waits_for,
 )
 from transfer_lab.store.records import RecordStore
+
+if TYPE_CHECKING:
+    from transfer_lab.similarity.climbed import Climbed
 
 Say = Callable[[str], None]
 
@@ -115,14 +118,17 @@ class SimilarityJobs:
                 self.warn(f"similarity of {title}: {type(error).__name__}: {error}")
 
     def _tell(self, work: Pending) -> None:
+        names = run_names(self.experiment, plan(self.experiment)) if work.waiting else {}
         for named, run in work.waiting:
             self.warn(
-                f"similarity of {named.title}: the source run {run.id} ({run.title}) has left no "
-                "weights yet"
+                f"similarity of {named.title}: the {names[run.id]} [{run.id}] has left no weights "
+                "yet"
             )
 
     def _climb(self, engine: Engine) -> list[Climbed]:
         """One set of ladders for each source and space."""
+        from transfer_lab.similarity.climbed import Climbed  # it loads numpy
+
         known: dict[tuple[str, str], Comparison] = {}
         for named in comparisons(self.experiment):
             if named.comparison.source and waits_for(named.comparison, self.store) is None:
@@ -139,18 +145,19 @@ class SimilarityJobs:
         return found
 
 
-def table(experiment: Experiment, store: RecordStore) -> str:
-    """The stored results for a terminal, one line a comparison."""
+HEAD = ("source → target", "features", "position", "95 %", "MMD²", "A-distance", "kNN gain")
+
+
+def rows(experiment: Experiment, store: RecordStore) -> list[list[str]]:
+    """The stored results for a terminal in the columns of `HEAD`, one row a comparison."""
     known = results(experiment, store)
-    rows = [_row(named, known.get(named.comparison.id)) for named in comparisons(experiment)]
-    head = ("source → target", "features", "position", "95 %", "MMD²", "A-distance", "kNN gain")
-    return tabulate(rows, headers=head, disable_numparse=True)
+    return [_row(named, known.get(named.comparison.id)) for named in comparisons(experiment)]
 
 
 def _row(named: Named, found: Compared | None) -> list[str]:
     start = [f"{named.source} → {named.target}", named.space]
     if found is None:
-        return [*start, "not measured"]
+        return [*start, "not measured", *[""] * (len(HEAD) - 3)]
     position, interval = "–", "–"
     if found.position:
         value, low, high = found.position

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 import torch
@@ -53,7 +54,8 @@ class TransferModule(L.LightningModule, ABC):
     `automatic_optimization` off, is driven by Lightning's own loop: then everything is called as
     Lightning says, at about a millisecond a step.
 
-    Keyword-only constructor arguments are the regime's options in YAML.
+    Keyword-only constructor arguments are the regime's options in YAML; a constructor that takes
+    `**options` and hands them to this one has those of this one, too.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class TransferModule(L.LightningModule, ABC):
         self.tested.append(batch[0][:: self.trainer.num_test_batches[0]].clone())
         self.test_outputs.append(self(batch[0]).float().cpu())
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> dict[str, Any]:
         """The recipe on what learns; the head and the backbone each at their own peak rate."""
         steps = max(1, self.steps or self.trainer.estimated_stepping_batches)
         recipe = RECIPES[self.recipe]

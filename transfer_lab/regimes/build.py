@@ -10,4 +10,4 @@ from transfer_lab.regimes.base import TransferModule
 
 def regime_class(choice: Choice) -> type[TransferModule]:
     """The class behind a choice; raises ModuleError where it is one's own and cannot be had."""
-    return class_of(choice, REGIMES, TransferModule)
+    return class_of(choice, REGIMES, TransferModule)  # type: ignore[type-abstract]

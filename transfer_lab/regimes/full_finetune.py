@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive
-from transfer_lab.regimes.optim import RecipeName
 
 
 class FullFinetune(TransferModule):
@@ -18,12 +19,10 @@ class FullFinetune(TransferModule):
         backbone: Backbone,
         num_classes: int,
         *,
-        lr: float = 1e-3,
         backbone_lr: float = 3e-4,
-        weight_decay: float | None = None,
-        recipe: RecipeName = "adamw_cosine",
+        **options: Any,
     ):
-        super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay, recipe=recipe)
+        super().__init__(backbone, num_classes, **options)
         check_positive(backbone_lr=backbone_lr)
         self.backbone_lr = backbone_lr
 

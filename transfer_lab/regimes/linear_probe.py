@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule
-from transfer_lab.regimes.optim import RecipeName
 
 
 class LinearProbe(TransferModule):
@@ -23,12 +24,11 @@ class LinearProbe(TransferModule):
         *,
         stage: int | None = None,
         lr: float = 1e-2,
-        weight_decay: float | None = None,
-        recipe: RecipeName = "adamw_cosine",
+        **options: Any,
     ):
         if stage is not None:
             _shorten(backbone, stage)
-        super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay, recipe=recipe)
+        super().__init__(backbone, num_classes, lr=lr, **options)
         self.stage = stage
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, check_positive
 from transfer_lab.regimes.full_finetune import FullFinetune
-from transfer_lab.regimes.optim import RecipeName
 
 
 class LPFT(FullFinetune):
@@ -26,19 +26,9 @@ class LPFT(FullFinetune):
         *,
         probe_lr: float = 1e-2,
         probe_share: float = 0.5,
-        lr: float = 1e-3,
-        backbone_lr: float = 3e-4,
-        weight_decay: float | None = None,
-        recipe: RecipeName = "adamw_cosine",
+        **options: Any,
     ):
-        super().__init__(
-            backbone,
-            num_classes,
-            lr=lr,
-            backbone_lr=backbone_lr,
-            weight_decay=weight_decay,
-            recipe=recipe,
-        )
+        super().__init__(backbone, num_classes, **options)
         check_positive(probe_lr=probe_lr)
         if not 0 < probe_share < 1:
             raise ValueError(f"probe_share must lie between 0 and 1, but is {probe_share}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive
-from transfer_lab.regimes.optim import RecipeName
 
 _ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
@@ -29,11 +29,9 @@ class MLPProbe(TransferModule):
         units: Sequence[int] = (1000, 500, 150),
         activations: Sequence[str] = ("relu", "sigmoid", "sigmoid"),
         dropout: float = 0.0,
-        lr: float = 1e-3,
-        weight_decay: float | None = None,
-        recipe: RecipeName = "adamw_cosine",
+        **options: Any,
     ):
-        super().__init__(backbone, num_classes, lr=lr, weight_decay=weight_decay, recipe=recipe)
+        super().__init__(backbone, num_classes, **options)
         check_positive(**{f"units[{i}]": count for i, count in enumerate(units)})
         unknown = sorted(set(activations) - set(_ACTIVATIONS))
         if unknown or len(activations) != len(units):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase
 from transfer_lab.regimes.full_finetune import FullFinetune
-from transfer_lab.regimes.optim import RecipeName
 
 
 class PartialFinetune(FullFinetune):
@@ -25,19 +25,9 @@ class PartialFinetune(FullFinetune):
         *,
         k: int,
         reinit: bool = False,
-        lr: float = 1e-3,
-        backbone_lr: float = 3e-4,
-        weight_decay: float | None = None,
-        recipe: RecipeName = "adamw_cosine",
+        **options: Any,
     ):
-        super().__init__(
-            backbone,
-            num_classes,
-            lr=lr,
-            backbone_lr=backbone_lr,
-            weight_decay=weight_decay,
-            recipe=recipe,
-        )
+        super().__init__(backbone, num_classes, **options)
         depth = len(backbone.stages)
         if not 0 <= k <= depth:
             raise ValueError(f"k={k}, but this backbone has {depth} stages: k must be 0 to {depth}")

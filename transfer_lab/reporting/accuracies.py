@@ -1,4 +1,6 @@
-"""Test accuracies by place and seed, with the errors of seeds and test images."""
+"""Test accuracies by place and seed, with the errors of seeds and test images; and seconds, which
+seeds that were fitted in one pass share.
+"""
 
 from __future__ import annotations
 
@@ -105,3 +107,13 @@ class Measured:
             return Crossed.of_scores(scores, min(images, default=None))
         found = Crossed.of(known.right.reshape(*scores.shape, -1), known.labels)
         return replace(found, means=scores.mean(axis=1))  # the records' own digits
+
+
+PLACE = ("scenario", "backbone", "regime")
+"""The columns that say where a run stands."""
+
+
+def one_a_pass(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows but for those of seeds that were fitted in the same pass as an earlier one."""
+    repeated = rows.duplicated([*PLACE, "fit_seconds"])
+    return rows[~(repeated & (rows["together"] > 1))]

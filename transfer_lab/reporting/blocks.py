@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from transfer_lab.reporting.figures.charts import Chart
+    from transfer_lab.reporting.figures.spec import Figure
 
 
 @dataclass(frozen=True)
@@ -96,14 +92,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, drawn when the report is written, and its interactive twin where it has one."""
+    """A figure: a file of this name in the report, interactive on the page."""
 
     kind: ClassVar[str] = "picture"
     name: str
     caption: str
     alt: str
-    draw: Callable[[], Figure]
-    chart: Callable[[], Chart] | None = None
+    figure: Figure
     about: tuple[tuple[str, str], ...] = ()
 
 
@@ -130,13 +125,6 @@ class Section:
 def cell(text: object, note: str = "", *, strong: bool = False) -> Cell:
     """A table cell of one line."""
     return (Line(str(text), note, "strong" if strong else "plain"),)
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks, control characters and marks that reorder what is read."""
-    return re.sub(
-        r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text
-    ).strip()
 
 
 def pictures(sections: tuple[Section, ...]) -> tuple[Picture, ...]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Cell, Experiment
-from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, PREDICTIONS, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame
 
@@ -30,53 +28,37 @@ def write_report(
     command: str,
 ) -> Path:
     """Write the report on what is stored, finished or not; returns the page's path."""
-    table = frame(cells, store)
-    return write(
-        experiment,
-        table,
-        curves(table, store),
-        reports / experiment.name,
-        command=command,
-        predictions=partial(store.file, name=PREDICTIONS),
-        **_beside_records(experiment, table, store),
-    )
+    return write(experiment, stored(experiment, cells, store), reports / experiment.name, command)
 
 
 def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    predictions = partial(store.file, name=PREDICTIONS)
-    out = reports / experiment.name
-    return write_latex(experiment, frame(cells, store), {}, out, predictions=predictions)
+    known = StoredResults(frame(cells, store), predictions=Predictions(beside(store)))
+    return write_latex(experiment, known, reports / experiment.name)
 
 
 def study(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, command: str
 ) -> Study:
     """The report's view of what is stored."""
+    return Study.of(experiment, stored(experiment, cells, store), command)
+
+
+def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) -> StoredResults:
+    """All that a store holds of the cells."""
     table = frame(cells, store)
-    return Study.of(
-        experiment,
-        table,
-        curves(table, store),
-        command,
-        predictions=Predictions(partial(store.file, name=PREDICTIONS)),
-        **_beside_records(experiment, table, store),
+    return StoredResults(
+        frame=table,
+        curves=curves(table, store),
+        trials=left_behind(table, store, TRIALS),
+        predictions=Predictions(beside(store)),
+        similarities=results(experiment, store),
+        overlaps=counted(experiment, store),
+        changes=left_behind(table, store, STAGE_DRIFT),
+        sources=source_records(table, store),
     )
-
-
-def _beside_records(
-    experiment: Experiment, table: pd.DataFrame, store: RecordStore
-) -> dict[str, Mapping[str, object]]:
-    """What a report says beyond the cells' records and curves."""
-    return {
-        "trials": left_behind(table, store, TRIALS),
-        "similarities": results(experiment, store),
-        "overlaps": counted(experiment, store),
-        "changes": left_behind(table, store, STAGE_DRIFT),
-        "sources": source_records(table, store),
-    }
 
 
 def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]:

@@ -8,15 +8,24 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from transfer_lab.store.layout import PREDICTIONS
+from transfer_lab.store.records import RecordStore
 
 if TYPE_CHECKING:
     import numpy as np
 
 Locate = Callable[[str], Path]
 """Run id -> where its predictions.npz lies."""
+
+
+def beside(store: RecordStore) -> Locate:
+    """Where the predictions lie: beside the records, for whoever states an accuracy."""
+    return partial(store.file, name=PREDICTIONS)
+
 
 UNREADABLE = (
     *(OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError),

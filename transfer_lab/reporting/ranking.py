@@ -16,7 +16,7 @@ NOTHING = "nothing for a medium size"
 
 
 @dataclass(frozen=True)
-class Standing:
+class Ranking:
     """The order of the trained regimes in one scenario with one backbone.
 
     `margin`: how far the best is ahead of the runner-up, paired. `behind`: how far it is ahead of
@@ -56,7 +56,7 @@ class Standing:
         return f"{name}, {gap(self.behind)} behind" if self.behind else f"{name}, not measured"
 
 
-def standing(study: Study, scenario: str, backbone: str) -> Standing:
+def ranking(study: Study, scenario: str, backbone: str) -> Ranking:
     """Order the trained regimes of one scenario by mean accuracy."""
     trained = study.trained_on(backbone)
     best = study.best(scenario, backbone, trained)
@@ -70,7 +70,7 @@ def standing(study: Study, scenario: str, backbone: str) -> Standing:
         own = Place(scenario, backbone, best)
         return study.measured.lead(own, over=Place(scenario, backbone, regime))
 
-    return Standing(
+    return Ranking(
         best=best,
         runner_up=runner_up,
         margin=ahead_of(runner_up),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures
-from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
 from transfer_lab.reporting.render.html import to_html
 from transfer_lab.reporting.render.latex import to_latex
@@ -16,55 +14,31 @@ from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.sections.accuracy import accuracy
 from transfer_lab.reporting.sections.order import SECTIONS
 from transfer_lab.reporting.sections.rules import rules
-from transfer_lab.reporting.study import Study
-from transfer_lab.store.curves import Curve
+from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
-from transfer_lab.store.records import Record
 from transfer_lab.system.files import write_atomically
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from transfer_lab.similarity.overlap import Counted
-    from transfer_lab.similarity.pairs import Compared
+    pass
 
 
 SIMILARITY = "similarity.csv"
 
 
-def write(
-    experiment: Experiment,
-    frame: pd.DataFrame,
-    curves: Mapping[str, Curve],
-    out: Path,
-    *,
-    command: str,
-    trials: Mapping[str, pd.DataFrame] | None = None,
-    predictions: Callable[[str], Path] | None = None,
-    similarities: Mapping[str, Compared] | None = None,
-    overlaps: Mapping[str, Counted] | None = None,
-    changes: Mapping[str, pd.DataFrame] | None = None,
-    sources: Mapping[str, Record] | None = None,
-) -> Path:
+def write(experiment: Experiment, stored: StoredResults, out: Path, command: str) -> Path:
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv
-    and similarity.csv if there is what they hold; returns the page's path.
+    and similarity.csv if there is what they hold; returns the page's path."""
+    from transfer_lab.reporting.figures.mpl import png
 
-    `predictions` says where a run's predictions.npz lies; without it, statements rest on the
-    accuracies in the records alone.
-    """
-    from transfer_lab.reporting.figures.style import png
-
-    known = Predictions(predictions)
-    found = (trials, known, similarities, overlaps, changes, sources)
-    study = Study.of(experiment, frame, curves, command, *found)
+    study = Study.of(experiment, stored, command)
     sections = tuple(made for section in SECTIONS if (made := section(study)))
-    images = {picture.name: png(picture.draw) for picture in pictures(sections)}
+    images = {picture.name: png(picture.figure) for picture in pictures(sections)}
     for stale in out.glob("figures/*.png"):
         if stale.name not in images:
             stale.unlink()
     for name, image in images.items():
         _store(out / "figures" / name, image)
-    _store(out / "records.csv", to_csv(frame))
+    _store(out / "records.csv", to_csv(stored.frame))
     for name, tables in ((TRIALS, study.trials), (STAGE_DRIFT, study.changes)):
         (out / name).unlink(missing_ok=True)
         if tables:
@@ -78,16 +52,9 @@ def write(
     return out / "index.html"
 
 
-def write_latex(
-    experiment: Experiment,
-    frame: pd.DataFrame,
-    curves: Mapping[str, Curve],
-    out: Path,
-    *,
-    predictions: Callable[[str], Path] | None = None,
-) -> tuple[Path, ...]:
+def write_latex(experiment: Experiment, stored: StoredResults, out: Path) -> tuple[Path, ...]:
     """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
-    study = Study.of(experiment, frame, curves, "", predictions=Predictions(predictions))
+    study = Study.of(experiment, stored)
     sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
     made = {out / name: section for name, section in sections.items() if section}
     for path, section in made.items():

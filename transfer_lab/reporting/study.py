@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget
 from transfer_lab.experiment.spec import SIZES, Experiment
-from transfer_lab.reporting.accuracies import Measured, Place, rows_of
-from transfer_lab.reporting.passes import PLACE, one_a_pass
+from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
@@ -74,19 +73,14 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Study:
-    """All that a section may draw on.
+class StoredResults:
+    """What a store holds of an experiment's cells: `frame`, a row each, and what belongs to it."""
 
-    `frame` holds the cells under the experiment's main budget, `cells` those under further budgets
-    as well; `further` is the same study under each of these.
-    """
-
-    experiment: Experiment
     frame: pd.DataFrame
-    cells: pd.DataFrame
-    curves: Mapping[str, Curve]
-    command: str
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """Training curves, by the run's id."""
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """What a search for options tried, by the run's id."""
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""
@@ -97,28 +91,29 @@ class Study:
     sources: Mapping[str, Record] = field(default_factory=dict)
     """The finished source runs, by id."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Study(StoredResults):
+    """All that a section may draw on: what is stored of an experiment, with numbers as numbers.
+
+    `frame` holds the cells under the experiment's main budget, `cells` those under further budgets
+    as well; `further` is the same study under each of these.
+    """
+
+    experiment: Experiment
+    cells: pd.DataFrame
+    command: str
+
     @classmethod
-    def of(
-        cls,
-        experiment: Experiment,
-        frame: pd.DataFrame,
-        curves: Mapping[str, Curve],
-        command: str,
-        trials: Mapping[str, pd.DataFrame] | None = None,
-        predictions: Predictions | None = None,
-        similarities: Mapping[str, Compared] | None = None,
-        overlaps: Mapping[str, Counted] | None = None,
-        changes: Mapping[str, pd.DataFrame] | None = None,
-        sources: Mapping[str, Record] | None = None,
-    ) -> Study:
+    def of(cls, experiment: Experiment, stored: StoredResults, command: str = "") -> Study:
         """The study with every measured column as numbers, absent values as NaN.
 
         Records of a time before there were further budgets are all under the main one.
         """
-        found = (trials or {}, predictions or Predictions(), similarities or {}, overlaps or {})
+        frame = stored.frame
         cells = measured(frame if "budget" in frame else frame.assign(budget=None))
-        main = cells[cells["budget"].isna()]
-        return cls(experiment, main, cells, curves, command, *found, changes or {}, sources or {})
+        known = vars(stored) | {"frame": cells[cells["budget"].isna()]}
+        return cls(experiment=experiment, cells=cells, command=command, **known)
 
     @cached_property
     def further(self) -> dict[str, Study]:

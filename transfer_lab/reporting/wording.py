@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 
-from transfer_lab.reporting.blocks import Line
+from transfer_lab.reporting.blocks import Cell, Line, cell
 from transfer_lab.reporting.study import Study, Summary
 from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.hypotheses import Judgement
 from transfer_lab.stats.intervals import Interval
 
 RULE_MARK = "†"
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters and marks that reorder what is read."""
+    return re.sub(
+        r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text
+    ).strip()
 
 
 def percent(accuracy: Interval) -> str:
@@ -79,6 +87,24 @@ def timed(passes: int, seeds: int, planned: int) -> str:
 def absent(summary: Summary) -> Line:
     """A dash and the reason; a number that was not measured is never a zero."""
     return Line("–", f"({summary.gap})")
+
+
+def accuracy_cell(
+    summary: Summary, *, mark: str = "", note: str = "", strong: bool = False
+) -> Cell:
+    """'34.1 ± 1.2' and '(n=5)', with a mark before and a note behind; a dash and the reason where
+    nothing was measured."""
+    if summary.accuracy is None:
+        line = absent(summary)
+        return cell(mark + line.text, line.note)
+    number = count(summary.accuracy.n, summary.planned) + note
+    return cell(mark + percent(summary.accuracy), number, strong=strong)
+
+
+def accuracy_text(summary: Summary, *, mark: str = "", unit: str = "") -> str:
+    """As `accuracy_cell`, in one line: '34.1 ± 1.2 % (n=5)'."""
+    (line,) = accuracy_cell(summary, mark=mark)
+    return f"{line.text}{unit if summary.accuracy else ''} {line.note}"
 
 
 def regime_name(study: Study, regime: str) -> Line:

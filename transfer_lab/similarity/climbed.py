@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 
 class Climbed(NamedTuple):
     """One ladder of one source in one space; values are a row a seed, a column a rung."""
@@ -19,6 +17,8 @@ class Climbed(NamedTuple):
     @property
     def rank_correlation(self) -> float:
         """Spearman's, of the means over seeds with the rungs."""
+        import numpy as np  # a notebook that imports the library does not wait for it
+
         means = np.mean(self.values, axis=0)
         ranks = np.argsort(np.argsort(means))
         return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])

@@ -75,7 +75,7 @@ def _bounds(
     if len(gaps) < 2:
         return None, None
     points = _between(sizes)
-    undecided = [n for n, *place in points if _may_be_zero(gaps, *place, level)]
+    undecided = [n for n, below, share in points if _may_be_zero(gaps, below, share, level)]
     if 0 < size < math.inf:
         undecided.append(size)  # the mean gap is zero there, whatever rounding says
     if not undecided:

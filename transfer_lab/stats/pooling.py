@@ -72,7 +72,7 @@ def probability_of_least_regret(targets: Sequence[Target], draws: int = DRAWS) -
     """
     chance = np.random.default_rng(0)
     drawn = chance.multinomial(len(targets), [1 / len(targets)] * len(targets), size=draws)
-    lost = 0.0
+    lost: np.ndarray = np.zeros((draws, targets[0].followed.shape[0]))
     for number, target in enumerate(targets):
         means = target.arms.draws(draws, chance)
         best = np.stack([means[:, list(arms)].max(axis=1) for arms in target.places], axis=1)

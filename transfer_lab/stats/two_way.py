@@ -63,11 +63,11 @@ class Crossed:
     def contrast(self, weights: Sequence[float]) -> Estimate:
         """The weighted sum of the arms' means, with its own errors."""
         w = np.asarray(weights, dtype=float)
-        parts = (
+        seeds, images = (
             None if matrix is None else max(0.0, float(w @ matrix @ w))
             for matrix in (self.over_seeds, self.over_images)
         )
-        return Estimate(float(w @ self.means), *parts, self.seeds, self.images)
+        return Estimate(float(w @ self.means), seeds, images, self.seeds, self.images)
 
     def draws(self, count: int, chance: np.random.Generator) -> np.ndarray:
         """Joint draws (count, arms) of the true means, given what was measured.

@@ -27,9 +27,9 @@ def read_curves(files: Mapping[str, str | Path]) -> dict[str, Curve]:
         with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
             head, *rows = filter(None, file.read().splitlines())
             by_columns[head][run_id] = rows
-    curves = {}
-    for head, rows in by_columns.items():
-        curves |= _parsed(head, rows)
+    curves: dict[str, Curve] = {}
+    for head, lines in by_columns.items():
+        curves |= _parsed(head, lines)
     return curves
 
 
@@ -39,7 +39,8 @@ def _parsed(head: bytes, rows: Mapping[str, list[bytes]]) -> dict[str, Curve]:
     lines = [head, *(line for own in rows.values() for line in own)]
     table = pd.read_csv(io.BytesIO(b"\n".join(lines)))
     columns = {name: table[name].to_numpy(dtype=float) for name in table}
-    curves, start = {}, 0
+    curves: dict[str, Curve] = {}
+    start = 0
     for run_id, own in rows.items():
         end = start + len(own)
         curves[run_id] = {name: column[start:end] for name, column in columns.items()}

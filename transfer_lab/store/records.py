@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from transfer_lab.experiment.spec import PROTOCOL, Run
+from transfer_lab.experiment.spec import PROTOCOL, Cell, Run
 from transfer_lab.store.layout import RECORD, WEIGHTS
 from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.sealed_json import opened, sealed
@@ -93,22 +93,34 @@ class Record(BaseModel):
         )
 
 
-COLUMNS = tuple(
-    """
-    experiment scenario size similarity source target
-    per_class n_train n_val n_test test_copies set_aside num_classes
-    backbone regime budget regime_kind options seed status error_kind error run_id init_id
-    test_accuracy test_balanced_accuracy test_macro_f1 test_macro_recall test_log_loss
-    predicted_classes commonest_prediction dead_units
-    val_accuracy train_accuracy majority_accuracy
-    decode_seconds feature_seconds fit_seconds eval_seconds pretrain_seconds
-    trials tune_seconds chosen_options
-    epochs steps stopped trainable_params total_params macs_per_image peak_rss_mb
-    precision device host threads concurrency together
-    torch lightning transfer_lab commit started_at
-    """.split()  # noqa: SIM905
+OF_CELL = tuple(name for name in Cell.model_fields if name != "run")
+"""The columns that say where a cell stands, each a field of it."""
+
+OF_RUN = {
+    "per_class": "per_class",
+    "regime_kind": "regime.kind",
+    "options": "regime.options_text",
+    "run_id": "id",
+    "init_id": "init_id",
+}
+"""Further ones of the cell, and what of its run they hold."""
+
+INTERNAL = frozenset({"protocol", "weights_sha256"})
+"""Fields of a record that are no columns."""
+
+_FIRST = (
+    *("experiment", "scenario", "size", "similarity", "source", "target", "per_class"),
+    *("n_train", "n_val", "n_test", "test_copies", "set_aside", "num_classes"),
+    *("backbone", "regime", "budget", "regime_kind", "options", "seed"),
+    *("status", "error_kind", "error", "run_id", "init_id"),
 )
-"""The columns of records.csv, one row a cell."""
+COLUMNS = tuple(
+    name
+    for name in dict.fromkeys((*_FIRST, *OF_CELL, *OF_RUN, *Record.model_fields))
+    if name not in INTERNAL
+)
+"""The columns of records.csv, one row a cell: what names it, then its record's fields in their
+order."""
 
 
 class RecordStore:

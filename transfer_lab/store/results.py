@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.experiment.spec import Cell, Run
-from transfer_lab.store.records import COLUMNS, Record, RecordStore
+from transfer_lab.store.records import COLUMNS, OF_CELL, OF_RUN, Record, RecordStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,24 +49,11 @@ def states(cells: Iterable[Cell], store: RecordStore) -> Iterator[tuple[Cell, St
         yield cell, known[cell.run.id]
 
 
-_PLACE = tuple(
-    """
-    experiment scenario size similarity source target backbone regime budget seed
-    per_class regime_kind options run_id init_id
-    """.split()  # noqa: SIM905
-)
+_PLACE = (*OF_CELL, *OF_RUN)
+_place = attrgetter(*OF_CELL, *(f"run.{name}" for name in OF_RUN.values()))
 _OUTCOME = tuple(name for name in Record.model_fields if name in {*COLUMNS} - {*_PLACE})
 _NOTHING = dict.fromkeys(_OUTCOME, math.nan)
 _measured = itemgetter(*_OUTCOME)
-
-
-def _place(cell: Cell) -> tuple[object, ...]:
-    run = cell.run
-    return (
-        *(cell.experiment, cell.scenario, cell.size, cell.similarity, cell.source, cell.target),
-        *(cell.backbone, cell.regime, cell.budget, cell.seed),
-        *(run.per_class, run.regime.kind, run.regime.options_text, run.id, run.init_id),
-    )
 
 
 class _Outcomes:

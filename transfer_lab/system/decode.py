@@ -17,7 +17,8 @@ MAX_PIXELS = 80_000_000
 _AHEAD = 8
 """Images decoded or in work at a time, for each core."""
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class BrokenImageError(ValueError):

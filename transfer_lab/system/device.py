@@ -31,6 +31,7 @@ def precision(wanted: Numbers) -> Precision:
 
 def _has_bf16() -> bool:
     if device().type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    found = torch.cpu.get_capabilities()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # A torch too old to tell computes in fp32.
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(found.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))

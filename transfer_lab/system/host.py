@@ -30,6 +30,14 @@ def cores() -> int:
     return max(1, math.ceil(min(bound or 1, _quota())))
 
 
+def busy() -> float:
+    """Processes that want a processor, for each that there is, over the last minute; 0 where the
+    system does not say."""
+    with contextlib.suppress(OSError, AttributeError):
+        return os.getloadavg()[0] / cores()
+    return 0.0
+
+
 def _quota(groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> float:
     """Processors' worth of time that the control groups around this process allow, in a container
     above all; infinite where none says. Both versions of the interface."""

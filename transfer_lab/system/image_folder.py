@@ -16,6 +16,8 @@ SUFFIXES = (
 )
 
 
+Part = Literal["train", "test"]
+"""Of a folder that is divided already."""
 _PART_NAMES = ("train", "training", "test", "testing", "val", "valid", "validation")
 
 
@@ -29,7 +31,7 @@ class ImageFile:
     """One image file: its place below the root, its class, its content."""
 
     path: Path
-    part: Literal["train", "test"] | None
+    part: Part | None
     label: str
     sha256: str
 
@@ -65,7 +67,7 @@ class Listing:
             ) from None
         return replace(self, files=files)
 
-    def divided(self, test_fraction: float) -> dict[str, tuple[ImageFile, ...]]:
+    def divided(self, test_fraction: float) -> dict[Part, tuple[ImageFile, ...]]:
         """Training pool and test set: the folder's own, or a stratified split by content.
 
         Each class is put in the order of its hashes and its beginning is the test set, so the
@@ -73,9 +75,9 @@ class Listing:
         fall on the same side.
         """
         test = _first_contents(self.files, test_fraction)
-        parts: dict[str, list[ImageFile]] = {"train": [], "test": []}
+        parts: dict[Part, list[ImageFile]] = {"train": [], "test": []}
         for file in self.files:
-            own = "test" if (file.label, file.sha256) in test else "train"
+            own: Part = "test" if (file.label, file.sha256) in test else "train"
             parts[file.part or own].append(file)
         return {part: tuple(files) for part, files in parts.items()}
 
@@ -92,6 +94,7 @@ def list_images(root: Path | str) -> Listing:
     top = _folders(root)
     names = {folder.name for folder in top}
     split = {"train", "test"} <= names
+    parts: list[tuple[Part | None, list[Path]]]
     scan = _Scan(root.resolve())
     if split:
         parts = [(part, _folders(root / part)) for part in ("train", "test")]
@@ -151,7 +154,7 @@ class _Scan:
         links = (p for p in sorted(folder.iterdir()) if p.is_symlink() and p.is_dir())
         self.set_aside += [(path, "a link to a folder") for path in links]
 
-    def files(self, folder: Path, part: Literal["train", "test"] | None) -> Iterator[ImageFile]:
+    def files(self, folder: Path, part: Part | None) -> Iterator[ImageFile]:
         for path in _walk(folder):
             if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 self.ignored += 1
@@ -183,7 +186,8 @@ def _check(root: Path, classes: tuple[str, ...], files: Iterable[ImageFile], spl
     counts = Counter(
         (part, label) for part, label, _ in {(f.part, f.label, f.sha256) for f in files}
     )
-    needed = [("train", 1), ("test", 1)] if split else [(None, 2)]
+    divided: list[tuple[Part | None, int]] = [("train", 1), ("test", 1)]
+    needed = divided if split else [(None, 2)]
     short = [
         f"{root / (part or '') / label} ({counts[part, label]} different images, {least} needed)"
         for part, least in needed

@@ -16,9 +16,10 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.spec import Fit
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import Phase, TransferModule
 from transfer_lab.store.feature_cache import FeatureCache
+from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision, device
 from transfer_lab.training.curve import Curve, FitClock, Row
 from transfer_lab.training.early_stopping import EarlyStopping
@@ -131,6 +132,7 @@ def fit_and_validate(
     if fit.patience and not len(domain.split.val):
         raise ValueError("patience watches validation images, and there are none")
     epochs = epochs_for(fit, len(domain.split.train))
+    pulse.expect(epochs, capped=fit.patience is not None)
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, result, reuse_prefix, rows, precision)
         fit_phase(regime, data, share, result, precision, loop_of(regime), fit.patience)
@@ -179,6 +181,7 @@ def _begin(
     stop = phase.prefix if reuse_prefix else 0
     regime.begin(phase, entry=stop)
     data = FrozenFeatures(domain, regime.backbone, stop, rows, precision)
+    pulse.tell("frozen stages" if stop else "images")
     data.setup("fit")
     result.features |= data.costs
     return data
@@ -195,7 +198,7 @@ def fit_phase(
 ) -> None:
     """Take a phase's epochs, validating ten times; with patience, until validation says so."""
     result.trainable_params = max(result.trainable_params, parameter_count(regime, trainable=True))
-    batches = data.train_dataloader()
+    batches: Iterable = pulse.followed(data.train_dataloader())
     watch = EarlyStopping(patience) if patience else None
     between = -(-_STEPS_BETWEEN // len(batches)) if watch else epochs_between_validations(epochs)
     regime.steps = math.inf if watch else epochs * len(batches)
@@ -220,6 +223,7 @@ def read_test_set(
     regime: TransferModule, data: FrozenFeatures, result: FitResult, precision: Precision
 ) -> None:
     """Answer the test images and note what that took; the answers stay with the regime."""
+    pulse.tell("testing")
     data.setup("test")
     result.features |= data.costs
     start = time.perf_counter()

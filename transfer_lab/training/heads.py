@@ -11,11 +11,12 @@ from torch import nn
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.spec import Fit
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import own_hooks
 from transfer_lab.regimes.optim import RECIPES
 from transfer_lab.store.feature_cache import FeatureCache
+from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision
 from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError
 from transfer_lab.training.fit import FitResult, epochs_for, fit_phase, read_test_set
@@ -215,6 +216,7 @@ def fit_heads(
         raise ValueError("without stored outputs several seeds have nothing to share")
     whole.curve = curves = Curves(whole.clock, len(together.members))
     epochs = epochs_for(fit, len(splits[0].train))
+    pulse.expect(epochs)
     data = _SideBySide([each.data for each in fitted])
     fit_phase(together, data, epochs, whole, precision, ChunkedLoop)
     results = [result for each in fitted for result in each.results]
@@ -254,6 +256,7 @@ def _begin(
         (phase,) = regime.phases()
         regime.begin(phase, entry=phase.prefix)
     data = FrozenFeatures(heads.domain, regime.backbone, phase.prefix, rows, precision, like)
+    pulse.tell("frozen stages")
     data.setup("fit")
     return Fitted(data, [FitResult(clock, features=dict(data.costs)) for _ in heads.regimes])
 

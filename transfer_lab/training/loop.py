@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import lightning as L
 import torch
@@ -11,6 +11,9 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import needs_lightnings_loop
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loops.progress import _ReadyCompletedTracker
 
 Note = Callable[[torch.Tensor | None, int], None]
 """Takes what a regime summed up over the epoch that has just ended, and the phase's steps."""
@@ -172,7 +175,7 @@ class ChunkedStrategy(SingleDeviceStrategy):
             self.note(module.train_sums, steps.completed)
 
 
-def _step_counter(trainer: L.Trainer) -> object:
+def _step_counter(trainer: L.Trainer) -> _ReadyCompletedTracker:
     """Its `completed` is the Trainer's `global_step`."""
     return trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
 
@@ -184,7 +187,8 @@ def _counted(trainer: L.Trainer, epochs: int) -> Iterator[int]:
     batches.current.ready, batches.is_last_batch = trainer.num_training_batches, True
     first = trainer.current_epoch
     for epoch in range(first, first + epochs):
-        counter.current.processed = counter.current.completed = epoch
+        counter.current.processed = epoch  # type: ignore[attr-defined]
+        counter.current.completed = epoch
         yield epoch
 
 

@@ -11,6 +11,7 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.store.layout import TRIALS
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.trials import Trial, choose, to_csv, trial_of
+from transfer_lab.system import pulse
 from transfer_lab.system.files import write_atomically
 from transfer_lab.training.building import build_regime
 from transfer_lab.training.curve import NonFiniteLossError
@@ -72,7 +73,11 @@ def search(run: Run, fit: Callable[[Run, FitResult], None]) -> Search:
     A trial that diverges loses and ends no other. Any other error ends the search.
     """
     results = [FitResult() for _ in run.tune]
-    tried = [_tried(run, *given, fit) for given in zip(run.tune, results, strict=True)]
+    tried, fits = [], len(run.tune) + 1  # the last one is the run's own
+    for number, given in enumerate(zip(run.tune, results, strict=True), start=1):
+        pulse.part(number, fits)
+        tried.append(_tried(run, *given, fit))
+    pulse.part(fits, fits)
     return Search.of(charged(tried, [result.features for result in results]))
 
 
@@ -132,7 +137,10 @@ def _in_one_pass(
         Heads(domain, regimes[place * len(tune) : (place + 1) * len(tune)])
         for place, domain in enumerate(domains)
     ]
-    return [_search(tune, results) for _, results in fit_heads(groups, runs[0].fit, **fitting)]
+    pulse.part(1, 2)
+    fitted = fit_heads(groups, runs[0].fit, **fitting)
+    pulse.part(2, 2)
+    return [_search(tune, results) for _, results in fitted]
 
 
 def _search(tune: Trials, results: Sequence[FitResult]) -> Search:

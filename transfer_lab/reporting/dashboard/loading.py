@@ -10,6 +10,7 @@ from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.reporting.predictions import Outcome, Predictions, beside
 from transfer_lab.reporting.study import measured
 from transfer_lab.store.layout import CURVE, RECORD
 from transfer_lab.store.records import Record, RecordStore
@@ -19,20 +20,39 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Version = tuple[int, int]
+"""Of a file: it has changed where this has."""
+
+
+class WatchedPredictions(Predictions):
+    """Predictions that are read again only where a run's file, or its accuracy, has changed."""
+
+    def __init__(self, store: RecordStore):
+        super().__init__(beside(store))
+        self._read_of: dict[str, tuple[Version | None, float]] = {}
+
+    def of(self, run_id: str, accuracy: float) -> Outcome | None:
+        """As for a report."""
+        read_of = (_version(self._locate(run_id)), accuracy)
+        if self._read_of.get(run_id) != read_of:
+            self._known.pop(run_id, None)
+            self._read_of[run_id] = read_of
+        return super().of(run_id, accuracy)
+
+
 class WatchedStore(RecordStore):
     """A store that reads a record again only if its file has changed."""
 
     def __init__(self, root: Path | str):
         super().__init__(root)
-        self._read: dict[str, tuple[tuple[int, int], Record | None]] = {}
+        self._read: dict[str, tuple[Version, Record | None]] = {}
+        self.predictions = WatchedPredictions(self)
 
     def get(self, run_id: str) -> Record | None:
         """As for every store."""
-        try:
-            file = self.file(run_id, RECORD).stat()
-        except OSError:
+        version = _version(self.file(run_id, RECORD))
+        if version is None:
             return None
-        version = (file.st_mtime_ns, file.st_size)
         known = self._read.get(run_id)
         if known is None or known[0] != version:
             known = self._read[run_id] = (version, super().get(run_id))
@@ -60,22 +80,27 @@ class Planned:
         return measured(frame(self.cells, store))
 
 
-class Shelf:
+class ExperimentCache:
     """Experiment files, each read once until it changes; one that is refused says why."""
 
     def __init__(self):
-        self._read: dict[Path, tuple[int, Planned | str]] = {}
+        self._read: dict[Path, tuple[Version | None, Planned | str]] = {}
 
     def get(self, path: Path) -> Planned | str:
         """The experiment, or the problems with it."""
-        try:
-            version = path.stat().st_mtime_ns
-        except OSError:
-            version = 0
+        version = _version(path)
         known = self._read.get(path)
         if known is None or known[0] != version:
             known = self._read[path] = (version, _planned(path))
         return known[1]
+
+
+def _version(path: Path) -> Version | None:
+    try:
+        file = path.stat()
+    except OSError:
+        return None
+    return file.st_mtime_ns, file.st_size
 
 
 def _planned(path: Path) -> Planned | str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.budget import under
 from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.study import StoredResults, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,16 +34,20 @@ class Selection:
                 table = table[table[axis].isin(self.wanted[axis])]
         return table
 
-    def studies(self, experiment: Experiment, table: pd.DataFrame, name: str) -> dict[str, Study]:
+    def studies(
+        self, experiment: Experiment, table: pd.DataFrame, name: str, predictions: Predictions
+    ) -> dict[str, Study]:
         """The report's view of what is looked at under each budget: that under the main one by the
         name, those under others with theirs behind it."""
-        study = self.study(experiment, table)
+        study = self.study(experiment, table, predictions)
         if study is None:
             return {}
         main = {} if study.frame.empty else {name: study}
         return main | {f"{name}{under(budget)}": one for budget, one in study.further.items()}
 
-    def study(self, experiment: Experiment, table: pd.DataFrame) -> Study | None:
+    def study(
+        self, experiment: Experiment, table: pd.DataFrame, predictions: Predictions
+    ) -> Study | None:
         """The report's view of what is looked at, or None if nothing of the experiment is.
 
         Every number of the dashboard comes from here, so that it is the report's.
@@ -60,7 +65,8 @@ class Selection:
             for name, choice in experiment.backbones.items()
             if self.has("backbone", choice.label)
         }
-        return Study.of(experiment.model_copy(update={**kept, "claims": {}}), rows, {}, "")
+        looked_at = experiment.model_copy(update={**kept, "claims": {}})
+        return Study.of(looked_at, StoredResults(rows, predictions=predictions))
 
 
 def values(tables: Iterable[pd.DataFrame], axis: str) -> list:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.budget import under
 from transfer_lab.reporting.ranking import rule_regime
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import RULE_MARK, absent, count, percent, seconds
+from transfer_lab.reporting.wording import RULE_MARK, accuracy_text, seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,8 +96,4 @@ def side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
 def _accuracy(study: Study, scenario: str, backbone: str, regime: str) -> str:
     summary = study.summary(scenario, backbone, regime)
     mark = f"{RULE_MARK} " if regime == rule_regime(study, scenario, backbone) else ""
-    if summary.accuracy is None:
-        line = absent(summary)
-        return f"{mark}{line.text} {line.note}"
-    n = count(summary.accuracy.n, summary.planned)
-    return f"{mark}{percent(summary.accuracy)} {n}"
+    return accuracy_text(summary, mark=mark)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from transfer_lab.experiment.budget import under
-from transfer_lab.reporting.dashboard import charts, tables
-from transfer_lab.reporting.dashboard.loading import Planned, Shelf, WatchedStore
+from transfer_lab.reporting.dashboard import figures, tables
+from transfer_lab.reporting.dashboard.loading import ExperimentCache, Planned, WatchedStore
 from transfer_lab.reporting.dashboard.selection import AXES, Selection, values
 from transfer_lab.reporting.study import Study
 
@@ -35,7 +35,7 @@ class Shown:
     studies: Mapping[str, Study]
     rows: Tables
     store: WatchedStore
-    look: charts.Colours
+    look: figures.Look
 
 
 def show(paths: Sequence[Path], runs: Path, *, chosen: bool, every: float = 5) -> None:
@@ -54,13 +54,13 @@ def show(paths: Sequence[Path], runs: Path, *, chosen: bool, every: float = 5) -
     selection = _filters(found)
     studies: dict[str, Study] = {}
     for name, one in planned.items():
-        studies |= selection.studies(one.experiment, found[name], name)
+        studies |= selection.studies(one.experiment, found[name], name, store.predictions)
     if not studies:
         st.warning("No cell of these experiments is left by the filters.")
         return
     kept = {name: selection.rows(table) for name, table in found.items()}
     rows = {name: table for name, table in kept.items() if not table.empty}
-    look = charts.colours(one.experiment for one in planned.values())
+    look = figures.look_of(one.experiment for one in planned.values())
     for tab, name in zip(st.tabs(list(_TABS)), _TABS, strict=True):
         with tab:
             _TABS[name](Shown(studies, rows, store, look))
@@ -72,15 +72,15 @@ def _store(runs: str) -> WatchedStore:
 
 
 @st.cache_resource
-def _shelf() -> Shelf:
-    return Shelf()
+def _cache() -> ExperimentCache:
+    return ExperimentCache()
 
 
 def _experiments(paths: Sequence[Path]) -> dict[str, Planned]:
     """The valid ones by name; the others are told with what is wrong."""
     known, refused = {}, {}
     for path in paths:
-        one = _shelf().get(path)
+        one = _cache().get(path)
         if isinstance(one, str):
             refused[path] = one
         else:
@@ -146,11 +146,11 @@ def _accuracy(shown: Shown) -> None:
             for backbone in study.backbones:
                 st.text(backbone)
                 st.dataframe(tables.accuracy_matrix(study, backbone))
-            st.plotly_chart(charts.dots(study, shown.look), key=f"dots {name}")
+            st.plotly_chart(figures.accuracies(study, shown.look), key=f"dots {name}")
 
 
 def _time(shown: Shown) -> None:
-    st.plotly_chart(charts.time_and_accuracy(shown.studies, shown.look), key="time")
+    st.plotly_chart(figures.time_and_accuracy(shown.studies, shown.look), key="time")
     for column, (name, study) in zip(
         st.columns(len(shown.studies)), shown.studies.items(), strict=True
     ):
@@ -174,12 +174,12 @@ def _runs(shown: Shown) -> None:
         return
     wanted = st.multiselect("Runs", list(named), default=_one_a_regime(named), key="runs")
     column = st.radio(
-        "Curve", list(charts.CURVES), format_func=charts.CURVES.get, horizontal=True, key="curve"
+        "Curve", list(figures.CURVES), format_func=figures.CURVES.get, horizontal=True, key="curve"
     )
     records = {label: named[label] for label in wanted}
     curves = {label: shown.store.curve(record["run_id"]) for label, record in records.items()}
     curves = {label: curve for label, curve in curves.items() if curve is not None}
-    st.plotly_chart(charts.learning_curves(curves, column), key="curves")
+    st.plotly_chart(figures.learning_curves(curves, column), key="curves")
     if records:
         import pandas as pd
 

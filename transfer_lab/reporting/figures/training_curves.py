@@ -1,20 +1,22 @@
-"""The figures of learning curves: a line for each regime."""
+"""The figures of training curves: a line for each regime."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from transfer_lab.reporting.figures.charts import DASHES, Chart, Key, Panel, line_of, plain, rounded
-from transfer_lab.reporting.figures.style import Pen, legend_above, panel_title, panels, pens
+from transfer_lab.reporting.figures.pens import panel_title, pens
+from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.store.curves import Curve as RunCurve
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+VALUES = {
+    "train_loss": Axis("training loss", low=0),
+    "val_accuracy": Axis("validation accuracy (%)", low=0, percent=True),
+}
 
 
 class Curve(NamedTuple):
@@ -42,73 +44,39 @@ def _mean(runs: Sequence[RunCurve], column: str) -> Curve:
     return Curve(epochs, np.bincount(index, weights=values[known]) / seeds, seeds)
 
 
-def _scale(column: str) -> tuple[float, str]:
-    """What the values are multiplied by, and the axis' label."""
-    if column == "val_accuracy":
-        return 100, "validation accuracy (%)"
-    return 1, "training loss"
-
-
-def draw(study: Study, backbone: str, column: str, means: dict[Place, Curve]) -> Figure:
+def figure(study: Study, backbone: str, column: str, means: Mapping[Place, Curve]) -> Figure:
     """Panels are scenarios; the horizontal axis is the share of the common budget, in epochs."""
-    scale, label = _scale(column)
-    figure, axes = panels(study, 2.1, 0.25, sharey=True)
-    drawn = {}
-    for panel, scenario in zip(axes, study.corners, strict=True):
-        for regime, pen in pens(study).items():
-            curve = means.get(Place(scenario, backbone, regime))
-            if curve is None:
-                continue
-            (drawn[regime],) = panel.plot(
-                curve.epochs,
-                scale * curve.values, pen.dash, color=pen.colour, linewidth=1.5,
-                marker="o" if len(curve.epochs) == 1 else None, markersize=4, label=regime,
-            )  # fmt: skip
-        panel.xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set_ylim(bottom=0)
-    figure.supxlabel("epoch", fontsize=9)
-    figure.supylabel(label, fontsize=9)
-    if drawn:
-        legend_above(figure, list(drawn.values()))
-    return figure
+    axis = VALUES[column]
+    shown = {place.regime for place in means if place.backbone == backbone}
+    look = {regime: pen for regime, pen in pens(study).items() if regime in shown}
+    return Figure(
+        panels=tuple(
+            Panel(
+                panel_title(study, scenario),
+                tuple(
+                    _line(place, curve, pen, percent=axis.percent)
+                    for regime, pen in look.items()
+                    if (curve := means.get(place := Place(scenario, backbone, regime)))
+                ),
+            )
+            for scenario in study.corners
+        ),
+        x=Axis("epoch", integers=True, shared=False),
+        y=axis,
+        keys=tuple(Key("regime", r, pen.colour, dash=pen.dash) for r, pen in look.items()),
+        height=2.1,
+        margin=0.25,
+    )
 
 
-def chart(study: Study, backbone: str, column: str, means: dict[Place, Curve]) -> Chart:
-    """The same, with the value and the number of seeds at every epoch."""
-    scale, label = _scale(column)
-    here = {place: curve for place, curve in means.items() if place.backbone == backbone}
-    top = 1.05 * scale * max((curve.values.max() for curve in here.values()), default=1.0)
-    look = pens(study)
-    drawn = [regime for regime in look if any(place.regime == regime for place in here)]
-    keys = (Key("regime", r, look[r].colour, dash=DASHES[look[r].dash]) for r in drawn)
-    chart_panels = []
-    for scenario in study.corners:
-        traces = tuple(
-            _trace(place, curve, look[place.regime], scale)
-            for regime in drawn
-            if (curve := here.get(place := Place(scenario, backbone, regime)))
-        )
-        layout = {
-            "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-            "yaxis": {"title": {"text": label}, "range": [0, top]},
-        }
-        chart_panels.append(Panel(panel_title(study, scenario), traces, layout))
-    return Chart(tuple(chart_panels), tuple(keys))
-
-
-def _trace(place: Place, curve: Curve, pen: Pen, scale: float) -> dict:
-    digits = ".1f" if scale == 100 else ".3g"
-    single = len(curve.epochs) == 1
-    return {
-        "type": "scatter",
-        "mode": "markers" if single else "lines",
-        "x": [int(epoch) for epoch in curve.epochs],
-        "y": rounded(scale * curve.values),
-        "customdata": curve.seeds.tolist(),
-        "line": line_of(pen),
-        "marker": {"color": pen.colour, "size": 8},
-        "name": plain(place.regime),
-        "hovertemplate": "<b>%{fullData.name}</b><br>"
-        f"%{{y:{digits}}} at epoch %{{x}} (n=%{{customdata}})<extra></extra>",
-        "meta": {"regime": place.regime, "backbone": place.backbone},
-    }
+def _line(place: Place, curve: Curve, pen: Pen, *, percent: bool) -> Series:
+    return Series(
+        kind="line",
+        x=[int(epoch) for epoch in curve.epochs],
+        y=[100 * value if percent else value for value in curve.values.tolist()],
+        pen=pen,
+        marker="o" if len(curve.epochs) == 1 else "",
+        seeds=curve.seeds.tolist(),
+        pattern=f"{{y:{'.1f' if percent else '.3g'}}} at epoch {{x}} (n={{seeds}})",
+        facets={"regime": place.regime, "backbone": place.backbone},
+    )

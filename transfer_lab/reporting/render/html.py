@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Section, Table, one_line, pictures
-from transfer_lab.reporting.figures.charts import chart_json, in_script
+from transfer_lab.reporting.blocks import Cell, Section, Table, pictures
+from transfer_lab.reporting.figures.plotly import chart, in_script
+from transfer_lab.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -47,7 +48,7 @@ def to_html(sections: tuple[Section, ...], images: Mapping[str, bytes], facets: 
         "sign": lambda text: SIGN_OF.get(text, ""),
         "marks": lambda table, row: _marks(table, row, facets),
     }
-    charts = {p.name: _safe(chart_json(p.chart())) for p in pictures(sections) if p.chart}
+    charts = {p.name: _safe(in_script(chart(p.figure))) for p in pictures(sections)}
     scripts = [_asset("plotly-basic.min.js")] if charts else []
     scripts.append(_asset("page.js"))
     return environment.get_template("page.html.jinja").render(

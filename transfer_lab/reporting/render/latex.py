@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from transfer_lab.reporting.blocks import Cell, Line, Section, Table, one_line
+from transfer_lab.reporting.blocks import Cell, Line, Section, Table
+from transfer_lab.reporting.wording import one_line
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -16,8 +16,8 @@ from transfer_lab.reporting.blocks import (
     Picture,
     Section,
     Table,
-    one_line,
 )
+from transfer_lab.reporting.wording import one_line
 
 
 def to_markdown(sections: tuple[Section, ...]) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from transfer_lab.reporting.blocks import Block, Cell, Line, Paragraph, Section, Table
+from transfer_lab.reporting.blocks import Block, Cell, Paragraph, Section, Table
 from transfer_lab.reporting.ranking import rule_regime
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import RULE_MARK, absent, count, percent, regime_name
+from transfer_lab.reporting.wording import (
+    RULE_MARK,
+    accuracy_cell,
+    regime_name,
+)
 
 
 def accuracy(study: Study) -> Section:
@@ -41,9 +45,4 @@ def _table(study: Study, backbone: str) -> Table:
 def _entry(study: Study, place: tuple[str, str, str], best: bool, ruled: bool) -> Cell:
     summary = study.summary(*place)
     mark = f"{RULE_MARK} " if ruled else ""
-    if summary.accuracy is None:
-        line = absent(summary)
-        return (Line(mark + line.text, line.note),)
-    text = mark + percent(summary.accuracy)
-    note = count(summary.accuracy.n, summary.planned)
-    return (Line(text, note, "strong" if best else "plain"),)
+    return accuracy_cell(summary, mark=mark, strong=best)

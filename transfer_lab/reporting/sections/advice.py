@@ -6,21 +6,21 @@ import math
 
 from transfer_lab.reporting.blocks import Advice
 from transfer_lab.reporting.costs import Arm, arms
-from transfer_lab.reporting.ranking import EQUAL, SEPARATED, prescribed, standing, told_apart
+from transfer_lab.reporting.ranking import EQUAL, SEPARATED, prescribed, ranking, told_apart
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import amount, gap
 from transfer_lab.stats.hypotheses import MARGIN
 
 
-def decision(study: Study, scenario: str) -> Advice:
+def advice(study: Study, scenario: str) -> Advice:
     """The best of all regimes and backbones, and how the rule's regime does on that backbone."""
     found, where = arms(study, scenario), situation(study, scenario)
     if not found:
         rule = prescribed(study, scenario)
         return Advice(where, "nothing measured yet", (), f"The rule says {rule}.")
     best = found[0]
-    place = standing(study, scenario, best.place.backbone)
+    place = ranking(study, scenario, best.place.backbone)
     notes = (
         _expect(study, best),
         _time(study, best),

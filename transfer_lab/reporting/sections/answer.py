@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from statistics import median
 
 from transfer_lab.reporting.blocks import (
@@ -16,9 +15,10 @@ from transfer_lab.reporting.blocks import (
     Section,
     Table,
 )
+from transfer_lab.reporting.figures import accuracy as dots
 from transfer_lab.reporting.hypotheses import Spot, verdicts
-from transfer_lab.reporting.ranking import standing
-from transfer_lab.reporting.sections.advice import decision
+from transfer_lab.reporting.ranking import ranking
+from transfer_lab.reporting.sections.advice import advice
 from transfer_lab.reporting.sections.tuning import untuned
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, needs, percent
@@ -97,7 +97,7 @@ def answer(study: Study) -> Section:
     blocks: list[Block] = [_by_backbone(study, told)]
     if _is_matrix(study):
         blocks = [_matrix(study, backbone, told) for backbone in study.backbones]
-    answers = Answers(tuple(decision(study, scenario) for scenario in study.corners))
+    answers = Answers(tuple(advice(study, scenario) for scenario in study.corners))
     texts = (Paragraph(LEGEND), *_power(study))
     return Section("The answer", (answers, *blocks, *texts, _picture(study)))
 
@@ -105,7 +105,7 @@ def answer(study: Study) -> Section:
 def _power(study: Study) -> tuple[Paragraph, ...]:
     """What a single comparison could have seen."""
     places = [(s, b) for s in study.scenarios for b in study.backbones]
-    margins = [standing(study, *place).margin for place in places]
+    margins = [ranking(study, *place).margin for place in places]
     found = sorted(d for m in margins if m and (d := detectable(m, tail=0.025)) is not None)
     if not found:
         return ()
@@ -169,7 +169,7 @@ def _corner(study: Study, backbone: str, corner: tuple[str, str], told: Verdicts
 
 
 def _lead(study: Study, spot: Spot, told: Verdicts) -> list[Line]:
-    found = standing(study, *spot)
+    found = ranking(study, *spot)
     if found.best is None:
         return [Line("–", "(no trained regime measured)"), Line("", f"rule: {found.prescribed}")]
     summary = study.summary(*spot, found.best)
@@ -191,11 +191,9 @@ def _verdict(judged: Judgement | None) -> tuple[Line, ...]:
 
 
 def _picture(study: Study) -> Picture:
-    from transfer_lab.reporting.figures.accuracy import chart, draw
-
     caption = (
         "Test accuracy of every regime with its 95 % interval (seeds and test set). "
         "The shaded row is what the rule prescribes; controls are grey."
     )
     alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
-    return Picture("accuracy.png", caption, alt, partial(draw, study), partial(chart, study))
+    return Picture("accuracy.png", caption, alt, dots.figure(study))

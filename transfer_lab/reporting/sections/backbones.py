@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+from transfer_lab.experiment.spec import Scenario
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.reporting.study import Study, interval
-from transfer_lab.reporting.wording import absent, amount, count, percent, whole
+from transfer_lab.reporting.wording import accuracy_cell, amount, whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def architectures(study: Study) -> Section:
+def backbones(study: Study) -> Section:
     """One row a backbone, in the largest similar scenario."""
     scenario = largest(study)
     text = (
@@ -33,7 +38,7 @@ def architectures(study: Study) -> Section:
 def largest(study: Study) -> str:
     """Name of the large similar scenario; without one, that with most images per class."""
 
-    def rank(item: tuple[str, object]) -> tuple[bool, float]:
+    def rank(item: tuple[str, Scenario]) -> tuple[bool, float]:
         place = item[1]
         images = math.inf if place.per_class == "all" else place.per_class
         return (place.size, place.similarity) == ("large", "similar"), images
@@ -65,12 +70,9 @@ def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
 def _accuracy(study: Study, scenario: str, backbone: str, regime: str | None) -> Cell:
     if regime is None:
         return (Line("–"),)
-    summary = study.summary(scenario, backbone, regime)
-    if summary.accuracy is None:
-        return (absent(summary),)
-    return cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned))
+    return accuracy_cell(study.summary(scenario, backbone, regime))
 
 
-def _size(values: object) -> Cell:
+def _size(values: pd.Series) -> Cell:
     known = values.dropna()
     return cell("–" if known.empty else whole(known.max()))

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.reporting.blocks import Cell, Fold, Line, Table, cell
 from transfer_lab.reporting.hypotheses import Spot
-from transfer_lab.reporting.ranking import SEPARATED, Standing, standing, told_apart
+from transfer_lab.reporting.ranking import SEPARATED, Ranking, ranking, told_apart
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.wording import absent, count, gap, percent, regime_name, seconds
+from transfer_lab.reporting.wording import (
+    accuracy_cell,
+    gap,
+    percent,
+    regime_name,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from transfer_lab.stats.estimates import Estimate
@@ -35,7 +41,7 @@ def winners(studies: Budgets, backbone: str) -> Table:
 
 
 def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
-    found = standing(study, *spot)
+    found = ranking(study, *spot)
     start = (cell(spot.scenario), cell(name))
     if found.best is None:
         dash = cell("–")
@@ -49,7 +55,7 @@ def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
         cell(found.contest.removeprefix("runner-up ")),
         cell(study.preferred(*spot, study.trained_on(spot.backbone))),
         cell(found.rule),
-        cell(percent(summary.accuracy), count(summary.accuracy.n, summary.planned) + so_far),
+        accuracy_cell(summary, note=so_far),
         cell(seconds(summary.seconds) if summary.seconds else "–"),
     )
 
@@ -60,13 +66,13 @@ def changes(studies: Budgets) -> Iterator[str]:
     for scenario in usual.scenarios:
         for backbone in usual.backbones:
             spot = Spot(scenario, backbone)
-            told = {name: standing(study, *spot) for name, study in studies.items()}
+            told = {name: ranking(study, *spot) for name, study in studies.items()}
             known = {name: found for name, found in told.items() if found.best}
             if main in known and len(known) > 1:
                 yield f"{scenario}, {backbone}: {_change(studies, spot, known)}"
 
 
-def _change(studies: Budgets, spot: Spot, known: Mapping[str, Standing]) -> str:
+def _change(studies: Budgets, spot: Spot, known: Mapping[str, Ranking]) -> str:
     main = next(iter(studies))
     usual = known[main].best
     same = [name for name, found in known.items() if found.best == usual]
@@ -155,14 +161,12 @@ def _accuracies(studies: Budgets, backbone: str) -> Table:
 
 def _accuracy(study: Study, usual: Study, place: Place) -> Cell:
     found = study.summary(*place)
-    if found.accuracy is None:
-        return (absent(found),)
-    line = Line(percent(found.accuracy), count(found.accuracy.n, found.planned))
-    if study is usual:
-        return (line,)
+    line = accuracy_cell(found)
+    if found.accuracy is None or study is usual:
+        return line
     pair = [one.measured.tested(place) for one in (study, usual)]
     crossed = study.measured.crossed(pair)
-    return (line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
+    return (*line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
 
 
 def _signed(found: Estimate) -> str:

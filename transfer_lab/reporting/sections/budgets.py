@@ -22,7 +22,7 @@ from transfer_lab.reporting.blocks import (
 from transfer_lab.reporting.hypotheses import JUDGED, Spot, followed, spots, verdicts
 from transfer_lab.reporting.sections.budget_winners import Budgets, accuracies, changes, winners
 from transfer_lab.reporting.sections.flags import capped
-from transfer_lab.reporting.sections.regret import (
+from transfer_lab.reporting.sections.rules import (
     REFERENCE,
     against,
     chances_of_least_regret,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Claim
+from transfer_lab.reporting.accuracies import one_a_pass
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
-from transfer_lab.reporting.passes import one_a_pass
 from transfer_lab.reporting.sections.majority import gain
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import percent, seconds

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from functools import partial
 
 from transfer_lab.experiment.choices import Regime
 from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
-from transfer_lab.reporting.figures.depth import DepthCurve, chart, depth_name, draw
+from transfer_lab.reporting.figures.depth import DepthCurve, depth_name, figure
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import absent, count, percent
+from transfer_lab.reporting.wording import accuracy_cell
 
 TITLE = "How deep to freeze"
 FEWEST = 3
@@ -38,8 +37,7 @@ def depth(study: Study) -> Section | None:
         "Test accuracy against depth with 95 % intervals, one panel for each scenario; solid: "
         f"{FROZEN}; dotted: {PROBE}."
     )
-    drawn = (partial(draw, study, found), partial(chart, study, found))
-    picture = Picture("depth.png", caption, alt, *drawn)
+    picture = Picture("depth.png", caption, alt, figure(study, found))
     tables = tuple(
         _table(study, backbone, [c for c in found if c.backbone == backbone])
         for backbone in study.backbones
@@ -111,7 +109,4 @@ def _entry(study: Study, curve: DepthCurve, at: float) -> Cell:
     regime = curve.regimes.get(at)
     if regime is None:
         return cell("–")
-    found = study.summary(curve.scenario, curve.backbone, regime)
-    if found.accuracy is None:
-        return (absent(found),)
-    return cell(percent(found.accuracy), count(found.accuracy.n, found.planned))
+    return accuracy_cell(study.summary(curve.scenario, curve.backbone, regime))

@@ -34,7 +34,7 @@ STANDS: dict[Verdict, str] = {
 }
 
 
-def degenerate(study: Study) -> Section:
+def majority(study: Study) -> Section:
     """Which arms a constant answer would have beaten."""
     rows = tuple(_rows(study))
     if study.done.empty:

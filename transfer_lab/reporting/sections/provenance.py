@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from transfer_lab.reporting.blocks import Code, Paragraph, Section, Table, cell
 from transfer_lab.reporting.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FACTS = (
     *("transfer_lab", "torch", "lightning"),
@@ -29,6 +34,6 @@ def provenance(study: Study) -> Section:
     return Section("Provenance", (table, Paragraph(text), Code(study.command)))
 
 
-def _values(column: object) -> str:
+def _values(column: pd.Series) -> str:
     known = column.dropna().unique()
     return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in known) or "–"

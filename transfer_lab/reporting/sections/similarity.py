@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 from transfer_lab.reporting.blocks import (
@@ -19,6 +18,7 @@ from transfer_lab.reporting.blocks import (
     Table,
     cell,
 )
+from transfer_lab.reporting.figures.similarity_axis import figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.similarity.axis import (
     CUT,
@@ -197,12 +197,9 @@ def _sensitivity(results: list[Result]) -> Iterator[str]:
 
 
 def _picture(study: Study, results: list[Result]) -> Picture:
-    from transfer_lab.reporting.figures.similarity_axis import chart, draw
-
     spaces = {space: _in_space(results, space) for space in _spaces(results)}
     alt = "Places of the targets on the axis from 0 (the source itself) to 1 (the far domain)"
-    live = partial(chart, spaces, study.backbones)
-    return Picture("similarity.png", CAPTION, alt, partial(draw, spaces), live)
+    return Picture("similarity.png", CAPTION, alt, figure(spaces, study.backbones))
 
 
 def _label_free(results: list[Result]) -> Table:

@@ -19,7 +19,7 @@ LEGEND = (
 )
 
 
-def sources(study: Study) -> Section | None:
+def source_runs(study: Study) -> Section | None:
     """A row for each backbone and source; no section where nothing starts from a source run."""
     starts = study.done.dropna(subset=["init_id"]).drop_duplicates("init_id")
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)

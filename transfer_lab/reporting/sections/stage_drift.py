@@ -28,7 +28,7 @@ Stages = dict[int, list[float]]
 """The values of a stage's seeds; a NaN was not defined."""
 
 
-def changed(study: Study) -> Section | None:
+def stage_drift(study: Study) -> Section | None:
     """A table for each backbone; no section where no run has left what it needs."""
     found = _by_place(study)
     if not found:

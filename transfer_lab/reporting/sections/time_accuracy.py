@@ -10,7 +10,7 @@ from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.figures.time_accuracy import picture
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import amount, count, percent
+from transfer_lab.reporting.wording import accuracy_cell, amount
 
 LEGEND = (
     "Seconds a target takes: decoding, cold extraction of frozen features, fit and evaluation, and "
@@ -23,7 +23,7 @@ LEGEND = (
 SHARING = {"one target": 1, "ten": 10, "infinitely many": math.inf}
 
 
-def frontiers(study: Study) -> Section | None:
+def time_accuracy(study: Study) -> Section | None:
     """The frontier of every scenario; none where fewer than two arms have times."""
     found = {scenario: timed(study, scenario) for scenario in study.scenarios}
     found = {scenario: arms for scenario, arms in found.items() if len(arms) > 1}
@@ -75,12 +75,8 @@ def _frontier_table(study: Study, found: dict[str, tuple[Arm, ...]]) -> Table:
 
 
 def _arm(study: Study, arm: Arm) -> tuple[Cell, ...]:
-    summary = study.summary(*arm.place)
-    number = count(summary.accuracy.n, summary.planned)
-    return (
-        *(cell(arm.place.backbone), cell(arm.place.regime)),
-        cell(percent(summary.accuracy), number),
-    )
+    accuracy = accuracy_cell(study.summary(*arm.place))
+    return (cell(arm.place.backbone), cell(arm.place.regime), accuracy)
 
 
 def _times(arm: Arm, fronts: dict[str, tuple[Arm, ...]]) -> tuple[Cell, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from functools import partial
 from typing import Literal
 
 from transfer_lab.reporting.blocks import Block, Paragraph, Picture, Section, Table, cell
@@ -20,7 +19,7 @@ CRITERION = (
 )
 
 
-def learning(study: Study) -> Section:
+def training_curves(study: Study) -> Section:
     """How training went, and whether the budget was enough."""
     if not study.with_curves:
         return Section("Training curves", (Paragraph("No training curve has been stored yet."),))
@@ -70,7 +69,7 @@ def _losses(study: Study, run_id: str) -> list[float]:
 
 
 def _pictures(study: Study) -> Iterator[Picture]:
-    from transfer_lab.reporting.figures.training_curves import chart, draw, mean_curves
+    from transfer_lab.reporting.figures.training_curves import figure, mean_curves
 
     for column, what in (("train_loss", "Training loss"), ("val_accuracy", "Validation accuracy")):
         means = mean_curves(study, column)
@@ -80,10 +79,5 @@ def _pictures(study: Study) -> Iterator[Picture]:
             slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{column}-{number}-{backbone}").strip("-.")
             caption = f"{what} by epoch, {backbone}: mean over seeds, one panel for each scenario."
             alt = f"Lines of {what.lower()} by epoch, one line for each regime, {backbone}"
-            what_to_draw = (study, backbone, column, means)
-            yield Picture(
-                *(f"{slug}.png", caption, alt),
-                draw=partial(draw, *what_to_draw),
-                chart=partial(chart, *what_to_draw),
-                about=(("backbone", backbone),),
-            )
+            drawn, about = figure(study, backbone, column, means), (("backbone", backbone),)
+            yield Picture(f"{slug}.png", caption, alt, drawn, about)

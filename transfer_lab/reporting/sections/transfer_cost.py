@@ -20,7 +20,7 @@ CACHED = ["fit_seconds", "eval_seconds"]
 PARTS = {"extraction": "feature", "search": "tune", "fit": "fit", "evaluation": "eval"}
 
 
-def payoff(study: Study) -> Section | None:
+def transfer_cost(study: Study) -> Section | None:
     """Regimes that start from a source against training from scratch."""
     scenario = largest(study)
     done = study.done[study.done["scenario"] == scenario]

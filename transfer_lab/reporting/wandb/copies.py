@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from transfer_lab.experiment.spec import Cell, Tracking
 from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.sections.answer import answer
-from transfer_lab.reporting.sections.training_curves import learning
+from transfer_lab.reporting.sections.training_curves import training_curves
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import count, percent
+from transfer_lab.reporting.wording import accuracy_text
 from transfer_lab.store.layout import CURVE
 from transfer_lab.store.records import Record, RecordStore
 
@@ -69,7 +69,7 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
     import wandb
     from PIL import Image
 
-    from transfer_lab.reporting.figures.style import png
+    from transfer_lab.reporting.figures.mpl import png
 
     name = study.experiment.name
     run = _begin(
@@ -88,8 +88,8 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
             title: wandb.Table(columns=[*head], data=rows, allow_mixed_types=True)
             for title, (head, rows) in tables.items()
         }
-        for picture in pictures((answer(study), learning(study))):
-            image = Image.open(io.BytesIO(png(picture.draw)))
+        for picture in pictures((answer(study), training_curves(study))):
+            image = Image.open(io.BytesIO(png(picture.figure)))
             title = picture.name.removesuffix(".png").replace(".", "_")  # a dot would nest
             logged[title] = wandb.Image(image, caption=picture.caption)
         run.log(logged)
@@ -144,15 +144,12 @@ def _places(study: Study) -> Iterator[list[object]]:
 def _in_words(study: Study) -> tuple[tuple[str, ...], list[list[str]]]:
     """The matrix as people read it: a row for each backbone and regime, scenarios as columns."""
     rows = [
-        [backbone, regime, *(_entry(study, s, backbone, regime) for s in study.scenarios)]
+        [
+            backbone,
+            regime,
+            *(accuracy_text(study.summary(s, backbone, regime)) for s in study.scenarios),
+        ]
         for backbone in study.backbones
         for regime in study.regimes_on(backbone)
     ]
     return ("backbone", "regime", *study.scenarios), rows
-
-
-def _entry(study: Study, scenario: str, backbone: str, regime: str) -> str:
-    found = study.summary(scenario, backbone, regime)
-    if found.accuracy is None:
-        return f"– ({found.gap})"
-    return f"{percent(found.accuracy)} {count(found.accuracy.n, found.planned)}"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import torch
 from torch import nn
 
-from transfer_lab.experiment.options import option_problems
+from transfer_lab.experiment.options import option_problems, options_of
 
 Check = Callable[[Any], None]
 """Takes a case; raises ContractError where the case does not hold."""
@@ -37,21 +36,15 @@ def arguments(cls: type, options: Mapping[str, object]) -> dict[str, object]:
     Raises ContractError for options that the constructor refuses, and TypeError where no value can
     be guessed.
     """
-    given, hints = dict(options), get_type_hints(cls.__init__)
+    given = dict(options)
     for name, parameter in options_of(cls).items():
         if name not in given and parameter.default is parameter.empty:
-            given[name] = _guess(cls, name, hints.get(name))
+            given[name] = _guess(cls, name, parameter.annotation)
         elif name not in given and name in _SMALL:
             given[name] = _SMALL[name]
     for name, problem in option_problems(cls, given):
         raise ContractError(f"option '{name}': {problem}" if name else problem)
     return given
-
-
-def options_of(cls: type) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of the constructor by name: the options in YAML."""
-    found = inspect.signature(cls.__init__).parameters
-    return {name: p for name, p in found.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def _guess(cls: type, name: str, hint: object) -> object:

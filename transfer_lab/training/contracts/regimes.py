@@ -14,13 +14,14 @@ import torch
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.weights import load_stages, save_weights
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES, RegimeEntry
 from transfer_lab.experiment.declared import FACTS
-from transfer_lab.experiment.spec import Fit
 from transfer_lab.regimes.base import Phase, TransferModule, check_stages
 from transfer_lab.training.claims import observed
 from transfer_lab.training.contracts.cases import (
     Check,
+    State,
     arguments,
     changed,
     demand,
@@ -185,7 +186,8 @@ def its_phases_share_out_the_whole_budget(case: RegimeCase) -> None:
 def frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed(case: RegimeCase) -> None:
     """With the frozen prefix computed once and live, parameters and buffers, phase by phase."""
     for reuse_prefix in (True, False):
-        regime, seen = case.build(), []
+        regime = case.build()
+        seen: list[tuple[Phase, State, State]] = []
         begin, initial = regime.begin, state(regime.backbone.stages)
 
         def noted(phase: Phase, *, begin=begin, regime=regime, seen=seen, **more: object) -> None:

@@ -1,0 +1,1 @@
+"""Golden results and a golden report: what may change only on purpose."""

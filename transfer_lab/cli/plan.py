@@ -1,0 +1,167 @@
+"""What an experiment would run, and what that would take: for people, or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from transfer_lab.cli.status import backbone_keys, outdated_lines
+from transfer_lab.cli.tables import table, wrapped
+from transfer_lab.experiment.budget import MAIN, under
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.grid.scheduler import todo
+from transfer_lab.grid.time_left import spoken
+from transfer_lab.store.outdated import outdated
+from transfer_lab.store.records import RecordStore
+from transfer_lab.system import host
+from transfer_lab.system.workers import Workers
+
+if TYPE_CHECKING:
+    from transfer_lab.grid.estimate import Estimate
+
+SCHEMA = 1
+_BUSY = 0.7
+_MANY = 12
+"""More values of an axis than these are not listed one by one."""
+
+
+class Planned:
+    """An experiment's cells, what of them is to be trained, and, once asked for, the estimate."""
+
+    def __init__(self, experiment: Experiment, store: RecordStore):
+        self.experiment, self.store = experiment, store
+        self.cells = plan(experiment)
+        self.runs = runs_of(self.cells)
+        self.work = todo(self.cells, store)
+        self.estimate: Estimate | None = None
+        missing = [self.runs[i] for i in self.work.runs if i in self.runs]
+        self.outdated = outdated(missing, store)
+
+    def ask(self, workers: Workers) -> None:
+        """Estimate what training takes. Needs torch."""
+        from transfer_lab.grid.estimate import estimate
+
+        self.estimate = estimate(self.work, self.runs, self.store, workers)
+
+    def text(self, width: int | None) -> str:
+        """The grid, how much of it is to be trained, and what that takes."""
+        left = len(self.work.runs)
+        parts = [
+            _grid(self.experiment, width),
+            f"{len(self.cells)} cells, {self.work.total} distinct runs; {left} to train, "
+            f"{self.work.total - left} stored or not needed",
+            *outdated_lines(self.outdated, self.store.root),
+        ]
+        if self.estimate:
+            parts.append(wrapped("to train", told(self.estimate), width))
+        return "\n".join(parts)
+
+    def listing(self, *, wide: bool) -> Iterator[str]:
+        """A line a cell, in the experiment's own names; with its run's id where there is room."""
+        keys = backbone_keys(self.experiment)
+        rows = [
+            (cell.scenario, keys[cell.backbone], cell.regime + under(cell.budget))
+            for cell in self.cells
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for cell, row in zip(self.cells, rows, strict=True):
+            place = "  ".join(f"{text:{w}}" for text, w in zip(row, widths, strict=True))
+            run_id = f"  {cell.run.id}" if wide else ""
+            yield f"{self._state(cell):8}  {place}  seed {cell.seed}{run_id}"
+
+    def content(self) -> dict[str, object]:
+        """The same as data: what `--json` prints. Keys are added, never renamed, under a schema."""
+        keys = backbone_keys(self.experiment)
+        left = len(self.work.runs)
+        return {
+            "schema": SCHEMA,
+            "experiment": self.experiment.name,
+            "runs_folder": str(self.store.root),
+            "runs": {
+                "total": self.work.total,
+                "to_train": left,
+                "stored_or_not_needed": self.work.total - left,
+            },
+            "older_protocols": {str(old.protocol): old.records for old in self.outdated},
+            "estimate": self.estimate and self.estimate._asdict(),
+            "cells": [
+                {
+                    "scenario": cell.scenario,
+                    "backbone": keys[cell.backbone],
+                    "regime": cell.regime,
+                    "budget": cell.budget,
+                    "seed": cell.seed,
+                    "run_id": cell.run.id,
+                    "state": self._state(cell),
+                }
+                for cell in self.cells
+            ],
+        }
+
+    def _state(self, cell: Cell) -> str:
+        return "to train" if cell.run.id in self.work.runs else "stored"
+
+
+def told(found: Estimate) -> str:
+    """One sentence: how long on how many workers, memory, disk, and what it rests on."""
+    low, high = spoken(found.low_seconds), spoken(found.high_seconds)
+    if low.partition(" ")[2] == high.partition(" ")[2]:
+        low = low.partition(" ")[0]
+    many = "1 worker" if found.workers == 1 else f"{found.workers} workers"
+    ground = []
+    if found.stored_runs:
+        ground.append(f"{found.stored_runs} stored run{'s' if found.stored_runs > 1 else ''}")
+    if found.calibration_seconds > 0.1 or not ground:
+        ground.append(f"a calibration of {max(1, round(found.calibration_seconds))} s")
+    return (
+        f"about {low} to {high} on {many}, {_gigabytes(found.memory_mb)} of memory, "
+        f"{_gigabytes(found.disk_mb)} on disk; from {' and '.join(ground)}{_beside()}"
+    )
+
+
+def _beside() -> str:
+    """What the estimate cannot know: other programs on the same processors."""
+    load = host.busy()
+    if load < _BUSY:
+        return ""
+    return f"; other programs keep this machine busy now ({load:.1f} for each core): longer then"
+
+
+def _gigabytes(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 100 else f"{max(1, round(megabytes))} MB"
+
+
+def _grid(experiment: Experiment, width: int | None) -> str:
+    rows = [
+        (name, place.source or "–", place.target, place.per_class)
+        for name, place in experiment.scenarios.items()
+    ]
+    axes = {
+        "backbones": [choice.label for choice in experiment.backbones.values()],
+        "regimes": experiment.regimes,
+        "seeds": experiment.seeds,
+    }
+    return "\n".join(
+        [
+            table(rows, ("scenario", "source", "target", "images per class"), width),
+            *(wrapped(f"x {name}", _listed(values), width) for name, values in axes.items()),
+            *_budgets(experiment),
+        ]
+    )
+
+
+def _listed(values: Iterable[object]) -> str:
+    """All of them, or of many the first and the last."""
+    texts = [str(value) for value in values]
+    if len(texts) <= _MANY:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:3])}, ..., {texts[-1]} ({len(texts):,} in all)"
+
+
+def _budgets(experiment: Experiment) -> list[str]:
+    """The budgets under which the grid is planned, where there are several."""
+    if not experiment.budgets:
+        return []
+    named = {MAIN: experiment.fit} | experiment.budgets
+    return [f"x budgets: {', '.join(named)}", *(f"    {n}: {f.length}" for n, f in named.items())]

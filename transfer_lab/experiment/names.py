@@ -1,0 +1,59 @@
+"""What people call a run: by the experiment's own names, and not by kinds or hashes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from transfer_lab.experiment.budget import under
+from transfer_lab.experiment.spec import Cell, Experiment, Run
+
+_NAMED = 2
+"""Scenarios that are named one by one where they share a run."""
+
+
+class RunName(NamedTuple):
+    """The place of a run in its experiment, and its seed."""
+
+    place: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.place} seed {self.seed}"
+
+
+def run_names(experiment: Experiment, cells: Iterable[Cell]) -> dict[str, RunName]:
+    """By run id, the names of all runs behind the cells, source runs included; no two are equal.
+
+    A run that several scenarios share is named after them.
+    """
+    keys = {choice.label: name for name, choice in experiment.backbones.items()}
+    scenarios: dict[str, list[str]] = defaultdict(list)
+    first: dict[str, Cell] = {}
+    names: dict[str, RunName] = {}
+    for cell in cells:
+        scenarios[cell.run.id].append(cell.scenario)
+        first.setdefault(cell.run.id, cell)
+        if parent := cell.run.parent:
+            place = f"source run on {cell.source}: {keys[cell.backbone]}"
+            names.setdefault(parent.id, RunName(place, parent.seed))
+    for run_id, cell in first.items():
+        where = _joined(dict.fromkeys(scenarios[run_id]))
+        place = f"{keys[cell.backbone]} {cell.regime}{under(cell.budget)}, {where},"
+        names[run_id] = RunName(place, cell.seed)
+    return names
+
+
+def group_name(runs: Sequence[Run], names: Mapping[str, RunName]) -> str:
+    """One name for runs that differ in their seeds alone."""
+    first, *others = (names[run.id] for run in runs)
+    if not others:
+        return str(first)
+    return f"{first.place} seeds {', '.join(str(name.seed) for name in (first, *others))}"
+
+
+def _joined(scenarios: Iterable[str]) -> str:
+    every = list(scenarios)
+    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    return " + ".join(every[:_NAMED]) + more

@@ -1,0 +1,162 @@
+"""How far a worker is, told to whoever waits for it: a line in a small file, now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+_SECONDS_BETWEEN = 0.25
+_CHARACTERS, _BYTES = 64, 512
+"""Of a beat, filled up with blanks: it is written and read in one piece."""
+
+
+Batch = TypeVar("Batch")
+Yielded = TypeVar("Yielded", covariant=True)
+
+
+class Batches(Protocol[Yielded]):
+    """What one pass of training goes through: its batches, and how many there are."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Yielded]: ...
+
+
+class Beat(NamedTuple):
+    """What is being done, in words, and the share of the whole that is done; None: not known."""
+
+    doing: str
+    share: float | None = None
+
+
+class Pulse:
+    """The beats of one piece of work. What cannot be written is left out: nobody depends on it."""
+
+    def __init__(self, path: Path):
+        self._file: int | None = None
+        with contextlib.suppress(OSError):
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._next = 0.0
+        self._share: float | None = None
+        self._part, self._parts = 1, 1
+        self._epochs, self._done, self._capped = 0, 0, False
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None
+
+    def tell(self, doing: str, share: float | None = None) -> None:
+        """Write a beat, whenever the last one was; without a share the last one stays."""
+        self._next = time.monotonic() + _SECONDS_BETWEEN
+        self._share = self._share if share is None else share
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
+            line = json.dumps([doing[:_CHARACTERS], self._share]).encode()
+            os.pwrite(self._file, line.ljust(_BYTES), 0)
+
+    def part(self, number: int, parts: int) -> None:
+        """What follows is one of several fits of a run: its trials, then its result."""
+        self._part, self._parts = number, parts
+
+    def expect(self, epochs: int, *, capped: bool) -> None:
+        """Epochs of the fit that begins; `capped`: it may end before."""
+        self._epochs, self._done, self._capped = epochs, 0, capped
+
+    def through(self, batches: Batches[Batch]) -> Iterator[Batch]:
+        """The batches of one epoch, and a beat now and then between them."""
+        self._beat(0.0)
+        for index, batch in enumerate(batches, start=1):
+            yield batch
+            if time.monotonic() >= self._next:
+                self._beat(index / len(batches))
+        self._done += 1
+
+    def _beat(self, of_epoch: float) -> None:
+        if time.monotonic() < self._next or not self._epochs:
+            return
+        most = "at most " if self._capped else ""
+        doing = f"epoch {min(self._done + 1, self._epochs)} of {most}{self._epochs}"
+        if self._parts > 1:
+            doing = f"fit {self._part} of {self._parts}, {doing}"
+        fitted = min(1.0, (self._done + of_epoch) / self._epochs)
+        share = None if self._capped else (self._part - 1 + fitted) / self._parts
+        self.tell(doing, share)
+
+
+class _Followed(Generic[Batch]):
+    """Batches that can be gone through again and again, each time with beats."""
+
+    def __init__(self, batches: Batches[Batch], pulse: Pulse):
+        self.batches, self.pulse = batches, pulse
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.pulse.through(self.batches)
+
+    def __getattr__(self, name: str) -> object:
+        """What the loader has besides: hooks may ask for its `dataset`."""
+        if name == "batches":  # while it is being copied
+            raise AttributeError(name)
+        return getattr(self.batches, name)
+
+
+_CURRENT: ContextVar[Pulse | None] = ContextVar("pulse", default=None)
+
+
+@contextlib.contextmanager
+def beating(path: Path | None) -> Iterator[None]:
+    """What is told meanwhile goes to this file; nowhere without one."""
+    if path is None:
+        yield
+        return
+    pulse = Pulse(path)
+    token = _CURRENT.set(pulse)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+        pulse.close()
+
+
+def tell(doing: str, share: float | None = None) -> None:
+    """Say what begins now, to whoever follows this work."""
+    if pulse := _CURRENT.get():
+        pulse.tell(doing, share)
+
+
+def part(number: int, parts: int) -> None:
+    """Say that what follows is one of several fits of a run."""
+    if pulse := _CURRENT.get():
+        pulse.part(number, parts)
+
+
+def expect(epochs: int, *, capped: bool = False) -> None:
+    """Say how many epochs the fit that begins will have; `capped`: at most."""
+    if pulse := _CURRENT.get():
+        pulse.expect(epochs, capped=capped)
+
+
+def followed(batches: Batches[Batch]) -> Batches[Batch]:
+    """The same batches; whoever follows this work hears how far each pass over them is."""
+    pulse = _CURRENT.get()
+    return batches if pulse is None else _Followed(batches, pulse)
+
+
+def heard(path: Path) -> Beat | None:
+    """The last beat in a file; None where there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return Beat(*json.loads(file.read(_BYTES)))
+    except (OSError, ValueError, TypeError):
+        return None

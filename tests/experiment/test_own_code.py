@@ -15,8 +15,8 @@ from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import peers, plan, runs_of
 from transfer_lab.experiment.yaml_source import ConfigError
-from transfer_lab.reporting.dashboard.charts import colours
-from transfer_lab.reporting.figures.style import GREYS
+from transfer_lab.reporting.dashboard.figures import look_of
+from transfer_lab.reporting.figures.pens import GREYS
 
 PROVIDED = {
     "regimes": "first = stripy.regimes:TuneFirst\nguessed = stripy.regimes:Guess",
@@ -111,7 +111,7 @@ def test_plan_and_report_go_by_what_the_class_says_of_itself(folder):
     assert {c.regime for c in cells if c.run.init is None} == {"guess"}
     probes = [c.run for c in cells if c.regime == "probe" and not c.budget]
     assert peers(probes[0]) == peers(probes[1]) is not None
-    assert colours([asked])["guess"] in GREYS
+    assert look_of([asked])["guess"].colour in GREYS
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from transfer_lab.experiment.budget import MAIN, Augment, Fit
-from transfer_lab.experiment.budget_sweeps import budget_problems, budgets_of, expand_budgets
 from transfer_lab.experiment.catalog import suggest
-from transfer_lab.experiment.choices import is_known_regime, regime_entry
+from transfer_lab.experiment.checks import contradictions, unknown_arms
 from transfer_lab.experiment.fingerprints import pin_contents
-from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
     Claim,
@@ -25,7 +22,7 @@ from transfer_lab.experiment.spec import (
     SimilaritySettings,
     Tracking,
 )
-from transfer_lab.experiment.sweeps import expand_sizes
+from transfer_lab.experiment.sweeps import expand_budgets, expand_sizes
 from transfer_lab.experiment.yaml_source import ConfigError, KeyPath, Source, read_yaml
 
 _IMPLIED = ("size", "similarity")
@@ -88,11 +85,9 @@ def checked(source: Source) -> ExperimentFile:
     problems += pin_contents(data, source.path.parent)
     try:
         experiment = Experiment.model_validate(data)
-        problems += dict.fromkeys(_contradictions(experiment))
-        problems += _unfair_trials(experiment)
-        problems += budget_problems(experiment)
+        problems += contradictions(experiment)
         if not problems:
-            problems += _unknown_arms(experiment)
+            problems += unknown_arms(experiment)
     except ValidationError as error:
         problems += _explanations(error)
     lines = source.duplicate_keys() + [source.problem(*problem) for problem in problems]
@@ -113,102 +108,6 @@ def _explanations(error: ValidationError) -> list[tuple[KeyPath, str]]:
         for path, texts in messages.items()
         if not any(other[: len(path)] == path != other for other in messages)
     ]
-
-
-def _contradictions(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
-    """Regimes on backbones that are not there, and starts that lead nowhere."""
-    backbones = experiment.backbones
-    yield from _far_sources(experiment)
-    for name, place in experiment.scenarios.items():
-        if place.source and _same(experiment, place.source, place.target):
-            yield ("scenarios", name), "source and target hold the same images"
-    for name, regime in experiment.regimes.items():
-        for position, backbone in enumerate(regime.on or ()):
-            if backbone not in backbones:
-                hint = suggest(backbone, backbones)
-                yield ("regimes", name, "on", position), f"no backbone '{backbone}' here; {hint}"
-        known = [b for b in regime.on or backbones if b in backbones]
-        if not is_known_regime(regime) or not regime_entry(regime).from_source or not known:
-            continue
-        if all(backbones[b].pretrained == "none" for b in known):
-            yield ("regimes", name), "it starts from a source, and no backbone it is for has one"
-        for scenario, own in experiment.scenarios.items():
-            if own.source is None and any(backbones[b].pretrained == "run" for b in known):
-                yield (
-                    ("scenarios", scenario),
-                    "is without a source, but some regimes start from a source run; name a "
-                    "source, or give the backbones `pretrained` weights",
-                )
-
-
-def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
-    """Regimes with more trials than others, and trials that no validation image could tell
-    apart."""
-    regimes = experiment.regimes
-    for name, regime in regimes.items():
-        if regime.tune and is_known_regime(regime) and not regime_entry(regime).tunable:
-            yield ("regimes", name, "tune"), f"{regime.kind} learns nothing that could be tuned"
-    learning = [n for n, r in regimes.items() if is_known_regime(r) and regime_entry(r).tunable]
-    counts = {name: len(trials_of(experiment, name) or (None,)) for name in learning}
-    searches = Counter(count for count in counts.values() if count > 1)
-    if not searches:
-        return
-    ((usual, _),) = searches.most_common(1)
-    like = next(name for name, count in counts.items() if count == usual)
-    for name, count in counts.items():
-        if count != usual:
-            here = ("regimes", name, *(("tune",) if regimes[name].tune else ()))
-            told = f"{count} trial{'s' if count > 1 else ''}, but {like} has {usual}"
-            yield here, f"{told}: give every regime the same number"
-    for budget, fit in budgets_of(experiment).items():
-        if fit.val_fraction == 0:
-            yield (*budget, "val_fraction"), "is 0, but trials are chosen by validation images"
-    for name, place in experiment.scenarios.items():
-        if place.per_class == 1:
-            problem = "1 image per class leaves none for validation, by which trials are chosen"
-            yield ("scenarios", name, "per_class"), problem
-
-
-def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
-    """A far domain that is a source: nothing lies between a domain and itself."""
-    far = experiment.similarity.far
-    for name, place in experiment.scenarios.items():
-        if far and place.source and (place.source == far or _same(experiment, place.source, far)):
-            yield (
-                ("similarity", "far"),
-                f"{far} is the source of scenario {name}, and nothing lies between a domain and "
-                "itself; name another, or none for random pixels",
-            )
-
-
-def _same(experiment: Experiment, source: str, target: str) -> bool:
-    first, second = (experiment.domains.get(name) for name in (source, target))
-    if first is None or second is None:
-        return False
-    return first.canonical == second.canonical
-
-
-def _unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
-    """Claims about arms or scenarios that are not planned."""
-    arms = {
-        f"{backbone}/{regime}"
-        for backbone in experiment.backbones
-        for regime in experiment.regimes
-        if fits(experiment, backbone, regime)
-    }
-    for name, claim in experiment.claims.items():
-        if claim.scenario is None and len(experiment.scenarios) > 1:
-            yield ("claims", name), "'scenario' is missing: there are several"
-        if claim.than == "majority" and claim.measure != "test_accuracy":
-            yield ("claims", name, "than"), "the majority class takes no time; name an arm"
-        named: list[tuple[str, str | float | None, set[str]]] = [
-            *(("arm", arm, arms) for arm in claim.arms),
-            ("than", claim.than, arms | {"majority"}),
-            ("scenario", claim.scenario, {*experiment.scenarios}),
-        ]
-        for key, value, known in named:
-            if isinstance(value, str) and value not in known:
-                yield ("claims", name, key), f"no {value!r} here; {suggest(value, known)}"
 
 
 def _line_number(line: str) -> int:

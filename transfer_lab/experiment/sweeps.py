@@ -1,10 +1,12 @@
-"""A scenario at several sizes, written as one: `per_class: [5, 10, 20]`."""
+"""What is written as one and stands for several: a scenario at several sizes, `per_class: [5, 10]`,
+and further budgets, each by what it changes, `budgets: {longer: {epochs: 40}}`."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
+from transfer_lab.experiment.budget import MAIN
 from transfer_lab.experiment.spec import SIZES
 from transfer_lab.experiment.yaml_source import Data, KeyPath
 
@@ -45,6 +47,29 @@ def expand_sizes(data: Data) -> Expansion:
             found[key] = one
             made.origins["scenarios", key] = here
             made.origins["scenarios", key, "per_class"] = (*here, "per_class", position)
+    return made
+
+
+def expand_budgets(data: Data) -> Expansion:
+    """Each entry of `budgets` with all that it leaves as it is in `fit`."""
+    made = Expansion(dict(data), [], {})
+    budgets, usual = data.get("budgets"), data.get(MAIN) or {}
+    if not isinstance(budgets, dict) or not isinstance(usual, dict):
+        return made
+    found = made.data["budgets"] = {}
+    for name, changes in budgets.items():
+        here: KeyPath = ("budgets", name)
+        if name == MAIN:
+            made.problems.append((here, "is what the main budget is called; give it another name"))
+        changes = {} if changes is None else changes
+        if not isinstance(changes, dict):
+            found[name] = changes
+            continue
+        found[name] = {**usual, **changes}
+        inherited = usual.keys() - changes.keys()
+        if "val_fraction" in changes:  # patience is then not wrong where it was written, but here
+            inherited -= {"patience"}
+        made.origins.update({(*here, key): (MAIN, key) for key in inherited})
     return made
 
 

@@ -18,8 +18,8 @@ from transfer_lab.data import build as data
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
-from transfer_lab.experiment.budget_sweeps import budgets_of
 from transfer_lab.experiment.catalog import MissingExtraError
+from transfer_lab.experiment.checks import budgets_of
 from transfer_lab.experiment.choices import Architecture, Choice, Weights
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems

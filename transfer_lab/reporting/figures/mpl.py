@@ -212,7 +212,7 @@ def wrapped_row(text: str) -> str:
 def legend_above(figure: Figure, handles: Sequence[Artist], most: int = 4) -> None:
     """A legend in as many columns, `most` at most, as leave each label whole, or in two with
     labels of several lines; the figure becomes as much higher as it takes."""
-    labels = [handle.get_label() for handle in handles]
+    labels = [str(handle.get_label()) for handle in handles]
     longest, size = max(labels, key=len), LOOK["legend.fontsize"]
     whole = int(WIDTH / (_KEY + _inches(longest, size)))
     columns = min(max(2, whole), most, len(handles))

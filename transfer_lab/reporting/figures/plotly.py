@@ -148,7 +148,7 @@ def _rows(figure: Figure, panel: Panel) -> list[str]:
 
 def _layout(figure: Figure, panel: Panel) -> dict:
     x, y = panel.x or figure.x, panel.y or figure.y
-    layout = {"xaxis": _axis(figure, x), "yaxis": _axis(figure, y)}
+    layout: dict = {"xaxis": _axis(figure, x), "yaxis": _axis(figure, y)}
     if y.names:
         layout["yaxis"] = {"type": "category", "showgrid": False}
         layout |= {"scattermode": "group", "scattergap": 0.3}
@@ -286,7 +286,7 @@ def _shown(values: Iterable[float | str]) -> list[float | str | None]:
     return [as_it_is.get(type(value), _short)(value) for value in values]
 
 
-def rounded(values: Iterable[float]) -> list[float]:
+def rounded(values: Iterable[float]) -> list[float | None]:
     """Numbers with as many digits as a screen can show; the page stays small."""
     return [*map(_short, values)]
 

@@ -5,6 +5,7 @@ points and in time.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
@@ -245,7 +246,9 @@ def signed(found: Interval) -> str:
     return mean if found.half is None else f"{mean} ± {100 * found.half:.1f}"
 
 
-def _mean_seconds(study: Study, served: object) -> str:
-    values = [study.summary(*place, regime).seconds for place, regime in served]
+def _mean_seconds(study: Study, served: Iterable[tuple[Spot, str]]) -> str:
+    values = [
+        study.summary(scenario, backbone, regime).seconds for (scenario, backbone), regime in served
+    ]
     found = interval([value.mean for value in values if value])
     return amount(found.mean) if found else "–"

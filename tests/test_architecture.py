@@ -1,7 +1,6 @@
 """Imports go down only, what must start fast is free of torch, and files stay small."""
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -91,23 +90,6 @@ def imports(module: str) -> set[str]:
     return {found for name in names if (found := in_package(name)) is not None} - {module}
 
 
-def used(module: str) -> set[str]:
-    """Modules of the package that it imports when it is loaded or later, but for type checkers."""
-    found = set()
-    for node in running(tree(module)):
-        found |= {place for name in named(node) if (place := in_package(name)) is not None}
-    return found
-
-
-def running(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all in it, without what only type checkers see."""
-    yield node
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from running(child)
-
-
 def imports_at_start(module: str) -> set[str]:
     """Full names imported when the module is: not in functions, not for type checkers alone."""
     found, left = set(), list(tree(module).body)
@@ -179,7 +161,7 @@ def test_imports_between_rooms_go_one_way_over_few_floors():
 
 def test_no_two_modules_import_one_another_however_indirectly():
     # The package itself hands out its library's functions, and nothing in it asks for them.
-    left = {module: used(module) - {"", module} for module in MODULES if module}
+    left = {module: imports(module) - {""} for module in MODULES if module}
     while free := {module for module, wanted in left.items() if not wanted & left.keys()}:
         left = {module: wanted for module, wanted in left.items() if module not in free}
     assert not left, "each of these imports another of them"

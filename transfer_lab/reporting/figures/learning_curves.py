@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from transfer_lab.reporting.figures import spec
 from transfer_lab.reporting.figures.pens import pens
-from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Series
+from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Series
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import accuracy_text
-
-if TYPE_CHECKING:
-    from transfer_lab.reporting.sections.learning_curves import Panel
 
 LABEL = "labelled images per class"
 
 
-def figure(study: Study, panels: Sequence[Panel]) -> Figure:
+class SizeSweep(NamedTuple):
+    """A source, a target and a backbone, and the scenarios of each number of images per class."""
+
+    source: str
+    target: str
+    similarity: str
+    backbone: str
+    scenarios: dict[float, str]
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return f"{self.source} → {self.target} ({self.similarity}), {self.backbone}"
+
+
+def figure(study: Study, panels: Sequence[SizeSweep]) -> Figure:
     """A panel for each source, target and backbone."""
     drawn = [(panel, tuple(_lines(study, panel))) for panel in panels]
     shown = {series.facets["regime"] for _, lines in drawn for series in lines}
     return Figure(
         panels=tuple(
-            spec.Panel(
+            Panel(
                 panel.title,
                 lines,
                 x=Axis(LABEL, log=True, ticks=tuple(sorted(panel.scenarios)), shared=False),
@@ -42,7 +53,7 @@ def figure(study: Study, panels: Sequence[Panel]) -> Figure:
     )
 
 
-def _lines(study: Study, panel: Panel) -> Iterator[Series]:
+def _lines(study: Study, panel: SizeSweep) -> Iterator[Series]:
     for number, (regime, pen) in enumerate(pens(study).items()):
         found = {
             n: summary

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import NamedTuple
 
 from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
-from transfer_lab.reporting.figures.learning_curves import figure
+from transfer_lab.reporting.figures.learning_curves import SizeSweep, figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.crossover import Crossover, Curve, crossover
 
@@ -41,7 +40,7 @@ def learning_curves(study: Study) -> Section | None:
     return Section("Learning curves", (picture, table, Paragraph(LEGEND)))
 
 
-def curve(study: Study, panel: Panel, regime: str) -> Curve:
+def curve(study: Study, panel: SizeSweep, regime: str) -> Curve:
     """Accuracies by images per class and seed, where there are any."""
     found = {
         n: study.by_seed(scenario, panel.backbone, regime)
@@ -50,7 +49,7 @@ def curve(study: Study, panel: Panel, regime: str) -> Curve:
     return {n: scores for n, scores in found.items() if scores}
 
 
-def leaders(study: Study, panel: Panel) -> tuple[str, str] | None:
+def leaders(study: Study, panel: SizeSweep) -> tuple[str, str] | None:
     """The best trained regimes at the smallest and at the largest size, of those measured at all
     sizes."""
     whole = tuple(
@@ -65,7 +64,7 @@ def leaders(study: Study, panel: Panel) -> tuple[str, str] | None:
     return first, last
 
 
-def _row(study: Study, panel: Panel) -> tuple[Cell, ...]:
+def _row(study: Study, panel: SizeSweep) -> tuple[Cell, ...]:
     start = (cell(f"{panel.source} → {panel.target}"), cell(panel.backbone))
     found = leaders(study, panel)
     if found is None:
@@ -100,22 +99,7 @@ FEWEST = 3
 """Sizes from which a curve is drawn."""
 
 
-class Panel(NamedTuple):
-    """A source, a target and a backbone, and the scenarios of each number of images per class."""
-
-    source: str
-    target: str
-    similarity: str
-    backbone: str
-    scenarios: dict[float, str]
-
-    @property
-    def title(self) -> str:
-        """What stands above it."""
-        return f"{self.source} → {self.target} ({self.similarity}), {self.backbone}"
-
-
-def panels(study: Study) -> list[Panel]:
+def panels(study: Study) -> list[SizeSweep]:
     """Every source, target and backbone with enough sizes."""
     groups: dict[tuple[str | None, str, str], dict[float, str]] = defaultdict(dict)
     for name, place in study.experiment.scenarios.items():
@@ -123,7 +107,7 @@ def panels(study: Study) -> list[Panel]:
         if n is not None:
             groups[place.source, place.target, place.similarity].setdefault(n, name)
     return [
-        Panel(study.source(sizes[min(sizes)], backbone), target, similarity, backbone, sizes)
+        SizeSweep(study.source(sizes[min(sizes)], backbone), target, similarity, backbone, sizes)
         for (_, target, similarity), sizes in groups.items()
         for backbone in study.backbones
         if len(sizes) >= FEWEST and _measured(study, backbone, sizes)

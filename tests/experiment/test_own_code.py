@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -246,3 +247,34 @@ def test_planning_own_code_loads_neither_it_nor_torch(folder):
         check=False,
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_own_files_run_as_they_are_and_not_as_python_has_kept_them(tmp_path):
+    """An edit of the same length within a second, as an editor's undo or a script makes it."""
+    script = (
+        "import inspect, traceback; from transfer_lab.experiment.catalog import REGIMES; "
+        "from transfer_lab.experiment.choices import Regime; import hashlib, pathlib; "
+        "from transfer_lab.experiment.classes import class_of; path = pathlib.Path('own.py'); "
+        "code = hashlib.sha256(path.read_bytes()).hexdigest(); "
+        "found = class_of(Regime(kind='Own', module=str(path.absolute()), code=code), REGIMES, "
+        "object); print(found.value, 'value = ' in inspect.getsource(found)); "
+        "\ntry: found.fail()\nexcept ZeroDivisionError: print(traceback.format_exc())"
+    )
+    writing = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    seen = []
+    for value in (1, 2):
+        text = f"class Own:\n    value = {value}\n    fail = lambda: 1 / 0  # here\n"
+        (tmp_path / "own.py").write_text(text)
+        os.utime(tmp_path / "own.py", (1e9, 1e9))
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=writing,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "fail = lambda: 1 / 0  # here" in done.stdout
+        seen.append(done.stdout.partition("\n")[0])
+    assert seen == ["1 True", "2 True"]
+    assert [path.name for path in tmp_path.iterdir()] == ["own.py"]

@@ -68,14 +68,15 @@ def _from_file(path: Path, code: str | None) -> ModuleType:
     name = f"transfer_lab_module_{code}"
     if name in sys.modules:
         return sys.modules[name]
-    _check_content(path, code, str(path))
+    content = _checked(path, code, str(path))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ModuleError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # What was checked, and nothing that the interpreter has kept of the file in __pycache__.
+        exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:  # anything may go wrong in somebody's file
         del sys.modules[name]
         raise _not_imported(str(path), error) from error
@@ -85,7 +86,7 @@ def _from_file(path: Path, code: str | None) -> ModuleType:
 def _installed(name: str, path: Path, code: str | None, place: str) -> ModuleType:
     if _IMPORTED_AS.get(name, code) != code:
         raise ModuleError(f"{place}: this process imported it before it changed; start it anew")
-    _check_content(path, code, place)
+    _checked(path, code, place)
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -94,13 +95,15 @@ def _installed(name: str, path: Path, code: str | None, place: str) -> ModuleTyp
     return module
 
 
-def _check_content(path: Path, code: str | None, place: str) -> None:
+def _checked(path: Path, code: str | None, place: str) -> bytes:
+    """The file's content, if it is what the experiment was read with."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModuleError(f"{place}: cannot read the module ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != code:
         raise ModuleError(f"{place}: the module has changed since the experiment was read")
+    return content
 
 
 def _not_imported(place: str, error: BaseException) -> ModuleError:

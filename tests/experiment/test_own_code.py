@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -278,3 +279,28 @@ def test_own_files_run_as_they_are_and_not_as_python_has_kept_them(tmp_path):
         seen.append(done.stdout.partition("\n")[0])
     assert seen == ["1 True", "2 True"]
     assert [path.name for path in tmp_path.iterdir()] == ["own.py"]
+
+
+def test_what_lies_behind_a_linked_folder_is_known_by_content_too(folder):
+    (folder / "elsewhere" / "deep").mkdir(parents=True)
+    (folder / "elsewhere" / "deep" / "1.bin").write_bytes(b"1")
+    root = folder / "images"
+    root.mkdir()
+    for name in ("a", "b"):  # the same folder twice is no circle
+        (root / name).symlink_to(folder / "elsewhere", target_is_directory=True)
+    given = "domains.stripes={module: mine/stripes.py:Stripes, root: images}"
+
+    def held() -> str:
+        return loaded(folder, given).domains["stripes"].holds
+
+    linked = held()
+    (folder / "elsewhere" / "deep" / "1.bin").write_bytes(b"2")
+    assert held() != linked
+    (folder / "elsewhere" / "deep" / "1.bin").write_bytes(b"1")
+    for name in ("a", "b"):
+        (root / name).unlink()
+        shutil.copytree(folder / "elsewhere", root / name)
+    assert held() == linked
+    (root / "a" / "back").symlink_to(root, target_is_directory=True)
+    with pytest.raises(ConfigError, match="images: cannot be read .back is a link to a folder abov"):
+        loaded(folder, given)

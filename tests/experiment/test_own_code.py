@@ -13,7 +13,9 @@ import pytest
 
 from tests.builders import ENVIRONMENT, ROOT
 from tests.own_code import DOMAIN, REGIME, install, write_own
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import regime_entry
+from transfer_lab.experiment.classes import ModuleError, class_of
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import peers, plan, runs_of
 from transfer_lab.experiment.yaml_source import ConfigError
@@ -302,5 +304,38 @@ def test_what_lies_behind_a_linked_folder_is_known_by_content_too(folder):
         shutil.copytree(folder / "elsewhere", root / name)
     assert held() == linked
     (root / "a" / "back").symlink_to(root, target_is_directory=True)
-    with pytest.raises(ConfigError, match="images: cannot be read .back is a link to a folder abov"):
+    with pytest.raises(ConfigError, match=r"cannot be read .back is a link to a folder above"):
         loaded(folder, given)
+
+
+def test_what_is_installed_or_upgraded_meanwhile_is_known_when_an_experiment_is_read(
+    folder, tmp_path, monkeypatch
+):
+    """As in a notebook: the folder of packages is on the path all the time."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(ConfigError, match="no regime named 'first'"):
+        loaded(folder, *BY_NAME)
+    install(tmp_path / "site", "1.2", **PROVIDED)
+    assert loaded(folder, *BY_NAME).regimes["tune_first"].distribution == "stripy 1.2"
+    shutil.rmtree(tmp_path / "site" / "stripy-1.2.dist-info")
+    install(tmp_path / "site", "1.3", **PROVIDED)
+    assert loaded(folder, *BY_NAME).regimes["tune_first"].distribution == "stripy 1.3"
+
+
+def test_a_package_that_is_upgraded_after_it_was_imported_is_refused(folder, tmp_path, monkeypatch):
+    """What else it holds may be in memory as it was, though the module itself is the same."""
+    lines = {"regimes": "plain = plainly.regimes:TuneFirst"}
+    use = "regimes.tune_first={kind: plain, k: 1}"
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    install(tmp_path / "site", "1.2", "plainly", **lines)
+    (tmp_path / "site" / "plainly" / "__init__.py").write_text("")
+    before = loaded(folder, use).regimes["tune_first"]
+    assert class_of(before, REGIMES, object).__module__ == "plainly.regimes"
+    shutil.rmtree(tmp_path / "site" / "plainly-1.2.dist-info")
+    install(tmp_path / "site", "1.3", "plainly", **lines)
+    after = loaded(folder, use).regimes["tune_first"]
+    with pytest.raises(ModuleError, match=r"has imported plainly 1\.2; start it anew"):
+        class_of(after, REGIMES, object)
+    with pytest.raises(ModuleError, match=r"was plainly 1\.2 when .* read: load it anew"):
+        class_of(before, REGIMES, object)

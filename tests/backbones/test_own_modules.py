@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from transfer_lab.backbones.build import backbone_class, build_backbone
+from transfer_lab.backbones.build import backbone_class, build_backbone, described
 from transfer_lab.experiment.choices import Architecture
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.loading import load_experiment
@@ -17,6 +18,7 @@ from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.grid.engines.local import LocalEngine
 from transfer_lab.grid.preflight import preflight
 from transfer_lab.store.records import RecordStore
+from transfer_lab.training.frozen_features import prefix_key
 
 MODULE = """\
 from torch import nn
@@ -174,3 +176,27 @@ def test_a_module_that_changes_after_it_was_read_is_refused(folder):
     stale = Architecture(kind="Tiny", module=choice.module, code="0" * 64)
     with pytest.raises(ModuleError, match="has changed since"):
         backbone_class(stale)
+
+
+def test_outputs_of_an_installed_backbone_are_stored_by_its_code_and_its_version():
+    """Its class is called the same after an edit in place, or an upgrade."""
+
+    def key(**known: str) -> str:
+        torch.manual_seed(0)
+        cls = backbone_class(Architecture(kind="mlp"))
+        choice = Architecture(kind="net", options={"width": 8, "depth": 2}, **known)
+        backbone = described(cls(12, **choice.arguments), choice, 12)
+        return prefix_key(copy.deepcopy(backbone), 1)
+
+    before = {"code": "0" * 64, "distribution": "nets 1.2"}
+    others = (before | {"code": "1" * 64}, before | {"distribution": "nets 1.3"})
+    assert key(**before) == key(**before)
+    assert len({key(**known) for known in (before, *others)}) == 3
+
+
+def test_structure_of_the_labs_own_says_nothing_of_code():
+    """So that what is stored of them stays theirs."""
+    own = build_backbone(Architecture(kind="mlp", options={"width": 8, "depth": 2}), 12)
+    graphs = ["", ""]
+    known = ("transfer_lab.backbones.mlp.MLP", own.options, own.stages, graphs, own.mean, own.std)
+    assert own.structure() == repr(known)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 from tests.builders import ENVIRONMENT, ROOT
 from tests.own_code import DOMAIN, REGIME, install, write_own
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import regime_entry
+from transfer_lab.experiment.classes import ModuleError, class_of
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import peers, plan, runs_of
 from transfer_lab.experiment.yaml_source import ConfigError
@@ -246,3 +250,92 @@ def test_planning_own_code_loads_neither_it_nor_torch(folder):
         check=False,
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_own_files_run_as_they_are_and_not_as_python_has_kept_them(tmp_path):
+    """An edit of the same length within a second, as an editor's undo or a script makes it."""
+    script = (
+        "import inspect, traceback; from transfer_lab.experiment.catalog import REGIMES; "
+        "from transfer_lab.experiment.choices import Regime; import hashlib, pathlib; "
+        "from transfer_lab.experiment.classes import class_of; path = pathlib.Path('own.py'); "
+        "code = hashlib.sha256(path.read_bytes()).hexdigest(); "
+        "found = class_of(Regime(kind='Own', module=str(path.absolute()), code=code), REGIMES, "
+        "object); print(found.value, 'value = ' in inspect.getsource(found)); "
+        "\ntry: found.fail()\nexcept ZeroDivisionError: print(traceback.format_exc())"
+    )
+    writing = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    seen = []
+    for value in (1, 2):
+        text = f"class Own:\n    value = {value}\n    fail = lambda: 1 / 0  # here\n"
+        (tmp_path / "own.py").write_text(text)
+        os.utime(tmp_path / "own.py", (1e9, 1e9))
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=writing,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "fail = lambda: 1 / 0  # here" in done.stdout
+        seen.append(done.stdout.partition("\n")[0])
+    assert seen == ["1 True", "2 True"]
+    assert [path.name for path in tmp_path.iterdir()] == ["own.py"]
+
+
+def test_what_lies_behind_a_linked_folder_is_known_by_content_too(folder):
+    (folder / "elsewhere" / "deep").mkdir(parents=True)
+    (folder / "elsewhere" / "deep" / "1.bin").write_bytes(b"1")
+    root = folder / "images"
+    root.mkdir()
+    for name in ("a", "b"):  # the same folder twice is no circle
+        (root / name).symlink_to(folder / "elsewhere", target_is_directory=True)
+    given = "domains.stripes={module: mine/stripes.py:Stripes, root: images}"
+
+    def held() -> str:
+        return loaded(folder, given).domains["stripes"].holds
+
+    linked = held()
+    (folder / "elsewhere" / "deep" / "1.bin").write_bytes(b"2")
+    assert held() != linked
+    (folder / "elsewhere" / "deep" / "1.bin").write_bytes(b"1")
+    for name in ("a", "b"):
+        (root / name).unlink()
+        shutil.copytree(folder / "elsewhere", root / name)
+    assert held() == linked
+    (root / "a" / "back").symlink_to(root, target_is_directory=True)
+    with pytest.raises(ConfigError, match=r"cannot be read .back is a link to a folder above"):
+        loaded(folder, given)
+
+
+def test_what_is_installed_or_upgraded_meanwhile_is_known_when_an_experiment_is_read(
+    folder, tmp_path, monkeypatch
+):
+    """As in a notebook: the folder of packages is on the path all the time."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(ConfigError, match="no regime named 'first'"):
+        loaded(folder, *BY_NAME)
+    install(tmp_path / "site", "1.2", **PROVIDED)
+    assert loaded(folder, *BY_NAME).regimes["tune_first"].distribution == "stripy 1.2"
+    shutil.rmtree(tmp_path / "site" / "stripy-1.2.dist-info")
+    install(tmp_path / "site", "1.3", **PROVIDED)
+    assert loaded(folder, *BY_NAME).regimes["tune_first"].distribution == "stripy 1.3"
+
+
+def test_a_package_that_is_upgraded_after_it_was_imported_is_refused(folder, tmp_path, monkeypatch):
+    """What else it holds may be in memory as it was, though the module itself is the same."""
+    lines = {"regimes": "plain = plainly.regimes:TuneFirst"}
+    use = "regimes.tune_first={kind: plain, k: 1}"
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    install(tmp_path / "site", "1.2", "plainly", **lines)
+    (tmp_path / "site" / "plainly" / "__init__.py").write_text("")
+    before = loaded(folder, use).regimes["tune_first"]
+    assert class_of(before, REGIMES, object).__module__ == "plainly.regimes"
+    shutil.rmtree(tmp_path / "site" / "plainly-1.2.dist-info")
+    install(tmp_path / "site", "1.3", "plainly", **lines)
+    after = loaded(folder, use).regimes["tune_first"]
+    with pytest.raises(ModuleError, match=r"has imported plainly 1\.2; start it anew"):
+        class_of(after, REGIMES, object)
+    with pytest.raises(ModuleError, match=r"was plainly 1\.2 when .* read: load it anew"):
+        class_of(before, REGIMES, object)

@@ -8,15 +8,19 @@ from torch import from_numpy
 from torchmetrics.image.kid import poly_mmd
 
 from transfer_lab.similarity.calibration import place
-from transfer_lab.similarity.mmd import mmd2, u_statistic
+from transfer_lab.similarity.mmd import contrasts, u_statistic
 from transfer_lab.similarity.proxy_a import proxy_a_distance
-from transfer_lab.similarity.samples import DegenerateError
+from transfer_lab.similarity.samples import DegenerateError, Estimate
 
 WIDTH = 12
 
 
 def normal(seed: int, n: int = 120, shift: float = 0.0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, WIDTH)) + shift
+
+
+def mmd2(x: np.ndarray, y: np.ndarray) -> Estimate:
+    return u_statistic(contrasts(x, y))
 
 
 def kernel(a: np.ndarray, b: np.ndarray) -> float:

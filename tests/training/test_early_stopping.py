@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.builders import tiny_run
-from tests.contracts.test_regimes import LEARNERS, build, state
+from tests.contracts.test_regimes import LEARNERS, build
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.experiment.spec import Fit, Run
 from transfer_lab.regimes.from_scratch import FromScratch
@@ -18,6 +18,7 @@ from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.store.records import RecordStore
 from transfer_lab.training import building
 from transfer_lab.training import run as training
+from transfer_lab.training.contracts.cases import state
 from transfer_lab.training.curve import FitClock, NonFiniteLossError
 from transfer_lab.training.early_stopping import EarlyStopping
 from transfer_lab.training.fit import FitResult, fit_and_test, fit_and_validate
@@ -352,3 +353,14 @@ def test_what_starts_from_a_source_run_with_patience_starts_from_its_kept_model(
     domain = Blocks(shuffled=True)
     building.draw(domain, source)
     assert loss_now(built[0], domain) == pytest.approx(-loss, rel=1e-4)
+
+
+def test_patience_with_a_validation_that_adds_nothing_up_names_the_regime_and_the_way_out():
+    class Unwatched(FromScratch):
+        def validation_step(self, batch, index):
+            self.log("val", F.cross_entropy(self(batch[0]), batch[1]))
+
+    with pytest.raises(ValueError, match=r"Unwatched\.validation_step .*super\(\).*leave patience"):
+        fit_and_test(Unwatched(Leaky(), 4), drawn(), PATIENT)
+    fit = PATIENT.model_copy(update={"epochs": 2, "patience": None})
+    assert fit_and_test(Unwatched(Leaky(), 4), drawn(), fit).curve.last["val_accuracy"] is None

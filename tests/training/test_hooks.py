@@ -14,7 +14,12 @@ from transfer_lab.experiment.spec import Fit
 from transfer_lab.grid.preflight import _check_options
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.from_scratch import FromScratch
-from transfer_lab.regimes.hooks import IN_EVERY_STEP, NEVER_CALLED, own_hooks
+from transfer_lab.regimes.hooks import (
+    BEFORE_THE_FIRST_STEP,
+    IN_EVERY_STEP,
+    NEVER_CALLED,
+    own_hooks,
+)
 from transfer_lab.regimes.linear_probe import LinearProbe
 from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.training.fit import FitResult, fit_and_test
@@ -163,7 +168,7 @@ def test_all_hooks_are_called_in_lightnings_order():
     assert {call[0] for call in theirs} >= set(HOOKS)
 
 
-@pytest.mark.parametrize("hook", sorted(CALLED_IN_BOTH - {"test_step"}))
+@pytest.mark.parametrize("hook", sorted(CALLED_IN_BOTH - BEFORE_THE_FIRST_STEP - {"test_step"}))
 def test_hooks_outside_a_step_are_called_as_often_in_the_fast_loop(hook):
     cls = recording(hook)
     assert loop_of(fresh(cls)) is ChunkedLoop
@@ -404,3 +409,106 @@ def test_optimisers_that_only_a_trainer_knows_of_are_left_to_it(monkeypatch):
 
     assert refused(Asking, monkeypatch) == []
     fitted(Asking)
+
+
+@pytest.mark.parametrize("hook", sorted(BEFORE_THE_FIRST_STEP))
+def test_hooks_before_the_first_step_are_lightnings_and_called_as_often(hook):
+    cls = recording(hook)
+    assert loop_of(fresh(cls)) is LightningLoop
+    ours, theirs = fitted(cls)[0], by_lightning(cls)
+    expected = getattr(theirs, "calls", [])
+    assert getattr(ours, "calls", [])[: len(expected)] == expected
+    assert same_weights(ours, theirs)
+
+
+def _clip(self, *_, **__):
+    self.trainer.gradient_clip_val = 0.01
+
+
+def _accumulate(self, *_, **__):
+    self.trainer.accumulate_grad_batches = 2
+
+
+@pytest.mark.parametrize(
+    ("hook", "ask"),
+    [
+        *(("setup", _clip), ("on_fit_start", _clip), ("on_train_start", _clip)),
+        *(("on_fit_start", _accumulate), ("on_train_start", _accumulate)),
+    ],
+)
+def test_what_a_regime_asks_of_the_trainer_before_the_first_step_is_done(hook, ask):
+    cls = type("Asking", (FromScratch,), {hook: ask})
+    regime, _ = fitted(cls)
+    assert same_weights(regime, by_lightning(cls))
+    assert not same_weights(regime, fitted(FromScratch)[0])
+
+
+@pytest.mark.parametrize(
+    ("ask", "name"), [(_clip, "gradient_clip_val"), (_accumulate, "accumulate_grad_batches")]
+)
+@pytest.mark.parametrize("hook", ["on_validation_end", "training_step"])
+def test_what_it_asks_too_late_is_refused(hook, ask, name):
+    def asking(self, *given):
+        ask(self)
+        return getattr(FromScratch, hook)(self, *given)
+
+    cls = type("Late", (FromScratch,), {hook: asking})
+    assert loop_of(fresh(cls)) is ChunkedLoop
+    with pytest.raises(ValueError, match=rf"Late sets trainer\.{name} .*in on_train_start"):
+        fitted(cls)
+
+
+@pytest.mark.parametrize("idly", [False, True], ids=["fast loop", "Lightning's loop"])
+@pytest.mark.parametrize("hook", ["on_train_start", "on_validation_end", "training_step"])
+def test_the_trainers_loader_is_the_domains_and_looking_through_it_spends_nothing(hook, idly):
+    def looking(self, *given):
+        loader = self.trainer.train_dataloader
+        self.__dict__.setdefault("seen", []).append(sum(len(y) for _, y in loader))
+        assert len(loader) == BATCHES
+        assert len(loader.dataset) == self.seen[-1]
+        return getattr(FromScratch, hook)(self, *given)
+
+    cls = type("Looking", (FromScratch,), {hook: looking})
+    regime, result = fitted(idle(cls) if idly else cls)
+    assert set(regime.seen) == {48}
+    assert result.curve.last["epoch"] == EPOCHS
+    assert result.curve.last["steps"] == EPOCHS * BATCHES
+    assert same_weights(regime, by_lightning(cls))
+
+
+def test_the_last_batch_of_each_epoch_is_known_as_such():
+    class Watching(FromScratch):
+        def training_step(self, batch, index):
+            self.__dict__.setdefault("last", []).append(self.trainer.is_last_batch)
+            return super().training_step(batch, index)
+
+    expected = [index == BATCHES - 1 for _ in range(EPOCHS) for index in range(BATCHES)]
+    assert fitted(Watching)[0].last == fitted(idle(Watching))[0].last == expected
+
+
+@pytest.mark.parametrize("patience", [None, 5])
+@pytest.mark.parametrize("step", [8, 11, 100])
+def test_a_fit_ends_after_the_step_that_says_so(step, patience):
+    """And with a validation, whether or not one was due."""
+
+    class Stopping(FromScratch):
+        def training_step(self, batch, index):
+            self.trainer.should_stop = self.global_step == step
+            return super().training_step(batch, index)
+
+    fit = Fit(epochs=25, batch_size=8, patience=patience)
+    fast, result = fitted(Stopping, fit)
+    slow, same = fitted(idle(Stopping), fit)
+    assert result.curve.last["steps"] == step + 1
+    assert result.curve.last["epoch"] == step // BATCHES + 1
+    assert result.curve.last["val_accuracy"] is not None
+    assert rows_of(result) == rows_of(same)
+    assert same_weights(fast, slow)
+
+
+@pytest.mark.parametrize("idly", [False, True], ids=["fast loop", "Lightning's loop"])
+def test_a_dict_without_a_loss_is_an_error_in_both_loops(idly):
+    step = {"training_step": lambda self, batch, index: {"loss": None}}
+    cls = type("Lossless", (FromScratch,), step)
+    with pytest.raises(Exception, match=r"training_step.* a dict"):
+        fitted(idle(cls) if idly else cls)

@@ -27,6 +27,8 @@ class Backbone(nn.Module):
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     options: Mapping[str, object] = MappingProxyType({})
     """What it was built with, filled in by its builder: equal tensors may still compute unlike."""
+    origin: Mapping[str, str] = MappingProxyType({})
+    """What code that is not the lab's own is known by, filled in by its builder."""
     image_size: int = 224
     """Side of the images it was built for, filled in by its builder."""
 
@@ -71,10 +73,11 @@ class Backbone(nn.Module):
     def structure(self, stop: int | None = None) -> str:
         """All that determines what `stages[:stop]` compute but their tensors."""
         prefix = self.stages[:stop]
-        # A module of the user's own is named after its content, so that its transform counts, too.
         cls = f"{type(self).__module__}.{type(self).__qualname__}"
         graphs = [getattr(module, "code", "") for module in prefix]  # of divided networks
-        return repr((cls, self.options, prefix, graphs, self.mean, self.std))
+        known = (cls, self.options, prefix, graphs, self.mean, self.std)
+        # Code that is not the lab's own may compute and transform otherwise under the same names.
+        return repr((*known, dict(self.origin)) if self.origin else known)
 
     def output_shape(self, image_size: int, stop: int | None = None) -> tuple[int, ...]:
         """Shape of one image's output of `stages[:stop]`, found without computing anything."""

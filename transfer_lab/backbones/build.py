@@ -22,4 +22,6 @@ def build_backbone(choice: Architecture, image_size: int) -> Backbone:
 def described(backbone: Backbone, choice: Architecture, image_size: int) -> Backbone:
     """The backbone with what it was built from noted on it."""
     backbone.options, backbone.image_size = choice.arguments, image_size
+    known = {"code": choice.code, "distribution": choice.distribution}
+    backbone.origin = {name: value for name, value in known.items() if value is not None}
     return backbone

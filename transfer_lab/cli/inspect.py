@@ -23,8 +23,6 @@ _PROBE = 32
 _BAR = 24
 TEST_FRACTION = 0.3
 
-Parts = Mapping[str, Sequence[ImageFile]]
-
 
 @dataclass(frozen=True)
 class Request:

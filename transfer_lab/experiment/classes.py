@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 
 from transfer_lab.experiment.catalog import Registry
 from transfer_lab.experiment.choices import Choice
-from transfer_lab.experiment.installed import ProvidedError, source_of, the_one
+from transfer_lab.experiment.installed import Provided, ProvidedError, source_of, the_one
 
 C = TypeVar("C")
 
 _IMPORTED_AS: dict[str, str | None] = {}
 """Modules of installed packages -> hash of the file when this process imported it."""
+_IMPORTED_FROM: dict[str, str] = {}
+"""Installed packages -> the same with the version that this process has imported a module of."""
 
 
 class ModuleError(ValueError):
@@ -56,51 +58,60 @@ def _module(choice: Choice, registry: Registry[Any]) -> tuple[ModuleType, str, s
         entry = the_one(registry.group, choice.kind)
         path = source_of(entry)
     except (KeyError, ProvidedError) as error:
-        reason = error if isinstance(error, ProvidedError) else "no installed package provides it"
+        absent = "no installed package provides it: install it, and load the experiment anew"
+        reason = error if isinstance(error, ProvidedError) else absent
         raise ModuleError(f"{registry.kind} '{choice.kind}': {reason}") from error
     place = f"{entry.module} of {entry.distribution}"
     if entry.distribution != choice.distribution:
-        raise ModuleError(f"{place}: it was {choice.distribution} when the experiment was read")
-    return _installed(entry.module, path, choice.code, place), entry.cls, place
+        told = f"it was {choice.distribution} when the experiment was read: load it anew"
+        raise ModuleError(f"{place}: {told}")
+    return _installed(entry, path, choice.code, place), entry.cls, place
 
 
 def _from_file(path: Path, code: str | None) -> ModuleType:
     name = f"transfer_lab_module_{code}"
     if name in sys.modules:
         return sys.modules[name]
-    _check_content(path, code, str(path))
+    content = _checked(path, code, str(path))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ModuleError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # What was checked, and nothing that the interpreter has kept of the file in __pycache__.
+        exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:  # anything may go wrong in somebody's file
         del sys.modules[name]
         raise _not_imported(str(path), error) from error
     return module
 
 
-def _installed(name: str, path: Path, code: str | None, place: str) -> ModuleType:
-    if _IMPORTED_AS.get(name, code) != code:
+def _installed(entry: Provided, path: Path, code: str | None, place: str) -> ModuleType:
+    if _IMPORTED_AS.get(entry.module, code) != code:
         raise ModuleError(f"{place}: this process imported it before it changed; start it anew")
-    _check_content(path, code, place)
+    _checked(path, code, place)
+    package = entry.distribution.rpartition(" ")[0]
+    if _IMPORTED_FROM.setdefault(package, entry.distribution) != entry.distribution:
+        told = f"this process has imported {_IMPORTED_FROM[package]}; start it anew"
+        raise ModuleError(f"{place}: {told}")
     try:
-        module = importlib.import_module(name)
+        module = importlib.import_module(entry.module)
     except (Exception, SystemExit) as error:
         raise _not_imported(place, error) from error
-    _IMPORTED_AS[name] = code
+    _IMPORTED_AS[entry.module] = code
     return module
 
 
-def _check_content(path: Path, code: str | None, place: str) -> None:
+def _checked(path: Path, code: str | None, place: str) -> bytes:
+    """The file's content, if it is what the experiment was read with."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModuleError(f"{place}: cannot read the module ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != code:
         raise ModuleError(f"{place}: the module has changed since the experiment was read")
+    return content
 
 
 def _not_imported(place: str, error: BaseException) -> ModuleError:

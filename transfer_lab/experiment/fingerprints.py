@@ -76,13 +76,26 @@ def _pin_root(name: str, choice: Data, base: Path) -> Iterator[Problem]:
 
 def _sha256_below(path: Path) -> str:
     """SHA-256 of a file, or of the names and contents of all files below a folder but hidden
-    ones; raises OSError."""
+    ones; raises OSError, and ValueError where a link leads back to a folder above it."""
     if not path.is_dir():
         return sha256_of(path)
-    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    seen = sorted(n.as_posix() for n in names if not any(p.startswith(".") for p in n.parts))
+    seen = sorted(file.relative_to(path).as_posix() for file in _files_below(path, ()))
     lines = (f"{sha256_of(path / name)} {name}\n" for name in seen)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """All but hidden ones, those behind links as well: a domain that opens them reads them."""
+    real = folder.resolve()
+    if real in above:
+        raise ValueError(f"{folder.name} is a link to a folder above it: take it out")
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _files_below(entry, (*above, real))
+        elif entry.is_file():
+            yield entry
 
 
 def _pin_code(group: str, name: str, choice: Data, base: Path) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ A package names its classes in its `pyproject.toml`:
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -32,6 +33,12 @@ class Provided(NamedTuple):
 def provided(group: str) -> Mapping[str, tuple[Provided, ...]]:
     """Every name of an entry point group, with all that is provided under it."""
     return _provided(group, tuple(sys.path))
+
+
+def look_anew() -> None:
+    """Forget what was installed: packages come and are upgraded while a notebook runs."""
+    _provided.cache_clear()
+    importlib.invalidate_caches()
 
 
 @cache

@@ -13,6 +13,7 @@ from transfer_lab.experiment.budget import MAIN, Augment, Fit
 from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.checks import contradictions, unknown_arms
 from transfer_lab.experiment.fingerprints import pin_contents
+from transfer_lab.experiment.installed import look_anew
 from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
     Claim,
@@ -77,6 +78,7 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
 
 def checked(source: Source) -> ExperimentFile:
     """The experiment that a source holds; raises ConfigError with every problem found."""
+    look_anew()
     sized = expand_sizes(source.data)
     expanded = expand_budgets(sized.data)
     source.origins = sized.origins | expanded.origins

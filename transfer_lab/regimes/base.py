@@ -49,8 +49,9 @@ class TransferModule(L.LightningModule, ABC):
     the optimiser holds exactly the rest.
 
     A loop that takes many steps in one call of Lightning drives it, and calls `training_step`,
-    `on_train_epoch_start` and whatever comes once a fit or with a validation. A regime that
-    overrides any other hook of a step or an epoch, `configure_optimizers` among them, or has
+    `on_train_epoch_start` and whatever comes with a validation or after the last step. A regime
+    that overrides any other hook of a step or an epoch, `configure_optimizers` among them, or one
+    that comes before the first step, as `setup` and `on_train_start` do, or has
     `automatic_optimization` off, is driven by Lightning's own loop: then everything is called as
     Lightning says, at about a millisecond a step.
 

@@ -36,6 +36,18 @@ IN_EVERY_STEP = frozenset(
     }
 )
 """What only Lightning's own loop calls in every step or epoch, with what Lightning gives it."""
+BEFORE_THE_FIRST_STEP = frozenset(
+    {
+        "configure_model",
+        "configure_sharded_model",
+        "on_fit_start",
+        "on_train_start",
+        "prepare_data",
+        "setup",
+    }
+)
+"""Where a regime could still tell the Trainer how each step is to be taken, which only Lightning's
+own loop asks it."""
 NEVER_CALLED = frozenset(
     {"train_dataloader", "val_dataloader", "test_dataloader", "predict_dataloader"}
 )
@@ -53,10 +65,11 @@ def own_hooks(regime: TransferModule) -> frozenset[str]:
 
 
 def needs_lightnings_loop(regime: TransferModule) -> bool:
-    """Whether the regime optimises by itself, or has anything of its own in `IN_EVERY_STEP`."""
+    """Whether the regime optimises by itself, or has anything of its own in `IN_EVERY_STEP` or
+    `BEFORE_THE_FIRST_STEP`."""
     return (
         not regime.automatic_optimization
-        or not IN_EVERY_STEP.isdisjoint(own_hooks(regime))
+        or not (IN_EVERY_STEP | BEFORE_THE_FIRST_STEP).isdisjoint(own_hooks(regime))
         or not _takes_batch_and_index(regime)
     )
 

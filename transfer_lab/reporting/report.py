@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures
@@ -17,10 +16,6 @@ from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
 from transfer_lab.system.files import write_atomically
-
-if TYPE_CHECKING:
-    pass
-
 
 SIMILARITY = "similarity.csv"
 

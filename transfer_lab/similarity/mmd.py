@@ -14,11 +14,6 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from transfer_lab.similarity.samples import DegenerateError, Estimate, checked
 
 
-def mmd2(x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Unbiased MMD² of two equally large samples, and the standard error of a U-statistic."""
-    return u_statistic(contrasts(x, y))
-
-
 def contrasts(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """h(i, j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i), (n, n): its mean off the
     diagonal is the unbiased MMD².

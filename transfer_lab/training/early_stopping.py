@@ -37,6 +37,12 @@ class EarlyStopping(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: TransferModule) -> None:
         loss, accuracy = means(module.val_sums)
+        if loss is None or accuracy is None:
+            raise ValueError(
+                f"patience watches what {type(module).__name__}.validation_step adds to val_sums, "
+                "which is nothing: call super().validation_step(batch, index) in it, or leave "
+                "patience out"
+            )
         score = (accuracy, -loss)
         if math.isfinite(loss) and score > self._score:
             self._score, self.best, self._state = score, self.seen, _learning(module)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import lightning as L
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities import CombinedLoader
 
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import needs_lightnings_loop
@@ -78,12 +79,13 @@ class EachEpoch(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: TransferModule) -> None:
         self.note(module.train_sums, self.steps)
         due = trainer.current_epoch + 1 == trainer.check_val_every_n_epoch
-        if due and not self._validated:
+        if (due or trainer.should_stop) and not self._validated:
             _validate(trainer)
 
 
 def _validate(trainer: L.Trainer) -> None:
-    """As Lightning does, which leaves it out where `on_train_batch_start` has ended the epoch."""
+    """As Lightning does, which leaves it out where `on_train_batch_start` has ended the epoch, or
+    a step the fit before validation was due."""
     trainer.validating = True
     trainer.fit_loop.epoch_loop.val_loop.run()
     trainer.training = True
@@ -92,8 +94,11 @@ def _validate(trainer: L.Trainer) -> None:
 class ChunkedLoop:
     """Several epochs in one call of Lightning: a step costs what it costs in a plain loop.
 
-    Of the hooks in `IN_EVERY_STEP` it calls none but `on_train_epoch_start`, and it takes the one
-    optimiser and the one schedule that `TransferModule.configure_optimizers` gives.
+    Of the hooks in `IN_EVERY_STEP` it calls none but `on_train_epoch_start`; those in
+    `BEFORE_THE_FIRST_STEP`, which could ask of the Trainer what this loop does not do, are
+    `TransferModule`'s; of all others each is called as Lightning calls it. It takes the one
+    optimiser and the one schedule that `TransferModule.configure_optimizers` gives, and heeds
+    `trainer.should_stop` after each step.
     """
 
     def __init__(
@@ -101,7 +106,7 @@ class ChunkedLoop:
     ):
         self.strategy = ChunkedStrategy(device, note)
         self.callbacks: list[L.Callback] = []
-        self._stretches = EpochChunks(batches, epochs, between)
+        self._stretches = ChunkedLoader(EpochChunks(batches, epochs, between))
 
     def fit(self, trainer: L.Trainer, module: L.LightningModule, validation: Iterable) -> None:
         """Train; meanwhile Lightning takes the optimisation for the module's own."""
@@ -137,6 +142,19 @@ class EpochChunks:
         yield EpochChunk(self.batches, epochs)
 
 
+class ChunkedLoader(CombinedLoader):
+    """Chunks for Lightning's loop alone: who asks the Trainer for its `train_dataloader` gets the
+    loader that they are made of, as from any Trainer, and spends none of them."""
+
+    def __init__(self, chunks: EpochChunks):
+        super().__init__(chunks, "max_size_cycle")
+        self._chunks = chunks
+
+    @property
+    def iterables(self) -> Iterable:
+        return self._chunks.batches
+
+
 class ChunkedStrategy(SingleDeviceStrategy):
     """Takes all steps of a stretch where Lightning thinks of one batch.
 
@@ -157,10 +175,12 @@ class ChunkedStrategy(SingleDeviceStrategy):
         trainer = module.trainer
         (schedule,) = (each.scheduler for each in trainer.lr_scheduler_configs)
         steps, logged = _step_counter(trainer), trainer._results
+        progress, last = trainer.fit_loop.epoch_loop.batch_progress, len(stretch.batches) - 1
         for _ in _counted(trainer, stretch.epochs):
             module.on_train_epoch_start()
             for index, batch in enumerate(stretch.batches):
                 batch = self.batch_to_device(batch)
+                progress.is_last_batch = index == last
                 logged.batch, logged.batch_size = batch, None  # `log` weighs by its size
                 optimizer.zero_grad()
                 with self.precision_plugin.train_step_context():
@@ -172,7 +192,12 @@ class ChunkedStrategy(SingleDeviceStrategy):
                 optimizer.step()
                 schedule.step()
                 steps.completed += 1
+                if trainer.should_stop:
+                    break
             self.note(module.train_sums, steps.completed)
+            if trainer.should_stop:
+                break
+        _check_asked(trainer)
 
 
 def _step_counter(trainer: L.Trainer) -> _ReadyCompletedTracker:
@@ -184,7 +209,7 @@ def _counted(trainer: L.Trainer, epochs: int) -> Iterator[int]:
     """The numbers of the next epochs; each is the Trainer's `current_epoch` while it lasts, and
     Lightning takes the one batch that it has seen for the epoch's last."""
     batches, counter = trainer.fit_loop.epoch_loop.batch_progress, trainer.fit_loop.epoch_progress
-    batches.current.ready, batches.is_last_batch = trainer.num_training_batches, True
+    batches.current.ready = trainer.num_training_batches
     first = trainer.current_epoch
     for epoch in range(first, first + epochs):
         counter.current.processed = epoch  # type: ignore[attr-defined]
@@ -192,12 +217,25 @@ def _counted(trainer: L.Trainer, epochs: int) -> Iterator[int]:
         yield epoch
 
 
+def _check_asked(trainer: L.Trainer) -> None:
+    """Raise ValueError where a Trainer has been asked, in a fit, for what is only done where it is
+    asked for before."""
+    asked = {
+        "gradient_clip_val": trainer.gradient_clip_val is not None,
+        "accumulate_grad_batches": trainer.accumulate_grad_batches != 1,
+    }
+    for name in (name for name, is_set in asked.items() if is_set):
+        raise ValueError(
+            f"{type(trainer.lightning_module).__name__} sets trainer.{name} when steps have been "
+            "taken without it: set it in on_train_start"
+        )
+
+
 def _loss(output: object) -> torch.Tensor | None:
     """The loss of what a `training_step` returned; None where the batch is to be passed over."""
-    if isinstance(output, Mapping):
-        output = output.get("loss", output)
-    if output is None or isinstance(output, torch.Tensor):
-        return output
+    found = output.get("loss") if isinstance(output, Mapping) else output
+    if isinstance(found, torch.Tensor) or output is None:
+        return found
     raise TypeError(
         "training_step must return a loss, a dict with one under 'loss', or None, but returned "
         f"{type(output).__name__}"

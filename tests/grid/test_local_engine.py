@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ import torch
 from tests.builders import ROOT, alive, descendants_of, tiny_run, until, workers
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.spec import Fit
-from transfer_lab.grid.engines import fork_server
+from transfer_lab.grid.engines import fork_server, spawning
 from transfer_lab.grid.engines.local import LocalEngine, WorkerCrashError
 
 
@@ -284,6 +286,36 @@ print(*[type(future.exception(timeout=10)).__name__ for future in held[:2]])
 print(*[future.cancelled() for future in held[2:]], time.monotonic() - began < 1)"""
     crash = WorkerCrashError.__name__
     assert ended(script, tmp_path) == [f"{crash} {crash}", "True True True"]
+
+
+def test_processes_spawned_from_two_threads_leave_the_main_module_where_it_was(monkeypatch):
+    main, ways = sys.modules["__main__"], {"one": threading.Event(), "two": threading.Event()}
+    seen = {}
+
+    def start(name):
+        seen[name] = sys.modules["__main__"]
+        ways[name].wait(10)
+
+    def process(target, args):
+        return SimpleNamespace(start=lambda: target(*args))
+
+    monkeypatch.setattr(
+        spawning.multiprocessing, "get_context", lambda _: SimpleNamespace(Process=process)
+    )
+    first, second = (
+        threading.Thread(target=spawning.spawned, args=(start, (name,))) for name in ways
+    )
+    first.start()
+    assert until(lambda: "one" in seen, 5)
+    second.start()
+    until(lambda: "two" in seen, 0.3)  # it may begin now or once the first is through
+    ways["one"].set()
+    first.join()
+    ways["two"].set()
+    second.join()
+    assert seen.keys() == ways.keys()
+    assert main not in seen.values()
+    assert sys.modules["__main__"] is main
 
 
 def test_kill_ends_workers_and_what_waits_for_them_and_starts_no_others():

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from transfer_lab.grid.engines.spawning import spawned
 from transfer_lab.grid.engines.worker_process import prepare, work
 
 PRELOADED = "transfer_lab.grid.worker"
@@ -69,9 +70,7 @@ class ForkServer:
         self.threads, self._owner = threads, os.getpid()
         self._requests, theirs = socket.socketpair()
         with theirs:
-            context = multiprocessing.get_context("spawn")
-            self._process = context.Process(target=_serve, args=(theirs, threads))
-            self._process.start()
+            self._process = spawned(_serve, (theirs, threads))
         # Before multiprocessing, at its own exit, would wait for the process.
         atexit.register(self.end)
 

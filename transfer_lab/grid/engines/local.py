@@ -9,14 +9,13 @@ import os
 import queue
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
-from types import ModuleType
 
 from transfer_lab.grid.engines import fork_server
+from transfer_lab.grid.engines.spawning import spawned
 from transfer_lab.grid.engines.worker_process import pickled, result_of, work
 
 
@@ -99,13 +98,11 @@ class _Worker:
         self._connection, theirs = multiprocessing.Pipe()
         self._pid: int | None = None  # which a forked worker tells when it begins
         self._process: BaseProcess | None = None
-        with theirs, _main_module_hidden():
+        with theirs:
             if fork_server.usable():
                 fork_server.fork_worker(self._connection, theirs, threads)
             else:
-                context = multiprocessing.get_context("spawn")
-                self._process = context.Process(target=work, args=(theirs, threads))
-                self._process.start()
+                self._process = spawned(work, (theirs, threads))
 
     def send(self, message: bytes) -> None:
         """Hand it a call. OSError if it is dead."""
@@ -150,15 +147,3 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """A spawned process imports the main module of its parent, and so would run a user's script
-    again unless its main part is guarded. Workers need nothing of it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

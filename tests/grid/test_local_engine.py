@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.builders import ROOT, alive, descendants_of, tiny_run, until, workers
+from tests.builders import ENVIRONMENT, ROOT, alive, descendants_of, tiny_run, until, workers
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.spec import Fit
 from transfer_lab.grid.engines import fork_server, spawning
@@ -286,6 +286,34 @@ print(*[type(future.exception(timeout=10)).__name__ for future in held[:2]])
 print(*[future.cancelled() for future in held[2:]], time.monotonic() - began < 1)"""
     crash = WorkerCrashError.__name__
     assert ended(script, tmp_path) == [f"{crash} {crash}", "True True True"]
+
+
+@forks
+def test_a_process_of_multiprocessing_that_has_used_an_engine_ends():
+    """Whether the engine was closed or not: both at once, since each imports training."""
+    script = """
+import multiprocessing, sys
+from transfer_lab.grid.engines.local import LocalEngine
+
+def use(closes):
+    engine = LocalEngine(1)
+    assert engine.submit(abs, -3).result() == 3
+    if closes:
+        engine.close()
+
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=use, args=(closes,)) for closes in (True, False)]
+for child in children:
+    child.start()
+for child in children:
+    child.join(60)
+print(*[child.exitcode for child in children])
+for child in children:
+    child.kill()
+"""
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=150, env=ENVIRONMENT)
+    assert (done.stdout, done.stderr) == ("0 0\n", "")
 
 
 def test_processes_spawned_from_two_threads_leave_the_main_module_where_it_was(monkeypatch):

@@ -8,7 +8,6 @@ and folder, and hands what has changed since to each worker.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import importlib
@@ -21,6 +20,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from transfer_lab.grid.engines.spawning import spawned
@@ -28,6 +28,8 @@ from transfer_lab.grid.engines.worker_process import prepare, work
 
 PRELOADED = "transfer_lab.grid.worker"
 """What workers need; it imports torch, Lightning and the training code."""
+FIRST_AT_EXIT = 100
+"""Before what multiprocessing itself registers, with priorities from -100 to 15."""
 _GPUS = ("nvidia*", "dxg", "kfd")
 """Device files of NVIDIA's driver, of a GPU under Windows (WSL), of AMD's driver."""
 
@@ -71,8 +73,9 @@ class ForkServer:
         self._requests, theirs = socket.socketpair()
         with theirs:
             self._process = spawned(_serve, (theirs, threads))
-        # Before multiprocessing, at its own exit, would wait for the process.
-        atexit.register(self.end)
+        # Before multiprocessing, at the end of this process, waits for the other one; `atexit` is
+        # too late for that in a process that multiprocessing has started.
+        self._at_exit = Finalize(None, self.end, exitpriority=FIRST_AT_EXIT)
 
     def fork(self, connection: Connection) -> None:
         """Ask for a worker at the other end of what `connection` is connected to, which gets its
@@ -85,7 +88,7 @@ class ForkServer:
 
     def end(self) -> None:
         """End the server; workers that it has forked live on."""
-        atexit.unregister(self.end)
+        self._at_exit.cancel()
         self._requests.close()
         if self._owner == os.getpid():
             self._process.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import multiprocessing
 import os
@@ -13,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 
 from transfer_lab.grid.engines import fork_server
 from transfer_lab.grid.engines.spawning import spawned
@@ -39,7 +39,8 @@ class LocalEngine:
             self._workers = {_Worker(threads) for _ in range(jobs)}
         for worker in self._workers:
             self._free.put(worker)
-        atexit.register(self.kill)  # before multiprocessing, at its own exit, waits for them
+        # Before multiprocessing, at the end of this process, waits for them.
+        self._at_exit = Finalize(None, self.kill, exitpriority=fork_server.FIRST_AT_EXIT)
 
     def submit(self, call: Callable[..., object], *args: object) -> Future:
         """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies."""
@@ -55,7 +56,7 @@ class LocalEngine:
 
     def kill(self) -> None:
         """End the workers now; what they were running is abandoned."""
-        atexit.unregister(self.kill)
+        self._at_exit.cancel()
         with self._starting:
             self._killed = True
             self._dispatch.shutdown(wait=False, cancel_futures=True)

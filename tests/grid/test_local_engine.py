@@ -1,5 +1,6 @@
 """Worker processes: reused, isolated, pinned, and never left behind."""
 
+import errno
 import os
 import platform
 import random
@@ -156,6 +157,40 @@ def test_a_worker_that_died_idle_is_replaced_before_the_next_call(engine):
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
     assert [engine.submit(double, n).result() for n in range(4)] == [0, 2, 4, 6]
+
+
+@forks
+def test_what_has_the_number_of_a_worker_that_died_idle_is_not_killed(monkeypatch):
+    stopped, killed, kill = LocalEngine(1), [], os.kill
+    pid = stopped.submit(os.getpid).result()
+    kill(pid, signal.SIGKILL)
+    assert until(lambda: not alive(pid), 5)
+    monkeypatch.setattr(os, "kill", lambda *signalled: killed.append(signalled))
+    stopped.kill()
+    assert killed == []
+
+
+@forks
+def test_workers_are_ended_where_processes_have_no_descriptors(monkeypatch):
+    def refuse(pid):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
+    stopped = LocalEngine(1)
+    pid = stopped.submit(os.getpid).result()
+    held = stopped.submit(whoami, 60)
+    assert until(held.running, 5)
+    stopped.kill()
+    assert isinstance(held.exception(timeout=10), WorkerCrashError)
+    assert until(lambda: not alive(pid), 5)
+
+
+@forks
+def test_descriptors_of_workers_are_closed():
+    first_answer(1, double, 1)
+    before = sorted(os.listdir("/proc/self/fd"))
+    first_answer(1, double, 1)
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 @forks

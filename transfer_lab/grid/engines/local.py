@@ -9,6 +9,7 @@ import queue
 import signal
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
@@ -97,8 +98,9 @@ class _Worker:
 
     def __init__(self, threads: int):
         self._connection, theirs = multiprocessing.Pipe()
-        self._pid: int | None = None  # which a forked worker tells when it begins
         self._process: BaseProcess | None = None
+        self._begun = False
+        self._forked: _Forked | None = None  # since it has begun
         with theirs:
             if fork_server.usable():
                 fork_server.fork_worker(self._connection, theirs, threads)
@@ -111,8 +113,9 @@ class _Worker:
 
     def receive(self) -> bytes:
         """Wait for the answer. EOFError or OSError if it dies."""
-        if self._pid is None:
-            self._pid = self._connection.recv()
+        if not self._begun:
+            pid, self._begun = self._connection.recv(), True
+            self._forked = None if self._process else _forked(pid)
         return self._connection.recv_bytes()
 
     def kill(self) -> None:
@@ -122,9 +125,7 @@ class _Worker:
         with contextlib.suppress(OSError):
             if self._process:
                 self._process.kill()
-            elif self._pid:
-                os.kill(self._pid, signal.SIGKILL)
-            else:
+            elif not (self._forked and self._forked.kill()):
                 with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
                     line.shutdown(socket.SHUT_RDWR)
 
@@ -135,6 +136,33 @@ class _Worker:
                 self._connection.recv_bytes()
         if self._process:
             self._process.join()
+        if self._forked:
+            self._forked.close()
+
+
+class _Forked:
+    """A process that is no child of this one, held by a descriptor: its number may be another
+    process's once it is dead. AttributeError or OSError where there are no such descriptors."""
+
+    def __init__(self, pid: int):
+        self._send, self._descriptor = signal.pidfd_send_signal, os.pidfd_open(pid)
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+
+    def kill(self) -> bool:
+        """End it; whether it was there to be ended."""
+        try:
+            self._send(self._descriptor, signal.SIGKILL)
+        except OSError:
+            return False
+        return True
+
+
+def _forked(pid: int) -> _Forked | None:
+    """The process, or None where it cannot be held."""
+    try:
+        return _Forked(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import torch
 from tests.builders import ENVIRONMENT, ROOT, alive, descendants_of, tiny_run, until, workers
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.spec import Fit
-from transfer_lab.grid.engines import fork_server, spawning
+from transfer_lab.grid.engines import EngineError, fork_server, spawning
 from transfer_lab.grid.engines.local import LocalEngine, WorkerCrashError
 
 
@@ -191,6 +191,26 @@ def test_descriptors_of_workers_are_closed():
     before = sorted(os.listdir("/proc/self/fd"))
     first_answer(1, double, 1)
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("forked", [fork_server.usable(), False])
+def test_a_removed_working_folder_is_named_and_no_crash(forked, monkeypatch, tmp_path):
+    monkeypatch.setattr(fork_server, "usable", lambda: forked)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    engine = LocalEngine(1)
+    engine.submit(abs, 1).result()
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(WorkerCrashError):
+        engine.submit(leave).result()
+    for _ in range(2):
+        with pytest.raises(EngineError, match="gone does not exist any more, and workers begin"):
+            engine.submit(abs, 1).result()
+    with pytest.raises(EngineError, match="in a folder that exists"):
+        LocalEngine(1)
+    monkeypatch.chdir(tmp_path)
+    assert engine.submit(abs, -1).result() == 1
+    engine.close()
 
 
 @forks

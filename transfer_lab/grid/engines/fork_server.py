@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from transfer_lab.grid.engines.spawning import spawned
+from transfer_lab.grid.engines.spawning import spawned, working_folder
 from transfer_lab.grid.engines.worker_process import prepare, work
 
 PRELOADED = "transfer_lab.grid.worker"
@@ -54,8 +54,8 @@ class Surroundings:
 
     @classmethod
     def of_this_process(cls) -> Surroundings:
-        """The environment, module path and working folder."""
-        return cls(dict(os.environ), list(sys.path), os.getcwd())
+        """The environment, module path and working folder. EngineError if that was removed."""
+        return cls(dict(os.environ), list(sys.path), working_folder())
 
     def enter(self) -> None:
         """Make them this process's own."""
@@ -100,8 +100,10 @@ _starting = threading.Lock()
 
 
 def fork_worker(ours: Connection, theirs: Connection, threads: int) -> None:
-    """Start a worker at `theirs` from this process's fork server, which is started at need."""
+    """Start a worker at `theirs` from this process's fork server, which is started at need.
+    EngineError without a working folder."""
     global _server
+    surroundings = Surroundings.of_this_process()
     with _starting:
         if _server and not _server.serves(threads):
             _server.end()
@@ -114,7 +116,7 @@ def fork_worker(ours: Connection, theirs: Connection, threads: int) -> None:
             _server = ForkServer(threads)
             _server.fork(theirs)
     with contextlib.suppress(OSError):  # it has died since: whoever calls the worker will notice
-        ours.send(Surroundings.of_this_process())
+        ours.send(surroundings)
 
 
 def _serve(requests: socket.socket, threads: int) -> None:

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 
 from transfer_lab.grid.engines import fork_server
+from transfer_lab.grid.engines.errors import EngineError
 from transfer_lab.grid.engines.spawning import spawned
 from transfer_lab.grid.engines.worker_process import pickled, result_of, work
 
@@ -44,7 +45,8 @@ class LocalEngine:
         self._at_exit = Finalize(None, self.kill, exitpriority=fork_server.FIRST_AT_EXIT)
 
     def submit(self, call: Callable[..., object], *args: object) -> Future:
-        """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies."""
+        """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies,
+        EngineError if there is none and none can be started."""
         return self._dispatch.submit(self._run, call, *args)
 
     def close(self) -> None:
@@ -75,7 +77,8 @@ class LocalEngine:
                 worker.send(message)
             answer = worker.receive()
         except (EOFError, OSError) as error:
-            worker = self._replace(worker)
+            with contextlib.suppress(EngineError):  # which is for the next call to hear
+                worker = self._replace(worker)
             raise WorkerCrashError("the worker process died (killed or crashed)") from error
         finally:
             self._free.put(worker)

@@ -10,7 +10,8 @@ from tests.builders import experiment
 from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.grid import progress as module
-from transfer_lab.grid.progress import GridProgress
+from transfer_lab.grid.progress import GridProgress, Waiting
+from transfer_lab.grid.train import Voice
 from transfer_lab.store.records import Record
 from transfer_lab.system import pulse
 from transfer_lab.system.pulse import beating
@@ -34,7 +35,12 @@ def grid(console):
 
 def terminal(width=80, height=24):
     return Console(
-        file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None
+        file=io.StringIO(),
+        force_terminal=True,
+        width=width,
+        height=height,
+        color_system=None,
+        _environ={"TERM": "xterm"},
     )
 
 
@@ -154,6 +160,30 @@ def test_a_log_has_plain_lines_at_a_sane_rate_with_times():
     assert " left; last: " in lines[5]
     assert lines[-1].startswith(f"{len(RUNS)} of {len(RUNS)} runs")
     assert "\x1b" not in console.file.getvalue()
+
+
+def dumb_terminal():
+    return Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "dumb"})
+
+
+def test_a_dumb_terminal_has_the_lines_of_a_log():
+    console = dumb_terminal()
+    assert not Voice(console, print).has_bar
+    with grid(console) as found:
+        found.train({}, 1)
+        for run in RUNS.values():
+            found.started([run])
+            found.ended(run, done(run))
+    lines = console.file.getvalue().splitlines()
+    assert 10 <= len(lines) <= 20
+    assert lines[-1].startswith(f"{len(RUNS)} of {len(RUNS)} runs, ")
+
+
+def test_one_line_of_waiting_is_for_terminals_that_can_take_it_back():
+    for console, shown in ((terminal(), True), (dumb_terminal(), False), (log(), False)):
+        with Waiting(console, "loading torch"):
+            pass
+        assert ("loading torch" in console.file.getvalue()) == shown
 
 
 def test_a_log_is_not_silent_while_a_long_run_goes_on(monkeypatch):

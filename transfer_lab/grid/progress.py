@@ -32,6 +32,11 @@ _WIDEST_BAR = 40
 _NOTHING = Beat("starting")
 
 
+def moves(console: Console) -> bool:
+    """Whether lines that were shown can be shown anew: in a terminal that is not a dumb one."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 class _Work:
     """Runs in one pass, since when they are in work, and where their beats are found."""
 
@@ -65,7 +70,7 @@ class GridProgress:
         )
 
     def __enter__(self) -> GridProgress:
-        if self.console.is_terminal:
+        if moves(self.console):
             self._live.start(refresh=True)
         else:
             threading.Thread(target=self._break_silences, daemon=True).start()
@@ -121,7 +126,7 @@ class GridProgress:
         name = self._names[run.id]
         if record.status == "failed":
             self.say(f"failed: {name} [{run.id}]: {record.error}")
-        elif not self.console.is_terminal and self._on_a_step():
+        elif not moves(self.console) and self._on_a_step():
             self._log(f"; last: {name}")
 
     def _drop(self, run_id: str) -> None:
@@ -193,15 +198,15 @@ class GridProgress:
 
 
 class Waiting:
-    """One line that says what is being done in this process, gone when it is done; nothing where
-    there is no terminal."""
+    """One line that says what is being done in this process, gone when it is done; nothing in a
+    log."""
 
     def __init__(self, console: Console, doing: str):
         self._console, self._stack = console, contextlib.ExitStack()
         self._first = Beat(doing)
 
     def __enter__(self) -> None:
-        if not self._console.is_terminal:
+        if not moves(self._console):
             return
         enter = self._stack.enter_context
         path = Path(enter(tempfile.TemporaryDirectory(prefix="transfer-lab-"))) / "ready"

@@ -161,7 +161,7 @@ class _Both:
 
 
 def _preflight(
-    experiment: Experiment, cache: Path, download: bool, runs: Mapping[str, Run], told: Path
+    experiment: Experiment, cache: Path, download: bool, runs: Mapping[str, Run], told: Path | None
 ) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, float]]:
     """Runs in a worker."""
     with beating(told):

@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.builders import TINY_YAML, write_tiny
 from tests.cli.test_app import CELLS, Lab, call
 from tests.cli.test_app import RUNS as ALL
+from tests.own_code import BACKBONE
 from transfer_lab.cli import commands
 from transfer_lab.cli.plan import Planned, told
 from transfer_lab.cli.status import Status
@@ -74,6 +75,28 @@ def test_plan_says_what_training_takes_and_what_that_rests_on(lab, capsys):
     assert " of memory, " in line and " on disk; from a calibration of " in line
 
 
+REFUSES_TO_TRAIN = """
+    def forward(self, images, **part):
+        if self.training and images.device.type != "meta":
+            raise ValueError("not on a Sunday\\nand more of it")
+        return super().forward(images, **part)
+"""
+
+
+def test_a_plan_whose_time_cannot_be_estimated_says_why_and_stands(tmp_path, capsys):
+    lab = Lab(tmp_path)
+    write_tiny(tmp_path, NAMED.replace("kind: mlp, width: 8, depth: 2", "module: own.py:TwoLayers"))
+    (tmp_path / "own.py").write_text(BACKBONE + REFUSES_TO_TRAIN)
+    assert call(*lab.words("plan")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "time cannot be estimated: ValueError: not on a Sunday"
+    assert any(line.startswith("16 cells, 14 distinct runs; 14 to train") for line in lines)
+    assert call(*lab.words("plan", "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["estimate"] is None
+    assert found["no_estimate"] == "ValueError: not on a Sunday"
+
+
 def test_the_command_to_go_on_repeats_every_option(lab):
     file = load_experiment(lab.experiment, ["seeds=[0, 3]"])
     workers = Workers(2, 3, "fp32", "ray", 0.25)
@@ -114,6 +137,7 @@ def test_plan_as_json_is_one_document(lab, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == 1
     assert found["runs"]["to_train"] == found["runs"]["total"] == 14
+    assert found["no_estimate"] is None
     assert found["estimate"]["low_seconds"] < found["estimate"]["high_seconds"]
     assert len(found["cells"]) == 16
     assert {cell["regime"] for cell in found["cells"]} >= {"early_probe", "majority"}

@@ -116,6 +116,15 @@ def test_a_calibration_is_kept_where_there_is_a_store(tmp_path, monkeypatch):
     assert first.stored_runs == 0
 
 
+def test_a_large_network_that_ends_in_maps_of_one_pixel_is_calibrated(monkeypatch):
+    monkeypatch.setattr(calibration, "_MOST_MACS", 1.0)
+    choice = Architecture(kind="torchvision", options={"name": "resnet18"})
+    counted = network(choice, 32)
+    for batch_size in (1, 8):
+        rates = calibration._measured(choice, counted, 32, batch_size, "fp32")
+        assert all(seconds > 0 for seconds in rates)
+
+
 def test_a_damaged_calibration_is_measured_anew(tmp_path):
     (tmp_path / calibration.FILE).write_text("[1, 2")
     runs = {(run := tiny_run()).id: run}

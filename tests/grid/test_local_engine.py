@@ -1,5 +1,6 @@
 """Worker processes: reused, isolated, pinned, and never left behind."""
 
+import errno
 import os
 import platform
 import random
@@ -8,17 +9,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from tests.builders import ROOT, alive, descendants_of, tiny_run, until, workers
+from tests.builders import ENVIRONMENT, ROOT, alive, descendants_of, tiny_run, until, workers
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.spec import Fit
-from transfer_lab.grid.engines import fork_server
+from transfer_lab.grid.engines import EngineError, fork_server, spawning
 from transfer_lab.grid.engines.local import LocalEngine, WorkerCrashError
 
 
@@ -157,6 +160,60 @@ def test_a_worker_that_died_idle_is_replaced_before_the_next_call(engine):
 
 
 @forks
+def test_what_has_the_number_of_a_worker_that_died_idle_is_not_killed(monkeypatch):
+    stopped, killed, kill = LocalEngine(1), [], os.kill
+    pid = stopped.submit(os.getpid).result()
+    kill(pid, signal.SIGKILL)
+    assert until(lambda: not alive(pid), 5)
+    monkeypatch.setattr(os, "kill", lambda *signalled: killed.append(signalled))
+    stopped.kill()
+    assert killed == []
+
+
+@forks
+def test_workers_are_ended_where_processes_have_no_descriptors(monkeypatch):
+    def refuse(pid):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
+    stopped = LocalEngine(1)
+    pid = stopped.submit(os.getpid).result()
+    held = stopped.submit(whoami, 60)
+    assert until(held.running, 5)
+    stopped.kill()
+    assert isinstance(held.exception(timeout=10), WorkerCrashError)
+    assert until(lambda: not alive(pid), 5)
+
+
+@forks
+def test_descriptors_of_workers_are_closed():
+    first_answer(1, double, 1)
+    before = sorted(os.listdir("/proc/self/fd"))
+    first_answer(1, double, 1)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("forked", [fork_server.usable(), False])
+def test_a_removed_working_folder_is_named_and_no_crash(forked, monkeypatch, tmp_path):
+    monkeypatch.setattr(fork_server, "usable", lambda: forked)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    engine = LocalEngine(1)
+    engine.submit(abs, 1).result()
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(WorkerCrashError):
+        engine.submit(leave).result()
+    for _ in range(2):
+        with pytest.raises(EngineError, match="gone does not exist any more, and workers begin"):
+            engine.submit(abs, 1).result()
+    with pytest.raises(EngineError, match="in a folder that exists"):
+        LocalEngine(1)
+    monkeypatch.chdir(tmp_path)
+    assert engine.submit(abs, -1).result() == 1
+    engine.close()
+
+
+@forks
 def test_workers_are_forked_from_one_process_that_has_imported_training(engine):
     parents = {engine.submit(os.getppid).result() for _ in range(4)}
     assert {first_answer(1, position) for _ in range(2)} == {(pid, True) for pid in parents}
@@ -284,6 +341,64 @@ print(*[type(future.exception(timeout=10)).__name__ for future in held[:2]])
 print(*[future.cancelled() for future in held[2:]], time.monotonic() - began < 1)"""
     crash = WorkerCrashError.__name__
     assert ended(script, tmp_path) == [f"{crash} {crash}", "True True True"]
+
+
+@forks
+def test_a_process_of_multiprocessing_that_has_used_an_engine_ends():
+    """Whether the engine was closed or not: both at once, since each imports training."""
+    script = """
+import multiprocessing, sys
+from transfer_lab.grid.engines.local import LocalEngine
+
+def use(closes):
+    engine = LocalEngine(1)
+    assert engine.submit(abs, -3).result() == 3
+    if closes:
+        engine.close()
+
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=use, args=(closes,)) for closes in (True, False)]
+for child in children:
+    child.start()
+for child in children:
+    child.join(60)
+print(*[child.exitcode for child in children])
+for child in children:
+    child.kill()
+"""
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=150, env=ENVIRONMENT)
+    assert (done.stdout, done.stderr) == ("0 0\n", "")
+
+
+def test_processes_spawned_from_two_threads_leave_the_main_module_where_it_was(monkeypatch):
+    main, ways = sys.modules["__main__"], {"one": threading.Event(), "two": threading.Event()}
+    seen = {}
+
+    def start(name):
+        seen[name] = sys.modules["__main__"]
+        ways[name].wait(10)
+
+    def process(target, args):
+        return SimpleNamespace(start=lambda: target(*args))
+
+    monkeypatch.setattr(
+        spawning.multiprocessing, "get_context", lambda _: SimpleNamespace(Process=process)
+    )
+    first, second = (
+        threading.Thread(target=spawning.spawned, args=(start, (name,))) for name in ways
+    )
+    first.start()
+    assert until(lambda: "one" in seen, 5)
+    second.start()
+    until(lambda: "two" in seen, 0.3)  # it may begin now or once the first is through
+    ways["one"].set()
+    first.join()
+    ways["two"].set()
+    second.join()
+    assert seen.keys() == ways.keys()
+    assert main not in seen.values()
+    assert sys.modules["__main__"] is main
 
 
 def test_kill_ends_workers_and_what_waits_for_them_and_starts_no_others():

@@ -1,6 +1,10 @@
 """What a person sees while a grid runs: at 80 columns, and in a log."""
 
 import io
+import os
+import subprocess
+import sys
+import tempfile
 import time
 
 import pytest
@@ -10,7 +14,8 @@ from tests.builders import experiment
 from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.grid import progress as module
-from transfer_lab.grid.progress import GridProgress
+from transfer_lab.grid.progress import GridProgress, Waiting
+from transfer_lab.grid.train import Voice
 from transfer_lab.store.records import Record
 from transfer_lab.system import pulse
 from transfer_lab.system.pulse import beating
@@ -34,7 +39,12 @@ def grid(console):
 
 def terminal(width=80, height=24):
     return Console(
-        file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None
+        file=io.StringIO(),
+        force_terminal=True,
+        width=width,
+        height=height,
+        color_system=None,
+        _environ={"TERM": "xterm"},
     )
 
 
@@ -51,7 +61,7 @@ def progress():
     found = grid(Console(file=io.StringIO(), force_terminal=False))
     found.train({}, 2)
     yield found
-    found._folder.cleanup()
+    found._stack.close()
 
 
 def of_regime(name):
@@ -120,7 +130,7 @@ def test_before_the_runs_it_says_what_is_made_ready():
     with beating(found.ready):
         pulse.tell("looking at domains: latin (1 of 3)")
     assert seen(found)[1] == "  looking at domains: latin (1 of 3)"
-    found._folder.cleanup()
+    found._stack.close()
 
 
 def test_a_failed_run_is_named_as_the_experiment_does_with_its_id():
@@ -156,6 +166,30 @@ def test_a_log_has_plain_lines_at_a_sane_rate_with_times():
     assert "\x1b" not in console.file.getvalue()
 
 
+def dumb_terminal():
+    return Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "dumb"})
+
+
+def test_a_dumb_terminal_has_the_lines_of_a_log():
+    console = dumb_terminal()
+    assert not Voice(console, print).has_bar
+    with grid(console) as found:
+        found.train({}, 1)
+        for run in RUNS.values():
+            found.started([run])
+            found.ended(run, done(run))
+    lines = console.file.getvalue().splitlines()
+    assert 10 <= len(lines) <= 20
+    assert lines[-1].startswith(f"{len(RUNS)} of {len(RUNS)} runs, ")
+
+
+def test_one_line_of_waiting_is_for_terminals_that_can_take_it_back():
+    for console, shown in ((terminal(), True), (dumb_terminal(), False), (log(), False)):
+        with Waiting(console, "loading torch"):
+            pass
+        assert ("loading torch" in console.file.getvalue()) == shown
+
+
 def test_a_log_is_not_silent_while_a_long_run_goes_on(monkeypatch):
     monkeypatch.setattr(module, "_SILENCE", 0.0)
     console, run = log(), of_regime("early_probe")[0]
@@ -174,6 +208,35 @@ def test_nothing_is_left_behind():
     with grid(terminal()) as found:
         assert found.pulses.is_dir()
     assert not found.pulses.exists()
+
+
+def test_a_progress_without_a_temporary_folder_shows_what_it_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    console, run = terminal(), of_regime("early_probe")[0]
+    with grid(console) as found:
+        assert (found.pulses, found.ready) == (None, None)
+        found.phase("starting workers")
+        assert seen(found)[1] == "  starting workers"
+        found.train({}, 1)
+        found.started([run])
+        assert "seed 0  starting" in seen(found)[1]
+        found.ended(run, done(run))
+    with Waiting(console, "loading torch"):
+        pass
+    assert "loading torch" in console.file.getvalue()
+
+
+def test_folders_of_killed_grids_are_removed_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    kept = {f"transfer-lab-{os.getppid()}-a", "transfer-lab-notes", "transfer-lab-my-notes"}
+    for name in (*kept, f"transfer-lab-{dead.pid}-a", f"transfer-lab-{10**30}-a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ready").touch()
+    with grid(terminal()) as found:
+        assert {path.name for path in tmp_path.iterdir()} == kept | {found.pulses.name}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_no_two_runs_have_the_same_name():

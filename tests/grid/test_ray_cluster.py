@@ -1,6 +1,7 @@
 """What is asked of a Ray cluster before anything runs on it; none of this needs Ray."""
 
 import os
+import shutil
 import socket
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import transfer_lab
 from tests.cli.test_app import Lab, call
 from transfer_lab.grid.engines import EngineError, ray_cluster, ray_worker, start
 from transfer_lab.grid.engines.ray_worker import Place, PlaceError, take_gpu_share
@@ -134,6 +136,25 @@ def test_the_code_is_that_of_all_files_of_the_package():
     ray_worker.code.cache_clear()
     assert ray_worker.code() == ray_worker.code() != ""
     assert len(ray_worker.code()) == 64
+
+
+def test_the_code_is_that_of_every_room_of_the_package(tmp_path, monkeypatch):
+    package = Path(transfer_lab.__file__).parent
+    copy = shutil.copytree(package, tmp_path / "transfer_lab")
+    place = Path(ray_worker.__file__).relative_to(package)
+    hashes = {"as it is": ray_worker.code()}
+    monkeypatch.setattr(ray_worker, "__file__", str(copy / place))
+    ray_worker.code.cache_clear()
+    assert ray_worker.code() == hashes["as it is"]
+    files = [copy / "__init__.py", *copy.glob("*/__init__.py")]
+    assert {"data", "grid", "regimes", "training"} < {file.parent.name for file in files}
+    for file in files:
+        with file.open("a") as source:
+            source.write("# another version\n")
+        ray_worker.code.cache_clear()
+        hashes[file.parent.name] = ray_worker.code()
+    ray_worker.code.cache_clear()
+    assert len(set(hashes.values())) == len(files) + 1
 
 
 def test_a_share_of_a_gpu_is_a_share_of_its_memory(monkeypatch):

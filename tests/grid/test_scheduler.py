@@ -20,6 +20,7 @@ from tests.builders import (
 )
 from transfer_lab.experiment.plan import parents_of, peers, plan, runs_of
 from transfer_lab.experiment.spec import Run
+from transfer_lab.grid.engines import EngineError
 from transfer_lab.grid.scheduler import run_grid, todo
 from transfer_lab.store.records import RecordStore
 
@@ -219,6 +220,17 @@ def test_a_crash_in_the_engine_is_a_failed_record_of_its_run(store, error, kind)
     assert (record.status, record.error_kind) == ("failed", kind)
     assert str(error) in record.error
     assert set(summary.done) == set(RUNS) - {bad}
+
+
+def test_an_engine_without_workers_ends_the_grid_and_no_run_is_blamed(store):
+    bad = next(iter(CHILDREN))
+    with pytest.raises(EngineError, match="none left"):
+        grid(store, crashing={bad}, error=EngineError("none left"))
+    assert {record.status for record in records_in(store).values()} == {"done"}
+    assert bad not in records_in(store)
+    _, _, summary = grid(store)
+    assert not summary.failed
+    assert not summary.elsewhere
 
 
 def test_a_crash_of_a_run_that_had_stored_its_record_loses_nothing(store):

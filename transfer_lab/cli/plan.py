@@ -35,14 +35,19 @@ class Planned:
         self.runs = runs_of(self.cells)
         self.work = todo(self.cells, store)
         self.estimate: Estimate | None = None
+        self.no_estimate: str | None = None
         missing = [self.runs[i] for i in self.work.runs if i in self.runs]
         self.outdated = outdated(missing, store)
 
     def ask(self, workers: Workers) -> None:
-        """Estimate what training takes. Needs torch."""
+        """Estimate what training takes, or note why that fails: then it fails of somebody's own
+        code, or of memory, and the plan stands all the same. Needs torch."""
         from transfer_lab.grid.estimate import estimate
 
-        self.estimate = estimate(self.work, self.runs, self.store, workers)
+        try:
+            self.estimate = estimate(self.work, self.runs, self.store, workers)
+        except Exception as error:
+            self.no_estimate = _reason(error)
 
     def text(self, width: int | None) -> str:
         """The grid, how much of it is to be trained, and what that takes."""
@@ -55,6 +60,8 @@ class Planned:
         ]
         if self.estimate:
             parts.append(wrapped("to train", told(self.estimate), width))
+        if self.no_estimate:
+            parts.append(wrapped("time cannot be estimated", self.no_estimate, width))
         return "\n".join(parts)
 
     def listing(self, *, wide: bool) -> Iterator[str]:
@@ -85,6 +92,7 @@ class Planned:
             },
             "older_protocols": {str(old.protocol): old.records for old in self.outdated},
             "estimate": self.estimate and self.estimate._asdict(),
+            "no_estimate": self.no_estimate,
             "cells": [
                 {
                     "scenario": cell.scenario,
@@ -101,6 +109,12 @@ class Planned:
 
     def _state(self, cell: Cell) -> str:
         return "to train" if cell.run.id in self.work.runs else "stored"
+
+
+def _reason(error: Exception) -> str:
+    """Kind and first line of an error, on which torch may write many."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def told(found: Estimate) -> str:

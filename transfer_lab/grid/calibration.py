@@ -26,6 +26,8 @@ _SECONDS = 0.3
 """For each thing that is measured; a step that takes longer is taken once."""
 _MOST_MACS = 4e9
 """Of a step that is tried, so that none takes minutes."""
+_LEAST_IMAGES = 2
+"""Of such a step: batch norm on maps of one pixel refuses a single image."""
 _MOST_CALLS = 50
 _CLASSES = 10
 _LR = 1e-6
@@ -93,7 +95,9 @@ def _measured(
     with torch.random.fork_rng(devices=[]):
         regime = FromScratch(build_backbone(choice, image_size), _CLASSES, lr=_LR)
         regime.to(device(), memory_format=torch.channels_last)
-        batch = max(1, min(batch_size, int(_MOST_MACS / (3 * max(1, counted.total)))))
+        batch_size = max(_LEAST_IMAGES, batch_size)
+        tried = int(_MOST_MACS / (3 * max(1, counted.total)))
+        batch = max(_LEAST_IMAGES, min(batch_size, tried))
         labels = torch.randint(_CLASSES, (batch_size,), device=device())
         shape = (batch, 3, image_size, image_size)
         images = torch.randint(256, shape, dtype=torch.uint8, device=device())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from transfer_lab.experiment.names import RunName, group_name
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.time_left import TimeLeft, clock, spoken
 from transfer_lab.store.records import Record
-from transfer_lab.system.pulse import Beat, beating, heard
+from transfer_lab.system.pulse import Beat, beating, heard, pulse_folder
 
 _LINES = 20
 """Of a log, for runs that ended, at most."""
@@ -32,10 +31,15 @@ _WIDEST_BAR = 40
 _NOTHING = Beat("starting")
 
 
+def moves(console: Console) -> bool:
+    """Whether lines that were shown can be shown anew: in a terminal that is not a dumb one."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 class _Work:
     """Runs in one pass, since when they are in work, and where their beats are found."""
 
-    def __init__(self, runs: Sequence[Run], name: str, pulse: Path, since: float):
+    def __init__(self, runs: Sequence[Run], name: str, pulse: Path | None, since: float):
         self.ids = tuple(run.id for run in runs)
         self.open, self.name, self.pulse, self.since = set(self.ids), name, pulse, since
 
@@ -45,16 +49,15 @@ class GridProgress:
     runner's watch.
 
     Before the runs it shows what is made ready; `pulses` is the folder in which workers tell how
-    far they are: of what is made ready in `ready`, of runs in a file with the first run's id.
+    far they are: of what is made ready in `ready`, of runs in a file with the first run's id. It
+    is None, and nothing is told, where no temporary folder can be made.
     """
 
     def __init__(self, console: Console, runs: Mapping[str, Run], names: Mapping[str, RunName]):
         self.console, self.total, self.ended_runs = console, len(runs), 0
         self._runs, self._names = runs, names
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="transfer-lab-", ignore_cleanup_errors=True
-        )
-        self.pulses = Path(self._folder.name)
+        self._stack = contextlib.ExitStack()
+        self.pulses = self._stack.enter_context(pulse_folder())
         self._phase, self._training = "", False
         self._working: dict[str, _Work] = {}
         self._started = self._spoke = time.monotonic()
@@ -65,7 +68,7 @@ class GridProgress:
         )
 
     def __enter__(self) -> GridProgress:
-        if self.console.is_terminal:
+        if moves(self.console):
             self._live.start(refresh=True)
         else:
             threading.Thread(target=self._break_silences, daemon=True).start()
@@ -83,12 +86,12 @@ class GridProgress:
         self._phase = ""
         self._live.transient = not self._training  # of a refused experiment no bar is left
         self._live.stop()
-        self._folder.cleanup()
+        self._stack.close()
 
     @property
-    def ready(self) -> Path:
+    def ready(self) -> Path | None:
         """Where a worker tells how far it is with what comes before the runs."""
-        return self.pulses / "ready"
+        return self.pulses and self.pulses / "ready"
 
     def phase(self, text: str) -> None:
         """What is being done before the runs, or after them."""
@@ -106,7 +109,8 @@ class GridProgress:
     def started(self, runs: Sequence[Run]) -> None:
         """Show runs as being worked on."""
         name = group_name(runs, self._names)
-        work = _Work(runs, name, self.pulses / runs[0].id, time.monotonic())
+        pulse = self.pulses and self.pulses / runs[0].id
+        work = _Work(runs, name, pulse, time.monotonic())
         with self._lock:
             for run in runs:  # again, where a worker has died
                 self._drop(run.id)
@@ -121,7 +125,7 @@ class GridProgress:
         name = self._names[run.id]
         if record.status == "failed":
             self.say(f"failed: {name} [{run.id}]: {record.error}")
-        elif not self.console.is_terminal and self._on_a_step():
+        elif not moves(self.console) and self._on_a_step():
             self._log(f"; last: {name}")
 
     def _drop(self, run_id: str) -> None:
@@ -193,18 +197,19 @@ class GridProgress:
 
 
 class Waiting:
-    """One line that says what is being done in this process, gone when it is done; nothing where
-    there is no terminal."""
+    """One line that says what is being done in this process, gone when it is done; nothing in a
+    log."""
 
     def __init__(self, console: Console, doing: str):
         self._console, self._stack = console, contextlib.ExitStack()
         self._first = Beat(doing)
 
     def __enter__(self) -> None:
-        if not self._console.is_terminal:
+        if not moves(self._console):
             return
         enter = self._stack.enter_context
-        path = Path(enter(tempfile.TemporaryDirectory(prefix="transfer-lab-"))) / "ready"
+        folder = enter(pulse_folder())
+        path = folder and folder / "ready"
         enter(beating(path))
         spinner = Spinner("dots")
 

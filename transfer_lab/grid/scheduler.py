@@ -14,6 +14,7 @@ from typing import Protocol
 
 from transfer_lab.experiment.plan import parents_of, peers, runs_of
 from transfer_lab.experiment.spec import Cell, Run
+from transfer_lab.grid.engines.errors import EngineError
 from transfer_lab.store.locks import RunLocks
 from transfer_lab.store.records import Record, RecordStore
 
@@ -95,7 +96,7 @@ def run_grid(
 
     `train(runs, keep_weights)` is executed by the engine and stores the records itself; it gets
     several runs where they are `peers`. What another process is training on the same store is left
-    to it, and taken over should it die.
+    to it, and taken over should it die. EngineError if the engine has no workers any more.
     """
     with RunLocks(store.root) as leases:
         grid = _Grid(work, store, engine, train, watch, leases)
@@ -176,6 +177,8 @@ class _Grid:
     def _settle(self, future: Future, runs: tuple[Run, ...]) -> None:
         """End the runs; several of whose process died are tried again one by one, but for those
         that were stored by then."""
+        if isinstance(future.exception(), EngineError):
+            raise future.exception()  # no run's doing, and the same with every other
         if future.exception() is None:
             records = future.result()
         elif len(runs) == 1:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Experiment, Run
+from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.grid.engines import EngineError
 from transfer_lab.grid.scheduler import Engine
 from transfer_lab.similarity.overlap import Counted, Overlap, Pair, overlap_store, pairs
 from transfer_lab.similarity.pairs import (
@@ -72,14 +74,18 @@ class SimilarityJobs:
 
     def work(self, jobs: int, threads: int, *, ladders: bool = False) -> list[Climbed]:
         """Measure what is missing in worker processes of its own, and climb the ladders if they
-        are wanted; returns those. An interrupt ends the workers and is raised again."""
+        are wanted; returns those. ConfigError if no worker can be started. An interrupt ends the
+        workers and is raised again."""
         from transfer_lab.grid.engines.local import LocalEngine
 
         work = pending(self.experiment, self.store)
         if not work.jobs and not ladders:
             self._tell(work)
             return []
-        engine = LocalEngine(max(1, min(jobs, work.jobs)), threads)
+        try:
+            engine = LocalEngine(max(1, min(jobs, work.jobs)), threads)
+        except EngineError as error:
+            raise ConfigError([str(error)]) from error
         try:
             self.measure(engine)
             climbed = self._climb(engine) if ladders else []

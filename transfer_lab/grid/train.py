@@ -20,7 +20,7 @@ from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid.engines import EngineError, start
-from transfer_lab.grid.progress import GridProgress
+from transfer_lab.grid.progress import GridProgress, moves
 from transfer_lab.grid.scheduler import Engine, Summary, Todo, run_grid, todo
 from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
@@ -49,7 +49,7 @@ class Voice:
     @property
     def has_bar(self) -> bool:
         """Whether progress is a bar in a terminal."""
-        return self.console.is_terminal and not self.console.quiet
+        return moves(self.console) and not self.console.quiet
 
     def say(self, text: str) -> None:
         """A line of progress."""
@@ -161,7 +161,7 @@ class _Both:
 
 
 def _preflight(
-    experiment: Experiment, cache: Path, download: bool, runs: Mapping[str, Run], told: Path
+    experiment: Experiment, cache: Path, download: bool, runs: Mapping[str, Run], told: Path | None
 ) -> tuple[list[tuple[tuple[str, ...], str]], dict[str, float]]:
     """Runs in a worker."""
     with beating(told):

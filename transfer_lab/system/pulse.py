@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -14,10 +16,42 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 _SECONDS_BETWEEN = 0.25
 _CHARACTERS, _BYTES = 64, 512
 """Of a beat, filled up with blanks: it is written and read in one piece."""
-
+_PREFIX = "transfer-lab-"
 
 Batch = TypeVar("Batch")
 Yielded = TypeVar("Yielded", covariant=True)
+
+
+@contextlib.contextmanager
+def pulse_folder() -> Iterator[Path | None]:
+    """A new folder for the files in which work tells how far it is, removed at the end; None where
+    there is no room for one. What dead processes have left of theirs is removed, too."""
+    with contextlib.ExitStack() as stack:
+        folder = None
+        with contextlib.suppress(OSError):
+            _clear(Path(tempfile.gettempdir()))
+            made = tempfile.TemporaryDirectory(
+                prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True
+            )
+            folder = Path(stack.enter_context(made))
+        yield folder
+
+
+def _clear(folder: Path) -> None:
+    for left in folder.glob(f"{_PREFIX}*-*"):
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not _lives(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 class Batches(Protocol[Yielded]):
@@ -153,8 +187,10 @@ def followed(batches: Batches[Batch]) -> Batches[Batch]:
     return batches if pulse is None else _Followed(batches, pulse)
 
 
-def heard(path: Path) -> Beat | None:
+def heard(path: Path | None) -> Beat | None:
     """The last beat in a file; None where there is none."""
+    if path is None:
+        return None
     try:
         with open(path, "rb", buffering=0) as file:
             return Beat(*json.loads(file.read(_BYTES)))

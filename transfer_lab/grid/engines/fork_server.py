@@ -8,7 +8,6 @@ and folder, and hands what has changed since to each worker.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import importlib
@@ -21,12 +20,16 @@ import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 
+from transfer_lab.grid.engines.spawning import spawned, working_folder
 from transfer_lab.grid.engines.worker_process import prepare, work
 
 PRELOADED = "transfer_lab.grid.worker"
 """What workers need; it imports torch, Lightning and the training code."""
+FIRST_AT_EXIT = 100
+"""Before what multiprocessing itself registers, with priorities from -100 to 15."""
 _GPUS = ("nvidia*", "dxg", "kfd")
 """Device files of NVIDIA's driver, of a GPU under Windows (WSL), of AMD's driver."""
 
@@ -51,8 +54,8 @@ class Surroundings:
 
     @classmethod
     def of_this_process(cls) -> Surroundings:
-        """The environment, module path and working folder."""
-        return cls(dict(os.environ), list(sys.path), os.getcwd())
+        """The environment, module path and working folder. EngineError if that was removed."""
+        return cls(dict(os.environ), list(sys.path), working_folder())
 
     def enter(self) -> None:
         """Make them this process's own."""
@@ -69,11 +72,10 @@ class ForkServer:
         self.threads, self._owner = threads, os.getpid()
         self._requests, theirs = socket.socketpair()
         with theirs:
-            context = multiprocessing.get_context("spawn")
-            self._process = context.Process(target=_serve, args=(theirs, threads))
-            self._process.start()
-        # Before multiprocessing, at its own exit, would wait for the process.
-        atexit.register(self.end)
+            self._process = spawned(_serve, (theirs, threads))
+        # Before multiprocessing, at the end of this process, waits for the other one; `atexit` is
+        # too late for that in a process that multiprocessing has started.
+        self._at_exit = Finalize(None, self.end, exitpriority=FIRST_AT_EXIT)
 
     def fork(self, connection: Connection) -> None:
         """Ask for a worker at the other end of what `connection` is connected to, which gets its
@@ -86,7 +88,7 @@ class ForkServer:
 
     def end(self) -> None:
         """End the server; workers that it has forked live on."""
-        atexit.unregister(self.end)
+        self._at_exit.cancel()
         self._requests.close()
         if self._owner == os.getpid():
             self._process.kill()
@@ -98,8 +100,10 @@ _starting = threading.Lock()
 
 
 def fork_worker(ours: Connection, theirs: Connection, threads: int) -> None:
-    """Start a worker at `theirs` from this process's fork server, which is started at need."""
+    """Start a worker at `theirs` from this process's fork server, which is started at need.
+    EngineError without a working folder."""
     global _server
+    surroundings = Surroundings.of_this_process()
     with _starting:
         if _server and not _server.serves(threads):
             _server.end()
@@ -112,7 +116,7 @@ def fork_worker(ours: Connection, theirs: Connection, threads: int) -> None:
             _server = ForkServer(threads)
             _server.fork(theirs)
     with contextlib.suppress(OSError):  # it has died since: whoever calls the worker will notice
-        ours.send(Surroundings.of_this_process())
+        ours.send(surroundings)
 
 
 def _serve(requests: socket.socket, threads: int) -> None:

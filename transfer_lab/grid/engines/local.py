@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import multiprocessing
 import os
 import queue
 import signal
 import socket
-import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
-from types import ModuleType
+from multiprocessing.util import Finalize
 
 from transfer_lab.grid.engines import fork_server
+from transfer_lab.grid.engines.errors import EngineError
+from transfer_lab.grid.engines.spawning import spawned
 from transfer_lab.grid.engines.worker_process import pickled, result_of, work
 
 
@@ -40,10 +41,12 @@ class LocalEngine:
             self._workers = {_Worker(threads) for _ in range(jobs)}
         for worker in self._workers:
             self._free.put(worker)
-        atexit.register(self.kill)  # before multiprocessing, at its own exit, waits for them
+        # Before multiprocessing, at the end of this process, waits for them.
+        self._at_exit = Finalize(None, self.kill, exitpriority=fork_server.FIRST_AT_EXIT)
 
     def submit(self, call: Callable[..., object], *args: object) -> Future:
-        """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies."""
+        """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies,
+        EngineError if there is none and none can be started."""
         return self._dispatch.submit(self._run, call, *args)
 
     def close(self) -> None:
@@ -56,7 +59,7 @@ class LocalEngine:
 
     def kill(self) -> None:
         """End the workers now; what they were running is abandoned."""
-        atexit.unregister(self.kill)
+        self._at_exit.cancel()
         with self._starting:
             self._killed = True
             self._dispatch.shutdown(wait=False, cancel_futures=True)
@@ -74,7 +77,8 @@ class LocalEngine:
                 worker.send(message)
             answer = worker.receive()
         except (EOFError, OSError) as error:
-            worker = self._replace(worker)
+            with contextlib.suppress(EngineError):  # which is for the next call to hear
+                worker = self._replace(worker)
             raise WorkerCrashError("the worker process died (killed or crashed)") from error
         finally:
             self._free.put(worker)
@@ -97,15 +101,14 @@ class _Worker:
 
     def __init__(self, threads: int):
         self._connection, theirs = multiprocessing.Pipe()
-        self._pid: int | None = None  # which a forked worker tells when it begins
         self._process: BaseProcess | None = None
-        with theirs, _main_module_hidden():
+        self._begun = False
+        self._forked: _Forked | None = None  # since it has begun
+        with theirs:
             if fork_server.usable():
                 fork_server.fork_worker(self._connection, theirs, threads)
             else:
-                context = multiprocessing.get_context("spawn")
-                self._process = context.Process(target=work, args=(theirs, threads))
-                self._process.start()
+                self._process = spawned(work, (theirs, threads))
 
     def send(self, message: bytes) -> None:
         """Hand it a call. OSError if it is dead."""
@@ -113,8 +116,9 @@ class _Worker:
 
     def receive(self) -> bytes:
         """Wait for the answer. EOFError or OSError if it dies."""
-        if self._pid is None:
-            self._pid = self._connection.recv()
+        if not self._begun:
+            pid, self._begun = self._connection.recv(), True
+            self._forked = None if self._process else _forked(pid)
         return self._connection.recv_bytes()
 
     def kill(self) -> None:
@@ -124,9 +128,7 @@ class _Worker:
         with contextlib.suppress(OSError):
             if self._process:
                 self._process.kill()
-            elif self._pid:
-                os.kill(self._pid, signal.SIGKILL)
-            else:
+            elif not (self._forked and self._forked.kill()):
                 with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
                     line.shutdown(socket.SHUT_RDWR)
 
@@ -137,6 +139,33 @@ class _Worker:
                 self._connection.recv_bytes()
         if self._process:
             self._process.join()
+        if self._forked:
+            self._forked.close()
+
+
+class _Forked:
+    """A process that is no child of this one, held by a descriptor: its number may be another
+    process's once it is dead. AttributeError or OSError where there are no such descriptors."""
+
+    def __init__(self, pid: int):
+        self._send, self._descriptor = signal.pidfd_send_signal, os.pidfd_open(pid)
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+
+    def kill(self) -> bool:
+        """End it; whether it was there to be ended."""
+        try:
+            self._send(self._descriptor, signal.SIGKILL)
+        except OSError:
+            return False
+        return True
+
+
+def _forked(pid: int) -> _Forked | None:
+    """The process, or None where it cannot be held."""
+    try:
+        return _Forked(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 @contextlib.contextmanager
@@ -150,15 +179,3 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """A spawned process imports the main module of its parent, and so would run a user's script
-    again unless its main part is guarded. Workers need nothing of it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

@@ -96,8 +96,8 @@ def take_gpu_share(share: float) -> None:
 
 @cache
 def code() -> str:
-    """Hash of the package's source files."""
-    root = Path(__file__).parents[1]
+    """Hash of the source files of the whole package."""
+    root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root)}\n".encode())

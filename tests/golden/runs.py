@@ -25,7 +25,11 @@ SMALL = {
 }
 """Options that make a backbone small; one that is not here trains at full size."""
 
-NEEDED = {"partial_finetune": {"k": 2}, "mlp_probe": {"units": [8, 8, 8]}}
+NEEDED = {
+    "partial_finetune": {"k": 2},
+    "partial_transfer": {"k": 2},
+    "mlp_probe": {"units": [8, 8, 8]},
+}
 """Options that a regime cannot do without, or that make it small."""
 
 FIT = Fit(epochs=2, batch_size=8)

@@ -34,6 +34,15 @@ class DomainEntry(Entry):
 
 
 @dataclass(frozen=True)
+class Off:
+    """A method switched off: the kind of its twin, and options of its own that leave no difference
+    between the two. What the method is worth is what it is ahead of that twin."""
+
+    twin: str
+    options: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
 class RegimeEntry(Entry):
     """A regime's class, and what the plan and the report must know without importing it.
 
@@ -41,7 +50,7 @@ class RegimeEntry(Entry):
     comparison and is never recommended. `tunable`: whether it has options that validation could
     choose. `spends_budget`: whether it takes steps, so that a budget changes it. `head_alone`:
     whether a linear head on frozen stages is all that learns, so that such runs can be fitted in
-    one pass.
+    one pass. `off`: how it is switched off, where it is a method on top of another regime.
 
     A class of one's own says so itself: see `declared`.
     """
@@ -51,6 +60,7 @@ class RegimeEntry(Entry):
     tunable: bool = True
     spends_budget: bool = True
     head_alone: bool = False
+    off: Off | None = None
 
 
 E = TypeVar("E", bound=Entry)
@@ -175,6 +185,14 @@ REGIMES = Registry(
         "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
         "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
         "lp_ft": RegimeEntry("lp_ft:LPFT"),
+        "partial_transfer": RegimeEntry("partial_transfer:PartialTransfer"),
+        "surgical_finetune": RegimeEntry("surgical_finetune:SurgicalFinetune"),
+        "gradual_unfreezing": RegimeEntry("gradual_unfreezing:GradualUnfreezing"),
+        "discriminative_finetune": RegimeEntry(
+            "discriminative_finetune:DiscriminativeFinetune",
+            off=Off("full_finetune", (("rate_decay", 1.0),)),
+        ),
+        "l2_sp": RegimeEntry("l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

@@ -20,9 +20,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from transfer_lab.experiment.catalog import RegimeEntry
+from transfer_lab.experiment.catalog import Entry, RegimeEntry
 
-FACTS = tuple(field.name for field in fields(RegimeEntry) if field.name not in ("path", "family"))
+FACTS = tuple(
+    field.name
+    for field in fields(RegimeEntry)
+    if field.type == "bool" and field not in fields(Entry)
+)
 """Names of the attributes."""
 
 

@@ -14,8 +14,8 @@ class PartialFinetune(FullFinetune):
     """The first k stages come from the source and stay frozen; the others and the head learn.
 
     Options: `k`: number of frozen stages; `reinit`: whether the learning stages start at random
-    instead of from the source (Yosinski et al. 2014, AnB instead of AnB+); `lr`: peak rate of the
-    head; `backbone_lr`: peak rate of the learning stages.
+    instead of from the source (AnB of Yosinski et al. 2014; AnB+ is `partial_transfer`); `lr`: peak
+    rate of the head; `backbone_lr`: peak rate of the learning stages.
     """
 
     def __init__(

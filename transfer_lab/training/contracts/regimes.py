@@ -236,6 +236,22 @@ def it_ends_alike_in_both_loops(case: RegimeCase) -> None:
     demand(rows == other_rows, "the curves differ")
 
 
+def switched_off_it_is_its_twin(case: RegimeCase) -> None:
+    """To the last bit: what is ahead of the twin is then the method, and nothing beside it."""
+    off = case.entry.off
+    if off is None:
+        return
+    ends = []
+    for cls, options in ((case.cls, dict(off.options)), (REGIMES.load(off.twin), {})):
+        regime = RegimeCase(cls).build(seed=7, **options)
+        fit_and_test(regime, drawn(), _BUDGET)
+        ends.append((state(regime), torch.cat(regime.test_outputs)))
+    (own, answers), (twin, others) = ends
+    other = [key for key in twin if not torch.equal(own[key], twin[key])]
+    demand(not other, f"with {dict(off.options)} it is not {off.twin}: {other}")
+    demand(torch.equal(answers, others), f"with {dict(off.options)} it answers unlike {off.twin}")
+
+
 def it_learns_a_separable_toy(case: RegimeCase) -> None:
     """Four classes that a linear classifier of pixels tells apart."""
     regime, epochs = case.learner()
@@ -311,6 +327,7 @@ LEARNING: tuple[Check, ...] = (
     frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed,
     frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step,
     it_ends_alike_in_both_loops,
+    switched_off_it_is_its_twin,
     it_learns_a_separable_toy,
     shuffled_labels_give_chance,
 )

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.builders import tiny_run
-from tests.contracts.test_regimes import LEARNERS, build, state
+from tests.contracts.test_regimes import LEARNERS, build
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.experiment.spec import Fit, Run
 from transfer_lab.regimes.from_scratch import FromScratch
@@ -18,6 +18,7 @@ from transfer_lab.regimes.lp_ft import LPFT
 from transfer_lab.store.records import RecordStore
 from transfer_lab.training import building
 from transfer_lab.training import run as training
+from transfer_lab.training.contracts.cases import state
 from transfer_lab.training.curve import FitClock, NonFiniteLossError
 from transfer_lab.training.early_stopping import EarlyStopping
 from transfer_lab.training.fit import FitResult, fit_and_test, fit_and_validate

@@ -19,7 +19,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under nohup 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, here and in what tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-LONGEST_FIRST = ()
+LONGEST_FIRST = (
+    *("grid/test_ray_engine.py", "golden/test_results.py", "docs/test_adding_things.py"),
+    *("grid/test_local_engine.py", "cli/test_app.py", "docs/test_examples.py"),
+    *("reporting/test_page.py", "test_testing.py", "contracts/test_regimes.py"),
+)
 """Files that take longest, so that processes which share the tests end together."""
 
 

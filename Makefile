@@ -2,6 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 EXPERIMENT ?= experiments/four_scenarios.yaml
 BIN := .venv/bin
+IN_PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
@@ -58,11 +59,11 @@ docs: .venv/installed-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 
-test: .venv/installed-test  ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/installed-test  ## run the tests, a process for each core; ARGS=--all runs the slow ones too
+	$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-oldest: .venv-oldest/installed  ## run them on the oldest versions that pyproject.toml allows
-	.venv-oldest/bin/python -m pytest $(ARGS)
+	.venv-oldest/bin/python -m pytest $(IN_PARALLEL) --all $(ARGS)
 
 .venv-oldest/installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest

@@ -190,6 +190,7 @@ def test_a_damaged_record_is_a_warning(stored):
         records(file, runs=runs)
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard_around_its_main_part(tmp_path):
     """Workers begin in a spawned process; it must not run the script again."""
     write_tiny(tmp_path)

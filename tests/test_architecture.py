@@ -84,13 +84,16 @@ def in_package(name: str) -> str | None:
     return rest
 
 
-def imports(module: str) -> set[str]:
+@cache
+def imports(module: str) -> frozenset[str]:
     """Modules of the package that are imported anywhere in the module."""
     names = {name for node in ast.walk(tree(module)) for name in named(node)}
-    return {found for name in names if (found := in_package(name)) is not None} - {module}
+    found = frozenset(place for name in names if (place := in_package(name)) is not None)
+    return found - {module}
 
 
-def imports_at_start(module: str) -> set[str]:
+@cache
+def imports_at_start(module: str) -> frozenset[str]:
     """Full names imported when the module is: not in functions, not for type checkers alone."""
     found, left = set(), list(tree(module).body)
     while left:
@@ -102,7 +105,7 @@ def imports_at_start(module: str) -> set[str]:
             continue
         found |= named(node)
         left += ast.iter_child_nodes(node)
-    return found
+    return frozenset(found)
 
 
 def loaded_with(module: str) -> set[str]:

@@ -137,6 +137,7 @@ def test_the_peak_is_that_of_the_call():
     assert 60 < peak.own < 200
 
 
+@pytest.mark.slow
 def test_the_gpu_script_measures_with_the_functions_of_the_others(setting):
     quiet()
     table = gpu.rates(setting, "cpu")

@@ -33,6 +33,7 @@ def sliced() -> list[Cell]:
     ]
 
 
+@pytest.mark.slow
 def test_on_a_slice_of_the_default_grid_bf16_and_fp32_differ_by_less_than_the_margins(tmp_path):
     """Two one-sided tests over seeds and test images, at margins that the slice's six runs a side
     can decide; `make bench ARGS=precision` takes the whole grid, and a margin of a point."""

@@ -114,6 +114,7 @@ def run_alone(text: str) -> dict:
     return vars(module)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(empty, engine):
     notebook = json.loads((ROOT / "examples" / "first_grid.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]

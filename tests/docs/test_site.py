@@ -12,6 +12,8 @@ from docs.quoted_numbers import ROOT
 pytest.importorskip("sphinx", reason="pip install '.[docs]'")
 pytest.importorskip("furo", reason="pip install '.[docs]'")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):

@@ -131,6 +131,7 @@ def installed(tmp_path_factory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_wheel_alone_leads_to_a_first_plan(installed, empty):
     def lab(*words: str) -> str:
         environment = {**ENVIRONMENT, "PYTHONPATH": str(installed)}

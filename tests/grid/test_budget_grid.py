@@ -93,7 +93,8 @@ def test_status_counts_each_budget_and_names_that_of_a_failure(lab, tmp_path, ca
     assert f"{MAIN + FURTHER - 1} of {MAIN + FURTHER} cells done (1 failed)" in told
     (line,) = (line for line in told.splitlines() if line.startswith("linear_probe, budget longer"))
     assert line.split()[-2:] == ["1/2", "2/2"]
-    assert "linear_probe seed 1, budget longer: it went wrong" in told
+    place = "mlp linear_probe, budget longer, small_similar, seed 1"
+    assert f"failed: {place} [{broken.run.id}]: it went wrong\n" in told
 
 
 def test_equal_runs_under_two_budgets_are_two_cells_of_one_record(tmp_path):

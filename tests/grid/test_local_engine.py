@@ -249,7 +249,7 @@ def test_a_fork_server_that_died_is_replaced(engine):
 
 
 @forks
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_forked_worker_trains_to_the_bits_of_a_spawned_one(threads, tmp_path, monkeypatch):
     letters = Choice(kind="latin", options={"letters": "ABCD", "train_per_class": 32})
     convolutional = Architecture(kind="cnn", options={})

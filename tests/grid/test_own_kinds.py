@@ -174,6 +174,7 @@ def test_a_number_of_stages_that_are_not_there_is_refused_for_any_regime(folder)
     assert "freezes the stages 0, 1, 2, 3, 4, 5, 6, but backbone mlp" in told
 
 
+@pytest.mark.slow
 def test_installed_kinds_train_in_worker_processes_of_a_command(tmp_path):
     write_own(tmp_path)
     site = install(tmp_path / "site", **PROVIDED)

@@ -36,9 +36,10 @@ from transfer_lab.grid.scheduler import run_grid, todo
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.workers import Workers
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="needs the extra [ray]"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra [ray]"),
+]
 
 DIVERGING = TINY_YAML.replace(
     "  majority: {}\n", "  majority: {}\n  diverging: {kind: linear_probe, lr: 1.0e+30}\n"

@@ -17,7 +17,10 @@ from .invented import Grid, experiment
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(NAMES)} on the PATH")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(NAMES)} on the PATH"),
+]
 
 NOTE = "<b>x</b></script><img src=//evil.example/x onerror=alert(1)> %{x} \u2028 a,b&c=d"
 HOSTILE = f"mlp(note={NOTE})"

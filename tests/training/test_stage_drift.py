@@ -1,13 +1,15 @@
 """What fine-tuning changed: 1 where nothing learnt, less where it did, and no effect on the run."""
 
 import copy
-import gc
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 from tests.builders import done, tiny_run
 from tests.toys import Blocks, Leaky, drawn
@@ -210,30 +212,43 @@ def test_of_large_maps_fewer_images_are_looked_at_of_all_classes(monkeypatch):
     assert len(kept) == 50 and set(kept) == {0, 1, 2, 3}
 
 
-def bytes_alive():
-    """Of all tensors of this process, parameters left out."""
-    gc.collect()
-    storages = [t.untyped_storage() for t in gc.get_objects() if type(t) is torch.Tensor]
-    return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
+class Weighed(TorchDispatchMode):
+    """Knows all tensors that are made while it is entered."""
+
+    def __init__(self):
+        super().__init__()
+        self._made = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        made = operation(*args, **(kwargs or {}))
+        self._made += [weakref.ref(t) for t in tree_iter(made) if isinstance(t, torch.Tensor)]
+        return made
+
+    def bytes(self):
+        """Of those that are still there; what two of them share counts once."""
+        alive = (tensor for made in self._made if (tensor := made()) is not None)
+        storages = [tensor.untyped_storage() for tensor in alive]
+        return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
 
 def test_outputs_of_all_images_are_held_once():
     images, side = 64, 32
     row = 4 * 8 * side * side  # bytes of an image after each stage
-    others = bytes_alive()
+    weighed = Weighed()
 
     class Weighing(nn.Module):
         highest = 0
 
         def forward(self, inputs):
-            Weighing.highest = max(Weighing.highest, bytes_alive() - others)
+            Weighing.highest = max(Weighing.highest, weighed.bytes())
             return inputs
 
     stages = [nn.Sequential(nn.Conv2d(n, 8, 3, padding=1), Weighing()) for n in (3, 8, 8)]
     regime = FullFinetune(Backbone([*stages, nn.Flatten()], num_features=8 * side**2), 4)
     given = torch.randint(0, 255, (images, 3, side, side), dtype=torch.uint8)
-    seen = StageProbe(regime, given)
-    seen.changes(regime)
+    with weighed:
+        seen = StageProbe(regime, given)
+        seen.changes(regime)
     assert images * row < Weighing.highest < 2 * images * row
 
 

@@ -132,7 +132,7 @@ def draw(folder: Path, curves: dict[str, np.ndarray]) -> None:
 def main(argv: list[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
     """Print and return the episodes needed and the first steps of every start, one a seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, help="folder for the figure; without it, print only")
     options = parser.parse_args(argv)
     each = [one_seed(seed) for seed in range(options.seeds)]

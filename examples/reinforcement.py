@@ -119,7 +119,7 @@ def draw(folder: Path, curves: dict[str, np.ndarray]) -> None:
     axes = figure.subplots()
     for arm, rows in curves.items():
         mean = np.convolve(rows.mean(0), np.full(WINDOW, 1 / WINDOW), "valid")
-        axes.semilogy(np.arange(len(mean)) + WINDOW, mean, label=f"from {arm}")
+        axes.plot(np.arange(len(mean)) + WINDOW, mean, label=f"from {arm}")
     axes.axhline(THRESHOLD, color="0.7", ls="--", label="threshold")
     axes.set(
         xlabel="episodes", ylabel=f"steps / shortest, mean of {WINDOW} episodes", xlim=(0, 150)

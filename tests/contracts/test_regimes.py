@@ -42,8 +42,17 @@ def test_every_regime_keeps_the_contract(name, check):
     check(case)
 
 
-@pytest.mark.parametrize("backbone", list(BACKBONES))
-@pytest.mark.parametrize("name", LEARNERS)
+OTHERS = {"torchvision", "timm"}
+"""Families of large networks: a few regimes train on them in the everyday run, all with `--all`."""
+TRAINED = [
+    pytest.param(name, backbone, marks=[pytest.mark.slow] if far else [])
+    for name in LEARNERS
+    for backbone in BACKBONES
+    for far in [backbone in OTHERS and name not in ("linear_probe", "full_finetune", "lp_ft")]
+]
+
+
+@pytest.mark.parametrize(("name", "backbone"), TRAINED)
 def test_every_backbone_trains_in_every_regime(name, backbone):
     trains_on(RegimeCase(REGIMES.load(name)), backbone)
 

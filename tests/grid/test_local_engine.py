@@ -193,7 +193,9 @@ def test_descriptors_of_workers_are_closed():
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("forked", [fork_server.usable(), False])
+@pytest.mark.parametrize(
+    "forked", [fork_server.usable(), pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_a_removed_working_folder_is_named_and_no_crash(forked, monkeypatch, tmp_path):
     monkeypatch.setattr(fork_server, "usable", lambda: forked)
     (tmp_path / "gone").mkdir()
@@ -343,6 +345,7 @@ print(*[future.cancelled() for future in held[2:]], time.monotonic() - began < 1
     assert ended(script, tmp_path) == [f"{crash} {crash}", "True True True"]
 
 
+@pytest.mark.slow
 @forks
 def test_a_process_of_multiprocessing_that_has_used_an_engine_ends():
     """Whether the engine was closed or not: both at once, since each imports training."""

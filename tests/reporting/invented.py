@@ -15,6 +15,7 @@ import pandas as pd
 
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment, Run
+from transfer_lab.reporting.collect import read_exactly
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
@@ -188,7 +189,7 @@ def search(cell: Cell) -> tuple[pd.DataFrame, dict[str, object]]:
         "chosen_options": json.dumps(made[place].options, sort_keys=True),
         "val_accuracy": made[place].val_accuracy,
     }
-    return pd.read_csv(io.BytesIO(to_csv(made, place))), found
+    return read_exactly(io.BytesIO(to_csv(made, place))), found
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.predictions import Predictions, beside
@@ -76,14 +76,22 @@ def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
     """The table of that name of every finished run that left one, by run id; a damaged one is
     named, and counts as absent."""
-    import pandas as pd
 
     found = {}
     done = table.loc[table["status"] == "done", "run_id"].unique()
     for run_id, path in store.files(done, name).items():
         try:
-            found[run_id] = pd.read_csv(path)
+            found[run_id] = read_exactly(path)
         except (OSError, ValueError) as problem:
             reason = str(problem).partition("\n")[0]
             store.warn(f"{path}: cannot be read ({reason}); the report goes without it")
     return found
+
+
+def read_exactly(table: str | IO[bytes]) -> pd.DataFrame:
+    """The table of a CSV file, every number to the last digit."""
+    import pandas as pd
+
+    if int(pd.__version__.partition(".")[0]) >= 3:
+        return pd.read_csv(table)
+    return pd.read_csv(table, float_precision="round_trip")

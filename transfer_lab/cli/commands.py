@@ -158,10 +158,10 @@ def similarity(
     file = load_experiment(path, overrides)
     grid.check_writable(runs, *([reports] if ladders else []))
     store = _store(runs)
-    desk = comparing.SimilarityJobs(file.experiment, store, _say, _warn)
+    similarities = comparing.SimilarityJobs(file.experiment, store, _say, _warn)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        climbed = desk.work(jobs or host.cores(), threads, ladders=ladders)
+        climbed = similarities.work(jobs or host.cores(), threads, ladders=ladders)
     except KeyboardInterrupt:
         _warn("\nstopped; what was measured is stored, and the same command goes on")
         return INTERRUPTED

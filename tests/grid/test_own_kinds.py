@@ -113,7 +113,7 @@ def test_images_of_own_code_are_stored_by_its_content(folder, tmp_path):
             "regimes.py",
             "    spends_budget = False\n",
             "",
-            r":12:.*Guess: it has no phases: write `spends_budget = False` in the class",
+            r":12:.*Guess: it takes no steps: write `spends_budget = False` in the class",
         ),
         (
             "regimes.py",

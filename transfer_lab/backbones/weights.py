@@ -59,6 +59,18 @@ def load_head(path: Path, sha256: str) -> tuple[Tensor, Tensor]:
         raise WeightsError(f"{path}: holds no linear head ({missing} is missing)") from missing
 
 
+def load_whole(backbone: Backbone, head: nn.Module, path: Path, sha256: str) -> None:
+    """Load all stages and the head behind them from a lab's own file; raises WeightsError as
+    `load_stages` does, and where the head is another."""
+    state = read_state(path, sha256)
+    _insert(backbone, len(backbone.stages), state, path)
+    own = {k.removeprefix(_HEAD): v for k, v in state.items() if k.startswith(_HEAD)}
+    try:
+        head.load_state_dict(own)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: holds another head ({error})") from error
+
+
 def load_published(backbone: Backbone, count: int, weights: Weights) -> None:
     """Load the first `count` stages from ready-made weights, whose names the backbone translates.
 

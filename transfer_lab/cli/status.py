@@ -89,13 +89,12 @@ class Status:
         """By id, the runs that failed, source runs included."""
         failed: dict[str, tuple[RunName, str | None]] = {}
         for cell, state in self.found:
-            run: Run | None = cell.run if state.status == "failed" else None
-            error = state.error
-            if state.status == "blocked" and (run := cell.run.parent):
-                record = self.store.get(run.id) if run.id not in failed else None
-                error = record.error if record else None
-            if run:
-                failed.setdefault(run.id, (self.names[run.id], error))
+            if state.status == "failed":
+                failed.setdefault(cell.run.id, (self.names[cell.run.id], state.error))
+            for run in cell.run.ancestors if state.status == "blocked" else ():
+                record = self.store.get(run.id)
+                if record is not None and record.status == "failed":
+                    failed.setdefault(run.id, (self.names[run.id], record.error))
         return failed
 
 

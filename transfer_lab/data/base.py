@@ -50,6 +50,10 @@ class ImageDomain(L.LightningDataModule, ABC):
         self.split: Split | None = None
         self.batch_size, self.seed = 64, 0
         self.augment: Augment | None = None
+        self.streams: dict[str, ImageDomain] = {}
+        """What a regime sees beside these images, drawn, by role."""
+        self.hides_labels = False
+        """Whether labels are read by none but the test: those of training and validation are -1."""
         self._images: dict[Part, tuple[np.ndarray, float]] = {}
 
     @property
@@ -108,8 +112,11 @@ class ImageDomain(L.LightningDataModule, ABC):
         return 0
 
     def section_labels(self, section: Section) -> torch.Tensor:
-        """Labels of the drawn training or validation images, or of the test set."""
+        """Labels of the drawn training or validation images, -1 where they are hidden, or of the
+        test set."""
         part, index = self._place(section)
+        if self.hides_labels and section != "test":
+            return torch.full((len(index),), -1)
         return torch.from_numpy(self.labels(part)[index])
 
     def decode_seconds(self, section: Section) -> float:

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from transfer_lab.experiment.installed import provided, the_one
 
@@ -39,7 +39,18 @@ class Off:
     between the two. What the method is worth is what it is ahead of that twin."""
 
     twin: str
-    options: tuple[tuple[str, float], ...]
+    options: tuple[tuple[str, float | bool | str], ...] = ()
+    """None where no value switches the method off: the twin is what is left without it."""
+
+
+Role = Literal["source", "sources", "unlabelled", "teacher"]
+"""What a regime may see beside labelled images of the target: the labelled images that its source
+run learnt from, those of all further sources too, the target's training pool without labels, or
+the answers of another arm's network."""
+TargetLabels = Literal["needed", "used", "unread"]
+Family = Literal["weights", "instances", "features", "unlabelled"]
+"""What is transferred or changed: weights, examples of the source, a common feature space, or what
+unlabelled images of the target say."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,12 @@ class RegimeEntry(Entry):
     whether a linear head on frozen stages is all that learns, so that such runs can be fitted in
     one pass. `off`: how it is switched off, where it is a method on top of another regime.
 
+    `sees`: what it sees beside labelled images of the target. `source_head`: whether it starts from
+    the head of the source's model, too. `same_classes`: whether source and target must have the
+    same classes. `target_labels`: whether it must have labels of the target, uses those there are,
+    or reads none. `solves`: whether it is solved and takes no steps. `method_family`: what kind of method
+    it is.
+
     A class of one's own says so itself: see `declared`.
     """
 
@@ -60,7 +77,24 @@ class RegimeEntry(Entry):
     tunable: bool = True
     spends_budget: bool = True
     head_alone: bool = False
+    sees: tuple[Role, ...] = ()
+    source_head: bool = False
+    same_classes: bool = False
+    target_labels: TargetLabels = "needed"
+    solves: bool = False
+    method_family: Family = "weights"
     off: Off | None = None
+
+    @property
+    def needs_source_images(self) -> bool:
+        """Whether it cannot do without a source domain, whatever weights a backbone starts from."""
+        return self.source_head or bool({"source", "sources"} & {*self.sees})
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it sees labelled images of the target and source weights and nothing else: what
+        the published rules choose among."""
+        return not (self.sees or self.source_head) and self.target_labels == "needed"
 
 
 E = TypeVar("E", bound=Entry)
@@ -193,6 +227,35 @@ REGIMES = Registry(
             off=Off("full_finetune", (("rate_decay", 1.0),)),
         ),
         "l2_sp": RegimeEntry("l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
+        "multi_task": RegimeEntry(
+            "multi_task:MultiTask",
+            sees=("source",),
+            method_family="instances",
+            off=Off("full_finetune", (("weight", 0.0),)),
+        ),
+        "joint_training": RegimeEntry(
+            "joint_training:JointTraining",
+            sees=("source",),
+            same_classes=True,
+            target_labels="used",
+            method_family="instances",
+            off=Off("full_finetune", (("weight", 0.0),)),
+        ),
+        "distillation": RegimeEntry(
+            "distillation:Distillation",
+            sees=("teacher",),
+            off=Off("full_finetune", (("alpha", 0.0),)),
+        ),
+        "source_only": RegimeEntry(
+            "source_only:SourceOnly",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+            method_family="unlabelled",
+        ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

@@ -9,6 +9,7 @@ from transfer_lab.experiment.budget import MAIN, Fit
 from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.choices import is_known_regime, regime_entry
 from transfer_lab.experiment.plan import fits, trials_of
+from transfer_lab.experiment.seen import unseen
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import Key, KeyPath
 
@@ -18,6 +19,7 @@ Problem = tuple[KeyPath, str]
 def contradictions(experiment: Experiment) -> list[Problem]:
     """Everything that cannot be meant, each at its place."""
     problems = list(dict.fromkeys(_lost_starts(experiment)))
+    problems += unseen(experiment)
     problems += _unfair_trials(experiment)
     problems += _budget_problems(experiment)
     return problems
@@ -34,6 +36,8 @@ def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     backbones = experiment.backbones
     yield from _far_sources(experiment)
     for name, place in experiment.scenarios.items():
+        if place.control == "self":
+            continue
         if place.source and _same(experiment, place.source, place.target):
             yield ("scenarios", name), "source and target hold the same images"
     for name, regime in experiment.regimes.items():
@@ -87,6 +91,8 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     """A far domain that is a source: nothing lies between a domain and itself."""
     far = experiment.similarity.far
     for name, place in experiment.scenarios.items():
+        if place.control == "self":
+            continue
         if far and place.source and (place.source == far or _same(experiment, place.source, far)):
             yield (
                 ("similarity", "far"),

@@ -160,12 +160,20 @@ Trials = Annotated[tuple[Options, ...], Field(min_length=2), AfterValidator(_dis
 """Options to try, of which validation chooses; they take the place of a regime's own."""
 
 
+class Arm(Spec):
+    """A backbone in a regime, by the experiment's names."""
+
+    backbone: str
+    regime: str
+
+
 class Regime(Choice):
-    """A regime, the backbones it is meant for (all of them unless `on` names some), and trials of
-    its own in place of the experiment's."""
+    """A regime, the backbones it is meant for (all of them unless `on` names some), trials of its
+    own in place of the experiment's, and the arm that is its teacher, if it has one."""
 
     on: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
     tune: Trials | None = Field(None, exclude=True)
+    teacher: Arm | None = Field(None, exclude=True)
 
 
 def regime_entry(choice: Choice) -> RegimeEntry:

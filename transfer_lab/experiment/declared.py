@@ -1,10 +1,11 @@
 """What a Python file says without being run: facts of its classes, and what it takes from beside.
 
 A regime of one's own says what plan and report must know of it as attributes of its class, each
-True or False and written out in the class itself:
+written out in the class itself:
 
     class Mine(TransferModule):
         from_source = False
+        sees = ("source",)
 
 Those that are left out are as in `RegimeEntry`, and a regime that spends no budget has nothing to
 tune. Since they stand in the file, its hash covers them; before any training they are compared with
@@ -15,19 +16,27 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from transfer_lab.experiment.catalog import Entry, RegimeEntry
+from transfer_lab.experiment.catalog import Entry, Family, RegimeEntry, Role, TargetLabels
+
+Literals = tuple[str, ...]
 
 FACTS = tuple(
     field.name
     for field in fields(RegimeEntry)
-    if field.type == "bool" and field not in fields(Entry)
+    if field.name != "off" and field not in fields(Entry)
 )
 """Names of the attributes."""
+_SAID: dict[str, Literals] = {
+    "sees": get_args(Role),
+    "target_labels": get_args(TargetLabels),
+    "method_family": get_args(Family),
+}
+"""What the attributes say that are not True or False."""
 
 
 class DeclarationError(ValueError):
@@ -43,21 +52,47 @@ def declared_entry(tree: ast.Module, cls: str, path: str) -> RegimeEntry:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == cls:
             facts = dict(_facts(node))
-    if "spends_budget" in facts:
-        facts = {"tunable": facts["spends_budget"]} | facts
-    return RegimeEntry(path, **facts)
+    return entry_of(path, facts)
 
 
-def _facts(node: ast.ClassDef) -> Iterator[tuple[str, bool]]:
+def entry_of(path: str, facts: Mapping[str, Any]) -> RegimeEntry:
+    """What attributes say, and what follows from them: what is solved spends no budget, and what
+    spends none and is not solved has nothing to tune."""
+    solves = facts.get("solves", False)
+    spends = facts.get("spends_budget", not solves)
+    return RegimeEntry(path, **{"tunable": spends or solves, "spends_budget": spends} | dict(facts))
+
+
+def _facts(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
     for statement in node.body:
         for name, value in _assigned(statement):
             if name in FACTS:
-                if not (isinstance(value, ast.Constant) and isinstance(value.value, bool)):
-                    raise DeclarationError(
-                        f"line {statement.lineno}: {node.name}.{name} must be written as True or "
-                        "False: the plan is made without running the file"
-                    )
-                yield name, value.value
+                yield name, _said(node.name, name, value, statement.lineno)
+
+
+def _said(cls: str, name: str, value: ast.expr | None, line: int) -> Any:
+    """True or False, or one or several of the words that the attribute takes."""
+    words = _SAID.get(name)
+    try:
+        found = ast.literal_eval(value) if value is not None else None
+    except ValueError:
+        found = None
+    if name == "sees":
+        if isinstance(found, tuple) and all(role in words for role in found):
+            return found
+        wanted = f"a tuple of {', '.join(map(repr, words))}"
+    elif words:
+        if found in words:
+            return found
+        wanted = f"one of {', '.join(map(repr, words))}"
+    else:
+        if isinstance(found, bool):
+            return found
+        wanted = "True or False"
+    raise DeclarationError(
+        f"line {line}: {cls}.{name} must be written as {wanted}: the plan is made without running "
+        "the file"
+    )
 
 
 def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from transfer_lab.experiment.budget import under
@@ -29,20 +29,31 @@ def run_names(experiment: Experiment, cells: Iterable[Cell]) -> dict[str, RunNam
     A run that several scenarios share is named after them.
     """
     keys = {choice.label: name for name, choice in experiment.backbones.items()}
+    domains = {choice.canonical: name for name, choice in experiment.domains.items()}
     scenarios: dict[str, list[str]] = defaultdict(list)
     first: dict[str, Cell] = {}
     names: dict[str, RunName] = {}
     for cell in cells:
         scenarios[cell.run.id].append(cell.scenario)
         first.setdefault(cell.run.id, cell)
-        if parent := cell.run.parent:
-            place = f"source run on {cell.source}: {keys[cell.backbone]}"
+        for parent in _before(cell.run):
+            domain = domains.get(parent.domain.canonical, cell.source)
+            place = f"source run on {domain}: {keys[cell.backbone]}"
+            if parent.regime.kind != "from_scratch":
+                place += f" {parent.regime.kind}"
             names.setdefault(parent.id, RunName(place, parent.seed))
     for run_id, cell in first.items():
         where = _joined(dict.fromkeys(scenarios[run_id]))
         place = f"{keys[cell.backbone]} {cell.regime}{under(cell.budget)}, {where},"
         names[run_id] = RunName(place, cell.seed)
     return names
+
+
+def _before(run: Run) -> Iterator[Run]:
+    """The runs whose weights it starts from, one from the other."""
+    while run.parent:
+        run = run.parent
+        yield run
 
 
 def group_name(runs: Sequence[Run], names: Mapping[str, RunName]) -> str:

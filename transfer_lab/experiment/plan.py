@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
 from pydantic import JsonValue
 
-from transfer_lab.experiment.choices import Choice, Trials, Weights, regime_entry
-from transfer_lab.experiment.spec import Cell, Experiment, Run
+from transfer_lab.experiment.catalog import RegimeEntry
+from transfer_lab.experiment.choices import Arm, Choice, Trials, Weights, regime_entry
+from transfer_lab.experiment.spec import Cell, Experiment, Run, Scenario, Stream
+
+_BETWEEN = "full_finetune"
+"""How a network that has weights goes on learning before it comes to the target."""
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:
@@ -16,16 +20,18 @@ def plan(experiment: Experiment) -> tuple[Cell, ...]:
     budget `fit` come those of each further budget.
 
     A regime is planned on the backbones it is meant for, and one that starts from a source only on
-    those that have one. One that learns nothing has no further budgets.
+    those that have one. One that learns nothing has no further budgets. Without labels of the
+    target only such regimes are planned as need none.
     """
     shared = _Shared(experiment)
     return tuple(
-        _cell(shared, scenario, backbone, regime, seed, budget)
+        shared.cell(scenario, backbone, regime, seed, budget)
         for budget, scenario, backbone, regime, seed in product(
             (None, *experiment.budgets),
             *(experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds),
         )
         if fits(experiment, backbone, regime)
+        and suits(experiment, scenario, regime)
         and (budget is None or spends_budget(experiment, regime))
     )
 
@@ -42,6 +48,14 @@ def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
         return False
     needs_source = regime_entry(choice).from_source
     return not (needs_source and experiment.backbones[backbone].pretrained == "none")
+
+
+def suits(experiment: Experiment, scenario: str, regime: str) -> bool:
+    """Whether the regime is planned in the scenario: those that read no labels of the target only
+    where there are none, and those that need some only where there are."""
+    reads = regime_entry(experiment.regimes[regime]).target_labels
+    unlabelled = experiment.scenarios[scenario].labels == "none"
+    return reads != ("needed" if unlabelled else "unread")
 
 
 def spends_budget(experiment: Experiment, regime: str) -> bool:
@@ -80,8 +94,8 @@ def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
 
 
 def parents_of(runs: Iterable[Run]) -> frozenset[str]:
-    """Ids of the runs whose weights another run starts from."""
-    return frozenset(run.parent.id for run in runs if run.parent)
+    """Ids of the runs whose weights another run starts from, or draws on."""
+    return frozenset(parent.id for run in runs for parent in run.parents)
 
 
 class _Shared:
@@ -95,18 +109,33 @@ class _Shared:
             name: choice.with_options(_fixed(choice.options, self.trials[name]))
             for name, choice in experiment.regimes.items()
         }
-        self._source_runs: dict[tuple[str, str, int], Run] = {}
+        self._starts: dict[tuple[str, str, int, bool], Run | Weights] = {}
+        self._arms: dict[tuple[str, str, str, int, str | None], Cell] = {}
 
-    def source_run(self, scenario: str, backbone: str, seed: int) -> Run:
-        """The run that pretrains a backbone for the runs of a seed; raises ValueError where the
-        scenario has no source."""
-        source = self.experiment.scenarios[scenario].source
-        if source is None:
-            raise ValueError(f"scenario {scenario} has no source that {backbone} could start from")
-        key = (source, backbone, seed if self.experiment.pretrain.per_seed else 0)
-        if key not in self._source_runs:
-            self._source_runs[key] = source_run(self.experiment, source, backbone, seed)
-        return self._source_runs[key]
+    def start(
+        self, scenario: str, backbone: str, seed: int, *, with_head: bool = False
+    ) -> Run | Weights:
+        """What the runs of a seed start from: ready-made weights, or the source run, and what comes
+        of it on the domains that lie between; `with_head`: a model that has learnt the source's
+        classes, whatever its weights were before. Raises ValueError where there is no source."""
+        place = self.experiment.scenarios[scenario]
+        # Scenarios of one source share its runs; the target's own images are those of the size.
+        own = scenario if place.control == "self" or place.via else (place.source or "")
+        key = (own, backbone, seed, with_head)
+        if key not in self._starts:
+            self._starts[key] = start_of(
+                self.experiment, scenario, backbone, seed, with_head=with_head
+            )
+        return self._starts[key]
+
+    def cell(
+        self, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
+    ) -> Cell:
+        """The cell of that place, made once: others may draw on its run."""
+        key = (scenario, backbone, regime, seed, budget)
+        if key not in self._arms:
+            self._arms[key] = _cell(self, *key)
+        return self._arms[key]
 
 
 def _cell(
@@ -115,19 +144,29 @@ def _cell(
     experiment = shared.experiment
     place = experiment.scenarios[scenario]
     choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
+    entry = regime_entry(choice)
     init: Run | Weights | None = None
-    if regime_entry(choice).from_source:
-        init = start if isinstance(start, Weights) else shared.source_run(scenario, backbone, seed)
+    if entry.from_source:
+        init = shared.start(scenario, backbone, seed, with_head=entry.source_head)
+    starts: dict[str, Run] = {}
+    if teacher := experiment.regimes[regime].teacher:
+        # A teacher that spends no budget is the same under every one.
+        under = budget if spends_budget(experiment, teacher.regime) else None
+        starts["teacher"] = shared.cell(scenario, *_names(teacher), seed, under).run
+    fit = experiment.fit if budget is None else experiment.budgets[budget]
     run = Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,
         per_class=place.per_class,
         backbone=experiment.backbones[backbone],
         regime=choice,
-        fit=experiment.fit if budget is None else experiment.budgets[budget],
+        fit=fit if place.labels == "given" else fit.model_copy(update={"val_fraction": 0.0}),
         seed=seed,
         init=init,
         tune=shared.trials[regime],
+        streams=dict(streams_of(experiment, scenario, regime, seed)),
+        starts=starts,
+        labels=place.labels,
     )
     return Cell(
         experiment=experiment.name,
@@ -137,7 +176,7 @@ def _cell(
         budget=budget,
         seed=seed,
         run=run,
-        source=start.label if isinstance(start, Weights) else place.source,
+        source=_source(start, place, entry),
         size=place.size,
         similarity=place.similarity,
         target=place.target,
@@ -150,19 +189,102 @@ def _fixed(options: Mapping[str, JsonValue], trials: Trials | None) -> dict[str,
     return {name: value for name, value in options.items() if name not in replaced}
 
 
-def source_run(experiment: Experiment, source: str, backbone: str, seed: int) -> Run:
-    """The run that pretrains a backbone on a source domain, for the runs of a seed."""
+def _names(arm: Arm) -> tuple[str, str]:
+    return arm.backbone, arm.regime
+
+
+def _source(start: str | Weights, place: Scenario, entry: RegimeEntry) -> str | None:
+    """What a cell's table says it learnt from beside the target."""
+    if not isinstance(start, Weights):
+        return place.source
+    if entry.needs_source_images and place.source:
+        return f"{start.label}, {place.source}"
+    return start.label
+
+
+def streams_of(
+    experiment: Experiment, scenario: str, regime: str, seed: int
+) -> Iterator[tuple[str, Stream]]:
+    """What a regime sees beside the target's images in a scenario, by role.
+
+    Of a source: the images that the source run of the seed learns from. Unlabelled images are the
+    target's whole training pool; where there are no labels anyway, the images of the scenario.
+    """
+    place, sees = experiment.scenarios[scenario], regime_entry(experiment.regimes[regime]).sees
+    sources = [place.source] if {"source", "sources"} & {*sees} else []
+    sources += place.sources if "sources" in sees else ()
+    for number, source in enumerate(sources, start=1):
+        if source is not None:
+            yield ("source" if number == 1 else f"source_{number}"), _stream(
+                experiment, source, seed
+            )
+    if "unlabelled" in sees:
+        yield (
+            "unlabelled",
+            Stream(
+                domain=experiment.domains[place.target],
+                per_class=place.per_class if place.labels == "none" else "all",
+                val_fraction=0.0,
+                seed=seed,
+                labelled=False,
+            ),
+        )
+
+
+def _stream(experiment: Experiment, source: str, seed: int) -> Stream:
     pretrain = experiment.pretrain
+    return Stream(
+        domain=experiment.domains[source],
+        per_class=pretrain.per_class,
+        val_fraction=pretrain.val_fraction,
+        seed=seed if pretrain.per_seed else pretrain.seed,
+    )
+
+
+def start_of(
+    experiment: Experiment, scenario: str, backbone: str, seed: int, *, with_head: bool = False
+) -> Run | Weights:
+    """What the runs of a seed start from in a scenario; see `_Shared.start`."""
+    place, known = experiment.scenarios[scenario], experiment.backbones[backbone].pretrained
+    start: Run | Weights | None = known if isinstance(known, Weights) else None
+    if start is None or with_head:
+        if place.source is None:
+            raise ValueError(f"scenario {scenario} has no source that {backbone} could start from")
+        start = source_run(experiment, place.source, backbone, seed, start)
+        if place.control == "self":
+            # The very images of the target's runs: those that validate have not been learnt from.
+            fit = start.fit.model_copy(update={"val_fraction": experiment.fit.val_fraction})
+            update = {"per_class": place.per_class, "seed": seed, "fit": fit}
+            start = start.model_copy(update=update)
+    for domain in place.via:
+        between = source_run(experiment, domain, backbone, seed, start)
+        start = between.model_copy(update={"regime": Choice(kind=_BETWEEN)})
+    return start
+
+
+def source_run(
+    experiment: Experiment,
+    source: str,
+    backbone: str,
+    seed: int,
+    start: Run | Weights | None = None,
+) -> Run:
+    """The run that pretrains a backbone on a source domain, for the runs of a seed; from ready-made
+    weights it goes on with all of them, unless the experiment names a regime."""
+    pretrain = experiment.pretrain
+    named = pretrain.regime
+    kind = _BETWEEN if start is not None and named == "from_scratch" else named
     return Run(
         domain=experiment.domains[source],
         image_size=experiment.image_size,
         per_class=pretrain.per_class,
         backbone=experiment.backbones[backbone],
-        regime=Choice(kind="from_scratch", options=pretrain.options),
+        regime=Choice(kind=kind, options=pretrain.options),
         fit=pretrain.fit,
         seed=seed if pretrain.per_seed else pretrain.seed,
+        init=start,
     )
 
 
 def _lineage(run: Run) -> list[Run]:
-    return [*(_lineage(run.parent) if run.parent else []), run]
+    return [*(one for parent in run.parents for one in _lineage(parent)), run]

@@ -23,7 +23,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 _BESIDE_OPTIONS = {
     "domains": ("module",),
     "backbones": ("module", "pretrained"),
-    "regimes": ("module", "on", "tune"),
+    "regimes": ("module", "on", "tune", "teacher"),
 }
 _STARTS = ("run", "none", "imagenet")
 _MOST_TRIALS = 1000
@@ -128,6 +128,14 @@ def _all_uses(data: Data) -> dict[KeyPath, object]:
         for name, scenario in data["scenarios"].items()
         if isinstance(scenario, dict)
         for role in ("source", "target")
+    }
+    uses |= {
+        ("scenarios", name, role, position): domain
+        for name, scenario in data["scenarios"].items()
+        if isinstance(scenario, dict)
+        for role in ("sources", "via")
+        if isinstance(scenario.get(role), list)
+        for position, domain in enumerate(scenario[role])
     }
     similarity = data.get("similarity")
     if isinstance(similarity, dict):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -43,10 +45,12 @@ Similarity = Literal["similar", "dissimilar"]
 
 
 class Pretrain(Fit):
-    """The source run: a `from_scratch` run on the source domain.
+    """The source run: a `from_scratch` run on the source domain, unless `regime` names another.
 
     Its budget and its augmentation are its own and not those of the target.
     """
+
+    regime: Slug = "from_scratch"
 
     per_class: PerClass = "all"
     seed: Seed = 0
@@ -62,11 +66,18 @@ class Pretrain(Fit):
 class Scenario(Spec):
     """A source, a target and the labelled images per class (validation images included).
 
-    The source may be left out where no backbone is pretrained by a source run.
+    The source may be left out where no backbone is pretrained by a source run. `sources`: further
+    ones, for regimes that see several. `via`: domains that lie between, on which the network is
+    fine-tuned one after the other before the target. `labels: none`: the target's images have no
+    labels but for the test. `control: self`: the target is its own source, of the same images.
     """
 
     source: str | None = None
+    sources: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
     target: str
+    labels: Literal["given", "none"] = "given"
+    control: Literal["self"] | None = None
     per_class: PerClass
     size: Size
     similarity: Similarity
@@ -74,9 +85,18 @@ class Scenario(Spec):
     @model_validator(mode="before")
     @classmethod
     def _two_domains(cls, data: Any) -> Any:
-        names = (data.get("source"), data.get("target")) if isinstance(data, dict) else (0, 1)
-        if names[0] is not None and names[0] == names[1]:
-            raise ValueError("source and target are the same domain; nothing is transferred")
+        if not isinstance(data, dict):
+            return data
+        source, target = data.get("source"), data.get("target")
+        if data.get("control") == "self":
+            if source not in (None, target):
+                raise ValueError("control: self makes the target its own source; leave source out")
+            return data | {"source": target}
+        if source is not None and source == target:
+            raise ValueError(
+                "source and target are the same domain; nothing is transferred (control: self "
+                "says that this is meant)"
+            )
         return data
 
 
@@ -163,8 +183,26 @@ class Experiment(Spec):
         return seeds
 
 
+class Stream(Spec):
+    """Images that a regime sees beside those of its target: all that determines them.
+
+    Those of a source are the training images of its source run, never the validation images; what
+    is not `labelled` has its labels hidden.
+    """
+
+    domain: Choice
+    per_class: PerClass
+    val_fraction: float
+    seed: int
+    labelled: bool = True
+
+
 class Run(Spec):
     """All that determines one trained model.
+
+    `streams`: what it sees beside the target's images, by role. `starts`: trained models that it
+    draws on beside the one it starts from, by role. With `labels: none` the target's labels are
+    hidden but for the test. Each of these is written, and so hashed, only where there is any.
 
     With `tune` each of these options is tried with the same seed, and the model is fitted anew on
     training and validation images with those of the best validation accuracy.
@@ -179,11 +217,14 @@ class Run(Spec):
     seed: Seed
     init: Run | Weights | None = None
     tune: Trials | None = None
+    streams: dict[str, Stream] = {}
+    starts: dict[str, Run] = {}
+    labels: Literal["given", "none"] = "given"
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run without trials is written, and so hashed, as if nothing could be tuned."""
-        return {k: v for k, v in handler(self).items() if k != "tune" or v is not None}
+        """A run without trials is written, and so hashed, as if nothing could be tuned; and so on."""
+        return {k: v for k, v in handler(self).items() if k not in _ABSENT or v != _ABSENT[k]}
 
     def trial(self, options: Options) -> Run:
         """The untuned run that tries these options."""
@@ -218,9 +259,10 @@ class Run(Spec):
         """The same without some of the fields."""
         content = self.__dict__
         parts = [
-            f'"{name}": {_json(value)}'
+            f'"{name}": {_json(content[name])}'
             for name in _FIELDS
-            if name not in left_out and ((value := content[name]) is not None or name != "tune")
+            if name not in left_out
+            and (name not in _ABSENT or content[name] != _ABSENT[name])
         ]
         return "{" + ", ".join(parts) + "}"
 
@@ -228,6 +270,18 @@ class Run(Spec):
     def parent(self) -> Run | None:
         """The source run that must be trained first, if this run starts from one."""
         return self.init if isinstance(self.init, Run) else None
+
+    @property
+    def parents(self) -> tuple[Run, ...]:
+        """All runs that must be trained first."""
+        return (*([self.parent] if self.parent else []), *self.starts.values())
+
+    @property
+    def ancestors(self) -> Iterator[Run]:
+        """These, the runs that those need, and so on, the nearest first."""
+        for parent in self.parents:
+            yield parent
+            yield from parent.ancestors
 
     @property
     def init_id(self) -> str | None:
@@ -263,6 +317,8 @@ class Cell(Spec):
 
 
 _FIELDS = tuple(sorted(Run.model_fields))
+_ABSENT: dict[str, object] = {"tune": None, "streams": {}, "starts": {}, "labels": "given"}
+"""Fields of a run that are left out where they say nothing."""
 
 
 def _json(value: object) -> str:
@@ -270,6 +326,9 @@ def _json(value: object) -> str:
     many runs share."""
     if type(value) is int:
         return repr(value)
+    if isinstance(value, dict):
+        inner = (f"{json.dumps(key)}: {_json(value[key])}" for key in sorted(value))
+        return "{" + ", ".join(inner) + "}"
     return value.canonical if isinstance(value, Spec) else canonical(value)
 
 

@@ -17,6 +17,7 @@ from transfer_lab.backbones.build import build_backbone
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.build import build_domain
 from transfer_lab.data.splits import split_sizes
+from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.plan import peers
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.calibration import Rates, calibrated
@@ -147,7 +148,7 @@ def fit_seconds(work: Work, run: Run, rates: Rates) -> float:
 
 def _one_fit(work: Work, run: Run, rates: Rates, n_train: int, n_val: int) -> float:
     counted, does, fit = work.network(run), work.method(run), run.fit
-    if not does.phases:
+    if not does.phases or not regime_entry(run.regime).spends_budget:
         return 0.0
     total = 0.0
     steps_an_epoch = -(-n_train // fit.batch_size)
@@ -156,6 +157,8 @@ def _one_fit(work: Work, run: Run, rates: Rates, n_train: int, n_val: int) -> fl
         frozen = 0.0 if fit.augment is None else _share(counted, 0, phase.prefix)
         images = n_train * rates.train * live + n_train * rates.forward * frozen
         validation = min(_VALIDATIONS, epochs) * n_val * rates.forward * (live + frozen)
+        # A stream gives a batch at every step.
+        images *= 1 + len(run.streams)
         total += epochs * (steps_an_epoch * rates.head_step + images) + validation
     return total
 

@@ -122,14 +122,17 @@ class _Grid:
         self._train, self._watch, self._leases = train, watch, leases
         self.summary = Summary()
         self._children: dict[str, list[Run]] = defaultdict(list)
+        self._waits_for: dict[str, set[str]] = {}
         self._ready = _Queue(work.parents)
         self._running: dict[Future, tuple[Run, ...]] = {}
         self._elsewhere: list[Run] = []
         self._told = False
         for run in work.runs.values():
-            if run.parent and run.parent.id in work.runs:
-                self._children[run.parent.id].append(run)
-            else:
+            first = {parent.id for parent in run.parents if parent.id in work.runs}
+            self._waits_for[run.id] = first
+            for parent in first:
+                self._children[parent].append(run)
+            if not first:
                 self._ready.push(run)
 
     @property
@@ -199,11 +202,20 @@ class _Grid:
         self._leases.give_back(run.id)
         if record.status == "done":
             for child in self._children[run.id]:
-                self._ready.push(child)
+                self._waits_for[child.id].discard(run.id)
+                if not self._waits_for[child.id] and child.id not in self.summary.blocked:
+                    self._ready.push(child)
         else:
             self.summary.failed.append(run.id)
-            self.summary.blocked += [child.id for child in self._children[run.id]]
+            self._block(run)
         self._watch.ended(run, record)
+
+    def _block(self, run: Run) -> None:
+        """What draws on a run that failed cannot be trained, nor what draws on that."""
+        for child in self._children[run.id]:
+            if child.id not in self.summary.blocked:
+                self.summary.blocked.append(child.id)
+                self._block(child)
 
     def _tell(self) -> None:
         if not self._told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,29 @@ class TransferModule(L.LightningModule, ABC):
     def observe(self, labels: torch.Tensor) -> None:
         """See the training labels once, before the first phase."""
 
+    def meet(self, classes: Mapping[str, int]) -> None:
+        """Make what the regime has beside backbone and head, once the stages hold the weights they
+        start from; `classes`: how many each labelled stream has, by role."""
+
+    def learn_from(self, role: str, model: TransferModule) -> None:
+        """Keep a trained model that the regime draws on, in eval mode and without gradients; raises
+        ValueError where it has no use for one."""
+        raise ValueError(f"{type(self).__name__} has no use for a {role}")
+
+    def start_head(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Take over the head of the source's model: weight (classes, features), bias (classes).
+
+        Raises ValueError where it is of another shape.
+        """
+        if weight.shape != self.head.weight.shape:
+            raise ValueError(
+                f"the source's head is for {len(weight)} classes and {weight.shape[1]} features, "
+                f"but {len(self.head.weight)} and {self.head.in_features} are needed"
+            )
+        with torch.no_grad():
+            self.head.weight.copy_(weight)
+            self.head.bias.copy_(bias)
+
     def begin(self, phase: Phase, *, entry: int = 0, steps: float | None = None) -> None:
         """Freeze as the phase says; inputs will be images, or the output of stage `entry - 1`.
 
@@ -134,7 +157,7 @@ class TransferModule(L.LightningModule, ABC):
         inputs, labels = batch
         logits = self(inputs)
         loss = self.loss(logits, labels)
-        self.train_sums += _sums(loss, logits, labels)
+        self.train_sums += sums(loss, logits, labels)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -143,7 +166,7 @@ class TransferModule(L.LightningModule, ABC):
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
         inputs, labels = batch
         logits = self(inputs)
-        self.val_sums += _sums(F.cross_entropy(logits, labels), logits, labels)
+        self.val_sums += sums(F.cross_entropy(logits, labels), logits, labels)
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
         # About a batch in all, from everywhere: folders list one class after the other.
@@ -162,7 +185,8 @@ class TransferModule(L.LightningModule, ABC):
         }
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """What learns in this phase at its peak rates: the head, and the stages."""
+        """What learns in this phase at its peak rates: the head and what a regime adds to it, and
+        the stages."""
         # One group for all stages: every group has its own calls, at every step.
         stages = [
             parameter
@@ -170,8 +194,14 @@ class TransferModule(L.LightningModule, ABC):
             if index not in self.phase.frozen
             for parameter in stage.parameters()
         ]
-        groups = [{"params": list(self.head.parameters()), "lr": self.phase.lr}]
+        groups = [{"params": list(self.beside_stages()), "lr": self.phase.lr}]
         return [*groups, {"params": stages, "lr": self.phase.backbone_lr}] if stages else groups
+
+    def beside_stages(self) -> Iterator[nn.Parameter]:
+        """What learns and is of no stage: the head first, and whatever modules a regime adds."""
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad and not name.startswith("backbone."):
+                yield parameter
 
 
 def check_stages(regime: TransferModule, phases: Iterable[Phase]) -> None:
@@ -203,7 +233,7 @@ def check_positive(**values: float) -> None:
             raise ValueError(f"{name} must be a positive number, but is {value}")
 
 
-def _sums(loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def sums(loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Summed loss, number of right answers, number of examples; no synchronisation."""
     right = (logits.argmax(1) == labels).sum()
     count = torch.full_like(right, len(labels))

@@ -66,7 +66,7 @@ def pairs(experiment: Experiment) -> tuple[Pair, ...]:
     experiment's order, without repeats. What ready-made weights have seen is not here."""
     found: dict[str, Pair] = {}
     for cell in plan_one_seed(experiment):
-        if cell.run.parent:
+        if cell.run.parent and cell.source != cell.target:
             source, target = cell.run.parent.domain, cell.run.domain
             overlap = Overlap(source=source, target=target, image_size=cell.run.image_size)
             found.setdefault(overlap.id, Pair(cell.source, cell.target, overlap))

@@ -100,6 +100,8 @@ def comparisons(experiment: Experiment) -> tuple[Named, ...]:
     found: dict[str, Named] = {}
     cells = [cell for cell in plan_one_seed(experiment) if cell.run.init]
     for name, place in experiment.scenarios.items():
+        if place.control == "self":
+            continue  # nothing lies between a domain and itself
         here = [cell for cell in cells if cell.scenario == name]
         for named in _of_place(experiment, place, here):
             found.setdefault(named.comparison.id, named)

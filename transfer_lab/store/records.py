@@ -59,6 +59,7 @@ class Record(BaseModel):
     chosen_options: str | None = None
 
     epochs: int | None = None
+    images_seen: int | None = None
     steps: int | None = None
     stopped: Literal["converged", "cap"] | None = None
     trainable_params: int | None = None

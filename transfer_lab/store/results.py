@@ -76,8 +76,9 @@ class _Outcomes:
         return record.__dict__ if record else self._absent(run)
 
     def _absent(self, run: Run) -> dict[str, object]:
-        parent = self._source(run.parent.id) if run.parent else None
-        if parent is not None and parent.status == "failed":
+        for parent in (self._source(one.id) for one in run.ancestors):
+            if parent is None or parent.status != "failed":
+                continue
             error = f"source run {parent.run_id} failed: {parent.error}"
             return _NOTHING | {"status": "blocked", "error": error}
         return _NOTHING | {"status": "missing", "error": None}

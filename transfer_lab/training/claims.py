@@ -8,6 +8,7 @@ from transfer_lab.experiment.catalog import RegimeEntry
 from transfer_lab.experiment.choices import Choice, regime_entry
 from transfer_lab.experiment.declared import FACTS
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.solved import SolvedModule
 from transfer_lab.training.heads import learns_linear_head_alone
 
 
@@ -22,7 +23,7 @@ def contradicted(regime: TransferModule, choice: Choice) -> Iterator[str]:
     entry, name = regime_entry(choice), type(regime).__name__
     for fact in FACTS:
         planned, found = getattr(entry, fact), getattr(type(regime), fact, None)
-        if found is not None and found is not planned:
+        if found is not None and found != planned:
             yield f"{name}.{fact} is {found!r}, but is not written in the class: write it there"
     found = observed(regime)
     if found.from_source and not entry.from_source:
@@ -31,18 +32,19 @@ def contradicted(regime: TransferModule, choice: Choice) -> Iterator[str]:
         what = "more than a linear head on all stages learns, or by other steps than all regimes'"
         yield _told(name, "head_alone", what, value=False)
     if entry.spends_budget != found.spends_budget:
-        what = "it has phases" if found.spends_budget else "it has no phases"
+        what = "it takes steps" if found.spends_budget else "it takes no steps"
         yield _told(name, "spends_budget", what, value=found.spends_budget)
 
 
 def observed(regime: TransferModule) -> RegimeEntry:
     """What the regime does, as it is built."""
-    phases = regime.phases()
+    phases, solved = regime.phases(), isinstance(regime, SolvedModule)
     return RegimeEntry(
         type(regime).__name__,
         from_source=regime.transferred > 0,
-        spends_budget=bool(phases),
-        head_alone=bool(phases) and learns_linear_head_alone(regime),
+        spends_budget=bool(phases) and not solved,
+        head_alone=bool(phases) and not solved and learns_linear_head_alone(regime),
+        solves=solved,
     )
 
 

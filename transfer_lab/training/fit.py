@@ -13,11 +13,13 @@ from typing import Literal, Protocol
 import lightning as L
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch.nn import functional as F
 
 from transfer_lab.backbones.counting import parameter_count
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import Phase, TransferModule
+from transfer_lab.regimes.solved import Sample, SolvedModule
 from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision, device
@@ -47,6 +49,8 @@ class FitResult:
     trainable_params: int = 0
     dead_units: float | None = None
     device: str = "cpu"
+    images_beside: int = 0
+    """Images of streams that were seen in steps, or for a solution."""
     stopped: Literal["converged", "cap"] | None = None
     """With patience: whether every phase ended by itself."""
     diverged: bool = False
@@ -128,6 +132,8 @@ def fit_and_validate(
     model of its best validation to the next. What it took so far is in the result even if
     the fit raises."""
     regime.observe(domain.section_labels("train"))
+    if isinstance(regime, SolvedModule):
+        return _solve(regime, domain, result, reuse_prefix, rows, precision)
     data = FrozenFeatures(domain, regime.backbone, 0)
     if fit.patience and not len(domain.split.val):
         raise ValueError("patience watches validation images, and there are none")
@@ -136,7 +142,48 @@ def fit_and_validate(
     for phase, share in phase_epochs(regime.phases(), epochs):
         data = _begin(regime, phase, domain, result, reuse_prefix, rows, precision)
         fit_phase(regime, data, share, result, precision, loop_of(regime), fit.patience)
+        result.images_beside += data.images_beside
     return data
+
+
+def _solve(
+    regime: SolvedModule,
+    domain: ImageDomain,
+    result: FitResult,
+    reuse_prefix: bool,
+    rows: FeatureCache | None,
+    precision: Precision,
+) -> FrozenFeatures:
+    """One calculation in place of steps; the curve has one row, of what it makes of training and
+    validation images."""
+    (phase,) = regime.phases()
+    # The outputs of frozen stages are what is calculated on: there is no way without them.
+    data = _begin(regime, phase, domain, result, True, rows, precision)
+    target, validation = data.sample("train"), data.sample("val")
+    streams = {role: stream.sample("train") for role, stream in data.streams.items()}
+    pulse.tell("solving")
+    regime.eval()
+    start = time.perf_counter()
+    regime.solve(target, validation, streams)
+    result.clock.seconds += time.perf_counter() - start
+    result.images_beside += sum(map(len, streams.values()))
+    result.trainable_params = parameter_count(regime.head)
+    result.curve.solved(_scores(regime, target), _scores(regime, validation))
+    return data
+
+
+def _scores(regime: SolvedModule, sample: Sample) -> torch.Tensor:
+    """Summed loss, right answers and number of examples, as a regime sums them up in steps."""
+    sums = torch.zeros(3)
+    places = torch.arange(len(sample)).split(256)
+    with torch.no_grad():
+        for place, inputs in zip(places, sample.batches(256), strict=True):
+            labels = sample.labels[place]
+            logits, known = regime(inputs).float(), labels >= 0
+            loss = F.cross_entropy(logits[known], labels[known], reduction="sum")
+            right = (logits.argmax(1) == labels)[known].sum()
+            sums += torch.stack([loss, right.float(), known.sum().float()])
+    return sums
 
 
 def epochs_for(fit: Fit, n_train: int) -> int:

@@ -16,8 +16,10 @@ from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.data.base import ImageDomain, Section
 from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.experiment.spec import PROTOCOL
+from transfer_lab.regimes.solved import Sample
 from transfer_lab.store.feature_cache import FeatureCache, NoRoomError
 from transfer_lab.system.device import Precision, device
+from transfer_lab.training.accompanied import Accompanied
 
 Computed = tuple[str, Section]
 """A frozen prefix, by its key, and the images that it was applied to."""
@@ -44,7 +46,8 @@ class FrozenFeatures(L.LightningDataModule):
     run had to or another run had done it before. Where training images are augmented, and so
     differ at every epoch, the prefix runs at every training step. With `stop` 0 there is no prefix
     and the loaders are the domain's own. `like`: another domain seen through the same prefix, with
-    which this one shares it, and the room on the device.
+    which this one shares it, and the room on the device. The domain's streams are seen through it,
+    too, and a training batch is then one of each.
     """
 
     def __init__(
@@ -62,6 +65,11 @@ class FrozenFeatures(L.LightningDataModule):
         self.costs: dict[Computed, float] = {}
         self._outputs: dict[Section, np.ndarray] = {}
         self._room = like._room if like else _room()
+        self._accompanied: Accompanied | None = None
+        self.streams = {
+            role: FrozenFeatures(stream, backbone, stop, rows, precision, self)
+            for role, stream in domain.streams.items()
+        }
 
     def setup(self, stage: str) -> None:
         """Compute what the stage will read."""
@@ -72,15 +80,44 @@ class FrozenFeatures(L.LightningDataModule):
                 # Without room the prefix runs, frozen, whenever a batch is read.
                 with contextlib.suppress(NoRoomError):
                     self._outputs[section] = self._computed(section)
+        for role, stream in self.streams.items() if stage == "fit" else ():
+            stream._setup_stream()
+            # Of the same prefix and part: only the role tells its seconds from the target's.
+            self.costs |= {(f"{key} {role}", part): s for (key, part), s in stream.costs.items()}
+
+    def _setup_stream(self) -> None:
+        """What of a stream is read: its training images, since nothing is validated on it."""
+        if self.stop and not self.domain.augment:
+            with contextlib.suppress(NoRoomError):
+                self._outputs["train"] = self._computed("train")
 
     @property
     def is_stored(self) -> bool:
         """Whether what a fit reads has been computed, and is not at every epoch."""
         return {"train", "val"} <= self._outputs.keys()
 
-    def train_dataloader(self) -> DataLoader:
+    @property
+    def images_beside(self) -> int:
+        """Images of streams that were seen in steps."""
+        return self._accompanied.seen if self._accompanied else 0
+
+    def sample(self, section: Section) -> Sample:
+        """All examples of a section as the prefix gives them; raises NoRoomError where its outputs
+        could not be stored."""
+        images, index, _ = self.domain.source_of(section)
+        if self.stop and section not in self._outputs:
+            raise NoRoomError(f"no room for the frozen outputs of {type(self.domain).__name__}")
+        outputs = self._outputs[section] if self.stop else images
+        return Sample(outputs, index, self.domain.section_labels(section))
+
+    def train_dataloader(self) -> DataLoader | Accompanied:
         """Shuffled, and augmented, as the domain does it with its images."""
-        return self._loader("train")
+        target = self._loader("train")
+        if not self.streams:
+            return target
+        streams = {role: stream._loader("train") for role, stream in self.streams.items()}
+        self._accompanied = Accompanied(target, streams)
+        return self._accompanied
 
     def val_dataloader(self) -> DataLoader:
         """In order."""

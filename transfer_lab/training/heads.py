@@ -15,6 +15,7 @@ from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.hooks import own_hooks
 from transfer_lab.regimes.optim import RECIPES
+from transfer_lab.regimes.solved import SolvedModule
 from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision
@@ -36,7 +37,7 @@ def differ_in_rate_alone(regimes: Sequence[TransferModule]) -> bool:
 def learns_linear_head_alone(regime: TransferModule) -> bool:
     """Whether a linear head is all that learns, on the output of all stages, and Lightning would
     find nothing in the regime that is not `TransferModule`'s: no hook, no step or loss."""
-    if own_hooks(regime) or type(regime.head) is not nn.Linear:
+    if own_hooks(regime) or isinstance(regime, SolvedModule) or type(regime.head) is not nn.Linear:
         return False
     return [p.prefix for p in regime.phases()] == [len(regime.backbone.stages)]
 

@@ -143,7 +143,7 @@ class _Work:
             **_selection(self._found, result),
             n_train=len(self._split.train),
             n_val=len(self._split.val),
-            majority_accuracy=majority_accuracy(domain.section_labels("train"), labels),
+            majority_accuracy=_majority(domain, labels),
             pretrain_seconds=_pretrain_seconds(run, self._store),
             weights_sha256=sha256,
             precision=precision(self._setting.precision),
@@ -220,18 +220,26 @@ def _outcome(regime: TransferModule, domain: ImageDomain, result: FitResult) -> 
         "n_test": len(domain.labels("test")),
         "test_copies": domain.copies,
         "set_aside": domain.set_aside,
-        "train_accuracy": result.kept.get("train_accuracy"),
+        "train_accuracy": None if domain.hides_labels else result.kept.get("train_accuracy"),
         "decode_seconds": sum(domain.decode_seconds(s) for s in ("train", "val", "test")),
         "feature_seconds": result.feature_seconds,
         "fit_seconds": result.clock.seconds,
         "eval_seconds": result.eval_seconds,
         "epochs": last.get("epoch", 0),
+        "images_seen": last.get("epoch", 0) * len(domain.split.train) + result.images_beside,
         "steps": last.get("steps", 0),
         "stopped": result.stopped,
         "trainable_params": result.trainable_params,
         "dead_units": result.dead_units,
         "total_params": parameter_count(regime),
     }
+
+
+def _majority(domain: ImageDomain, labels: torch.Tensor) -> float | None:
+    """Not known where labels are hidden."""
+    if domain.hides_labels:
+        return None
+    return majority_accuracy(domain.section_labels("train"), labels)
 
 
 def _macs(run: Run, classes: int, regime: TransferModule) -> int:

@@ -16,7 +16,7 @@ from transfer_lab.backbones.weights import load_stages, save_weights
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES, RegimeEntry
-from transfer_lab.experiment.declared import FACTS
+from transfer_lab.experiment.declared import FACTS, entry_of
 from transfer_lab.regimes.base import Phase, TransferModule, check_stages
 from transfer_lab.training.claims import observed
 from transfer_lab.training.contracts.cases import (
@@ -65,9 +65,7 @@ class RegimeCase:
             if (f"{REGIMES.package}.{module}", name) == (self.cls.__module__, self.cls.__name__):
                 return entry
         facts = {name: vars(self.cls)[name] for name in FACTS if name in vars(self.cls)}
-        if "spends_budget" in facts:
-            facts = {"tunable": facts["spends_budget"]} | facts
-        return RegimeEntry(self.cls.__name__, **facts)
+        return entry_of(self.cls.__name__, facts)
 
     @property
     def takes_lr(self) -> bool:
@@ -149,12 +147,12 @@ def what_is_said_of_it_is_so(case: RegimeCase) -> None:
     """Plan and report go by it."""
     regime = case.build()
     found = observed(regime)
-    for fact in ("from_source", "spends_budget", "head_alone"):
+    for fact in ("from_source", "spends_budget", "head_alone", "solves"):
         said, is_so = getattr(case.entry, fact), getattr(found, fact)
         demand(said == is_so, f"{fact} is {said}, but should be {is_so}")
     for fact in FACTS:
         seen = getattr(case.cls, fact, getattr(case.entry, fact))
-        demand(seen is getattr(case.entry, fact), f"{fact} must be written in the class itself")
+        demand(seen == getattr(case.entry, fact), f"{fact} must be written in the class itself")
 
 
 def its_stages_are_those_of_the_backbone(case: RegimeCase) -> None:

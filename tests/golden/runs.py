@@ -5,7 +5,7 @@ from __future__ import annotations
 from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
-from transfer_lab.experiment.spec import Run
+from transfer_lab.experiment.spec import Run, Stream
 
 IMAGE_SIZE = 12
 """The last two stages of a VGG16 see maps of 2 x 2 and of 1 x 1 at this size."""
@@ -31,6 +31,14 @@ NEEDED = {
     "mlp_probe": {"units": [8, 8, 8]},
 }
 """Options that a regime cannot do without, or that make it small."""
+
+ON_EVERY_BACKBONE = (
+    *("from_scratch", "linear_probe", "mlp_probe", "partial_finetune", "full_finetune", "lp_ft"),
+    *("partial_transfer", "surgical_finetune", "gradual_unfreezing", "discriminative_finetune"),
+    *("l2_sp", "majority", "random_features"),
+)
+"""The others are methods on top of these, and run on a plain network and on one with batch
+normalisation."""
 
 FIT = Fit(epochs=2, batch_size=8)
 SHORT = Fit(epochs=2, batch_size=16)
@@ -64,8 +72,8 @@ def runs() -> dict[str, Run]:
     """Name -> run; those that start from a source run have it as their `init`."""
     crossed = {
         f"{backbone} / {regime}": _run(backbone, regime, NEEDED.get(regime, {}))
-        for backbone in BACKBONES
         for regime in REGIMES
+        for backbone in (BACKBONES if regime in ON_EVERY_BACKBONE else ("cnn", "vgg16"))
     }
     varied = {
         f"cnn / {name}": _run("cnn", regime, options, **fit)
@@ -95,16 +103,28 @@ def steady_runs(rate: float = 1) -> dict[str, Run]:
 
 
 def _run(backbone: str, regime: str, options: dict[str, object], **fit: object) -> Run:
-    budget, source = FITS.get(backbone, FIT), None
-    if REGIMES[regime].from_source:
+    budget, source, entry = FITS.get(backbone, FIT), None, REGIMES[regime]
+    if entry.from_source:
         source = _trained(_letters("latin", "ABCD"), backbone, Choice(kind="from_scratch"), budget)
     kind = Choice(kind=regime, options=options)
     target = _letters("cyrillic", "БГДЖ")
-    return _trained(target, backbone, kind, budget.model_copy(update=fit), source)
+    budget = budget.model_copy(update=fit)
+    beside: dict[str, object] = {"streams": {r: _STREAMS[r] for s in entry.sees for r in _ROLES[s]}}
+    if "teacher" in entry.sees:
+        beside["starts"] = {"teacher": _run(backbone, "linear_probe", {})}
+    if entry.target_labels == "unread":
+        budget = budget.model_copy(update={"val_fraction": 0.0})
+        beside["labels"] = "none"
+    return _trained(target, backbone, kind, budget, source, **beside)
 
 
 def _trained(
-    domain: Choice, backbone: str, regime: Choice, fit: Fit, init: Run | None = None
+    domain: Choice,
+    backbone: str,
+    regime: Choice,
+    fit: Fit,
+    init: Run | None = None,
+    **beside: object,
 ) -> Run:
     return Run(
         domain=domain,
@@ -115,9 +135,30 @@ def _trained(
         fit=fit,
         seed=0,
         init=init,
+        **beside,
     )
 
 
 def _letters(script: str, letters: str) -> Choice:
     sizes = {"train_per_class": 8, "test_per_class": TEST_PER_CLASS}
     return Choice(kind=script, options={"letters": letters, **sizes})
+
+
+def _stream(script: str, letters: str, **content: object) -> Stream:
+    return Stream(
+        domain=_letters(script, letters),
+        **{"per_class": 8, "val_fraction": 0.2, "seed": 0} | content,
+    )
+
+
+_ROLES = {
+    "source": ("source",),
+    "sources": ("source", "source_2"),
+    "unlabelled": ("unlabelled",),
+    "teacher": (),
+}
+_STREAMS = {
+    "source": _stream("latin", "ABCD"),
+    "source_2": _stream("greek", "ΓΔΘΛ"),
+    "unlabelled": _stream("cyrillic", "БГДЖ", per_class="all", val_fraction=0.0, labelled=False),
+}

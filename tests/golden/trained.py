@@ -31,8 +31,9 @@ def answers(wanted: Mapping[str, Run], in_bf16: Iterable[str]) -> dict[str, np.n
         store = RecordStore(Path(folder))
         found = {}
         for name, run in wanted.items():
-            if run.init and store.get(run.init.id) is None:
-                train(run.init, store, Setting(precision="fp32"), keep_weights=True)
+            for first in reversed([*run.ancestors]):
+                if store.get(first.id) is None:
+                    train(first, store, Setting(precision="fp32"), keep_weights=True)
             found[f"fp32: {name}"] = _logits(run, store, "fp32", given)
         for name in in_bf16:  # from the same source runs
             found[f"bf16: {name}"] = _logits(wanted[name], store, "bf16", given)

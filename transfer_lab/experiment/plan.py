@@ -215,8 +215,9 @@ def streams_of(
     sources += place.sources if "sources" in sees else ()
     for number, source in enumerate(sources, start=1):
         if source is not None:
-            yield ("source" if number == 1 else f"source_{number}"), _stream(
-                experiment, source, seed
+            yield (
+                ("source" if number == 1 else f"source_{number}"),
+                _stream(experiment, source, seed),
             )
     if "unlabelled" in sees:
         yield (

@@ -51,7 +51,9 @@ def _teachers(experiment: Experiment) -> Iterator[Problem]:
         arm = regime.teacher
         if arm is None:
             if needs:
-                told = "is missing: write teacher: {backbone: ..., regime: ...}, an arm of this grid"
+                told = (
+                    "is missing: write teacher: {backbone: ..., regime: ...}, an arm of this grid"
+                )
                 yield place, told
             continue
         if not needs:

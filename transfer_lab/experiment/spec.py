@@ -261,8 +261,7 @@ class Run(Spec):
         parts = [
             f'"{name}": {_json(content[name])}'
             for name in _FIELDS
-            if name not in left_out
-            and (name not in _ABSENT or content[name] != _ABSENT[name])
+            if name not in left_out and (name not in _ABSENT or content[name] != _ABSENT[name])
         ]
         return "{" + ", ".join(parts) + "}"
 

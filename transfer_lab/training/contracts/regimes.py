@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import lightning as L
 import torch
+from torch import nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.weights import load_stages, save_weights
@@ -29,6 +31,7 @@ from transfer_lab.training.contracts.cases import (
     stage_of,
     state,
 )
+from transfer_lab.training.contracts.surroundings import accompanied, surround
 from transfer_lab.training.contracts.toys import Blocks, Leaky, drawn
 from transfer_lab.training.fit import fit_and_test, phase_epochs
 from transfer_lab.training.loop import LightningLoop, Loop, loop_of
@@ -72,15 +75,28 @@ class RegimeCase:
         """Whether its learning rate can be set."""
         return "lr" in options_of(self.cls)
 
+    def drawn(self, domain: ImageDomain | None = None, **how: int) -> ImageDomain:
+        """The toy, or another domain, drawn, with all that the regime sees beside it."""
+        return accompanied(drawn(domain, **how), self.entry)
+
     def build(
-        self, backbone: Backbone | None = None, *, seed: int = 0, **more: object
+        self,
+        backbone: Backbone | None = None,
+        *,
+        seed: int = 0,
+        started: bool = True,
+        **more: object,
     ) -> TransferModule:
-        """The regime at step 0 on a toy backbone, or on another."""
+        """The regime at step 0 on a toy backbone, or on another; `started`: with what it draws on
+        beside the weights of its stages."""
         torch.manual_seed(seed)
         backbone = backbone or Leaky()
         torch.manual_seed(seed + 1)
         given = arguments(self.cls, {**self.options, **more})
         regime = self.cls(backbone, _CLASSES, **given)
+        torch.manual_seed(seed + 3)
+        if started:
+            surround(regime, self.entry, started=started)
         torch.manual_seed(seed + 2)
         return regime
 
@@ -88,6 +104,43 @@ class RegimeCase:
         """The regime, and epochs that must be enough to learn the toy."""
         more = {"lr": _LR} if self.takes_lr else {}
         return self.build(**more), _EPOCHS[self.takes_lr]
+
+
+class _Begun(NamedTuple):
+    """A regime where a phase begins, or where the last one has ended."""
+
+    phase: Phase | None
+    stages: State
+    head: State
+    learns: frozenset[str]
+    head_learns: frozenset[str]
+
+    @classmethod
+    def of(cls, phase: Phase | None, regime: TransferModule) -> _Begun:
+        """As the regime is now."""
+        stages, head = regime.backbone.stages, regime.head
+        return cls(phase, state(stages), state(head), _learning(stages), _learning(head))
+
+    def is_frozen(self, key: str) -> bool | None:
+        """Whether a stage's tensor must stay as it is, or must change; None for the statistics of a
+        stage of which only a part learns: some methods move them and some do not."""
+        stage = stage_of(key)
+        if stage in self.phase.frozen:
+            return True
+        own = {name for name in self.stages if stage_of(name) == stage}
+        if key in self.parameters:
+            return key not in self.learns
+        return False if own & self.parameters <= self.learns else None
+
+    @property
+    def parameters(self) -> set[str]:
+        """The stages' tensors that are no statistics."""
+        ends = ("running_mean", "running_var", "num_batches_tracked")
+        return {name for name in self.stages if not name.endswith(ends)}
+
+
+def _learning(module: nn.Module) -> frozenset[str]:
+    return frozenset(name for name, p in module.named_parameters() if p.requires_grad)
 
 
 class _Watch:
@@ -166,7 +219,7 @@ def the_same_seed_gives_the_same_result(case: RegimeCase) -> None:
     outputs = []
     for _ in range(2):
         regime = case.build(seed=11)
-        fit_and_test(regime, drawn(), _BUDGET)
+        fit_and_test(regime, case.drawn(), _BUDGET)
         outputs.append(torch.cat(regime.test_outputs))
     demand(torch.equal(*outputs), "two fits with one seed answer differently")
 
@@ -185,26 +238,30 @@ def frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed(case: Reg
     """With the frozen prefix computed once and live, parameters and buffers, phase by phase."""
     for reuse_prefix in (True, False):
         regime = case.build()
-        seen: list[tuple[Phase, State, State]] = []
+        seen: list[_Begun] = []
         begin, initial = regime.begin, state(regime.backbone.stages)
 
         def noted(phase: Phase, *, begin=begin, regime=regime, seen=seen, **more: object) -> None:
             begin(phase, **more)
-            seen.append((phase, state(regime.backbone.stages), state(regime.head)))
+            seen.append(_Begun.of(phase, regime))
 
         regime.begin = noted
-        fit_and_test(regime, drawn(), _BUDGET, reuse_prefix=reuse_prefix)
+        fit_and_test(regime, case.drawn(), _BUDGET, reuse_prefix=reuse_prefix)
         demand(seen, "no phase was begun")
-        at_start = [k for k, v in initial.items() if not torch.equal(v, seen[0][1][k])]
+        at_start = [k for k, v in initial.items() if not torch.equal(v, seen[0].stages[k])]
         demand(not at_start, f"before the first step, these have changed: {at_start}")
-        ends = [*seen[1:], (None, state(regime.backbone.stages), state(regime.head))]
-        for (phase, stages, head), (_, after, head_after) in zip(seen, ends, strict=True):
-            for key, value in stages.items():
-                frozen, same = stage_of(key) in phase.frozen, torch.equal(value, after[key])
-                told = "frozen, but has changed" if frozen else "not frozen, but has not changed"
-                demand(same == frozen, f"stage tensor {key} is {told}")
-            stuck = [key for key in head if torch.equal(head[key], head_after[key])]
-            demand(not stuck, f"of the head these have not changed: {stuck}")
+        ends = [*seen[1:], _Begun.of(None, regime)]
+        for begun, ended in zip(seen, ends, strict=True):
+            for key, value in begun.stages.items():
+                frozen = begun.is_frozen(key)
+                if frozen is not None:
+                    told = "frozen, but has changed" if frozen else "not frozen, but not changed"
+                    same = torch.equal(value, ended.stages[key])
+                    demand(same == frozen, f"stage tensor {key} is {told}")
+            for key, value in begun.head.items():
+                learns, same = key in begun.head_learns, torch.equal(value, ended.head[key])
+                told = "learns, but has not changed" if learns else "is kept, but has changed"
+                demand(same != learns, f"the head's {key} {told}")
 
 
 def frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(
@@ -213,7 +270,7 @@ def frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step(
     """In both loops, with the frozen prefix computed once and live."""
     for loop, reuse_prefix in product(_loops(case), (True, False)):
         watch = _Watch(_driven(case.build(), loop))
-        result = fit_and_test(watch.regime, drawn(), _BUDGET, reuse_prefix=reuse_prefix)
+        result = fit_and_test(watch.regime, case.drawn(), _BUDGET, reuse_prefix=reuse_prefix)
         steps = result.curve.last["steps"]
         demand(watch.looks == steps > 0, f"{watch.looks} steps were seen of {steps}")
         demand(not watch.faults, "; ".join(watch.faults))
@@ -224,7 +281,7 @@ def it_ends_alike_in_both_loops(case: RegimeCase) -> None:
     ends = []
     for loop in _loops(case):
         regime = _driven(case.build(), loop)
-        result = fit_and_test(regime, drawn(), _BUDGET)
+        result = fit_and_test(regime, case.drawn(), _BUDGET)
         rows = [row | {"fit_seconds": 0} for row in result.curve.rows]
         ends.append((state(regime), torch.cat(regime.test_outputs), rows))
     (first, answers, rows), (last, others, other_rows) = ends[0], ends[-1]
@@ -237,12 +294,13 @@ def it_ends_alike_in_both_loops(case: RegimeCase) -> None:
 def switched_off_it_is_its_twin(case: RegimeCase) -> None:
     """To the last bit: what is ahead of the twin is then the method, and nothing beside it."""
     off = case.entry.off
-    if off is None:
+    if off is None or not off.options:
         return
     ends = []
     for cls, options in ((case.cls, dict(off.options)), (REGIMES.load(off.twin), {})):
-        regime = RegimeCase(cls).build(seed=7, **options)
-        fit_and_test(regime, drawn(), _BUDGET)
+        one = RegimeCase(cls)
+        regime = one.build(seed=7, **options)
+        fit_and_test(regime, one.drawn(), _BUDGET)
         ends.append((state(regime), torch.cat(regime.test_outputs)))
     (own, answers), (twin, others) = ends
     other = [key for key in twin if not torch.equal(own[key], twin[key])]
@@ -253,10 +311,12 @@ def switched_off_it_is_its_twin(case: RegimeCase) -> None:
 def it_learns_a_separable_toy(case: RegimeCase) -> None:
     """Four classes that a linear classifier of pixels tells apart."""
     regime, epochs = case.learner()
-    domain = drawn(Blocks(), per_class=24)
+    domain = case.drawn(Blocks(), per_class=24)
     rows = fit_and_test(regime, domain, Fit(epochs=epochs, batch_size=8)).curve.rows
     right = _accuracy(regime, domain)
     demand(right > 0.95, f"after {epochs} epochs it answers {right:.0%} of the toy's test rightly")
+    if case.entry.target_labels == "unread" or case.entry.solves:
+        return  # its loss is no cross-entropy of what it was shown, or there is but one
     first, last = rows[0]["train_loss"], rows[-1]["train_loss"]
     demand(
         None in (first, last) or last < 0.5 * first,
@@ -267,10 +327,51 @@ def it_learns_a_separable_toy(case: RegimeCase) -> None:
 def shuffled_labels_give_chance(case: RegimeCase) -> None:
     """A leak of the test set, or of labels into inputs, would show as more."""
     regime, _ = case.learner()
-    domain = drawn(Blocks(shuffled=True, test_per_class=200), per_class=24)
+    domain = case.drawn(Blocks(shuffled=True, test_per_class=200), per_class=24)
     fit_and_test(regime, domain, Fit(epochs=6, batch_size=8))
     right = _accuracy(regime, domain)
     demand(abs(right - 0.25) < 0.08, f"it answers {right:.0%} of shuffled labels; chance is 25 %")
+
+
+def frozen_stages_are_as_they_were_after_solving(case: RegimeCase) -> None:
+    """To the last bit, statistics included; what `phases` leaves open may change."""
+    regime = case.build()
+    (phase,) = regime.phases()
+    before = state(regime.backbone.stages)
+    fit_and_test(regime, case.drawn(), _BUDGET)
+    moved = {stage_of(key) for key in changed(before, regime.backbone.stages)}
+    demand(moved.isdisjoint(phase.frozen), f"of the frozen stages {sorted(moved)} have changed")
+
+
+def labels_that_are_not_its_to_see_are_hidden(case: RegimeCase) -> None:
+    """Other labels of the target where it reads none, and other ones of the streams that have none,
+    change nothing, to the last bit."""
+    answers = []
+    for other in (False, True):
+        domain, regime = case.drawn(), case.build(seed=5)
+        for images in (domain, *domain.streams.values()):
+            if images.hides_labels and other:
+                true = images.labels("train")
+                images.labels = lambda part, true=true, kept=images.labels: (
+                    (true + 1) % _CLASSES if part == "train" else kept(part)
+                )
+        fit_and_test(regime, domain, _BUDGET)
+        answers.append(torch.cat(regime.test_outputs))
+    demand(torch.equal(*answers), "labels that it must not see change what it answers")
+
+
+def it_does_not_collapse_at_ten_times_its_weight(case: RegimeCase) -> None:
+    """A penalty that is made small by one and the same answer would end there."""
+    weights = {
+        name: 10 * parameter.default
+        for name, parameter in options_of(case.cls).items()
+        if name == "penalty" and isinstance(parameter.default, float)
+    }
+    regime, epochs = RegimeCase(case.cls, {**case.options, **weights}).learner()
+    domain = case.drawn(Blocks(), per_class=24)
+    fit_and_test(regime, domain, Fit(epochs=epochs, batch_size=8))
+    given = torch.cat(regime.test_outputs).argmax(1).unique()
+    demand(len(given) > 1, f"with {weights} it answers {given.tolist()} to every image")
 
 
 def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase) -> None:
@@ -278,7 +379,7 @@ def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase
     torch.manual_seed(99)
     source = Leaky()
     source(torch.randint(0, 255, (8, 3, 12, 12), dtype=torch.uint8))  # moves running statistics
-    regime = case.build()
+    regime = case.build(started=False)
     own, theirs = state(regime.backbone.stages), source.stages.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
@@ -307,7 +408,7 @@ def moves_what_learns(case: RegimeCase, network: Backbone, name: str) -> None:
     """The same for a backbone that is built."""
     regime = case.build(network)
     before = state(regime.backbone.stages)
-    fit_and_test(regime, drawn(Blocks(network.image_size)), Fit(epochs=2, batch_size=32))
+    fit_and_test(regime, case.drawn(Blocks(network.image_size)), Fit(epochs=2, batch_size=32))
     moved = {stage_of(key) for key in changed(before, regime.backbone.stages)}
     always = set.intersection(*(set(phase.frozen) for phase in regime.phases()))
     learning = set(range(len(regime.backbone.stages))) - always
@@ -329,12 +430,25 @@ LEARNING: tuple[Check, ...] = (
     it_learns_a_separable_toy,
     shuffled_labels_give_chance,
 )
+SOLVED: tuple[Check, ...] = (
+    frozen_stages_are_as_they_were_after_solving,
+    labels_that_are_not_its_to_see_are_hidden,
+    switched_off_it_is_its_twin,
+    it_learns_a_separable_toy,
+    shuffled_labels_give_chance,
+)
+BESIDE: tuple[Check, ...] = (
+    labels_that_are_not_its_to_see_are_hidden,
+    it_does_not_collapse_at_ten_times_its_weight,
+)
 TRANSFERRING: tuple[Check, ...] = (transferred_tensors_equal_the_sources_bit_for_bit_at_step_0,)
 
 
 def regime_checks(entry: RegimeEntry) -> tuple[Check, ...]:
     """Those that such a regime must keep, but for the backbones it trains on."""
-    learning = LEARNING if entry.spends_budget else ()
+    learning = LEARNING if entry.spends_budget else SOLVED if entry.solves else ()
+    if entry.spends_budget and not entry.is_comparable:
+        learning = (*learning, *BESIDE)
     return (*ALWAYS, *learning, *(TRANSFERRING if entry.from_source else ()))
 
 

@@ -12,7 +12,10 @@ from transfer_lab.data.base import ImageDomain, Part
 
 
 class Blocks(ImageDomain):
-    """Each class is a bright quadrant on noise: separable by a linear classifier of pixels."""
+    """Each class is a bright quadrant on noise: separable by a linear classifier of pixels.
+
+    `variant`: of other noise.
+    """
 
     classes = ("a", "b", "c", "d")
 
@@ -23,15 +26,16 @@ class Blocks(ImageDomain):
         train_per_class: int = 24,
         test_per_class: int = 20,
         shuffled: bool = False,
+        variant: int = 0,
     ):
         super().__init__(image_size)
         self.counts = {"train": train_per_class, "test": test_per_class}
-        self.shuffled = shuffled
+        self.shuffled, self.variant = shuffled, variant
         self.made: list[Part] = []
 
     @property
     def identity(self) -> dict[str, object]:
-        return {"counts": self.counts}
+        return {"counts": self.counts, "variant": self.variant}
 
     def labels(self, part: Part) -> np.ndarray:
         labels = np.repeat(np.arange(4), self.counts[part])
@@ -42,7 +46,7 @@ class Blocks(ImageDomain):
     def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         self.made.append(part)
         true = np.repeat(np.arange(4), self.counts[part])
-        rng = np.random.default_rng(part == "test")
+        rng = np.random.default_rng((part == "test") + 2 * self.variant)
         size = self.image_size
         images = rng.integers(0, 90, (len(true), 3, size, size), dtype=np.uint8)
         half = size // 2

@@ -10,7 +10,7 @@ from transfer_lab.cli.tables import table
 from transfer_lab.experiment.budget import under
 from transfer_lab.experiment.names import RunName, run_names
 from transfer_lab.experiment.plan import plan, runs_of
-from transfer_lab.experiment.spec import Cell, Experiment, Run
+from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.store.outdated import Outdated, outdated
 from transfer_lab.store.records import RecordStore

@@ -66,8 +66,8 @@ class RegimeEntry(Entry):
     `sees`: what it sees beside labelled images of the target. `source_head`: whether it starts from
     the head of the source's model, too. `same_classes`: whether source and target must have the
     same classes. `target_labels`: whether it must have labels of the target, uses those there are,
-    or reads none. `solves`: whether it is solved and takes no steps. `method_family`: what kind of method
-    it is.
+    or reads none. `solves`: whether it is solved and takes no steps. `method_family`: what kind of
+    method it is.
 
     A class of one's own says so itself: see `declared`.
     """

@@ -36,15 +36,11 @@ def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     backbones = experiment.backbones
     yield from _far_sources(experiment)
     for name, place in experiment.scenarios.items():
-        if place.control == "self":
-            continue
-        if place.source and _same(experiment, place.source, place.target):
+        meant = place.control == "self"
+        if place.source and not meant and _same(experiment, place.source, place.target):
             yield ("scenarios", name), "source and target hold the same images"
+    yield from _not_there(experiment)
     for name, regime in experiment.regimes.items():
-        for position, backbone in enumerate(regime.on or ()):
-            if backbone not in backbones:
-                hint = suggest(backbone, backbones)
-                yield ("regimes", name, "on", position), f"no backbone '{backbone}' here; {hint}"
         known = [b for b in regime.on or backbones if b in backbones]
         if not is_known_regime(regime) or not regime_entry(regime).from_source or not known:
             continue
@@ -57,6 +53,14 @@ def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
                     "is without a source, but some regimes start from a source run; name a "
                     "source, or give the backbones `pretrained` weights",
                 )
+
+
+def _not_there(experiment: Experiment) -> Iterator[Problem]:
+    for name, regime in experiment.regimes.items():
+        for position, backbone in enumerate(regime.on or ()):
+            if backbone not in experiment.backbones:
+                hint = suggest(backbone, experiment.backbones)
+                yield ("regimes", name, "on", position), f"no backbone '{backbone}' here; {hint}"
 
 
 def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

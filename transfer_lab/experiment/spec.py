@@ -217,13 +217,14 @@ class Run(Spec):
     seed: Seed
     init: Run | Weights | None = None
     tune: Trials | None = None
-    streams: dict[str, Stream] = {}
-    starts: dict[str, Run] = {}
+    streams: dict[str, Stream] = Field({})
+    starts: dict[str, Run] = Field({})
     labels: Literal["given", "none"] = "given"
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run without trials is written, and so hashed, as if nothing could be tuned; and so on."""
+        """A run without trials is written, and so hashed, as if nothing could be tuned, and one
+        without streams as if there were none."""
         return {k: v for k, v in handler(self).items() if k not in _ABSENT or v != _ABSENT[k]}
 
     def trial(self, options: Options) -> Run:

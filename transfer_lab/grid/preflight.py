@@ -20,11 +20,11 @@ from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import MissingExtraError
 from transfer_lab.experiment.checks import budgets_of
-from transfer_lab.experiment.choices import Architecture, Choice, Weights
+from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
-from transfer_lab.experiment.plan import fits, trials_of
-from transfer_lab.experiment.spec import Experiment
+from transfer_lab.experiment.plan import fits, start_of, suits, trials_of
+from transfer_lab.experiment.spec import Experiment, Run
 from transfer_lab.regimes.base import check_stages
 from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
@@ -33,6 +33,7 @@ from transfer_lab.system.files import WeightsError
 from transfer_lab.training.claims import contradicted
 from transfer_lab.training.fit import epochs_for
 
+_CLASSES = 2
 _REFUSALS = (ValueError, OverflowError, MemoryError, RuntimeError, OSError)
 
 Problem = tuple[tuple[str, ...], str]
@@ -54,8 +55,9 @@ def preflight(
     here, and no run has to wait for images. Ready-made weights are read and compared with their
     backbone; with `download`, weights and datasets that are published and absent are fetched.
     """
-    counts, problems = _check_domains(experiment, cache, download)
+    counts, classes, problems = _check_domains(experiment, cache, download)
     problems += _check_sizes(experiment, counts)
+    problems += _check_classes(experiment, classes)
     problems += _check_patience(experiment, counts)
     problems += _check_models(experiment, download, counts)
     return list(dict.fromkeys(problems))
@@ -82,9 +84,9 @@ def _build(
 
 def _check_domains(
     experiment: Experiment, cache: Path | None, download: bool
-) -> tuple[dict[str, np.ndarray], list[Problem]]:
-    """Images per class of each domain's pool, and what is wrong with the others."""
-    counts, problems = {}, []
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]], list[Problem]]:
+    """Images per class of each domain's pool, its classes, and what is wrong with the others."""
+    counts, classes, problems = {}, {}, []
     for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
         pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
         place = ("domains", name)
@@ -98,11 +100,12 @@ def _check_domains(
         try:
             if domain is not None:
                 counts[name] = _prepared(data.described(domain, choice), cache, download)
+                classes[name] = tuple(domain.classes)
         except _REFUSALS as error:
             problems.append((place, str(error)))
         except Exception as error:  # somebody's class
             problems.append((place, f"{cls.__name__}: {type(error).__name__}: {error}"))
-    return counts, problems
+    return counts, classes, problems
 
 
 def _prepared(domain: ImageDomain, cache: Path | None, download: bool) -> np.ndarray:
@@ -131,6 +134,43 @@ def _check_sizes(experiment: Experiment, counts: Sizes) -> list[Problem]:
     return problems
 
 
+def _check_classes(
+    experiment: Experiment, classes: Mapping[str, tuple[str, ...]]
+) -> Iterator[Problem]:
+    """Sources whose classes are not the target's, where a regime goes by the source's answers."""
+    for scenario, place in experiment.scenarios.items():
+        going_by = [
+            name
+            for name, choice in experiment.regimes.items()
+            if suits(experiment, scenario, name) and regime_entry(choice).same_classes
+        ]
+        if not going_by or place.target not in classes:
+            continue
+        several = {
+            role
+            for name in going_by
+            for role in regime_entry(experiment.regimes[name]).sees
+            if role == "sources"
+        }
+        # A network that comes by other domains must have their classes in the end, too.
+        for source in (place.source, *(place.sources if several else ()), *place.via[-1:]):
+            if source in classes and classes[source] != classes[place.target]:
+                theirs, own = _differing(classes[source], classes[place.target])
+                yield (
+                    ("scenarios", scenario),
+                    f"{going_by[0]} needs the same classes in source and target, but {source} has "
+                    f"{theirs} and {place.target} has {own}; leave {', '.join(going_by)} out, or "
+                    "give both the same classes",
+                )
+
+
+def _differing(theirs: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, str]:
+    if len(theirs) != len(own):
+        return f"{len(theirs)} classes", f"{len(own)}"
+    first = next(i for i, pair in enumerate(zip(theirs, own, strict=True)) if pair[0] != pair[1])
+    return f"'{theirs[first]}' as its class number {first + 1}", f"'{own[first]}'"
+
+
 def _targets(experiment: Experiment) -> Iterator[Subset]:
     for name, scenario in experiment.scenarios.items():
         yield scenario.target, scenario.per_class, ("scenarios", name, "per_class")
@@ -138,7 +178,9 @@ def _targets(experiment: Experiment) -> Iterator[Subset]:
 
 def _sources(experiment: Experiment) -> Iterator[Subset]:
     for scenario in experiment.scenarios.values():
-        yield scenario.source, experiment.pretrain.per_class, ("pretrain", "per_class")
+        learnt = scenario.source if scenario.control is None else None
+        for domain in (learnt, *scenario.sources, *scenario.via):
+            yield domain, experiment.pretrain.per_class, ("pretrain", "per_class")
 
 
 def _check_patience(experiment: Experiment, counts: Sizes) -> Iterator[Problem]:
@@ -167,7 +209,6 @@ def _least_epochs(experiment: Experiment, counts: Sizes, *, tuned: bool) -> Epoc
 def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list[Problem]:
     problems = []
     epochs = {tuned: _least_epochs(experiment, counts, tuned=tuned) for tuned in (False, True)}
-    pretraining = Choice(kind="from_scratch", options=experiment.pretrain.options)
     for number, (name, choice) in enumerate(experiment.backbones.items(), start=1):
         pulse.tell(f"looking at backbones: {name} ({number} of {len(experiment.backbones)})")
         backbone, wrong = _backbone(choice, ("backbones", name), experiment.image_size)
@@ -181,9 +222,23 @@ def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list
             if fits(experiment, name, regime)
             for problem in _check_regime(experiment, regime, backbone, epochs)
         ]
-        wrong += _check_options(pretraining, ("pretrain", "options"), backbone, {})
+        for kind in _pretraining(experiment, name):
+            pretraining = Choice(kind=kind, options=experiment.pretrain.options)
+            wrong += _check_options(pretraining, ("pretrain", "options"), backbone, {})
         problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
+
+
+def _pretraining(experiment: Experiment, backbone: str) -> set[str]:
+    """The regimes that a backbone's source runs are, as `source_run` has them."""
+    return {
+        run.regime.kind
+        for scenario, place in experiment.scenarios.items()
+        if place.source is not None
+        for with_head in (False, True)
+        for run in [start_of(experiment, scenario, backbone, 0, with_head=with_head)]
+        if isinstance(run, Run) and not place.via
+    } or {experiment.pretrain.regime}
 
 
 def _check_regime(
@@ -213,10 +268,12 @@ def _check_options(
         return [(_code(place, choice), str(error))]
     with torch.device("meta"):
         # A copy, since a regime may leave stages out.
-        regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), 2)
+        regime, wrong = _build(cls, choice, place, copy.deepcopy(backbone), _CLASSES)
         if regime is None:
             return wrong
         try:
+            sees = [role for role in regime_entry(choice).sees if role in ("source", "sources")]
+            regime.meet({"source": _CLASSES} if sees else {})
             phases = regime.phases()
             check_stages(regime, phases)
             wrong += [(place, f"{choice.kind}: {told}") for told in refused_hooks(regime)]

@@ -30,7 +30,7 @@ def _missing_sources(experiment: Experiment) -> Iterator[Problem]:
             entry = regime_entry(experiment.regimes[name])
             if entry.needs_source_images and place.source is None:
                 yield here, f"is without a source, whose images {name} sees; name a source"
-            elif entry.sees and place.control == "self":
+            elif {"source", "sources"} & {*entry.sees} and place.control == "self":
                 told = f"its own images are the source, so that {name} has nothing else to see"
                 yield (*here, "control"), f"{told}; put {name} into an experiment without it"
         if place.sources and place.source is None:

@@ -32,10 +32,12 @@ class Sample:
         """All of them at once, (n, ...)."""
         return torch.from_numpy(np.asarray(self.outputs[self.index]))
 
-    def batches(self, size: int = 256) -> Iterator[torch.Tensor]:
-        """Some at a time, in order."""
+    def batches(self, size: int = 256) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Inputs and labels, some at a time, in order."""
         for start in range(0, len(self.index), size):
-            yield torch.from_numpy(np.asarray(self.outputs[self.index[start : start + size]]))
+            place = slice(start, start + size)
+            inputs = np.asarray(self.outputs[self.index[place]])
+            yield torch.from_numpy(inputs), self.labels[place]
 
 
 class SolvedModule(TransferModule):

@@ -1,0 +1,191 @@
+"""What regimes see beside the target's images: planned from the scenario, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.plan import plan, runs_of, streams_of
+from transfer_lab.experiment.spec import Run
+from transfer_lab.experiment.yaml_source import ConfigError
+
+DOMAINS = """
+domains:
+  clean: {kind: latin, letters: ABCD, train_per_class: 40}
+  shifted: {kind: latin, letters: ABCD, train_per_class: 41}
+  greek: {train_per_class: 40}
+  weights_of: {kind: cyrillic}
+"""
+REST = """
+image_size: 16
+seeds: [3, 4]
+fit: {epochs: 1, val_fraction: 0.25}
+pretrain: {epochs: 2, val_fraction: 0.1, per_class: 20}
+"""
+
+
+def written(tmp_path, scenarios: str, regimes: str, backbones: str = "cnn: {}", rest: str = REST):
+    path = tmp_path / "e.yaml"
+    text = f"name: e\n{DOMAINS}\nscenarios:\n  {scenarios}\nbackbones:\n  {backbones}\n"
+    path.write_text(f"{text}regimes:\n  {regimes}\n{rest}")
+    return path
+
+
+def planned(*args, **kwargs):
+    return plan(load_experiment(written(*args, **kwargs)).experiment)
+
+
+def refusal(*args, **kwargs) -> str:
+    with pytest.raises(ConfigError) as caught:
+        planned(*args, **kwargs)
+    return str(caught.value)
+
+
+GIVEN = "small_similar: {source: clean, target: shifted, per_class: 5}"
+NONE = GIVEN.replace("per_class: 5", "per_class: 9, labels: none")
+
+
+def test_what_sees_nothing_else_is_hashed_as_if_nothing_else_could_be_seen(tmp_path):
+    (cell, _) = planned(tmp_path, GIVEN, "full_finetune: {}")
+    assert not {"streams", "starts", "labels"} & cell.run.model_dump().keys()
+    assert not any(word in cell.run.canonical for word in ("streams", "starts", '"labels"'))
+
+
+def test_a_source_stream_is_what_its_source_run_learns_from(tmp_path):
+    for cell in planned(tmp_path, GIVEN, "multi_task: {}"):
+        (role, stream), parent = *cell.run.streams.items(), cell.run.parent
+        assert role == "source" and stream.labelled
+        assert stream.domain == parent.domain and stream.per_class == parent.per_class == 20
+        assert (stream.val_fraction, stream.seed) == (parent.fit.val_fraction, parent.seed)
+
+
+def test_a_source_run_of_each_seed_makes_a_stream_of_each_seed(tmp_path):
+    rest = REST.replace("per_class: 20", "per_class: 20, per_seed: true")
+    cells = planned(tmp_path, GIVEN, "multi_task: {}", rest=rest)
+    assert [cell.run.streams["source"].seed for cell in cells] == [3, 4]
+    assert [cell.run.parent.seed for cell in cells] == [3, 4]
+
+
+def test_without_labels_those_regimes_alone_are_planned_that_need_none(tmp_path):
+    regimes = "{full_finetune: {}, joint_training: {}, source_only: {}, majority: {}}"
+    cells = planned(tmp_path, NONE, regimes)
+    assert {cell.regime for cell in cells} == {"joint_training", "source_only"}
+    assert {cell.run.labels for cell in cells} == {"none"}
+    assert {cell.run.fit.val_fraction for cell in cells} == {0.0}, "nothing could be validated"
+    given = planned(tmp_path, GIVEN, regimes)
+    assert {cell.regime for cell in given} == {"full_finetune", "joint_training", "majority"}
+
+
+def test_ready_made_weights_learn_the_source_first_where_its_head_is_needed(tmp_path):
+    sha = "0" * 64
+    backbones = f"cnn: {{pretrained: {{file: w.pth, sha256: '{sha}'}}}}"
+    cells = planned(tmp_path, NONE, "{source_only: {}, joint_training: {}}", backbones)
+    starts = {cell.regime: cell.run.init for cell in cells}
+    assert isinstance(starts["joint_training"], Weights)
+    source = starts["source_only"]
+    assert isinstance(source, Run) and isinstance(source.init, Weights)
+    assert (source.regime.kind, source.domain.options["train_per_class"]) == ("full_finetune", 40)
+    assert {cell.source for cell in cells} == {"w, clean"}
+
+
+def test_domains_between_are_learnt_one_after_the_other(tmp_path):
+    direct, by = planned(
+        tmp_path,
+        "{small_similar: {source: greek, target: shifted, per_class: 5}, by: {source: greek, via: "
+        "[weights_of, clean], target: shifted, per_class: 5, size: small, similarity: similar}}",
+        "linear_probe: {}",
+    )[::2]
+    chain = [run.domain.kind for run in by.run.ancestors]
+    assert chain == ["latin", "cyrillic", "greek"]
+    assert [*by.run.ancestors][-1].id == direct.run.parent.id, "they begin with the same source run"
+    assert [run.regime.kind for run in by.run.ancestors][:2] == ["full_finetune"] * 2
+    order = [*runs_of([by])]
+    assert order == [run.id for run in reversed([*by.run.ancestors])] + [by.run.id]
+
+
+def test_a_target_that_is_its_own_source_has_learnt_from_no_validation_image(tmp_path):
+    cells = planned(
+        tmp_path,
+        "{small_similar: {control: self, target: shifted, per_class: 5}}",
+        "full_finetune: {}",
+    )
+    for cell in cells:
+        run, source = cell.run, cell.run.parent
+        assert source.domain == run.domain and source.seed == run.seed
+        assert (source.per_class, source.fit.val_fraction) == (run.per_class, run.fit.val_fraction)
+        assert source.fit.epochs == 2, "its budget is that of source runs"
+
+
+def test_a_teacher_is_the_arm_of_the_same_scenario_and_seed(tmp_path):
+    regimes = "{linear_probe: {}, distillation: {teacher: {backbone: mlp, regime: linear_probe}}}"
+    cells = planned(tmp_path, GIVEN, regimes, "{cnn: {}, mlp: {}}")
+    arms = {(cell.backbone, cell.regime, cell.seed): cell.run for cell in cells}
+    for seed in (3, 4):
+        student = arms["cnn", "distillation", seed]
+        assert student.starts["teacher"] == arms["mlp", "linear_probe", seed]
+        assert student.starts["teacher"].id in {run.id for run in student.parents}
+
+
+def test_several_sources_are_streams_of_their_own(tmp_path):
+    scenario = GIVEN.replace("source: clean", "source: clean, sources: [greek]")
+    experiment = load_experiment(written(tmp_path, scenario, "full_finetune: {}")).experiment
+    assert [*streams_of(experiment, "small_similar", "full_finetune", 3)] == []
+    cells = planned(tmp_path, scenario, "multi_task: {}")
+    assert [*cells[0].run.streams] == ["source"], "it sees one of them"
+
+
+NO_SOURCE = "small_similar: {target: shifted, per_class: 5}"
+TEACHER = "distillation: {teacher: {backbone: %s, regime: %s}}"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "regimes", "told"),
+    [
+        (NO_SOURCE, "multi_task: {}", "is without a source, whose images multi_task sees"),
+        (NONE, "full_finetune: {}", "no regime is planned here: each needs labels of the target"),
+        (GIVEN, "source_only: {}", "no regime is planned here: each is for targets without labels"),
+        (
+            NONE,
+            "joint_training: {tune: {lr: [0.1, 0.2]}}",
+            "joint_training has trials, but without labels nothing says which is the best",
+        ),
+        (GIVEN, "distillation: {}", "teacher: is missing: write teacher: {backbone: "),
+        (GIVEN, TEACHER % ("cmn", "majority"), "no backbone 'cmn' here; did you mean 'cnn'?"),
+        (GIVEN, TEACHER % ("cnn", "probe"), "no regime 'probe' here"),
+        (GIVEN, TEACHER % ("cnn", "distillation"), "distillation has a teacher itself"),
+        (
+            GIVEN,
+            "full_finetune: {teacher: {backbone: cnn, regime: full_finetune}}",
+            "full_finetune has no teacher",
+        ),
+        (
+            "small_similar: {control: self, target: shifted, per_class: 5}",
+            "multi_task: {}",
+            "its own images are the source, so that multi_task has nothing else to see",
+        ),
+        (
+            GIVEN.replace("target", "via: [shifted], target"),
+            "full_finetune: {}",
+            "via.0: shifted is the scenario's source or target already",
+        ),
+        (
+            "small_similar: {source: shifted, target: shifted, per_class: 5}",
+            "full_finetune: {}",
+            "nothing is transferred (control: self says that this is meant)",
+        ),
+        (
+            "small_similar: {sources: [greek], target: shifted, per_class: 5}",
+            "from_scratch: {}",
+            "`sources` are those that come beside it",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_any_training(tmp_path, scenario, regimes, told):
+    assert told in refusal(tmp_path, scenario, regimes)
+
+
+def test_a_source_run_must_learn_from_images_alone(tmp_path):
+    rest = REST.replace("epochs: 2", "epochs: 2, regime: multi_task")
+    told = refusal(tmp_path, GIVEN, "full_finetune: {}", rest=rest)
+    assert "pretrain.regime: multi_task learns nothing from a source's images alone" in told

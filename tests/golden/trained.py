@@ -30,20 +30,27 @@ def answers(wanted: Mapping[str, Run], in_bf16: Iterable[str]) -> dict[str, np.n
     with TemporaryDirectory() as folder, _answers() as given:
         store = RecordStore(Path(folder))
         found = {}
+        drawn_on = {first.id for run in wanted.values() for first in run.ancestors}
         for name, run in wanted.items():
             for first in reversed([*run.ancestors]):
                 if store.get(first.id) is None:
                     train(first, store, Setting(precision="fp32"), keep_weights=True)
-            found[f"fp32: {name}"] = _logits(run, store, "fp32", given)
+            kept = run.id in drawn_on
+            found[f"fp32: {name}"] = _logits(run, store, "fp32", given, keep_weights=kept)
         for name in in_bf16:  # from the same source runs
             found[f"bf16: {name}"] = _logits(wanted[name], store, "bf16", given)
     return found
 
 
 def _logits(
-    run: Run, store: RecordStore, numbers: Numbers, given: list[torch.Tensor]
+    run: Run,
+    store: RecordStore,
+    numbers: Numbers,
+    given: list[torch.Tensor],
+    *,
+    keep_weights: bool = False,
 ) -> np.ndarray:
-    train(run, store, Setting(precision=numbers))
+    train(run, store, Setting(precision=numbers), keep_weights=keep_weights)
     return given[-1].numpy().astype("<f4")
 
 

@@ -66,8 +66,8 @@ class RegimeEntry(Entry):
     `sees`: what it sees beside labelled images of the target. `source_head`: whether it starts from
     the head of the source's model, too. `same_classes`: whether source and target must have the
     same classes. `target_labels`: whether it must have labels of the target, uses those there are,
-    or reads none. `solves`: whether it is solved and takes no steps. `method_family`: what kind of
-    method it is.
+    or reads none. `solves`: whether it is solved and takes no steps. `pretext`: whether it learns
+    no classes, so that it is for source runs alone. `method_family`: what kind of method it is.
 
     A class of one's own says so itself: see `declared`.
     """
@@ -82,6 +82,7 @@ class RegimeEntry(Entry):
     same_classes: bool = False
     target_labels: TargetLabels = "needed"
     solves: bool = False
+    pretext: bool = False
     method_family: Family = "weights"
     off: Off | None = None
 
@@ -256,6 +257,9 @@ REGIMES = Registry(
             tunable=False,
             method_family="unlabelled",
         ),
+        "autoencoder": RegimeEntry("autoencoder:Autoencoder", from_source=False, pretext=True),
+        "denoising": RegimeEntry("autoencoder:Denoising", from_source=False, pretext=True),
+        "rotation": RegimeEntry("rotation:Rotation", from_source=False, pretext=True),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

@@ -92,6 +92,10 @@ def _without_labels(experiment: Experiment) -> Iterator[Problem]:
 
 def _pretraining(experiment: Experiment) -> Iterator[Problem]:
     kind, place = experiment.pretrain.regime, ("pretrain", "regime")
+    for name, regime in experiment.regimes.items():
+        if is_known_regime(regime) and regime_entry(regime).pretext:
+            told = f"{regime.kind} learns no classes: write pretrain: {{regime: {regime.kind}}}"
+            yield ("regimes", name), told
     if kind not in REGIMES:
         yield place, f"no regime named '{kind}'; {suggest(kind, REGIMES.names)}"
     elif REGIMES[kind].sees or REGIMES[kind].source_head or not REGIMES[kind].spends_budget:

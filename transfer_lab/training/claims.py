@@ -8,6 +8,7 @@ from transfer_lab.experiment.catalog import RegimeEntry
 from transfer_lab.experiment.choices import Choice, regime_entry
 from transfer_lab.experiment.declared import FACTS
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.pretext import PretextModule
 from transfer_lab.regimes.solved import SolvedModule
 from transfer_lab.training.heads import learns_linear_head_alone
 
@@ -45,6 +46,7 @@ def observed(regime: TransferModule) -> RegimeEntry:
         spends_budget=bool(phases) and not solved,
         head_alone=bool(phases) and not solved and learns_linear_head_alone(regime),
         solves=solved,
+        pretext=isinstance(regime, PretextModule),
     )
 
 

@@ -18,6 +18,7 @@ import torch
 from transfer_lab.backbones.counting import macs_per_image, parameter_count
 from transfer_lab.backbones.weights import save_weights
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.store.feature_cache import FeatureCache
@@ -121,14 +122,15 @@ class _Work:
         """Store what the regime has learnt and answered; then the record, which is returned."""
         run, regime, domain = self.run, self.regime, self.domain
         logits, labels = torch.cat(regime.test_outputs), domain.section_labels("test")
-        metrics = test_metrics(logits, labels)
-        if not math.isfinite(metrics["test_log_loss"]):
+        metrics = {} if regime_entry(run.regime).pretext else test_metrics(logits, labels)
+        if not math.isfinite(metrics.get("test_log_loss", 0.0)):
             raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
         outcome = _outcome(regime, domain, result)
         outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
         outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
         write_curve(result.curve.rows, self._file(CURVE))
-        _write_predictions(logits, labels, domain.classes, self._file(PREDICTIONS))
+        if metrics:
+            _write_predictions(logits, labels, domain.classes, self._file(PREDICTIONS))
         if self._seen:
             stage_drift.end(self._seen, regime, self._file(STAGE_DRIFT), run.title)
         sha256 = None

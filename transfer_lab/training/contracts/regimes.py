@@ -200,7 +200,7 @@ def what_is_said_of_it_is_so(case: RegimeCase) -> None:
     """Plan and report go by it."""
     regime = case.build()
     found = observed(regime)
-    for fact in ("from_source", "spends_budget", "head_alone", "solves"):
+    for fact in ("from_source", "spends_budget", "head_alone", "solves", "pretext"):
         said, is_so = getattr(case.entry, fact), getattr(found, fact)
         demand(said == is_so, f"{fact} is {said}, but should be {is_so}")
     for fact in FACTS:
@@ -374,6 +374,28 @@ def it_does_not_collapse_at_ten_times_its_weight(case: RegimeCase) -> None:
     demand(len(given) > 1, f"with {weights} it answers {given.tolist()} to every image")
 
 
+def no_label_is_read(case: RegimeCase) -> None:
+    """Shuffled ones make no difference to the stages, to the last bit."""
+    ends = []
+    for shuffled in (False, True):
+        regime = case.build(seed=5)
+        domain = case.drawn(Blocks(shuffled=shuffled), per_class=24, val_fraction=0)
+        fit_and_test(regime, domain, _BUDGET)
+        ends.append(state(regime.backbone.stages))
+    # The draw goes by class: other labels draw other images, unless all are drawn.
+    other = [key for key in ends[0] if not torch.equal(ends[0][key], ends[1][key])]
+    demand(not other, f"with other labels these end otherwise: {other}")
+
+
+def its_own_task_is_learnt(case: RegimeCase) -> None:
+    """Its loss falls."""
+    regime, epochs = case.learner()
+    domain = case.drawn(Blocks(), per_class=24)
+    rows = fit_and_test(regime, domain, Fit(epochs=epochs, batch_size=8)).curve.rows
+    first, last = rows[0]["train_loss"], rows[-1]["train_loss"]
+    demand(last < 0.9 * first, f"its loss is {last} after the fit, {first} before")
+
+
 def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase) -> None:
     """And those that are not transferred are as they were drawn."""
     torch.manual_seed(99)
@@ -437,6 +459,14 @@ SOLVED: tuple[Check, ...] = (
     it_learns_a_separable_toy,
     shuffled_labels_give_chance,
 )
+PRETEXT: tuple[Check, ...] = (
+    its_phases_share_out_the_whole_budget,
+    frozen_state_is_bit_identical_after_a_fit_and_the_rest_has_changed,
+    frozen_stages_are_in_eval_mode_and_out_of_the_optimiser_at_every_step,
+    it_ends_alike_in_both_loops,
+    no_label_is_read,
+    its_own_task_is_learnt,
+)
 BESIDE: tuple[Check, ...] = (
     labels_that_are_not_its_to_see_are_hidden,
     it_does_not_collapse_at_ten_times_its_weight,
@@ -446,6 +476,8 @@ TRANSFERRING: tuple[Check, ...] = (transferred_tensors_equal_the_sources_bit_for
 
 def regime_checks(entry: RegimeEntry) -> tuple[Check, ...]:
     """Those that such a regime must keep, but for the backbones it trains on."""
+    if entry.pretext:
+        return (*ALWAYS, *PRETEXT)
     learning = LEARNING if entry.spends_budget else SOLVED if entry.solves else ()
     if entry.spends_budget and not entry.is_comparable:
         learning = (*learning, *BESIDE)

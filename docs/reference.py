@@ -135,9 +135,11 @@ These stand beside them:
 | entry of | key | written as | meaning |
 | :--- | :--- | :--- | :--- |
 | any | `kind` | a [kind](kinds.md) | what the entry is, if its name does not say it |
-| `backbones` | `pretrained` | `run`, `none`, `imagenet` or `{file: PATH, sha256: HASH}` | what it \
-starts from: a source run of the lab's own (the default), nothing (only regimes that need no \
-source), the published weights, or a file (`sha256` may be left out) |
+| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package` or \
+`{file: PATH, sha256: HASH}` | what it starts from: a source run of the lab's own (the default), \
+nothing (only regimes that need no source), the published weights, those that an installed package \
+holds, or a file (`sha256` may be left out): see \
+[ready-made weights](own-images-and-weights.md#ready-made-weights) |
 | any | `module` | `file.py:ClassName` | a class of your own, in a file beside the experiment or \
 seen from where the command runs: see [adding things](adding-things.md) |
 | `regimes` | `on` | list of backbones | the backbones it is run on; all unless named |

@@ -2,6 +2,7 @@
 
 import pytest
 
+from transfer_lab.experiment.packaged import PACKAGED
 from transfer_lab.reporting.blocks import Paragraph, Picture, Section, Table
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
@@ -125,3 +126,12 @@ def test_provenance_counts_runs_and_dates_and_repeats_the_command():
     assert facts["started"] == "2026-01-01T10:00:00+00:00 to 2026-01-02T10:00:00+00:00"
     assert facts["records"] == "14 finished runs fill 14 cells"
     assert made.blocks[-1].text == "transfer-lab report x.yaml"
+
+
+def test_weights_of_a_package_are_told_with_whose_they_are_and_their_licence():
+    held = PACKAGED["timm:tf_efficientnet_lite0"]
+    start = {"origin": "package", "sha256": held.sha256}
+    ready = {"net": {"kind": "timm", "options": {"name": "any"}, "pretrained": start}}
+    told = prose(protocol(study(small(backbones=ready).finish())))
+    assert f"package {held.distribution}, Apache-2.0, SHA-256 {held.sha256}" in told
+    assert held.source in told

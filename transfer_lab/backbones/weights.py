@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.hub import Published
 from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.packaged import PackagedWeights, packaged_as
 from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.network import reachable
 
@@ -91,6 +92,8 @@ def check_published(backbone: Backbone, weights: Weights) -> None:
 
 def published_state(backbone: Backbone, weights: Weights) -> tuple[Path, dict[str, Tensor]]:
     """The file, and its tensors under the backbone's own names; raises WeightsError."""
+    if weights.origin == "package":
+        return _packaged_state(backbone, packaged_as(weights.sha256))
     path, prefix = find(backbone, weights)
     state = read_state(path, prefix)
     try:
@@ -112,6 +115,9 @@ def find(backbone: Backbone, weights: Weights, *, download: bool = False) -> tup
     """
     if weights.origin == "file":
         return Path(weights.path), weights.sha256
+    if weights.origin == "package":
+        held = packaged_as(weights.sha256)
+        return held.find(), held.sha256
     published = backbone.published
     if published is None:
         raise WeightsError(
@@ -137,28 +143,57 @@ def _shared(backbone: Backbone, state: Mapping[str, Tensor]) -> bool:
     return any(name in state for name in backbone.stages.state_dict())
 
 
+def _packaged_state(backbone: Backbone, held: PackagedWeights) -> tuple[Path, dict[str, Tensor]]:
+    """The file, and its tensors matched by order, which is known to be the network's.
+
+    Raises WeightsError unless each has its partner's kind and shape, and what is left over is the
+    linear classifier behind the features.
+    """
+    path = held.find()
+    try:
+        state = read_state(path, held.sha256)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {held.way_out}") from error
+    pairs = _pairs(backbone, state)
+    left = [(name, value) for name, value in state.items() if _matters(name)][len(pairs) :]
+    classifier = [(name.rpartition(".")[2], value.shape[1:]) for name, value in left]
+    if not pairs or classifier != [("weight", (backbone.num_features,)), ("bias", ())]:
+        raise WeightsError(
+            f"{path}: its {len(state)} tensors are not one by one this backbone's in order, kind "
+            f"and shape, and then a linear classifier of {backbone.num_features} features"
+        )
+    return path, {own: state[other] for own, other in pairs}
+
+
 def _in_order(
     backbone: Backbone, state: Mapping[str, Tensor], path: Path
 ) -> dict[str, Tensor] | None:
     """The stages' tensors from a file of wholly other names, matched by their order, and said so;
-    None unless each has the shape and the kind (weight, bias, running_mean, ...) of its partner.
+    None unless all match.
 
     What a file holds behind them, as a classifier, is left out. A .safetensors file keeps no order.
     """
-    if _is_safetensors(path):
+    pairs = [] if _is_safetensors(path) else _pairs(backbone, state)
+    if not pairs:
         return None
-    wanted = [item for item in backbone.stages.state_dict().items() if _matters(item[0])]
-    given = [item for item in state.items() if _matters(item[0])]
-    pairs = list(zip(wanted, given, strict=False))
-    if len(pairs) < len(wanted) or not all(_alike(*own, *other) for own, other in pairs):
-        return None
-    (first, _), (last, _) = pairs[0][1], pairs[-1][1]
+    (_, first), (_, last) = pairs[0], pairs[-1]
     warnings.warn(
         f"{path}: its tensors have other names than this backbone's; all {len(pairs)} were matched "
         f"by order, kind and shape, {first} to {last}. Make sure that it is the same architecture",
         stacklevel=2,
     )
-    return {own: tensor for (own, _), (_, tensor) in pairs}
+    return {own: state[other] for own, other in pairs}
+
+
+def _pairs(backbone: Backbone, state: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """Each of the stages' tensors and that of the file at the same place, by name; none unless
+    all have the shape and the kind (weight, bias, running_mean, ...) of their partners."""
+    wanted = [item for item in backbone.stages.state_dict().items() if _matters(item[0])]
+    given = [item for item in state.items() if _matters(item[0])]
+    pairs = list(zip(wanted, given, strict=False))
+    if len(pairs) < len(wanted) or not all(_alike(*own, *other) for own, other in pairs):
+        return []
+    return [(own, other) for (own, _), (other, _) in pairs]
 
 
 def _matters(name: str) -> bool:

@@ -100,12 +100,14 @@ class Choice(Spec):
 
 
 class Weights(Spec):
-    """Ready-made weights that a backbone starts from: those published for ImageNet, or a file."""
+    """Ready-made weights that a backbone starts from: those published for ImageNet, a file, or what
+    an installed package holds."""
 
-    origin: Literal["imagenet", "file"]
+    origin: Literal["imagenet", "file", "package"]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     path: str | None = Field(None, exclude=True)
-    """Where the file lies on this machine; only its content counts."""
+    """Where a file lies on this machine; only its content counts. What a package holds is found by
+    its content."""
 
     @property
     def id(self) -> str:

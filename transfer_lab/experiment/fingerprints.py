@@ -11,8 +11,10 @@ from pathlib import Path
 from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.declared import DeclarationError, declared_entry, taken_from_beside
 from transfer_lab.experiment.installed import ProvidedError, source_of, the_one
+from transfer_lab.experiment.packaged import packaged_for
 from transfer_lab.experiment.shorthand import REGISTRIES, Problem, choices
 from transfer_lab.experiment.yaml_source import Data
+from transfer_lab.system.files import WeightsError
 from transfer_lab.system.image_folder import DataUnavailable, list_images
 
 
@@ -37,8 +39,11 @@ def pin_contents(data: Data, base: Path) -> list[Problem]:
             # Published data are the same wherever they lie.
             choice["root"] = choice["options"].pop("root")
     for name, choice in choices(data, "backbones"):
-        if isinstance(choice.get("pretrained"), dict) and "file" in choice["pretrained"]:
+        start = choice.get("pretrained")
+        if isinstance(start, dict) and "file" in start:
             problems += _pin_weights(name, choice, base)
+        elif start == {"origin": "package"}:
+            problems += _pin_package(name, choice)
     return problems
 
 
@@ -180,6 +185,20 @@ def _pin_weights(name: str, choice: Data, base: Path) -> Iterator[Problem]:
             yield (*place, "file"), f"{why}; with its sha256 given, status and report do without it"
             return
     choice["pretrained"] = {"origin": "file", "sha256": sha256, "path": str(path)}
+
+
+def _pin_package(name: str, choice: Data) -> Iterator[Problem]:
+    """The hash that is known of the package's file, which need not be there to report on what is
+    stored; the file is held against it when it is read."""
+    member = choice["options"].get("name")
+    network = f"{choice['kind']}:{member}" if member else f"{choice['kind']}"
+    if choice.get("module") is not None:
+        network = f"a class of one's own ({choice['kind']})"
+    try:
+        choice["pretrained"] = {"origin": "package", "sha256": packaged_for(network).sha256}
+    except WeightsError as error:
+        choice["pretrained"] = "none"
+        yield ("backbones", name, "pretrained"), str(error)
 
 
 def _located(path: str, base: Path) -> Path:

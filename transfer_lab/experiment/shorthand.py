@@ -25,7 +25,7 @@ _BESIDE_OPTIONS = {
     "backbones": ("module", "pretrained"),
     "regimes": ("module", "on", "tune", "teacher"),
 }
-_STARTS = ("run", "none", "imagenet")
+_STARTS = ("run", "none", "imagenet", "package")
 _MOST_TRIALS = 1000
 
 
@@ -144,12 +144,12 @@ def _all_uses(data: Data) -> dict[KeyPath, object]:
 
 
 def _unknown_starts(backbones: object) -> list[Problem]:
-    """`imagenet` in full form, and what `pretrained` cannot mean."""
+    """`imagenet` and `package` in full form, and what `pretrained` cannot mean."""
     problems: list[Problem] = []
     for name, choice in choices({"backbones": backbones}, "backbones"):
         start = choice.get("pretrained", "run")
-        if start == "imagenet":
-            choice["pretrained"] = {"origin": "imagenet"}
+        if start in ("imagenet", "package"):
+            choice["pretrained"] = {"origin": start}
         elif not (start in _STARTS or (isinstance(start, dict) and "file" in start)):
             choice["pretrained"] = "run"
             message = f"{start!r} is none of {', '.join(_STARTS)} and {{file: PATH, sha256: ...}}"

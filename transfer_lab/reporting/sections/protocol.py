@@ -7,6 +7,7 @@ from collections import Counter
 
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.choices import Weights
+from transfer_lab.experiment.packaged import packaged_as
 from transfer_lab.experiment.spec import PROTOCOL, PerClass
 from transfer_lab.reporting.blocks import Bullets, Cell, Section, Table, cell
 from transfer_lab.reporting.hypotheses import verdicts
@@ -96,13 +97,20 @@ def _starts(study: Study) -> tuple[str, ...]:
     for choice in choices:
         start = choice.pretrained
         if isinstance(start, Weights):
-            what = (
-                f"SHA-256 {start.sha256}" if start.sha256 else "the file published under this name"
-            )
-            told.append(f"{choice.label} starts from ready-made weights ({what}).")
+            told.append(f"{choice.label} starts from ready-made weights ({_whose(start)}).")
         elif start == "none":
             told.append(f"{choice.label} has no source: only what needs none is run on it.")
     return tuple(told)
+
+
+def _whose(weights: Weights) -> str:
+    if weights.sha256 is None:
+        return "the file published under this name"
+    content = f"SHA-256 {weights.sha256}"
+    if weights.origin != "package":
+        return content
+    held = packaged_as(weights.sha256)
+    return f"{held.source}; package {held.distribution}, {held.licence}, {content}"
 
 
 def _augmentation(fit: Fit) -> str:

@@ -189,3 +189,31 @@ def test_a_source_run_must_learn_from_images_alone(tmp_path):
     rest = REST.replace("epochs: 2", "epochs: 2, regime: multi_task")
     told = refusal(tmp_path, GIVEN, "full_finetune: {}", rest=rest)
     assert "pretrain.regime: multi_task learns nothing from a source's images alone" in told
+
+
+def test_each_backbone_may_be_pretrained_by_a_regime_of_its_own(tmp_path):
+    backbones = "{cnn: {}, turned: {kind: cnn, pretrained: {run: rotation}}}"
+    cells = planned(tmp_path, GIVEN, "{linear_probe: {}, from_scratch: {}}", backbones)
+    found = {(cell.backbone, cell.regime): cell.run for cell in cells if cell.seed == 3}
+    assert {backbone for backbone, _ in found} == {"cnn", "cnn(pretrained=rotation)"}
+    turned = found["cnn(pretrained=rotation)", "linear_probe"]
+    assert turned.parent.regime.kind == "rotation" and turned.backbone.canonical == (
+        found["cnn", "linear_probe"].backbone.canonical
+    )
+    scratch = {run.id for (_, regime), run in found.items() if regime == "from_scratch"}
+    assert len(scratch) == 1, "what starts from nothing is the same run"
+
+
+@pytest.mark.parametrize(
+    ("regimes", "backbones", "told"),
+    [
+        ("rotation: {}", "cnn: {}", "rotation learns no classes: write pretrain: {regime: rotat"),
+        (
+            "linear_probe: {}",
+            "cnn: {pretrained: {run: rotate}}",
+            "pretrained.run: no regime named 'rotate'; did you mean 'rotation'?",
+        ),
+    ],
+)
+def test_pretexts_are_for_source_runs(tmp_path, regimes, backbones, told):
+    assert told in refusal(tmp_path, GIVEN, regimes, backbones)

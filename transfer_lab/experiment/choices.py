@@ -123,13 +123,14 @@ class Weights(Spec):
 class Architecture(Choice):
     """A backbone, and what it is pretrained on.
 
-    `pretrained` is `run` (a source run of the lab's own), `none` (only regimes that need no source
-    are planned) or weights. It is not part of the architecture's identity: a network trained from
+    `pretrained` is `run` (a source run of the lab's own, of the experiment's regime for such or of
+    `source_regime`), `none` (only regimes that need no source are planned) or weights. It is not part of the architecture's identity: a network trained from
     scratch is the same whatever weights exist for it.
     """
 
     _always_written: ClassVar[frozenset[str]] = frozenset({"code"})
     pretrained: Literal["run", "none"] | Weights = Field("run", exclude=True)
+    source_regime: str | None = Field(None, exclude=True)
     told_apart: str | None = Field(None, exclude=True)
     """The entry's own name, where another entry would be called the same."""
 
@@ -137,8 +138,9 @@ class Architecture(Choice):
     def label(self) -> str:
         """As for every choice, and where the weights come from if that is not a source run."""
         name = super().label
-        if self.pretrained != "run":
-            start = "none" if self.pretrained == "none" else self.pretrained.label
+        if self.pretrained != "run" or self.source_regime:
+            given = self.pretrained
+            start = given.label if isinstance(given, Weights) else self.source_regime or given
             name = _label(self.kind, self.options | {"pretrained": start})
         return f"{name} [{self.told_apart}]" if self.told_apart else name
 
@@ -146,7 +148,7 @@ class Architecture(Choice):
     def content(self) -> tuple[object, ...]:
         """What makes it another backbone than one of the same label: code, options, weights."""
         start = self.pretrained.id if isinstance(self.pretrained, Weights) else self.pretrained
-        return self.model_dump_json(), start
+        return self.model_dump_json(), start, self.source_regime
 
 
 Options = Annotated[dict[str, JsonValue], Field(min_length=1)]

@@ -273,7 +273,7 @@ def source_run(
     """The run that pretrains a backbone on a source domain, for the runs of a seed; from ready-made
     weights it goes on with all of them, unless the experiment names a regime."""
     pretrain = experiment.pretrain
-    named = pretrain.regime
+    named = experiment.backbones[backbone].source_regime or pretrain.regime
     kind = _BETWEEN if start is not None and named == "from_scratch" else named
     return Run(
         domain=experiment.domains[source],

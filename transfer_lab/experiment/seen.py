@@ -91,15 +91,22 @@ def _without_labels(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _pretraining(experiment: Experiment) -> Iterator[Problem]:
-    kind, place = experiment.pretrain.regime, ("pretrain", "regime")
+    """Regimes that are for source runs alone, and source runs of regimes that are not for them."""
     for name, regime in experiment.regimes.items():
         if is_known_regime(regime) and regime_entry(regime).pretext:
             told = f"{regime.kind} learns no classes: write pretrain: {{regime: {regime.kind}}}"
             yield ("regimes", name), told
-    if kind not in REGIMES:
-        yield place, f"no regime named '{kind}'; {suggest(kind, REGIMES.names)}"
-    elif REGIMES[kind].sees or REGIMES[kind].source_head or not REGIMES[kind].spends_budget:
-        yield place, f"{kind} learns nothing from a source's images alone"
+    named: dict[KeyPath, str] = {("pretrain", "regime"): experiment.pretrain.regime}
+    for name, backbone in experiment.backbones.items():
+        if backbone.source_regime:
+            named["backbones", name, "pretrained", "run"] = backbone.source_regime
+    for place, kind in named.items():
+        if kind not in REGIMES:
+            yield place, f"no regime named '{kind}'; {suggest(kind, REGIMES.names)}"
+            continue
+        entry = REGIMES[kind]
+        if entry.sees or entry.source_head or not entry.spends_budget:
+            yield place, f"{kind} learns nothing from a source's images alone"
 
 
 def _known(experiment: Experiment, scenario: str) -> list[str]:

@@ -144,15 +144,18 @@ def _all_uses(data: Data) -> dict[KeyPath, object]:
 
 
 def _unknown_starts(backbones: object) -> list[Problem]:
-    """`imagenet` and `package` in full form, and what `pretrained` cannot mean."""
+    """`imagenet`, `package` and `{run: REGIME}` in full form, and what `pretrained` cannot mean."""
     problems: list[Problem] = []
     for name, choice in choices({"backbones": backbones}, "backbones"):
         start = choice.get("pretrained", "run")
         if start in ("imagenet", "package"):
             choice["pretrained"] = {"origin": start}
+        elif isinstance(start, dict) and [*start] == ["run"]:
+            choice.update(pretrained="run", source_regime=start["run"])
         elif not (start in _STARTS or (isinstance(start, dict) and "file" in start)):
             choice["pretrained"] = "run"
-            message = f"{start!r} is none of {', '.join(_STARTS)} and {{file: PATH, sha256: ...}}"
+            starts = f"{', '.join(_STARTS)}, {{run: REGIME}} and {{file: PATH, sha256: ...}}"
+            message = f"{start!r} is none of {starts}"
             problems.append((("backbones", name, "pretrained"), message))
     return problems
 

@@ -427,3 +427,45 @@ def test_a_crash_that_cannot_be_stored_does_not_stop_the_grid(store, monkeypatch
     assert len(summary.done) == len(RUNS) - 1
     assert victim in told[0]
     assert "No space left" in told[0]
+
+
+def with_teacher():
+    """The cells of a student and its teacher, and what is trained for them: source run, teacher,
+    student, in this order."""
+    cells = plan(
+        experiment(
+            scenarios={
+                "small_similar": {
+                    **{"source": "latin", "target": "cyrillic", "per_class": 5},
+                    **{"size": "small", "similarity": "similar"},
+                }
+            },
+            seeds=[0],
+            backbones={"mlp": choice("mlp")},
+            regimes={
+                "distillation": choice("distillation")
+                | {"teacher": {"backbone": "mlp", "regime": "linear_probe"}},
+                "linear_probe": choice("linear_probe"),
+            },
+        )
+    )
+    student = next(cell.run for cell in cells if cell.regime == "distillation")
+    source, teacher = student.parents
+    return cells, (source, teacher, student)
+
+
+def test_a_run_waits_for_all_that_it_draws_on(tmp_path):
+    cells, (source, teacher, student) = with_teacher()
+    assert teacher.parent.id == source.id
+    assert [*runs_of(cells)] == [source.id, teacher.id, student.id]
+    trainer, _, summary = grid(RecordStore(tmp_path), cells=cells)
+    assert trainer.calls == [(source.id, True), (teacher.id, True), (student.id, False)]
+    assert summary.done == [source.id, teacher.id, student.id]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failure_blocks_all_that_draws_on_it_however_far(tmp_path, failing):
+    cells, runs = with_teacher()
+    _, _, summary = grid(RecordStore(tmp_path), cells=cells, failing=[runs[failing].id])
+    assert summary.failed == [runs[failing].id]
+    assert sorted(summary.blocked) == sorted(run.id for run in runs[failing + 1 :])

@@ -79,6 +79,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "source": "Domain that source runs are trained on. May be left out where every backbone "
         "has ready-made weights.",
         "target": "Domain that is learnt; another one than the source.",
+        "sources": "Further source domains, for regimes that see several.",
+        "via": "Domains between source and target, on which the network is fine-tuned one after "
+        "the other before it comes to the target.",
+        "labels": "`none`: the target's images have no labels but for the test, and only regimes "
+        "that need none are planned. Such regimes are planned nowhere else.",
+        "control": "`self`: the target is its own source, of the very images that are learnt.",
         "per_class": "Labelled images per class, validation images included; or a list of sizes.",
         "size": "What the rules call it; implied by a name such as `small_similar`.",
         "similarity": "Your own word for how alike source and target are, which the report holds "
@@ -98,10 +104,15 @@ MEANINGS: dict[str, dict[str, str]] = {
         "shift": "Images are moved by up to this part of their side, in both directions.",
     },
     "pretrain": {
+        "regime": "What source runs are: `from_scratch`; one of another regime, as "
+        "[`linear_probe`](kinds.md#linear_probe) for backbones with ready-made weights; or "
+        "[`rotation`](kinds.md#rotation), [`autoencoder`](kinds.md#autoencoder) and "
+        "[`denoising`](kinds.md#denoising), which read no labels. A backbone's `pretrained: {run: "
+        "REGIME}` goes before it.",
         "per_class": "Source images per class.",
         "seed": "The seed of the source run that all seeds of the grid share.",
         "per_seed": "Each seed of the grid has a source run of its own, of the same seed.",
-        "options": "Options of [`from_scratch`](kinds.md#from_scratch) for the source runs.",
+        "options": "Options of that regime for the source runs.",
     },
     "claims": {
         "text": "The statement in words.",
@@ -292,12 +303,21 @@ def _paragraphs(cls: type) -> list[str]:
 def _annotation(parameter: inspect.Parameter) -> str:
     """The type in words; None stands in the column of defaults."""
     kind = parameter.annotation
-    if get_origin(kind) in (Union, UnionType):
-        (kind,) = (one for one in get_args(kind) if one is not NoneType)
+    union = get_origin(kind) in (Union, UnionType)
+    words = [
+        word
+        for one in (get_args(kind) if union else (kind,))
+        if one is not NoneType
+        for word in _words(one)
+    ]
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _words(kind: Any) -> list[str]:
     if get_origin(kind) is Literal:
-        *first, last = (f"`{value}`" for value in get_args(kind))
-        return f"{', '.join(first)} or {last}"
-    return _TYPES[kind]
+        return [f"`{value}`" for value in get_args(kind)]
+    return [_TYPES[kind]]
 
 
 _TYPES = {

@@ -335,3 +335,65 @@ def test_further_budgets_are_held_against_the_phases_too():
     budgets = {"short": Fit(epochs=1), "equal_steps": Fit(epochs=1, min_steps=400)}
     told = found(fit=Fit(epochs=2), budgets=budgets)
     assert list(told) == ["budgets.short.epochs"]
+
+
+LETTERS = {"letters": "ABCD", "train_per_class": 20}
+
+
+def seeing(**changes) -> dict[str, str]:
+    """What is found of regimes that see the source, where the target is Latin, too."""
+    content = {
+        "domains": {
+            "clean": choice("latin", **LETTERS),
+            "same": choice("latin", **LETTERS | {"train_per_class": 21}),
+            "others": choice("latin", **LETTERS | {"letters": "ABCE"}),
+            "fewer": choice("latin", **LETTERS | {"letters": "ABC"}),
+        },
+        "scenarios": {"s": scenario()},
+        "regimes": {"joint": choice("joint_training")},
+        "pretrain": {"per_class": 10},
+    }
+    return found(**content | changes)
+
+
+def scenario(**changes) -> dict:
+    known = {"source": "clean", "target": "same", "per_class": 4}
+    return known | {"size": "small", "similarity": "similar"} | changes
+
+
+def test_a_regime_that_goes_by_the_sources_classes_needs_them_in_the_target():
+    assert seeing() == {}
+    (told,) = seeing(scenarios={"s": scenario(source="others")}).values()
+    assert told == (
+        "joint needs the same classes in source and target, but others has 'E' as its class number "
+        "4 and same has 'D'; leave joint out, or give both the same classes"
+    )
+    assert (
+        "fewer has 3 classes and same has 4"
+        in seeing(scenarios={"s": scenario(source="fewer")})["scenarios.s"]
+    )
+    multi = {"multi": choice("multi_task")}
+    assert seeing(scenarios={"s": scenario(source="fewer")}, regimes=multi) == {}
+
+
+def test_a_scenario_whose_network_comes_by_another_domain_must_end_at_the_targets_classes():
+    regimes = {"only": choice("source_only")}
+    place = scenario(source="others", labels="none")
+    assert "scenarios.s" in seeing(scenarios={"s": place}, regimes=regimes)
+    by_others = scenario(via=["others"], labels="none")
+    assert "others has 'E'" in seeing(scenarios={"s": by_others}, regimes=regimes)["scenarios.s"]
+
+
+@pytest.mark.parametrize("role", ["sources", "via"])
+def test_all_that_a_network_learns_on_the_way_must_hold_as_many_images(role):
+    place, regimes = scenario(**{role: ["few"]}), {"probe": choice("linear_probe")}
+    few = {"few": choice("latin", **LETTERS | {"train_per_class": 15})}
+    domains = {name: choice("latin", **LETTERS | {"train_per_class": n}) for name, n in
+               {"clean": 20, "same": 21}.items()}  # fmt: skip
+    told = seeing(
+        domains=domains | few,
+        scenarios={"s": place},
+        regimes=regimes,
+        pretrain={"per_class": 18},
+    )
+    assert told["pretrain.per_class"].startswith("few: 18 images")

@@ -436,8 +436,11 @@ def with_teacher():
         experiment(
             scenarios={
                 "small_similar": {
-                    **{"source": "latin", "target": "cyrillic", "per_class": 5},
-                    **{"size": "small", "similarity": "similar"},
+                    "source": "latin",
+                    "target": "cyrillic",
+                    "per_class": 5,
+                    "size": "small",
+                    "similarity": "similar",
                 }
             },
             seeds=[0],

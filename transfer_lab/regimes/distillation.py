@@ -18,8 +18,8 @@ class Distillation(ObjectiveModule):
     (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", sec. 2). The teacher is
     another arm of the grid, trained with the same seed on the same images.
 
-    Options: `alpha`: the teacher's part, 0 to switch it off; `temperature`: T; `backbone_lr`: peak
-    rate of the stages. Beside them: `teacher: {backbone: ..., regime: ...}`.
+    Options: `alpha`: the teacher's part, 0 to switch it off; `temperature`: T; `k`: 0 alone, since
+    a teacher sees images. Beside them: `teacher: {backbone: ..., regime: ...}`.
     """
 
     def __init__(
@@ -29,11 +29,12 @@ class Distillation(ObjectiveModule):
         *,
         alpha: float = 0.5,
         temperature: float = 4.0,
-        backbone_lr: float = 3e-4,
         **options: Any,
     ):
-        super().__init__(backbone, num_classes, k=0, backbone_lr=backbone_lr, **options)
+        super().__init__(backbone, num_classes, **options)
         check_positive(temperature=temperature)
+        if self.k:
+            raise ValueError(f"k={self.k}, but a teacher sees images: k must be 0")
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie between 0 and 1, but is {alpha}")
         self.alpha, self.temperature = alpha, temperature

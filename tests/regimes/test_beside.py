@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.bss import BatchSpectralShrinkage
 from transfer_lab.regimes.distillation import Distillation
 from transfer_lab.regimes.joint_training import JointTraining
 from transfer_lab.regimes.multi_task import MultiTask
@@ -126,3 +127,11 @@ def test_a_stream_that_is_not_asked_for_goes_through_no_network():
 def test_options_out_of_range_are_refused(cls, options, told):
     with pytest.raises(ValueError, match=told):
         cls(Leaky(), 4, **options)
+
+
+def test_spectral_shrinkage_adds_the_squares_of_the_smallest_singular_values():
+    regime = begun(BatchSpectralShrinkage, penalty=0.5, smallest=2)
+    features = regime.backbone(IMAGES)
+    squares = torch.linalg.eigvalsh(features @ features.T)[:2].clamp(min=0)
+    expected = F.cross_entropy(regime(IMAGES), LABELS) + 0.5 * squares.sum()
+    torch.testing.assert_close(step(regime), expected, atol=1e-4, rtol=1e-4)

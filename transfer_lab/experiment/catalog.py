@@ -228,6 +228,9 @@ REGIMES = Registry(
             off=Off("full_finetune", (("rate_decay", 1.0),)),
         ),
         "l2_sp": RegimeEntry("l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
+        "bss": RegimeEntry(
+            "bss:BatchSpectralShrinkage", off=Off("full_finetune", (("penalty", 0.0),))
+        ),
         "multi_task": RegimeEntry(
             "multi_task:MultiTask",
             sees=("source",),

@@ -244,6 +244,13 @@ class Study(StoredResults):
         """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
 
+    def finished(self, place: Place) -> pd.DataFrame:
+        """The finished cells of one place."""
+        done = self.done
+        for name, value in place._asdict().items():
+            done = done[done[name] == value]
+        return done
+
     @cached_property
     def measured(self) -> Measured:
         """Test accuracies with their errors."""

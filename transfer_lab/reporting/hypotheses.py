@@ -63,8 +63,8 @@ def verdicts(study: Study) -> dict[tuple[str, Spot], Judgement]:
 
 
 def chance_of_best(study: Study, spot: Spot, regime: str) -> float | None:
-    """How probably this is the best of those that may win in its spot; None where two common seeds, or
-    the test set's size, are not there."""
+    """How probably this is the best of those that may win in its spot; None where two common seeds,
+    or the test set's size, are not there."""
     from transfer_lab.stats.pooling import probability_best
 
     regimes = measured(study, spot)

@@ -70,25 +70,31 @@ def methods(study: Study) -> dict[Family, tuple[str, ...]]:
 def twin(study: Study, method: str) -> Twin:
     """The regime of the grid that is the method switched off: of the twin's kind with the same
     options but for the method's own, or of the method's kind with the options that do so."""
-    regimes, experiment = study.experiment.regimes, study.experiment
-    own, off = regimes[method], regime_entry(regimes[method]).off
+    experiment = study.experiment
+    off = regime_entry(experiment.regimes[method]).off
     options = fixed_options(experiment, method)
-    kept = {name: value for name, value in options.items() if name not in dict(off.options)}
-    same = {name for name, one in regimes.items() if one.kind == own.kind and name != method}
-    for name in regimes:
-        if off.options and name in same and regimes[name].teacher == own.teacher:
-            if fixed_options(experiment, name) == options | dict(off.options):
-                return Twin(name)
-    apart: dict[str, frozenset[str]] = {}
-    for name in study.of_kind(off.twin):
-        apart[name] = _apart(kept, fixed_options(experiment, name))
-        if not apart[name]:
+    itself = options | dict(off.options)
+    for name in _variants(study, method) if off.options else ():
+        if fixed_options(experiment, name) == itself:
             return Twin(name)
-    if not apart:
+    kept = {name: value for name, value in options.items() if name not in dict(off.options)}
+    found = {n: _apart(kept, fixed_options(experiment, n)) for n in study.of_kind(off.twin)}
+    if not found:
         return Twin(None, f"its twin {off.twin} is not in this grid")
-    name, differing = min(apart.items(), key=lambda item: len(item[1]))
+    name, differing = min(found.items(), key=lambda item: len(item[1]))
+    if not differing:
+        return Twin(name)
     listed = ", ".join(sorted(differing))
     return Twin(None, f"its twin {name} is in this grid with other options ({listed})")
+
+
+def _variants(study: Study, method: str) -> Iterator[str]:
+    """Other regimes of the method's kind, with the same teacher if there is one."""
+    regimes = study.experiment.regimes
+    own = regimes[method]
+    for name, choice in regimes.items():
+        if name != method and (choice.kind, choice.teacher) == (own.kind, own.teacher):
+            yield name
 
 
 def gains(study: Study, among: tuple[str, ...]) -> list[Gain]:
@@ -145,9 +151,7 @@ def _is_off(options: Mapping[str, JsonValue], off: Off) -> bool:
     return bool(off.options) and options | dict(off.options) == options
 
 
-def _apart(
-    method: Mapping[str, JsonValue], other: Mapping[str, JsonValue]
-) -> frozenset[str]:
+def _apart(method: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> frozenset[str]:
     """Options in which a twin differs: those it was given, and those that regimes share."""
     asked = {*other, *(SHARED & {*method})}
     return frozenset(n for n in asked if (method.get(n) or None) != (other.get(n) or None))

@@ -178,7 +178,7 @@ class Study(StoredResults):
 
     def regimes_on(self, backbone: str) -> tuple[str, ...]:
         """The regimes that are planned on a backbone in some scenario, the controls last."""
-        planned = {regime for scenario in self.scenarios for regime in self.planned(scenario, backbone)}
+        planned = {place.regime for place in self._planned if place.backbone == backbone}
         return tuple(regime for regime in self.regimes if regime in planned)
 
     def planned(self, scenario: str, backbone: str) -> tuple[str, ...]:

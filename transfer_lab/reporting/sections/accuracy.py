@@ -11,7 +11,6 @@ from transfer_lab.reporting.wording import (
     regime_name,
 )
 
-
 SEES_MORE = (
     " Regimes that see more than labelled images of the target and source weights say what; they "
     "are no rivals of the rules and win nowhere but where the target has no labels."

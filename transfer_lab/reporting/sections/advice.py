@@ -142,7 +142,6 @@ def _by_size(study: Study, scenario: str) -> list[str]:
     same = [
         name
         for name, place in places.items()
-        if _ends(place) == _ends(places[scenario])
-        and images(name) > images(scenario)
+        if _ends(place) == _ends(places[scenario]) and images(name) > images(scenario)
     ]
     return sorted(same, key=images)

@@ -92,7 +92,7 @@ def record(cell: Cell, **changes: object) -> Record:
     chance = random.Random(_drawn_by(run))
     small = cell.size == "small"
     images = 300 if run.per_class == "all" else run.per_class
-    skill = SKILL[kind][0 if small else 1]
+    skill = SKILL.get(kind, SKILL["partial_finetune"])[0 if small else 1]
     if run.init is not None and cell.similarity == "dissimilar":
         skill *= 0.45 if small else 0.8
     if kind != "majority":

@@ -10,6 +10,7 @@ from transfer_lab.cli.tables import table, wrapped
 from transfer_lab.experiment.budget import MAIN, under
 from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.experiment.taxonomy import possible, words
 from transfer_lab.grid.scheduler import todo
 from transfer_lab.grid.time_left import spoken
 from transfer_lab.store.outdated import outdated
@@ -93,6 +94,10 @@ class Planned:
             "older_protocols": {str(old.protocol): old.records for old in self.outdated},
             "estimate": self.estimate and self.estimate._asdict(),
             "no_estimate": self.no_estimate,
+            "taxonomy": {
+                name: [one._asdict() for one in possible(self.experiment, name)]
+                for name in self.experiment.scenarios
+            },
             "cells": [
                 {
                     "scenario": cell.scenario,
@@ -161,8 +166,22 @@ def _grid(experiment: Experiment, width: int | None) -> str:
             table(rows, ("scenario", "source", "target", "images per class"), width),
             *(wrapped(f"x {name}", _listed(values), width) for name, values in axes.items()),
             *_budgets(experiment),
+            *(wrapped(*named, width) for named in _taxonomies(experiment).items()),
         ]
     )
+
+
+def _taxonomies(experiment: Experiment) -> dict[str, str]:
+    """What texts call the scenarios, by the names of those that they call the same."""
+    called: dict[str, list[str]] = {}
+    for scenario in experiment.scenarios:
+        if names := possible(experiment, scenario):
+            called.setdefault(words(names), []).append(scenario)
+    alike = len(called) == 1
+    return {
+        "taxonomy" if alike else f"taxonomy of {_listed(scenarios)}": text
+        for text, scenarios in called.items()
+    }
 
 
 def _listed(values: Iterable[object]) -> str:

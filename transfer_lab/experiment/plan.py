@@ -83,6 +83,11 @@ def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     return (choice.tune or experiment.tune) if regime_entry(choice).tunable else None
 
 
+def fixed_options(experiment: Experiment, regime: str) -> dict[str, JsonValue]:
+    """The options that a regime has in every trial: those written, less what trials replace."""
+    return _fixed(experiment.regimes[regime].options, trials_of(experiment, regime))
+
+
 def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
     """The distinct runs behind the cells by id, every parent before its children."""
     runs: dict[str, Run] = {}
@@ -106,7 +111,7 @@ class _Shared:
         self.labels = {name: b.label for name, b in experiment.backbones.items()}
         self.trials = {name: trials_of(experiment, name) for name in experiment.regimes}
         self.regimes = {
-            name: choice.with_options(_fixed(choice.options, self.trials[name]))
+            name: choice.with_options(fixed_options(experiment, name))
             for name, choice in experiment.regimes.items()
         }
         self._starts: dict[tuple[str, str, int, bool], Run | Weights] = {}

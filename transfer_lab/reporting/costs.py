@@ -62,7 +62,7 @@ def arms(study: Study, scenario: str) -> tuple[Arm, ...]:
     known = {names: Cost(*row) for names, *row in means.itertuples(name=None)}
     found = []
     for backbone in study.backbones:
-        for regime in study.trained_on(backbone):
+        for regime in study.contenders(scenario, backbone):
             accuracy = study.accuracy(scenario, backbone, regime)
             if accuracy:
                 place = Place(scenario, backbone, regime)

@@ -21,9 +21,9 @@ class Spot(NamedTuple):
 
 
 def spots(study: Study) -> Iterator[Spot]:
-    """Where at least two trained regimes were measured and something is transferred."""
+    """Where at least two regimes that may win were measured and something is transferred."""
     for scenario, asked in study.experiment.scenarios.items():
-        if asked.size == "medium":
+        if asked.size == "medium" or study.is_unlabelled(scenario):
             continue  # of which no rule says anything
         for backbone in study.backbones:
             regimes = measured(study, Spot(scenario, backbone))
@@ -33,16 +33,15 @@ def spots(study: Study) -> Iterator[Spot]:
 
 
 def measured(study: Study, spot: Spot) -> tuple[str, ...]:
-    """The trained regimes with a test accuracy."""
-    trained = study.trained_on(spot.backbone)
-    return tuple(r for r in trained if study.measured.tested(Place(*spot, r)))
+    """The regimes that may win and have a test accuracy."""
+    return tuple(r for r in study.contenders(*spot) if study.measured.tested(Place(*spot, r)))
 
 
 def followed(study: Study, rule: Rule, spot: Spot) -> str | None:
     """The regime that the rule prescribes; of several of its kind the one that validates best."""
     scenario = study.experiment.scenarios[spot.scenario]
     kind = rule[scenario.size, scenario.similarity]
-    planned = study.trained_on(spot.backbone)
+    planned = study.contenders(*spot)
     return study.preferred(*spot, tuple(r for r in study.of_kind(kind) if r in planned))
 
 
@@ -64,8 +63,8 @@ def verdicts(study: Study) -> dict[tuple[str, Spot], Judgement]:
 
 
 def chance_of_best(study: Study, spot: Spot, regime: str) -> float | None:
-    """How probably this is the best trained regime of its spot; None where two common seeds, or
-    the test set's size, are not there."""
+    """How probably this is the best of those that may win in its spot; None where two common seeds,
+    or the test set's size, are not there."""
     from transfer_lab.stats.pooling import probability_best
 
     regimes = measured(study, spot)

@@ -13,11 +13,12 @@ from transfer_lab.stats.rules_of_thumb import RULE_AV
 SEPARATED, EQUAL = "separated", f"equal within {100 * MARGIN:g} point"
 
 NOTHING = "nothing for a medium size"
+SILENT = "nothing without labels of the target"
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The order of the trained regimes in one scenario with one backbone.
+    """The order of the regimes that may win in one scenario with one backbone.
 
     `margin`: how far the best is ahead of the runner-up, paired. `behind`: how far it is ahead of
     the rule's regime.
@@ -45,7 +46,7 @@ class Ranking:
     def rule(self) -> str:
         """What the rule says, in words, and how far that is behind the best."""
         name = self.prescribed
-        if name == NOTHING:
+        if name in (NOTHING, SILENT):
             return name
         if self.rule_regime is None:
             return f"{name}, not in this experiment"
@@ -57,8 +58,8 @@ class Ranking:
 
 
 def ranking(study: Study, scenario: str, backbone: str) -> Ranking:
-    """Order the trained regimes of one scenario by mean accuracy."""
-    trained = study.trained_on(backbone)
+    """Order the regimes that may win in one scenario by mean accuracy."""
+    trained = study.contenders(scenario, backbone)
     best = study.best(scenario, backbone, trained)
     others = tuple(regime for regime in trained if regime != best)
     runner_up = study.best(scenario, backbone, others)
@@ -128,11 +129,13 @@ def _single(study: Study, one: Place, other: Place) -> str:
 def prescribed(study: Study, scenario: str) -> str:
     """The kind of regime that the rule prescribes in the scenario."""
     place = study.experiment.scenarios[scenario]
+    if study.is_unlabelled(scenario):
+        return SILENT
     return RULE_AV.get((place.size, place.similarity), NOTHING)
 
 
 def rule_regime(study: Study, scenario: str, backbone: str) -> str | None:
     """The regime of the kind that the rule prescribes; of several, the one that validates best."""
-    planned = study.regimes_on(backbone)
+    planned = study.planned(scenario, backbone)
     kinds = tuple(r for r in study.of_kind(prescribed(study, scenario)) if r in planned)
     return study.preferred(scenario, backbone, kinds) or next(iter(kinds), None)

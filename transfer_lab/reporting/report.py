@@ -14,15 +14,16 @@ from transfer_lab.reporting.sections.accuracy import accuracy
 from transfer_lab.reporting.sections.order import SECTIONS
 from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.study import StoredResults, Study
+from transfer_lab.reporting.taxonomies import taxonomy_frame
 from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
 from transfer_lab.system.files import write_atomically
 
-SIMILARITY = "similarity.csv"
+SIMILARITY, TAXONOMY = "similarity.csv", "taxonomy.csv"
 
 
 def write(experiment: Experiment, stored: StoredResults, out: Path, command: str) -> Path:
-    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv
-    and similarity.csv if there is what they hold; returns the page's path."""
+    """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv,
+    similarity.csv and taxonomy.csv if there is what they hold; returns the page's path."""
     from transfer_lab.reporting.figures.mpl import png
 
     study = Study.of(experiment, stored, command)
@@ -38,9 +39,14 @@ def write(experiment: Experiment, stored: StoredResults, out: Path, command: str
         (out / name).unlink(missing_ok=True)
         if tables:
             _store(out / name, to_csv(stacked(tables)))
-    (out / SIMILARITY).unlink(missing_ok=True)
-    if study.similarities:
-        _store(out / SIMILARITY, to_csv(measured_frame(experiment, study.similarities)))
+    tables = {
+        SIMILARITY: measured_frame(experiment, study.similarities),
+        TAXONOMY: taxonomy_frame(study),
+    }
+    for name, table in tables.items():
+        (out / name).unlink(missing_ok=True)
+        if not table.empty:
+            _store(out / name, to_csv(table))
     _store(out / "report.md", _encoded(to_markdown(sections)))
     # The page comes last: where it is new, all that it stands for is there.
     _store(out / "index.html", _encoded(to_html(sections, images, study.facets)))

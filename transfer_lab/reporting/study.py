@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.choices import Regime, regime_entry
-from transfer_lab.experiment.plan import fits, spends_budget
+from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.predictions import Predictions
@@ -142,13 +142,14 @@ class Study(StoredResults):
     @cached_property
     def corners(self) -> tuple[str, ...]:
         """Scenario names as in the 2 x 2 matrix: small before large, those with fewer images
-        first, and of equally many similar before dissimilar."""
+        first, of equally many similar before dissimilar, and those without labels last."""
         places = self.experiment.scenarios
         order = {
             name: (
                 SIZES.index(p.size),
                 math.inf if p.per_class == "all" else p.per_class,
                 p.similarity == "dissimilar",
+                p.labels == "none",
             )
             for name, p in places.items()
         }
@@ -166,7 +167,7 @@ class Study(StoredResults):
 
     @cached_property
     def trained(self) -> tuple[str, ...]:
-        """The regimes that may win."""
+        """The regimes that are no controls."""
         return tuple(regime for regime in self.regimes if not self.is_control(regime))
 
     @property
@@ -176,21 +177,42 @@ class Study(StoredResults):
         return {"backbone": self.backbones, "regime": self.regimes, "seed": seeds}
 
     def regimes_on(self, backbone: str) -> tuple[str, ...]:
-        """The regimes that are planned on a backbone, the controls last."""
-        return tuple(r for r in self.regimes if (backbone, r) in self._planned)
+        """The regimes that are planned on a backbone in some scenario, the controls last."""
+        planned = {place.regime for place in self._planned if place.backbone == backbone}
+        return tuple(regime for regime in self.regimes if regime in planned)
 
-    def trained_on(self, backbone: str) -> tuple[str, ...]:
-        """Those of them that may win."""
-        return tuple(r for r in self.trained if (backbone, r) in self._planned)
+    def planned(self, scenario: str, backbone: str) -> tuple[str, ...]:
+        """The regimes that are planned in a scenario on a backbone, the controls last."""
+        return tuple(r for r in self.regimes if Place(scenario, backbone, r) in self._planned)
+
+    def contenders(self, scenario: str, backbone: str) -> tuple[str, ...]:
+        """Those of them that may win: the comparable ones, among which the rules choose. Without
+        labels of the target, where no rule speaks, all but the controls."""
+        unlabelled = self.is_unlabelled(scenario)
+        return tuple(
+            regime
+            for regime in self.planned(scenario, backbone)
+            if not self.is_control(regime) and (unlabelled or self.is_comparable(regime))
+        )
+
+    def is_unlabelled(self, scenario: str) -> bool:
+        """Whether regimes are given no labels of the target there."""
+        return self.experiment.scenarios[scenario].labels == "none"
+
+    def is_comparable(self, regime: str) -> bool:
+        """Whether the regime sees what the rules choose among see, and no more."""
+        return regime_entry(self.experiment.regimes[regime]).is_comparable
 
     @cached_property
-    def _planned(self) -> frozenset[tuple[str, str]]:
+    def _planned(self) -> frozenset[Place]:
         experiment = self.experiment
         return frozenset(
-            (choice.label, regime)
+            Place(scenario, choice.label, regime)
             for name, choice in experiment.backbones.items()
             for regime in experiment.regimes
             if fits(experiment, name, regime)
+            for scenario in experiment.scenarios
+            if suits(experiment, scenario, regime)
         )
 
     def source(self, scenario: str, backbone: str | None = None) -> str:
@@ -221,6 +243,13 @@ class Study(StoredResults):
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
         """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
+
+    def finished(self, place: Place) -> pd.DataFrame:
+        """The finished cells of one place."""
+        done = self.done
+        for name, value in place._asdict().items():
+            done = done[done[name] == value]
+        return done
 
     @cached_property
     def measured(self) -> Measured:

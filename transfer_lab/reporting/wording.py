@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.reporting.blocks import Cell, Line, cell
 from transfer_lab.reporting.study import Study, Summary
 from transfer_lab.stats.estimates import Estimate
@@ -12,6 +13,14 @@ from transfer_lab.stats.hypotheses import Judgement
 from transfer_lab.stats.intervals import Interval
 
 RULE_MARK = "†"
+
+SEEN = {
+    "source": "source images",
+    "sources": "images of several sources",
+    "unlabelled": "unlabelled images of the target",
+    "teacher": "a teacher's answers",
+}
+"""What a regime sees beside labelled images of the target and source weights, by role."""
 
 
 def one_line(text: str) -> str:
@@ -108,10 +117,23 @@ def accuracy_text(summary: Summary, *, mark: str = "", unit: str = "") -> str:
 
 
 def regime_name(study: Study, regime: str) -> Line:
-    """The regime as a row header; controls are told apart."""
+    """The regime as a row header; controls are told apart, and what sees more than others."""
     if study.is_control(regime):
         return Line(regime, "(control)", "emphasis")
+    if not study.is_comparable(regime):
+        return Line(regime, f"(with {sees(study, regime)})")
     return Line(regime)
+
+
+def sees(study: Study, regime: str) -> str:
+    """What a regime sees beside what the rules choose among see, in words: 'source images and
+    unlabelled images of the target'."""
+    entry = regime_entry(study.experiment.regimes[regime])
+    roles = set(entry.sees) - ({"source"} if "sources" in entry.sees else set())
+    found = [words for role, words in SEEN.items() if role in roles]
+    if entry.source_head:
+        found.append("the source's head")
+    return " and ".join(found) or "no need of labels"
 
 
 def _decimals(value: float) -> int:

@@ -34,7 +34,7 @@ def accuracy_matrix(study: Study, backbone: str) -> Styler:
         },
         index=pd.Index(regimes, name="regime"),
     )
-    best = {s: study.best(s, backbone, study.trained_on(backbone)) for s in study.scenarios}
+    best = {s: study.best(s, backbone, study.contenders(s, backbone)) for s in study.scenarios}
     bold = pd.DataFrame(
         {s: ["font-weight: bold" if r == best[s] else "" for r in regimes] for s in text},
         index=text.index,

@@ -49,7 +49,7 @@ def picture(study: Study) -> Picture | None:
 
 
 def arms(study: Study) -> dict[Place, Arm]:
-    """Accuracy and cold time of every trained place that has both."""
+    """Accuracy and cold time of every place that may win and has both."""
     times: dict[Place, Interval] = {}
     totals = one_a_pass(study.done.assign(cold=cold(study.done)))
     for names, rows in totals.groupby(["scenario", "backbone", "regime"], sort=False):
@@ -58,7 +58,8 @@ def arms(study: Study) -> dict[Place, Arm]:
     return {
         place: Arm(accuracy, spent)
         for place, spent in times.items()
-        if not study.is_control(place.regime) and (accuracy := study.accuracy(*place))
+        if place.regime in study.contenders(place.scenario, place.backbone)
+        and (accuracy := study.accuracy(*place))
     }
 
 

@@ -20,8 +20,15 @@ Facets = Mapping[str, tuple[str, ...]]
 
 # What a word in a table stands for, so that the page can set a sign beside it.
 SIGNS = {
-    "yes": ("supported", "holds"),
-    "no": ("refuted", "does not hold", "does not hold: equal", "failed", "below"),
+    "yes": ("supported", "holds", "ahead"),
+    "no": (
+        "refuted",
+        "does not hold",
+        "does not hold: equal",
+        "failed",
+        "below",
+        "negative transfer",
+    ),
     "open": ("undecided", "not separated", "blocked"),
     "none": ("no data", "not measured", "missing"),
 }

@@ -11,6 +11,11 @@ from transfer_lab.reporting.wording import (
     regime_name,
 )
 
+SEES_MORE = (
+    " Regimes that see more than labelled images of the target and source weights say what; they "
+    "are no rivals of the rules and win nowhere but where the target has no labels."
+)
+
 
 def accuracy(study: Study) -> Section:
     """Mean test accuracy and its interval in every place of the grid."""
@@ -21,12 +26,14 @@ def accuracy(study: Study) -> Section:
         f"the column. {RULE_MARK}: what rule_av prescribes. Controls cannot win. A dash is a "
         "number that was not measured, with the reason."
     )
+    if not all(map(study.is_comparable, study.trained)):
+        legend += SEES_MORE
     tables: list[Block] = [_table(study, backbone) for backbone in study.backbones]
     return Section("Accuracy", (Paragraph(legend), *tables))
 
 
 def _table(study: Study, backbone: str) -> Table:
-    best = {s: study.best(s, backbone, study.trained_on(backbone)) for s in study.scenarios}
+    best = {s: study.best(s, backbone, study.contenders(s, backbone)) for s in study.scenarios}
     ruled = {s: rule_regime(study, s, backbone) for s in study.scenarios}
     rows = tuple(
         (

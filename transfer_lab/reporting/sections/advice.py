@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from transfer_lab.experiment.spec import Scenario
 from transfer_lab.reporting.blocks import Advice
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.ranking import EQUAL, SEPARATED, prescribed, ranking, told_apart
@@ -11,6 +12,10 @@ from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import amount, gap
 from transfer_lab.stats.hypotheses import MARGIN
+
+CHOSEN_BY_THE_TEST = (
+    "picked by test accuracy, which is optimistic: without labels nothing else tells them apart"
+)
 
 
 def advice(study: Study, scenario: str) -> Advice:
@@ -27,6 +32,7 @@ def advice(study: Study, scenario: str) -> Advice:
         _runner_up(study, found),
         _cheapest(study, found),
         _change(study, scenario, best),
+        CHOSEN_BY_THE_TEST if study.is_unlabelled(scenario) else "",
     )
     return Advice(where, best.name, tuple(filter(None, notes)), f"The rule: {place.rule}.")
 
@@ -37,6 +43,8 @@ def situation(study: Study, scenario: str) -> str:
     amount = f"{place.per_class} images per class"
     if place.per_class == 1:
         amount = "1 image per class"
+    if study.is_unlabelled(scenario):
+        amount += ", unlabelled,"
     rows = study.done[study.done["scenario"] == scenario]
     images = (rows["n_train"] + rows["n_val"].fillna(0)).dropna()
     if not images.empty:
@@ -118,8 +126,13 @@ def _change(study: Study, scenario: str, best: Arm) -> str:
     return f"up to {size} images per class nothing is seen to lead it by more than a point"
 
 
+def _ends(place: Scenario) -> tuple[str | None, str, str]:
+    return place.source, place.target, place.labels
+
+
 def _by_size(study: Study, scenario: str) -> list[str]:
-    """Scenarios of the same source and target with more images per class, the smallest first."""
+    """Scenarios of the same source and target, both with labels or both without, with more images
+    per class, the smallest first."""
     places = study.experiment.scenarios
 
     def images(name: str) -> float:
@@ -129,7 +142,6 @@ def _by_size(study: Study, scenario: str) -> list[str]:
     same = [
         name
         for name, place in places.items()
-        if (place.source, place.target) == (places[scenario].source, places[scenario].target)
-        and images(name) > images(scenario)
+        if _ends(place) == _ends(places[scenario]) and images(name) > images(scenario)
     ]
     return sorted(same, key=images)

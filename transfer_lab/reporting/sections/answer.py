@@ -19,6 +19,7 @@ from transfer_lab.reporting.figures import accuracy as dots
 from transfer_lab.reporting.hypotheses import Spot, verdicts
 from transfer_lab.reporting.ranking import ranking
 from transfer_lab.reporting.sections.advice import advice
+from transfer_lab.reporting.sections.beyond import beyond
 from transfer_lab.reporting.sections.tuning import untuned
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, needs, percent
@@ -90,7 +91,8 @@ def _set_aside(study: Study) -> tuple[Paragraph, ...]:
 
 
 def answer(study: Study) -> Section:
-    """The best trained regime of every scenario, and what the rule of thumb said."""
+    """The best trained regime of every scenario, what the rule of thumb said, and what is gained
+    by seeing more."""
     if study.done.empty:
         return Section("The answer", (Paragraph("Nothing has been measured yet."),))
     told = verdicts(study)
@@ -98,7 +100,7 @@ def answer(study: Study) -> Section:
     if _is_matrix(study):
         blocks = [_matrix(study, backbone, told) for backbone in study.backbones]
     answers = Answers(tuple(advice(study, scenario) for scenario in study.corners))
-    texts = (Paragraph(LEGEND), *_power(study))
+    texts = (*beyond(study), Paragraph(LEGEND), *_power(study))
     return Section("The answer", (answers, *blocks, *texts, _picture(study)))
 
 
@@ -121,7 +123,7 @@ def _power(study: Study) -> tuple[Paragraph, ...]:
 
 def _is_matrix(study: Study) -> bool:
     """Whether there are both sizes and both similarities to lay out two by two."""
-    places = study.experiment.scenarios.values()
+    places = [p for p in study.experiment.scenarios.values() if p.labels == "given"]
     return {p.size for p in places} >= set(SIZES) and len({p.similarity for p in places}) == 2
 
 
@@ -162,7 +164,9 @@ def _corner(study: Study, backbone: str, corner: tuple[str, str], told: Verdicts
         return (Line("–", "(not in this experiment)"),)
     lines: list[Line] = []
     for name in names:
-        if len(names) > 1:
+        if study.is_unlabelled(name):
+            lines.append(Line(f"{name}:", "(target without labels)"))
+        elif len(names) > 1:
             lines.append(Line(f"{name}:"))
         lines += _lead(study, Spot(name, backbone), told)
     return tuple(lines)

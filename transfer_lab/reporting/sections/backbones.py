@@ -36,19 +36,21 @@ def backbones(study: Study) -> Section:
 
 
 def largest(study: Study) -> str:
-    """Name of the large similar scenario; without one, that with most images per class."""
+    """Name of the large similar scenario; without one, that with most images per class; one with
+    labels, where there is any."""
 
-    def rank(item: tuple[str, Scenario]) -> tuple[bool, float]:
+    def rank(item: tuple[str, Scenario]) -> tuple[bool, bool, float]:
         place = item[1]
         images = math.inf if place.per_class == "all" else place.per_class
-        return (place.size, place.similarity) == ("large", "similar"), images
+        given = place.labels == "given"
+        return given, (place.size, place.similarity) == ("large", "similar"), images
 
     return max(study.experiment.scenarios.items(), key=rank)[0]
 
 
 def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
     scratch = study.of_kind("from_scratch")
-    transferred = tuple(regime for regime in study.trained_on(backbone) if regime not in scratch)
+    transferred = tuple(r for r in study.contenders(scenario, backbone) if r not in scratch)
     plain = study.best(scenario, backbone, scratch) or next(iter(scratch), None)
     best = study.best(scenario, backbone, transferred)
     done = study.done

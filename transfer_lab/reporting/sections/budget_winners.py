@@ -53,7 +53,7 @@ def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
         *start,
         cell(found.best, strong=True),
         cell(found.contest.removeprefix("runner-up ")),
-        cell(study.preferred(*spot, study.trained_on(spot.backbone))),
+        cell(study.preferred(*spot, study.contenders(*spot))),
         cell(found.rule),
         accuracy_cell(summary, note=so_far),
         cell(seconds(summary.seconds) if summary.seconds else "–"),
@@ -149,6 +149,7 @@ def _accuracies(studies: Budgets, backbone: str) -> Table:
         )
         for regime in learning
         for scenario in usual.scenarios
+        if regime in usual.planned(scenario, backbone)
     )
     main = next(iter(studies))
     caption = (

@@ -103,7 +103,8 @@ def measured(study: Study, claim: Claim, what: str | float) -> dict[int, float]:
     if isinstance(what, float):
         return dict.fromkeys(done["seed"], what)
     if what == "majority":
-        return dict(zip(done["seed"], done["majority_accuracy"], strict=True))
+        known = done.dropna(subset=["majority_accuracy"])
+        return dict(zip(known["seed"], known["majority_accuracy"], strict=True))
     rows = _of_arm(study, done, what)
     if claim.measure != "test_accuracy":
         rows = one_a_pass(rows)

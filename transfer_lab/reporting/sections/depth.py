@@ -60,7 +60,7 @@ def depth_curves(study: Study) -> list[DepthCurve]:
 
 def _by_depth(study: Study, spot: Spot, what: str) -> dict[float, str]:
     candidates: dict[float, list[str]] = defaultdict(list)
-    for name in study.trained_on(spot.backbone):
+    for name in study.contenders(*spot):
         at = _frozen(study.experiment.regimes[name])
         if what == PROBE:
             at = _probed(study.experiment.regimes[name])

@@ -54,7 +54,7 @@ def leaders(study: Study, panel: SizeSweep) -> tuple[str, str] | None:
     sizes."""
     whole = tuple(
         regime
-        for regime in study.trained_on(panel.backbone)
+        for regime in study.contenders(panel.scenarios[min(panel.scenarios)], panel.backbone)
         if len(curve(study, panel, regime)) == len(panel.scenarios)
     )
     if not whole:
@@ -103,7 +103,7 @@ def panels(study: Study) -> list[SizeSweep]:
     """Every source, target and backbone with enough sizes."""
     groups: dict[tuple[str | None, str, str], dict[float, str]] = defaultdict(dict)
     for name, place in study.experiment.scenarios.items():
-        n = images_per_class(study, name)
+        n = None if study.is_unlabelled(name) else images_per_class(study, name)
         if n is not None:
             groups[place.source, place.target, place.similarity].setdefault(n, name)
     return [
@@ -128,5 +128,5 @@ def _measured(study: Study, backbone: str, sizes: dict[float, str]) -> bool:
     return any(
         study.accuracy(scenario, backbone, regime)
         for scenario in sizes.values()
-        for regime in study.trained_on(backbone)
+        for regime in study.contenders(scenario, backbone)
     )

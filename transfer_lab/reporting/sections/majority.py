@@ -72,8 +72,9 @@ def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame, str]]:
 
 
 def bar(rows: pd.DataFrame) -> pd.Series:
-    """What is reached without a look at the image: by the majority class, or by chance."""
-    return rows["majority_accuracy"].clip(lower=1 / rows["num_classes"])
+    """What is reached without a look at the image: by the majority class, or by chance; by chance
+    alone where there are no labels of which one could be the commonest."""
+    return rows["majority_accuracy"].fillna(0).clip(lower=1 / rows["num_classes"])
 
 
 def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:

@@ -15,6 +15,7 @@ from transfer_lab.reporting.sections.failures import failures
 from transfer_lab.reporting.sections.flags import flags
 from transfer_lab.reporting.sections.learning_curves import learning_curves
 from transfer_lab.reporting.sections.majority import majority
+from transfer_lab.reporting.sections.methods import methods
 from transfer_lab.reporting.sections.per_class import per_class
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
@@ -35,6 +36,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     answer,
     accuracy,
     rules,
+    methods,
     flags,
     learning_curves,
     depth,

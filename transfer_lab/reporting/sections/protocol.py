@@ -9,12 +9,30 @@ from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.packaged import packaged_as
 from transfer_lab.experiment.spec import PROTOCOL, PerClass
-from transfer_lab.reporting.blocks import Bullets, Cell, Section, Table, cell
+from transfer_lab.reporting.blocks import (
+    Block,
+    Bullets,
+    Cell,
+    Paragraph,
+    Section,
+    Table,
+    cell,
+)
 from transfer_lab.reporting.hypotheses import verdicts
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.taxonomies import taxonomies
 from transfer_lab.reporting.wording import whole
 from transfer_lab.stats.hypotheses import LEVEL, MARGIN
+
+TAXONOMY = (
+    "Texts on transfer learning name scenarios by two schemes that contradict one another. By "
+    "labels: inductive where the target has some, transductive where the source alone has, "
+    "unsupervised where none has. By domain and task: other images of the same classes are "
+    "transductive, the same images in other classes inductive, and other images of other classes "
+    "unsupervised, whatever labels there are. Homogeneous: the same shape of inputs, which all "
+    "images here have, and classes of the same names."
+)
 
 
 def protocol(study: Study) -> Section:
@@ -33,7 +51,8 @@ def protocol(study: Study) -> Section:
         *_starts(study),
         *inference(study),
     )
-    return Section("Protocol", (Bullets(rules), _scenarios(study), _options(study)))
+    tables = (_scenarios(study), *_taxonomy(study), _options(study))
+    return Section("Protocol", (Bullets(rules), *tables))
 
 
 def _budget(fit: Fit) -> str:
@@ -159,6 +178,16 @@ def _scenarios(study: Study) -> Table:
         )
     head = ("scenario", "source", "target", "per class", "labelled", "test", "classes")
     return Table("Scenarios", head, tuple(rows), texts=3)
+
+
+def _taxonomy(study: Study) -> tuple[Block, ...]:
+    """What the articles call the scenarios of which both lists of classes are stored."""
+    found = taxonomies(study)
+    if not found:
+        return ()
+    rows = tuple((cell(scenario), *map(cell, names)) for scenario, names in found.items())
+    head = ("scenario", "by labels", "by domain and task", "inputs and classes")
+    return Paragraph(TAXONOMY), Table("What the scenarios are called", head, rows, texts=4)
 
 
 def _domain(name: str, domains: dict) -> Cell:

@@ -49,6 +49,11 @@ LEGEND = (
     "verdict. Source runs and options are taken as they are."
 )
 
+RIVALS = (
+    " Rivals are the regimes that see labelled images of the target and source weights and nothing "
+    "else; what others gain is told in Methods, each against itself switched off."
+)
+
 
 def rules(study: Study) -> Section | None:
     """Verdicts of the two published rules and the regret of all; none where nothing transfers."""
@@ -57,8 +62,9 @@ def rules(study: Study) -> Section | None:
         return None
     told = verdicts(study)
     blocks = [_verdicts(study, name, places, told) for name in JUDGED]
+    legend = LEGEND if all(map(study.is_comparable, study.trained)) else LEGEND + RIVALS
     costs = (regrets(study, places), Paragraph(REGRETS))
-    return Section("The rules, scored", (*blocks, Paragraph(LEGEND), *costs))
+    return Section("The rules, scored", (*blocks, Paragraph(legend), *costs))
 
 
 def _verdicts(
@@ -125,7 +131,7 @@ def regrets(study: Study, places: list[Spot]) -> Table:
     rows = [
         _regret_row(study, (name, rule), places, least.get(name)) for name, rule in RULES.items()
     ]
-    best = [study.best(*place, study.trained_on(place.backbone)) for place in places]
+    best = [study.best(*place, study.contenders(*place)) for place in places]
     seconds = _mean_seconds(study, zip(places, best, strict=True))
     dashes = (cell("–"), cell("–"))
     rows.append(
@@ -157,7 +163,7 @@ def points_lost(study: Study, served: list[tuple[Spot, str]]) -> list[float]:
     """How far the followed regime is behind the best one of each place, as parts of 1."""
     lost = []
     for place, regime in served:
-        best = study.best(*place, study.trained_on(place.backbone))
+        best = study.best(*place, study.contenders(*place))
         lost.append(study.accuracy(*place, best).mean - study.accuracy(*place, regime).mean)
     return lost
 

@@ -128,8 +128,8 @@ def _places(study: Study) -> Iterator[list[object]]:
     """A row for each place of the matrix, in the order of `MATRIX`."""
     for scenario, place in study.experiment.scenarios.items():
         for backbone in study.backbones:
-            best = study.best(scenario, backbone, study.trained_on(backbone))
-            for regime in study.regimes_on(backbone):
+            best = study.best(scenario, backbone, study.contenders(scenario, backbone))
+            for regime in study.planned(scenario, backbone):
                 found = study.summary(scenario, backbone, regime)
                 accuracy, seconds = found.accuracy, found.seconds
                 yield [

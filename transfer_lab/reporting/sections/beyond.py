@@ -1,0 +1,118 @@
+"""One line a scenario: what is gained by seeing more than labelled images of the target and source
+weights, and what is reached without labels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from transfer_lab.reporting.blocks import Block, Bullets, Paragraph
+from transfer_lab.reporting.hypotheses import Spot
+from transfer_lab.reporting.ranking import told_apart
+from transfer_lab.reporting.study import Place, Study
+from transfer_lab.reporting.wording import gap, percent, sees
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.hypotheses import LEVEL
+
+BASELINE = "source_only"
+"""The kind of regime that what needs no labels is compared with: the source's model as it is."""
+LEGEND = (
+    "Beyond the rules: regimes that see more are compared with the best one that sees no more than "
+    "labelled images of the target and source weights. Of each group mean validation accuracy "
+    "chooses one (the first listed where nothing was held out), so that the test set tells how far "
+    "apart they are and has chosen neither; single comparisons, not corrected. Without labels "
+    f"nothing but the test could choose: {BASELINE} is what the best is compared with, and the "
+    "interval holds for all that were looked at (Bonferroni)."
+)
+
+
+def beyond(study: Study) -> tuple[Block, ...]:
+    """What is gained by seeing more, a line a scenario and backbone; nothing where all regimes see
+    the same."""
+    lines = tuple(_lines(study))
+    return (Paragraph(LEGEND), Bullets(lines)) if lines else ()
+
+
+def _lines(study: Study) -> Iterator[str]:
+    for scenario in study.corners:
+        for backbone in study.backbones:
+            spot = Spot(scenario, backbone)
+            told = _without(study, spot) if study.is_unlabelled(scenario) else _with(study, spot)
+            if told:
+                where = f"{scenario}, {backbone}" if len(study.backbones) > 1 else scenario
+                yield f"{where}: {told}."
+
+
+def _measured(study: Study, spot: Spot) -> list[str]:
+    """The regimes that are no controls and have a test accuracy."""
+    trained = (r for r in study.planned(*spot) if not study.is_control(r))
+    return [regime for regime in trained if study.accuracy(*spot, regime)]
+
+
+def _with(study: Study, spot: Spot) -> str:
+    """The best of each group of regimes that see the same, against the best comparable one."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for regime in _measured(study, spot):
+        if not study.is_comparable(regime):
+            groups[sees(study, regime)].append(regime)
+    usual = study.preferred(*spot, study.contenders(*spot))
+    return "; ".join(
+        f"with {seen} {_gain(study, spot, study.preferred(*spot, tuple(group)), usual)}"
+        for seen, group in groups.items()
+    )
+
+
+def _gain(study: Study, spot: Spot, best: str, usual: str | None) -> str:
+    """How far the best of a group is ahead of the usual best, in words."""
+    if usual is None:
+        return f"{best}, {percent(study.accuracy(*spot, best))} %, with nothing to compare it with"
+    own, other = Place(*spot, best), Place(*spot, usual)
+    lead = study.measured.lead(own, over=other)
+    if lead is None:
+        return f"{best}, with no seed in common with {usual}"
+    told = f"{_side(lead)} {usual} ({told_apart(study, own, other)})"
+    if lead.known and lead.mean > lead.half():
+        return f"best {best}, {told}"
+    if lead.known and lead.mean < -lead.half():
+        return f"nothing helps: best {best}, {told}"
+    return f"nothing is seen to help: best {best}, {told}"
+
+
+def _side(lead: Estimate) -> str:
+    if lead.mean < 0:
+        return f"{gap(lead.negative)} behind"
+    return f"{gap(lead)} ahead of"
+
+
+def _without(study: Study, spot: Spot) -> str:
+    """The best of what needs no labels against the source's model as it is."""
+    measured = _measured(study, spot)
+    base = next((r for r in study.of_kind(BASELINE) if r in measured), None)
+    others = tuple(regime for regime in measured if regime != base)
+    best = study.best(*spot, others)
+    if best is None:
+        found = f"{BASELINE} {percent(study.accuracy(*spot, base))} %" if base else "nothing"
+        return f"without labels {found}, and nothing else measured"
+    reached = f"{percent(study.accuracy(*spot, best))} %"
+    picked = "" if len(others) == 1 else f", the best of {len(others)} by test accuracy: optimistic"
+    if base is None:
+        planned = any(r in study.planned(*spot) for r in study.of_kind(BASELINE))
+        lacking = "not measured" if planned else "not in this grid"
+        return f"without labels best {best}, {reached} ({BASELINE} is {lacking}){picked}"
+    lead = study.measured.lead(Place(*spot, best), over=Place(*spot, base))
+    if lead is None:
+        return f"without labels best {best}, {reached}, no seed in common with {BASELINE}{picked}"
+    return f"without labels {_over(lead, best, base, reached, len(others))}{picked}"
+
+
+def _over(lead: Estimate, best: str, base: str, reached: str, looked_at: int) -> str:
+    """The lead over the source's model, with an interval for all that were looked at."""
+    half = lead.half(1 - LEVEL / looked_at)
+    points = f"{100 * abs(lead.mean):.1f}" + ("" if half is None else f" ± {100 * half:.1f}")
+    side = f"{points} points {'behind' if lead.mean < 0 else 'ahead of'} {base}"
+    if half is None:
+        return f"best {best}, {reached}, {side} (interval unknown)"
+    if lead.mean > half:
+        return f"best {best}, {reached}, {side}"
+    word = "nothing helps" if lead.mean < -half else "nothing is seen to help"
+    return f"{word}: best {best}, {reached}, {side}"

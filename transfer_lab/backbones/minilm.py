@@ -25,9 +25,7 @@ class MiniLM(TokenBackbone):
     of a token, a multiple of 32; `dropout`: share of each block's outputs that training drops.
     """
 
-    def __init__(
-        self, image_size: int, *, layers: int = 6, width: int = 384, dropout: float = 0.1
-    ):
+    def __init__(self, image_size: int, *, layers: int = 6, width: int = 384, dropout: float = 0.1):
         if layers < 1:
             raise ValueError("layers must be at least 1")
         if width < 1 or width % _HEAD_WIDTH:

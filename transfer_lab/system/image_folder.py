@@ -214,6 +214,8 @@ def _check(
     ]
     if short:
         raise DataUnavailable(
-            f"too few {kind.noun} to train and test on: " + ", ".join(short) + "; add some, or remove "
+            f"too few {kind.noun} to train and test on: "
+            + ", ".join(short)
+            + "; add some, or remove "
             "the class from the folder"
         )

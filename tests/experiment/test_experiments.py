@@ -14,7 +14,9 @@ from transfer_lab.grid.preflight import preflight
 FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 MODULES = sorted(FOLDER.rglob("*.py"))
-WANTING = re.compile(r"kind: folder|torchvision:\w|pretrained: imagenet")
+WANTING = re.compile(
+    r"kind: folder|torchvision:\w|pretrained: imagenet|pretrained: package|docstrings"
+)
 EMBEDDED = [path for path in FILES if not WANTING.search(path.read_text())]
 
 

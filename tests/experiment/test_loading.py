@@ -139,7 +139,7 @@ def test_all_problems_come_at_once_one_a_place_in_the_order_of_the_file():
     [
         ("regimes", "lp_fft", "lp_ft"),
         ("backbones", "cnm", "cnn"),
-        ("domains", "textues", "textures"),
+        ("domains", "digts", "digits"),
     ],
 )
 def test_a_misspelt_name_is_answered_with_the_nearest(group, wrong, right):
@@ -151,7 +151,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(group, wrong, right):
 
 def test_a_name_like_no_other_is_answered_with_all_of_them():
     (told,) = problems(tiny("mlp: {width: 8, depth: 2}", "zzzzzz: {}"))
-    assert "cnn, cnn_published, mlp, mlp_published, timm, torchvision, vgg16" in told
+    assert "cnn, cnn_published, minilm, mlp, mlp_published, tfidf, timm, torchvision, vgg16" in told
 
 
 def test_a_misspelt_domain_is_named_at_every_scenario_that_uses_it():

@@ -20,6 +20,8 @@ SMALL = {
     "cnn": {"filters": 4},
     "cnn_published": {"filters": 4},
     "vgg16": {"width": 0.06, "batch_norm": True, "grid": 1},
+    "minilm": {"layers": 2, "width": 32},
+    "tfidf": {"features": 64},
     "torchvision": {"name": "resnet18"},
     "timm": {"name": "test_resnet"},
 }

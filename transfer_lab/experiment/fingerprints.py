@@ -15,7 +15,7 @@ from transfer_lab.experiment.packaged import packaged_for
 from transfer_lab.experiment.shorthand import REGISTRIES, Problem, choices
 from transfer_lab.experiment.yaml_source import Data
 from transfer_lab.system.files import WeightsError
-from transfer_lab.system.image_folder import DataUnavailable, list_images
+from transfer_lab.system.image_folder import DataUnavailable, FileKind, list_files
 
 
 def pin_contents(data: Data, base: Path) -> list[Problem]:
@@ -33,8 +33,8 @@ def pin_contents(data: Data, base: Path) -> list[Problem]:
         kind = choice["kind"]
         if "code" in choice:
             problems += _pin_root(name, choice, base)
-        elif isinstance(kind, str) and kind in DOMAINS and DOMAINS[kind].in_folder:
-            problems += [((*place,), text) for place, text in _pin_folder(name, choice)]
+        elif isinstance(kind, str) and kind in DOMAINS and (files := DOMAINS[kind].in_folder):
+            problems += [((*place,), text) for place, text in _pin_folder(name, choice, files)]
         elif "root" in choice["options"]:
             # Published data are the same wherever they lie.
             choice["root"] = choice["options"].pop("root")
@@ -53,14 +53,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _pin_folder(name: str, choice: Data) -> Iterator[Problem]:
+def _pin_folder(name: str, choice: Data, kind: FileKind) -> Iterator[Problem]:
     options = choice["options"]
     root = options.pop("root", None)
     if not isinstance(root, str):
-        yield ("domains", name), "'root' is missing: the folder of the images"
+        yield ("domains", name), f"'root' is missing: the folder of the {kind.noun}"
         return
     try:
-        options["content"] = list_images(root).fingerprint
+        options["content"] = list_files(root, kind).fingerprint
     except (DataUnavailable, ValueError) as error:
         yield ("domains", name, "root"), str(error)
     choice["root"] = root

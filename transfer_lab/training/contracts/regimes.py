@@ -47,6 +47,8 @@ _QUICK: dict[str, dict[str, object]] = {
     "cnn": {"filters": 4},
     "cnn_published": {"filters": 4},
     "vgg16": {"width": 0.03, "top": "pooled"},
+    "minilm": {"layers": 2, "width": 32},
+    "tfidf": {"features": 64},
     "torchvision": {"name": "mobilenet_v3_small"},
     "timm": {"name": "test_resnet"},
 }

@@ -34,7 +34,7 @@ COPIED, SOFTMAX = "weights copied", "softmax added"
 
 
 class TwoConvolutions(nn.Module):
-    """Two convolutions with pooling, a dense layer on 7 x 7 maps and a head: 28 pixels alone fit."""
+    """Two convolutions with pooling, a dense layer on 7 x 7 maps, a head: 28 pixels alone fit."""
 
     def __init__(self, classes: int):
         super().__init__()

@@ -91,11 +91,11 @@ def sections(played: Sequence[Played], task: Task, command: str) -> Iterator[Sec
 
 
 _HOW = (
-    "The listings are re-told in our own words, at a size that takes minutes on two cores; texts and "
-    "code of the articles are not repeated here. How Keras computes the loss without a softmax is "
-    "that of its backend (outputs divided by their sum and clipped at 1e-7); how PyTorch's "
-    "optimisers treat a gradient that is zero and one that is none is in the documentation of "
-    "torch.optim.Optimizer.zero_grad."
+    "The listings are re-told in our own words, at a size that takes minutes on two cores; texts "
+    "and code of the articles are not repeated here. The loss of outputs without a softmax is that "
+    "of keras.backend.categorical_crossentropy, which divides them by their sum and clips them at "
+    "1e-7. That PyTorch's optimisers leave out a parameter without a gradient, and take a step for "
+    "one whose gradient is zero, stands in the documentation of torch.optim.Optimizer.zero_grad."
 )
 
 
@@ -133,8 +133,8 @@ def _task(played: Sequence[Played], task: Task) -> str:
     seeds = len(played[0].replays)
     return (
         f"Task: {task.per_class} images of each of {task.classes} Cyrillic letters, 28 pixels, "
-        f"after {len(task.source):,} Latin letters of {task.source_classes} classes; accuracies are "
-        f"of the same {len(task.test):,} test images. {seeds} seeds draw the images, the first "
+        f"after {len(task.source):,} Latin letters of {task.source_classes} classes; accuracies "
+        f"are of the same {len(task.test):,} test images. {seeds} seeds draw the images, the first "
         "weights and the order of batches; the source network is one for all of them. Intervals "
         "are 95 % ones (Student's t over seeds), differences are paired by seed. Chance is "
         f"{100 / task.classes:.1f} %."

@@ -65,7 +65,7 @@ class Task:
         cls,
         *,
         per_class: int = 10,
-        source_per_class: int = 100,
+        source_per_class: int = 60,
         test_per_class: int = 125,
         epochs: int = 10,
         source_epochs: int = 8,

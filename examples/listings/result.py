@@ -19,7 +19,7 @@ class Replay:
     counted: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listing:
     """A published listing, re-told.
 

@@ -8,6 +8,7 @@ Takes minutes on two cores and needs no download. Everything is drawn by seeds.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from examples.listings import dropout_never_added, frozen_in_the_optimiser, never_copied
@@ -34,8 +35,16 @@ def refusal(regime: type[TransferModule], checks: tuple[str, ...]) -> str:
         told = str(refused)
         missing = [name for name in checks if f"- {name.replace('_', ' ')}: " not in told]
         assert not missing, f"{regime.__name__} is not refused by {', '.join(missing)}: {told}"
-        return " ".join(told.partition("\n")[2].replace("\n- ", "; ").removeprefix("- ").split())
+        return gist(told.splitlines()[1:], checks)
     raise AssertionError(f"{regime.__name__} is not refused")
+
+
+def gist(lines: Sequence[str], checks: tuple[str, ...]) -> str:
+    """What these checks say, and how many others say something, too."""
+    lines = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    named = [line for line in lines if line.partition(":")[0].replace(" ", "_") in checks]
+    others = len(lines) - len(named)
+    return "; ".join([*named, *([f"and by {others} more"] if others else [])])
 
 
 def played(listing: Listing, task: Task, seeds: int) -> Played:

@@ -22,7 +22,7 @@ FILTERS, FEATURES = 16, 96
 RATE, RATES = 1e-5, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 DECAY = 0.01
 """AdamW's own."""
-USUAL, MODES = "with model.train()", "frozen by the book, 1e-5"
+USUAL, MODES = "with model.train()", "not held, in eval mode"
 
 
 class Classifier(nn.Module):

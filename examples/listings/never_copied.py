@@ -191,7 +191,7 @@ PYTORCH = Listing(
 )
 
 KERAS = Listing(
-    name="the same in Keras, mirrored",
+    name="two convolutions in Keras",
     says="a network is pretrained, and another one of its class fine-tuned, on all GPUs",
     does=(
         "Of the {tensors:.0f} tensors of the network that is fine-tuned, {equal:.0f} are equal to "

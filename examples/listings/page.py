@@ -116,9 +116,11 @@ def _answer(played: Sequence[Played]) -> str:
         if names:
             told.append(f"{verdict}: {', '.join(names)}.")
     told.append(
-        "Nothing in an accuracy alone tells such a mistake from a hard task; each of them, written "
-        "as a regime of one's own, is refused by a check that looks at tensors "
-        "(transfer_lab.testing.check_regime), by the name in the last column."
+        "What a repair gains need not be what the mistake cost: where a frozen encoder was in the "
+        "optimiser, most of it is the learning rate's. Nothing in an accuracy alone tells such a "
+        "mistake from a hard task; each of them, written as a regime of one's own, is refused by "
+        "transfer_lab.testing.check_regime, which looks at the network and not at its score: the "
+        "last column names the check."
     )
     return " ".join(told)
 
@@ -170,7 +172,8 @@ def _section(one: Played) -> Section:
 
 
 def _told(found: Interval, *, sign: bool = False) -> str:
-    mean = f"{found.mean:{'+' if sign else ''}.1f}"
+    rounded = round(found.mean, 1) + 0.0  # no -0.0
+    mean = f"{rounded:{'+' if sign else ''}.1f}"
     return mean if found.half is None else f"{mean} ± {found.half:.1f}"
 
 
@@ -185,7 +188,7 @@ def figure(played: Sequence[Played]) -> Figure:
         panels=(Panel("", tuple(_dots(played, rows))),),
         x=Axis("test accuracy (%)", low=0, percent=True),
         y=Axis(names=tuple(rows.values())),
-        height=0.8 + 0.25 * len(rows),
+        height=0.8 + 0.4 * len(rows),
         margin=0.2,
     )
 

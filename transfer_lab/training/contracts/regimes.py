@@ -147,15 +147,18 @@ def _learning(module: nn.Module) -> frozenset[str]:
 
 class _Watch:
     """What frozen stages and optimiser are like before and after each training step's forward
-    pass; it overrides no hook, so that the regime is trained as it would be unwatched."""
+    pass, and all stages before the first one; it overrides no hook, so that the regime is trained
+    as it would be unwatched."""
 
     def __init__(self, regime: TransferModule):
         self.regime, self.looks = regime, 0
         self.faults: dict[str, None] = {}
+        self.first: State = {}
         self._step = regime.training_step
         regime.training_step = self._watched
 
     def _watched(self, batch: object, index: int) -> object:
+        self.first = self.first or state(self.regime.backbone.stages)
         self._look()
         loss = self._step(batch, index)
         self._look()
@@ -398,8 +401,25 @@ def its_own_task_is_learnt(case: RegimeCase) -> None:
     demand(last < 0.9 * first, f"its loss is {last} after the fit, {first} before")
 
 
+def its_dropout_drops_in_training_and_nowhere_else(case: RegimeCase) -> None:
+    """Where it has an option of that name: a layer that is built and not added drops nothing."""
+    if "dropout" not in options_of(case.cls):
+        return
+    outputs = {}
+    for share, training in product((0.0, 0.5), (True, False)):
+        regime = case.build(dropout=share).train(training)
+        images = torch.from_numpy(Blocks().make_images("test"))
+        torch.manual_seed(3)
+        outputs[share, training] = regime(images)
+    dropped = not torch.equal(outputs[0.0, True], outputs[0.5, True])
+    demand(dropped, "with dropout=0.5 it answers in training what it does with dropout=0.0")
+    same = torch.equal(outputs[0.0, False], outputs[0.5, False])
+    demand(same, "with dropout=0.5 it answers in eval mode otherwise than with dropout=0.0")
+
+
 def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase) -> None:
-    """And those that are not transferred are as they were drawn."""
+    """And those that are not transferred are as they were drawn; when they have been loaded, and
+    when the first step is taken."""
     torch.manual_seed(99)
     source = Leaky()
     source(torch.randint(0, 255, (8, 3, 12, 12), dtype=torch.uint8))  # moves running statistics
@@ -408,9 +428,12 @@ def transferred_tensors_equal_the_sources_bit_for_bit_at_step_0(case: RegimeCase
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")
         load_stages(regime.backbone, regime.transferred, path, save_weights(source, path))
-    for key, value in regime.backbone.stages.state_dict().items():
-        expected = theirs if stage_of(key) < regime.transferred else own
-        demand(torch.equal(value, expected[key]), f"stage tensor {key} is another")
+    found, watch = state(regime.backbone.stages), _Watch(regime)
+    fit_and_test(regime, drawn(), _BUDGET)
+    for when, tensors in (("", found), (" when the first step is taken", watch.first)):
+        for key, value in tensors.items():
+            expected = theirs if stage_of(key) < regime.transferred else own
+            demand(torch.equal(value, expected[key]), f"stage tensor {key} is another{when}")
 
 
 def small_backbones_train_in_it(case: RegimeCase) -> None:
@@ -444,6 +467,7 @@ ALWAYS: tuple[Check, ...] = (
     what_is_said_of_it_is_so,
     its_stages_are_those_of_the_backbone,
     the_same_seed_gives_the_same_result,
+    its_dropout_drops_in_training_and_nowhere_else,
 )
 LEARNING: tuple[Check, ...] = (
     its_phases_share_out_the_whole_budget,

@@ -66,8 +66,9 @@ class RegimeEntry(Entry):
     `sees`: what it sees beside labelled images of the target. `source_head`: whether it starts from
     the head of the source's model, too. `same_classes`: whether source and target must have the
     same classes. `target_labels`: whether it must have labels of the target, uses those there are,
-    or reads none. `solves`: whether it is solved and takes no steps. `method_family`: what kind of method
-    it is.
+    or reads none. `solves`: whether it is solved and takes no steps. `adds_layers`: whether it
+    leaves layers between those of the backbone, so that no other run can start from its network or
+    be taught by it. `method_family`: what kind of method it is.
 
     A class of one's own says so itself: see `declared`.
     """
@@ -82,6 +83,7 @@ class RegimeEntry(Entry):
     same_classes: bool = False
     target_labels: TargetLabels = "needed"
     solves: bool = False
+    adds_layers: bool = False
     method_family: Family = "weights"
     off: Off | None = None
 
@@ -226,6 +228,10 @@ REGIMES = Registry(
             "discriminative_finetune:DiscriminativeFinetune",
             off=Off("full_finetune", (("rate_decay", 1.0),)),
         ),
+        "component_transfer": RegimeEntry("component_transfer:ComponentTransfer"),
+        "norm_only": RegimeEntry("norm_only:NormOnly", off=Off("linear_probe")),
+        "lora": RegimeEntry("lora:LoRA", off=Off("linear_probe")),
+        "adapters": RegimeEntry("adapters:Adapters", adds_layers=True, off=Off("linear_probe")),
         "l2_sp": RegimeEntry("l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
         "multi_task": RegimeEntry(
             "multi_task:MultiTask",
@@ -245,6 +251,18 @@ REGIMES = Registry(
             "distillation:Distillation",
             sees=("teacher",),
             off=Off("full_finetune", (("alpha", 0.0),)),
+        ),
+        "jacobian_matching": RegimeEntry(
+            "jacobian_matching:JacobianMatching",
+            sees=("teacher",),
+            off=Off("full_finetune", (("penalty", 0.0),)),
+        ),
+        "gradient_penalty": RegimeEntry(
+            "gradient_penalty:GradientPenalty",
+            off=Off("full_finetune", (("gamma", 0.0),)),
+        ),
+        "lwf": RegimeEntry(
+            "lwf:LwF", source_head=True, off=Off("full_finetune", (("weight", 0.0),))
         ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",

@@ -31,7 +31,7 @@ class JacobianMatching(ObjectiveModule):
         backbone: Backbone,
         num_classes: int,
         *,
-        penalty: float = 1.0,
+        penalty: float = 0.1,
         along: Literal["label", "predicted", "random"] = "label",
         lr: float = 1e-3,
         backbone_lr: float = 3e-4,

@@ -16,6 +16,7 @@ from transfer_lab.regimes.gradient_penalty import GradientPenalty
 from transfer_lab.regimes.jacobian_matching import JacobianMatching
 from transfer_lab.regimes.l2_sp import L2SP
 from transfer_lab.regimes.lwf import LwF
+from transfer_lab.regimes.personal_l2_sp import PersonalL2SP
 from transfer_lab.training.contracts.surroundings import trained
 from transfer_lab.training.fit import fit_and_test
 
@@ -253,6 +254,24 @@ def test_the_heads_pull_to_0_is_beta_times_its_weights():
         torch.autograd.grad(loss, list(regime.head.parameters())),
         tuple(0.4 * weight for weight in regime.head.parameters()),
     )
+
+
+def test_a_personal_model_starts_with_the_common_head_and_is_held_near_it():
+    """Its pull is that of L2-SP, on the head as on the stages."""
+    torch.manual_seed(0)
+    regime = PersonalL2SP(Straight(), 4, alpha=0.3)
+    common = torch.randn(4, 8), torch.randn(4)
+    regime.start_head(*common)
+    (phase,) = regime.phases()
+    regime.begin(phase)
+    assert torch.equal(regime.head.weight, common[0]) and torch.equal(regime.head.bias, common[1])
+    assert regime.moved() == 0
+    with torch.no_grad():
+        for weight in regime.parameters():
+            weight += 0.25
+    loss = regime.loss(torch.zeros(2, 4), torch.tensor([0, 1]))
+    for pull in torch.autograd.grad(loss, list(regime.parameters())):
+        torch.testing.assert_close(pull, torch.full_like(pull, 0.3 * 0.25))
 
 
 def test_without_weights_the_loss_of_l2_sp_is_the_cross_entropy_alone():

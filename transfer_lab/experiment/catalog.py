@@ -233,6 +233,9 @@ REGIMES = Registry(
         "lora": RegimeEntry("lora:LoRA", off=Off("linear_probe")),
         "adapters": RegimeEntry("adapters:Adapters", adds_layers=True, off=Off("linear_probe")),
         "l2_sp": RegimeEntry("l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
+        "personal_l2_sp": RegimeEntry(
+            "personal_l2_sp:PersonalL2SP", source_head=True, same_classes=True
+        ),
         "multi_task": RegimeEntry(
             "multi_task:MultiTask",
             sees=("source",),

@@ -54,7 +54,7 @@ def test_mobilenets_pooled_features_and_logistic_regression_reach_90_percent_on_
     ).experiment
     backbone = build_backbone(asked.backbones["mobilenet"], 224).eval()
     weights = Weights(origin="file", sha256=sha256_of(WEIGHTS), path=str(WEIGHTS))
-    load_published(backbone, len(backbone.stages), weights)
+    load_published(backbone, range(len(backbone.stages)), weights)
     domain = Folder(224, root=str(ROOT / "scene15"))
     known = {part: features(backbone, domain.make_images(part)) for part in ("train", "test")}
     model = LogisticRegression(C=0.1, max_iter=2000)

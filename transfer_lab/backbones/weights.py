@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,13 +39,13 @@ def save_weights(backbone: Backbone, path: Path, head: nn.Module | None = None) 
     return hashlib.sha256(content).hexdigest()
 
 
-def load_stages(backbone: Backbone, count: int, path: Path, sha256: str) -> None:
-    """Load the first `count` stages of a lab's own file bit for bit and leave the others alone.
+def load_stages(backbone: Backbone, stages: Collection[int], path: Path, sha256: str) -> None:
+    """Load these stages, by index, of a lab's own file bit for bit and leave the others alone.
 
     Raises WeightsError, with the file, if it is missing, if its hash is another, or if its tensors
     do not match the stages', which are then listed.
     """
-    _insert(backbone, count, read_state(path, sha256), path)
+    _insert(backbone, stages, read_state(path, sha256), path)
 
 
 def load_head(path: Path, sha256: str) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ def load_whole(backbone: Backbone, head: nn.Module, path: Path, sha256: str) -> 
     """Load all stages and the head behind them from a lab's own file; raises WeightsError as
     `load_stages` does, and where the head is another."""
     state = read_state(path, sha256)
-    _insert(backbone, len(backbone.stages), state, path)
+    _insert(backbone, range(len(backbone.stages)), state, path)
     own = {k.removeprefix(_HEAD): v for k, v in state.items() if k.startswith(_HEAD)}
     try:
         head.load_state_dict(own)
@@ -72,13 +72,13 @@ def load_whole(backbone: Backbone, head: nn.Module, path: Path, sha256: str) -> 
         raise WeightsError(f"{path}: holds another head ({error})") from error
 
 
-def load_published(backbone: Backbone, count: int, weights: Weights) -> None:
-    """Load the first `count` stages from ready-made weights, whose names the backbone translates.
+def load_published(backbone: Backbone, stages: Collection[int], weights: Weights) -> None:
+    """Load these stages, by index, from ready-made weights, whose names the backbone translates.
 
     Raises WeightsError as `load_stages` does.
     """
     path, state = published_state(backbone, weights)
-    _insert(backbone, count, state, path)
+    _insert(backbone, stages, state, path)
 
 
 def check_published(backbone: Backbone, weights: Weights) -> None:
@@ -87,7 +87,7 @@ def check_published(backbone: Backbone, weights: Weights) -> None:
     The backbone may be on the meta device.
     """
     path, state = published_state(backbone, weights)
-    _check(backbone, len(backbone.stages), state, path)
+    _check(backbone, range(len(backbone.stages)), state, path)
 
 
 def published_state(backbone: Backbone, weights: Weights) -> tuple[Path, dict[str, Tensor]]:
@@ -268,19 +268,21 @@ def _pickled(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def _insert(backbone: Backbone, count: int, state: Mapping[str, Tensor], path: Path) -> None:
-    wanted = _check(backbone, count, state, path)
+def _insert(
+    backbone: Backbone, stages: Collection[int], state: Mapping[str, Tensor], path: Path
+) -> None:
+    wanted = _check(backbone, stages, state, path)
     backbone.stages.load_state_dict({key: state[key] for key in wanted}, strict=False)
 
 
 def _check(
-    backbone: Backbone, count: int, state: Mapping[str, Tensor], path: Path
+    backbone: Backbone, stages: Collection[int], state: Mapping[str, Tensor], path: Path
 ) -> tuple[str, ...]:
-    """The keys of the first `count` stages; raises WeightsError listing those that do not fit."""
+    """The keys of these stages; raises WeightsError listing those that do not fit."""
     wanted = {
         key: value
         for key, value in backbone.stages.state_dict().items()
-        if int(key.partition(".")[0]) < count
+        if int(key.partition(".")[0]) in stages
     }
     # Counters that only matter to running statistics in training; older files lack them.
     present = {k: v for k, v in wanted.items() if k in state or not k.endswith(_OPTIONAL)}

@@ -22,7 +22,8 @@ from transfer_lab.regimes.base import TransferModule
 from transfer_lab.regimes.build import regime_class
 
 _CLASSES = 2
-_FROZEN, _LEARNS = "frozen", "learns"
+_FROZEN = "frozen"
+_LEARNS = {"all": "learns", "norm": "norm layers learn", "added": "what is added learns"}
 
 
 def frozen_maps(experiment: Experiment, width: int | None = None) -> Iterator[str]:
@@ -115,16 +116,17 @@ def _plan(regime: TransferModule, backbone: Backbone, stage: int) -> str:
     phases = regime.phases()
     if not phases or stage >= stages_used(regime, backbone):
         return "unused"
-    steps = [_FROZEN if stage in phase.frozen else _LEARNS for phase in phases]
+    steps = [_FROZEN if stage in phase.frozen else _LEARNS[phase.learns] for phase in phases]
     return " → ".join(steps)
 
 
 def _summary(backbone: Backbone, regimes: dict[str, TransferModule]) -> str:
     """Which stages start from the source, where that is neither all of them nor none."""
     depth = len(backbone.stages)
-    notes = [
-        f"{name}: stages {regime.transferred + 1} to {depth} start at random"
-        for name, regime in regimes.items()
-        if 0 < regime.transferred < depth and stages_used(regime, backbone) == depth
-    ]
+    notes = []
+    for name, regime in regimes.items():
+        random = [str(i + 1) for i in range(depth) if i not in regime.transferred_stages]
+        if 0 < len(random) < depth and stages_used(regime, backbone) == depth:
+            several = f"{random[0]} to {depth}" if len(random) == depth - int(random[0]) + 1 else ""
+            notes.append(f"{name}: stages {several or ', '.join(random)} start at random")
     return "\n".join(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +22,9 @@ _GLYPH = 40
 class Script(BalancedDomain):
     """Letters in random font, size, affine warp, contrast and noise.
 
-    Options: `letters`: the classes, by default the whole alphabet of the script; those of
-    BalancedDomain.
+    Options: `letters`: the classes, by default the whole alphabet of the script; `fonts`: names of
+    font files without their ending, as `DejaVuSerif-Bold`, by default all that hold the letters;
+    those of BalancedDomain.
     """
 
     alphabet: str
@@ -32,6 +34,7 @@ class Script(BalancedDomain):
         image_size: int,
         *,
         letters: str | None = None,
+        fonts: Sequence[str] | None = None,
         train_per_class: int = 500,
         test_per_class: int = 100,
         render_seed: int = 0,
@@ -45,15 +48,15 @@ class Script(BalancedDomain):
         self.classes = tuple(self.alphabet if letters is None else letters)
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"letters must be at least two different ones, not '{letters}'")
-        fonts_with("".join(self.classes))
+        self.fonts = _chosen("".join(self.classes), fonts)
 
     @property
     def identity(self) -> dict[str, object]:
-        fonts = [path.name for path in fonts_with("".join(self.classes))]
+        fonts = [path.name for path in self.fonts]
         return super().identity | {"fonts": fonts, "matplotlib": matplotlib.__version__}
 
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-        atlas = _atlas("".join(self.classes))
+        atlas = _atlas("".join(self.classes), self.fonts)
         fonts = [rng.integers(len(atlas)) for rng in rngs]
         warps = np.stack([_random_warp(rng) for rng in rngs])
         glyphs = torch.from_numpy(atlas[fonts, labels])[:, None]
@@ -97,10 +100,23 @@ def fonts_with(letters: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def _chosen(letters: str, names: Sequence[str] | None) -> tuple[Path, ...]:
+    """The fonts of these names, or all that hold the letters; raises ValueError for a name that is
+    none of theirs, or twice the same."""
+    known = {path.stem: path for path in fonts_with(letters)}
+    if names is None:
+        return tuple(known.values())
+    wrong = sorted(set(names) - known.keys())
+    if wrong or not names or len(set(names)) < len(names):
+        told = f"fonts={list(names)}: name some of {', '.join(known)}, each once"
+        raise ValueError(told)
+    return tuple(path for name, path in known.items() if name in names)
+
+
 @cache
-def _atlas(letters: str) -> np.ndarray:
+def _atlas(letters: str, paths: tuple[Path, ...]) -> np.ndarray:
     """(fonts, letters, canvas, canvas) float32 in [0, 1]: each glyph once, centred."""
-    fonts = [ImageFont.truetype(str(path), _GLYPH) for path in fonts_with(letters)]
+    fonts = [ImageFont.truetype(str(path), _GLYPH) for path in paths]
     return np.stack([np.stack([_glyph(font, letter) for letter in letters]) for font in fonts])
 
 

@@ -76,7 +76,9 @@ class RegimeEntry(Entry):
     the head of the source's model, too. `same_classes`: whether source and target must have the
     same classes. `target_labels`: whether it must have labels of the target, uses those there are,
     or reads none. `solves`: whether it is solved and takes no steps. `pretext`: whether it learns
-    no classes, so that it is for source runs alone. `method_family`: what kind of method it is.
+    no classes, so that it is for source runs alone. `adds_layers`: whether it leaves layers between
+    those of the backbone, so that no other run can start from its network or be taught by it.
+    `method_family`: what kind of method it is.
 
     A class of one's own says so itself: see `declared`.
     """
@@ -92,6 +94,7 @@ class RegimeEntry(Entry):
     target_labels: TargetLabels = "needed"
     solves: bool = False
     pretext: bool = False
+    adds_layers: bool = False
     method_family: Family = "weights"
     off: Off | None = None
 
@@ -247,9 +250,16 @@ REGIMES = Registry(
             "discriminative_finetune:DiscriminativeFinetune",
             off=Off("full_finetune", (("rate_decay", 1.0),)),
         ),
+        "component_transfer": RegimeEntry("component_transfer:ComponentTransfer"),
+        "norm_only": RegimeEntry("norm_only:NormOnly", off=Off("linear_probe")),
+        "lora": RegimeEntry("lora:LoRA", off=Off("linear_probe")),
+        "adapters": RegimeEntry("adapters:Adapters", adds_layers=True, off=Off("linear_probe")),
         "l2_sp": RegimeEntry("l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
         "bss": RegimeEntry(
             "bss:BatchSpectralShrinkage", off=Off("full_finetune", (("penalty", 0.0),))
+        ),
+        "personal_l2_sp": RegimeEntry(
+            "personal_l2_sp:PersonalL2SP", source_head=True, same_classes=True
         ),
         "multi_task": RegimeEntry(
             "multi_task:MultiTask",
@@ -269,6 +279,18 @@ REGIMES = Registry(
             "distillation:Distillation",
             sees=("teacher",),
             off=Off("full_finetune", (("alpha", 0.0),)),
+        ),
+        "jacobian_matching": RegimeEntry(
+            "jacobian_matching:JacobianMatching",
+            sees=("teacher",),
+            off=Off("full_finetune", (("penalty", 0.0),)),
+        ),
+        "gradient_penalty": RegimeEntry(
+            "gradient_penalty:GradientPenalty",
+            off=Off("full_finetune", (("gamma", 0.0),)),
+        ),
+        "lwf": RegimeEntry(
+            "lwf:LwF", source_head=True, off=Off("full_finetune", (("weight", 0.0),))
         ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import MAIN
 from transfer_lab.experiment.catalog import REGIMES, suggest
-from transfer_lab.experiment.choices import is_known_regime, regime_entry
+from transfer_lab.experiment.choices import Arm, is_known_regime, regime_entry
 from transfer_lab.experiment.plan import fits, suits, trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import KeyPath
@@ -58,16 +58,24 @@ def _teachers(experiment: Experiment) -> Iterator[Problem]:
             continue
         if not needs:
             yield place, f"{regime.kind} has no teacher"
-        if arm.backbone not in experiment.backbones:
-            hint = suggest(arm.backbone, experiment.backbones)
-            yield (*place, "backbone"), f"no backbone '{arm.backbone}' here; {hint}"
-        elif arm.regime not in experiment.regimes:
-            hint = suggest(arm.regime, experiment.regimes)
-            yield (*place, "regime"), f"no regime '{arm.regime}' here; {hint}"
-        elif experiment.regimes[arm.regime].teacher is not None:
-            yield (*place, "regime"), f"{arm.regime} has a teacher itself"
-        elif not fits(experiment, arm.backbone, arm.regime):
-            yield place, f"{arm.backbone}/{arm.regime} is not planned"
+        yield from _no_arm(experiment, arm, place)
+
+
+def _no_arm(experiment: Experiment, arm: Arm, place: KeyPath) -> Iterator[Problem]:
+    """Why that arm cannot teach."""
+    if arm.backbone not in experiment.backbones:
+        hint = suggest(arm.backbone, experiment.backbones)
+        yield (*place, "backbone"), f"no backbone '{arm.backbone}' here; {hint}"
+    elif arm.regime not in experiment.regimes:
+        hint = suggest(arm.regime, experiment.regimes)
+        yield (*place, "regime"), f"no regime '{arm.regime}' here; {hint}"
+    elif experiment.regimes[arm.regime].teacher is not None:
+        yield (*place, "regime"), f"{arm.regime} has a teacher itself"
+    elif not fits(experiment, arm.backbone, arm.regime):
+        yield place, f"{arm.backbone}/{arm.regime} is not planned"
+    elif regime_entry(experiment.regimes[arm.regime]).adds_layers:
+        told = f"{arm.regime} leaves layers between the backbone's: no other network learns from it"
+        yield (*place, "regime"), told
 
 
 def _without_labels(experiment: Experiment) -> Iterator[Problem]:
@@ -107,6 +115,9 @@ def _pretraining(experiment: Experiment) -> Iterator[Problem]:
         entry = REGIMES[kind]
         if entry.sees or entry.source_head or not entry.spends_budget:
             yield place, f"{kind} learns nothing from a source's images alone"
+        elif entry.adds_layers:
+            told = "leaves layers between the backbone's: no other run starts from those"
+            yield place, f"{kind} {told}"
 
 
 def _known(experiment: Experiment, scenario: str) -> list[str]:

@@ -16,6 +16,17 @@ from torch.nn import functional as F
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions, learn_as_products
 from transfer_lab.regimes.optim import RECIPES, RecipeName
+from transfer_lab.regimes.parts import Learns, learning_in, norms_in
+
+
+class UnsuitableBackboneError(ValueError):
+    """A backbone lacks what a regime works on; the message says what, and how to leave it out."""
+
+    def __init__(self, regime: str, lacking: str):
+        super().__init__(
+            f"{regime} is not for this backbone, which has {lacking}: name the backbones it is for "
+            "in the regime's entry, on: [...]"
+        )
 
 
 @dataclass(frozen=True)
@@ -23,13 +34,17 @@ class Phase:
     """A stretch of training with one set of frozen stages.
 
     `frozen`: indices of the frozen stages. `lr`, `backbone_lr`: peak learning rates of the head
-    and of the stages that learn. `share`: the part of the run's epochs.
+    and of the stages that learn. `share`: the part of the run's epochs. `learns`: what of the
+    other stages learns. `statistics`: whether their normalisation layers go by the batches they
+    see and move their running statistics, or by those they have.
     """
 
     frozen: tuple[int, ...]
     lr: float
     backbone_lr: float
     share: float = 1.0
+    learns: Learns = "all"
+    statistics: bool = True
 
     @property
     def prefix(self) -> int:
@@ -87,6 +102,11 @@ class TransferModule(L.LightningModule, ABC):
         """How many leading stages start from the source's weights."""
         return len(self.backbone.stages)
 
+    @property
+    def transferred_stages(self) -> tuple[int, ...]:
+        """Indices of the stages that start from the source's weights."""
+        return tuple(range(self.transferred))
+
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """The phases of a fit, in order; their shares add up to 1."""
@@ -97,6 +117,10 @@ class TransferModule(L.LightningModule, ABC):
     def meet(self, classes: Mapping[str, int]) -> None:
         """Make what the regime has beside backbone and head, once the stages hold the weights they
         start from; `classes`: how many each labelled stream has, by role."""
+
+    def merge(self) -> None:
+        """Fold what was added to the stages into their weights, once all is learnt: their tensors
+        are then those of the backbone as it was built."""
 
     def learn_from(self, role: str, model: TransferModule) -> None:
         """Keep a trained model that the regime draws on, in eval mode and without gradients; raises
@@ -130,16 +154,22 @@ class TransferModule(L.LightningModule, ABC):
         self.phase, self.entry, self.steps = phase, entry, steps
         for index, stage in enumerate(self.backbone.stages):
             learns = index not in phase.frozen
-            stage.requires_grad_(learns)
+            stage.requires_grad_(learns and phase.learns == "all")
+            for parameter in learning_in(stage, phase.learns) if learns else ():
+                parameter.requires_grad_(True)
             (learn_as_products if learns else compute_as_convolutions)(stage)
         self.train()
 
     def train(self, mode: bool = True) -> TransferModule:
-        """As usual, except that frozen stages stay in eval mode."""
+        """As usual, except that frozen stages stay in eval mode, and normalisation layers whose
+        statistics do not move."""
         super().train(mode)
         if self.phase:
             for index in self.phase.frozen:
                 self.backbone.stages[index].eval()
+            if not self.phase.statistics:
+                for layer in norms_in(self.backbone.stages):
+                    layer.eval()
         return self
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -193,6 +223,7 @@ class TransferModule(L.LightningModule, ABC):
             for index, stage in enumerate(self.backbone.stages)
             if index not in self.phase.frozen
             for parameter in stage.parameters()
+            if parameter.requires_grad
         ]
         groups = [{"params": list(self.beside_stages()), "lr": self.phase.lr}]
         return [*groups, {"params": stages, "lr": self.phase.backbone_lr}] if stages else groups
@@ -219,6 +250,12 @@ def check_stages(regime: TransferModule, phases: Iterable[Phase]) -> None:
         raise ValueError(
             f"{type(regime).__name__} takes {regime.transferred} stages from the source, but this "
             f"backbone has {depth}"
+        )
+    if absent := sorted(set(regime.transferred_stages) - {*range(depth)}):
+        raise ValueError(
+            f"{type(regime).__name__} takes the stages {_listed(regime.transferred_stages)} from "
+            f"the source, but this backbone has {depth}, counted from 0: there is no stage "
+            f"{_listed(absent)}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase
 from transfer_lab.regimes.full_finetune import FullFinetune
+from transfer_lab.regimes.parts import indices_of
 
 
 class SurgicalFinetune(FullFinetune):
@@ -23,14 +24,7 @@ class SurgicalFinetune(FullFinetune):
         self, backbone: Backbone, num_classes: int, *, stages: Sequence[int] = (1,), **options: Any
     ):
         super().__init__(backbone, num_classes, **options)
-        depth = len(backbone.stages)
-        wrong = sorted(number for number in stages if not 1 <= number <= depth)
-        if wrong or not stages or len(set(stages)) < len(stages):
-            raise ValueError(
-                f"stages={list(stages)}, but this backbone has {depth}: name some of 1 to {depth}, "
-                "each once"
-            )
-        self.stages = tuple(sorted(stages))
+        self.stages = tuple(index + 1 for index in indices_of(backbone, stages))
 
     def phases(self) -> tuple[Phase, ...]:
         (full,) = super().phases()

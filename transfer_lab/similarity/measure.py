@@ -96,9 +96,9 @@ def space_of(comparison: Comparison, store: RecordStore) -> Space:
         return random_features
     backbone = build_backbone(choice, comparison.image_size)
     if isinstance(init, Weights):
-        load_published(backbone, len(backbone.stages), init)
+        load_published(backbone, range(len(backbone.stages)), init)
     else:
-        load_stages(backbone, len(backbone.stages), *store.weights(init))
+        load_stages(backbone, range(len(backbone.stages)), *store.weights(init))
     return _through(backbone)
 
 

@@ -64,9 +64,9 @@ def build_regime(run: Run, domain: ImageDomain, store: RecordStore) -> TransferM
     """
     regime = _random(run, domain)
     if isinstance(run.init, Weights):
-        load_published(regime.backbone, regime.transferred, run.init)
+        load_published(regime.backbone, regime.transferred_stages, run.init)
     elif run.init:
-        load_stages(regime.backbone, regime.transferred, *store.weights(run.init))
+        load_stages(regime.backbone, regime.transferred_stages, *store.weights(run.init))
         if regime_entry(run.regime).source_head:
             regime.start_head(*load_head(*store.weights(run.init)))
     torch.manual_seed(derive(run.seed, "streams"))

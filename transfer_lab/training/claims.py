@@ -42,7 +42,7 @@ def observed(regime: TransferModule) -> RegimeEntry:
     phases, solved = regime.phases(), isinstance(regime, SolvedModule)
     return RegimeEntry(
         type(regime).__name__,
-        from_source=regime.transferred > 0,
+        from_source=bool(regime.transferred_stages),
         spends_budget=bool(phases) and not solved,
         head_alone=bool(phases) and not solved and learns_linear_head_alone(regime),
         solves=solved,

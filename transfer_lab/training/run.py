@@ -125,6 +125,7 @@ class _Work:
         metrics = {} if regime_entry(run.regime).pretext else test_metrics(logits, labels)
         if not math.isfinite(metrics.get("test_log_loss", 0.0)):
             raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
+        regime.merge()
         outcome = _outcome(regime, domain, result)
         outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
         outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())

@@ -66,7 +66,7 @@ def sample(domain: ImageDomain) -> torch.Tensor:
 
 def fine_tunes(regime: TransferModule) -> bool:
     """Whether a stage that comes from the source learns in some phase."""
-    return len(_frozen(regime)) < regime.transferred
+    return len(_frozen(regime)) < len(regime.transferred_stages)
 
 
 class StageProbe:
@@ -79,12 +79,12 @@ class StageProbe:
     def __init__(self, regime: TransferModule, images: torch.Tensor):
         self._entry = _leading(_frozen(regime))
         with _looking(regime) as backbone:
-            self.images = min(len(images), _affordable(backbone, images[:1], regime.transferred))
+            self.images = min(len(images), _affordable(backbone, images[:1], _stop(regime)))
             # Copies: the next stage may begin with a layer that works in place.
             self._kept = list(images[: self.images].clone().split(_batch(images)))
             parts = _prepared(backbone, self._kept)
             self._before = []
-            for number, stage in enumerate(backbone.stages[: regime.transferred]):
+            for number, stage in enumerate(backbone.stages[: _stop(regime)]):
                 if number == self._entry > 0:
                     self._kept = [part.to("cpu", copy=True) for part in parts]
                 self._before.append(_products(_through(stage, parts)))
@@ -99,17 +99,24 @@ class StageProbe:
                 [part.to(device()) for part in kept] if self._entry else _prepared(backbone, kept)
             )
             del kept
-            for stage in backbone.stages[self._entry : regime.transferred]:
+            for stage in backbone.stages[self._entry : _stop(regime)]:
                 after.append(_products(_through(stage, parts)))
         return tuple(
             _change(number, number in frozen, self.images, pair)
             for number, pair in enumerate(zip(self._before, after, strict=True))
+            if number in regime.transferred_stages
         )
 
 
 def _frozen(regime: TransferModule) -> set[int]:
     """The transferred stages that no phase lets learn."""
-    return set(range(regime.transferred)).intersection(*(p.frozen for p in regime.phases()))
+    stages = set(regime.transferred_stages)
+    return stages.intersection(*(p.frozen for p in regime.phases()))
+
+
+def _stop(regime: TransferModule) -> int:
+    """How many leading stages hold all that are transferred."""
+    return max(regime.transferred_stages, default=-1) + 1
 
 
 def _leading(frozen: set[int]) -> int:

@@ -256,6 +256,25 @@ REGIMES = Registry(
             tunable=False,
             method_family="unlabelled",
         ),
+        "pooled_head": RegimeEntry(
+            "pooled_head:PooledHead",
+            sees=("source",),
+            same_classes=True,
+            target_labels="used",
+            solves=True,
+            spends_budget=False,
+            method_family="instances",
+        ),
+        "coral": RegimeEntry(
+            "coral:Coral",
+            sees=("source", "unlabelled"),
+            same_classes=True,
+            target_labels="used",
+            solves=True,
+            spends_budget=False,
+            method_family="features",
+            off=Off("pooled_head", (("align", "none"),)),
+        ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

@@ -4,12 +4,22 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
+from torch.nn import functional as F
 
+from transfer_lab.experiment.budget import Fit
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.regimes.coral import Coral, covariance_aligned, power, scale_aligned
+from transfer_lab.regimes.dann import DANN, Reversal, ramp
+from transfer_lab.regimes.deep_coral import DeepCoral, coral_distance
 from transfer_lab.regimes.logistic import fit_logistic, scaled
+from transfer_lab.regimes.mmd import MMD, squared_mmd
+from transfer_lab.regimes.objective import Streams
 from transfer_lab.regimes.pooled_head import Examples, PooledHead
 from transfer_lab.regimes.solved import Sample
-from transfer_lab.testing import Leaky
+from transfer_lab.testing import Leaky, drawn
+from transfer_lab.training.contracts.surroundings import accompanied
+from transfer_lab.training.fit import fit_and_test
 
 
 def mixed(count: int, features: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -164,3 +174,175 @@ def test_a_coral_that_aligns_nothing_looks_at_no_unlabelled_image():
     regime = solved(Coral, target, {"source": streams["source"]}, align="none")
     twin = solved(PooledHead, target, streams)
     assert torch.equal(regime.head.weight, twin.head.weight)
+
+
+def batches(shift: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(4)
+    return torch.randn(9, 6) @ torch.randn(6, 6), torch.randn(12, 6) + shift
+
+
+@pytest.mark.parametrize("distance", [coral_distance, squared_mmd])
+def test_a_batch_is_no_distance_from_itself_and_some_from_another(distance):
+    source, target = batches()
+    assert distance(source, source.flip(0)) == pytest.approx(0, abs=1e-6)
+    assert distance(source, target) > 0.01
+    assert distance(source, target) == pytest.approx(distance(target, source).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("distance", [coral_distance, squared_mmd])
+def test_features_gain_nothing_by_shrinking(distance):
+    """Else the network collapses: the gradient along the features themselves is zero."""
+    source, target = (x.requires_grad_() for x in batches())
+    value = distance(source, target)
+    assert distance(source / 50, target / 50) == pytest.approx(value.item(), rel=1e-4)
+    value.backward()
+    along = (source.grad * source).sum() + (target.grad * target).sum()
+    assert along.abs() < 1e-5 < source.grad.abs().max()
+
+
+@pytest.mark.parametrize("distance", [coral_distance, squared_mmd])
+def test_features_that_are_one_point_have_finite_gradients(distance):
+    source, target = torch.ones(4, 3, requires_grad=True), torch.ones(5, 3)
+    value = distance(source, target)
+    value.backward()
+    assert value == 0 and source.grad.isfinite().all()
+
+
+def test_the_coral_distance_is_deep_corals_but_for_its_scale():
+    source, target = batches()
+    own, other = np.cov(source.numpy().T), np.cov(target.numpy().T)
+    published = ((own - other) ** 2).sum() / (4 * 6**2)
+    trace_a_feature = (np.trace(own) + np.trace(other)) / 2 / 6
+    expected = 4 * published / trace_a_feature**2
+    assert coral_distance(source, target) == pytest.approx(expected, rel=1e-4)
+
+
+def test_covariances_that_differ_by_a_mean_alone_are_no_distance_apart_but_distributions_are():
+    source, _ = batches()
+    assert coral_distance(source, source + 7) == pytest.approx(0, abs=1e-6)
+    assert squared_mmd(source, source + 7) > 0.1
+
+
+def test_the_squared_mmd_is_the_mean_kernel_over_all_pairs():
+    source, target = batches()
+    both = torch.cat([source, target]).double().numpy()
+    unit = np.mean([((x - y) ** 2).sum() for x in both for y in both])
+
+    def mean_kernel(one, other):
+        gaussians = [rbf_kernel(one, other, 1 / (w * unit)) for w in (0.25, 0.5, 1, 2, 4)]
+        return np.mean(gaussians)
+
+    own, others = both[:9], both[9:]
+    expected = mean_kernel(own, own) + mean_kernel(others, others) - 2 * mean_kernel(own, others)
+    assert squared_mmd(source, target) == pytest.approx(expected, rel=1e-4)
+
+
+def begun(cls, **options):
+    torch.manual_seed(3)
+    regime = cls(Leaky(), 4, **options)
+    regime.meet({"source": 4})
+    (phase,) = regime.phases()
+    regime.begin(phase, steps=100)
+    return regime.eval()  # no dropout: the same features at every look
+
+
+def seen(regime, seed: int, labels: torch.Tensor):
+    torch.manual_seed(seed)
+    return torch.randint(0, 256, (len(labels), 3, 12, 12), dtype=torch.uint8), labels
+
+
+def gradient(regime, loss: torch.Tensor) -> torch.Tensor:
+    first = regime.backbone.stages[0][0].weight
+    return torch.autograd.grad(loss, first, retain_graph=True)[0]
+
+
+@pytest.mark.parametrize("cls, distance", [(DeepCoral, coral_distance), (MMD, squared_mmd)])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_gradient_is_that_of_joint_training_plus_penalty_times_the_distances(
+    cls, distance, labelled
+):
+    regime = begun(cls, penalty=3.0, weight=0.25)
+    labels = torch.arange(8) % 4
+    hidden = torch.full((8,), -1)
+    raw = {"source": seen(regime, 1, labels), "unlabelled": seen(regime, 2, hidden)}
+    target = regime.look(*seen(regime, 5, labels if labelled else hidden))
+    streams = Streams(regime, raw)
+    fit = regime.loss(target.logits, target.labels)
+    found = gradient(regime, regime.objective(fit, target, streams))
+    on_source = F.cross_entropy(streams["source"].logits, labels)
+    features = streams["source"].features, streams["unlabelled"].features
+    apart = gradient(regime, distance(*features))
+    parts = 0.25 * gradient(regime, on_source) + 0.75 * gradient(regime, fit)
+    expected = (parts if labelled else gradient(regime, on_source)) + 3 * apart
+    assert apart.abs().max() > 1e-4
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("cls", [DeepCoral, MMD, DANN])
+def test_a_penalty_of_0_looks_at_no_unlabelled_image(cls):
+    regime = begun(cls, penalty=0.0)
+    labels = torch.arange(8) % 4
+    streams = Streams(regime, {"source": seen(regime, 1, labels)})
+    target = regime.look(*seen(regime, 5, labels))
+    regime.objective(regime.loss(target.logits, labels), target, streams)
+
+
+@pytest.mark.parametrize("cls", [DeepCoral, MMD, DANN])
+def test_frozen_features_cannot_be_aligned_in_training(cls):
+    with pytest.raises(ValueError, match="freezes all stages.*`coral`"):
+        cls(Leaky(), 4, k="all")
+    assert cls(Leaky(), 4, k="all", penalty=0.0).k == 3
+
+
+def test_the_reversed_gradient_is_minus_the_forward_one():
+    regime = begun(DANN)
+    source, target = (x.requires_grad_() for x in (torch.randn(6, 32), torch.randn(7, 32)))
+    forward = regime.domain_loss(source, target)
+    along = torch.autograd.grad(forward, (source, target, *regime.discriminator.parameters()))
+    back = regime.domain_loss(Reversal.apply(source, 0.3), Reversal.apply(target, 0.3))
+    assert torch.equal(forward, back)
+    against = torch.autograd.grad(back, (source, target, *regime.discriminator.parameters()))
+    for one, other in zip(along[:2], against[:2], strict=True):
+        torch.testing.assert_close(other, -0.3 * one)
+    for one, other in zip(along[2:], against[2:], strict=True):
+        assert torch.equal(one, other)  # the discriminator itself learns as ever
+
+
+def test_the_domain_loss_is_the_cross_entropy_of_telling_the_domains_apart():
+    regime = begun(DANN)
+    source, target = torch.randn(6, 32), torch.randn(6, 32)
+    logits = regime.discriminator(torch.cat([source, target])).squeeze(1)
+    truth = torch.repeat_interleave(torch.tensor([1.0, 0.0]), 6)
+    expected = F.binary_cross_entropy_with_logits(logits, truth)
+    torch.testing.assert_close(regime.domain_loss(source, target), expected)
+
+
+def test_the_reversal_grows_as_published():
+    assert ramp(0, 200) == 0
+    assert ramp(20, 200) == pytest.approx(np.tanh(0.5))  # 2 / (1 + e^-x) - 1 = tanh(x / 2)
+    assert ramp(200, 200) == pytest.approx(1, abs=1e-4)
+    assert ramp(3, float("inf")) == 1
+
+
+def test_a_discriminator_trained_against_the_stages_is_worse_than_one_that_only_watches():
+    """After a fit with the reversal, domains are harder to tell apart than after one without."""
+    told = {}
+    for penalty in (1e-6, 1.0):
+        torch.manual_seed(3)
+        regime = DANN(Leaky(), 4, penalty=penalty, lr=0.02, backbone_lr=0.005)
+        regime.meet({"source": 4})
+        domain = accompanied(drawn(), REGIMES["dann"])
+        dark = domain.streams["source"].image_blocks
+        domain.streams["source"].image_blocks = lambda part: (255 - x for x in dark(part))
+        fit_and_test(regime, domain, Fit(epochs=30, batch_size=8))
+        told[penalty] = _domain_loss(regime, domain)
+    assert told[1e-6] < 0.1 < told[1.0]
+
+
+def _domain_loss(regime, domain) -> float:
+    images = [
+        torch.from_numpy(np.concatenate([*one.image_blocks("test")]))
+        for one in (domain.streams["source"], domain)
+    ]
+    with torch.no_grad():
+        return regime.domain_loss(*(regime.backbone(x) for x in images)).item()

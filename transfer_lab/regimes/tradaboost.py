@@ -22,8 +22,8 @@ class TrAdaBoost(PooledHead):
     is wrong. The second half of the rounds votes, each with ln of that factor. K - 1 is that of
     AdaBoost for K classes (SAMME, Zhu et al. 2009); for two it is the paper's. Where nothing of
     the target is wrong e counts as half an example; a round that is no better than chance on the
-    target is the last and has no vote. The paper's initial weights are free: here the source's part
-    is `weight`. The logits are logs of the shares of votes.
+    target has no vote and moves the source's weights alone. The paper's initial weights are free:
+    here the source's part is `weight`. The logits are logs of the shares of votes.
 
     Options: `rounds`, 0 to switch it off; `weight`, `l2`: as `pooled_head` has them.
     """
@@ -47,7 +47,8 @@ class TrAdaBoost(PooledHead):
         boosted = boost(
             self.pooled(source, target), len(source), self.classes, self.rounds, self.l2
         )
-        self.head.take(boosted[len(boosted) // 2 :])
+        voting = [each for each in boosted if each.vote] or [boosted[-1]._replace(vote=1.0)]
+        self.head.take(voting[len(voting) // 2 :])
 
 
 class Round(NamedTuple):
@@ -62,7 +63,7 @@ class Round(NamedTuple):
 
 def boost(both: Examples, n_source: int, classes: int, rounds: int, l2: float) -> list[Round]:
     """The rounds of TrAdaBoost, of examples whose first `n_source` are the source's; of AdaBoost
-    where that is none. One at least: a first one that is no better than chance votes alone."""
+    where that is none."""
     is_source = np.arange(len(both)) < n_source
     fall = -math.log1p(math.sqrt(2 * math.log(max(1, n_source)) / rounds))
     least = 0.5 / max(1, len(both) - n_source)
@@ -71,10 +72,9 @@ def boost(both: Examples, n_source: int, classes: int, rounds: int, l2: float) -
         weight, bias = fit_logistic(both.features, both.labels, weights, classes, l2)
         wrong = (both.features @ weight.T + bias).argmax(1) != both.labels
         on_target = weights[~is_source]
-        error = max(least, float(on_target[wrong[~is_source]].sum() / on_target.sum()))
-        vote = math.log((1 - error) / error) + math.log(classes - 1) if error < 1 else -math.inf
-        if vote <= 0:
-            return done or [Round(weight, bias, weights, 1.0)]
+        error = float(on_target[wrong[~is_source]].sum() / on_target.sum())
+        error = min(max(least, error), 1 - 1e-9)
+        vote = max(0.0, math.log((1 - error) / error) + math.log(classes - 1))
         done.append(Round(weight, bias, weights, vote))
         weights = weights * np.exp(wrong * np.where(is_source, fall, vote))
         weights = weights / weights.sum()

@@ -290,7 +290,7 @@ def test_a_penalty_of_0_looks_at_no_unlabelled_image(cls):
 
 @pytest.mark.parametrize("cls", [DeepCoral, MMD, DANN])
 def test_frozen_features_cannot_be_aligned_in_training(cls):
-    with pytest.raises(ValueError, match="freezes all stages.*`coral`"):
+    with pytest.raises(ValueError, match=r"freezes all stages.*`coral`"):
         cls(Leaky(), 4, k="all")
     assert cls(Leaky(), 4, k="all", penalty=0.0).k == 3
 
@@ -334,7 +334,9 @@ def test_a_discriminator_trained_against_the_stages_is_worse_than_one_that_only_
         regime.meet({"source": 4})
         domain = accompanied(drawn(), REGIMES["dann"])
         dark = domain.streams["source"].image_blocks
-        domain.streams["source"].image_blocks = lambda part: (255 - x for x in dark(part))
+        domain.streams["source"].image_blocks = lambda part, dark=dark: (
+            255 - x for x in dark(part)
+        )
         fit_and_test(regime, domain, Fit(epochs=12, batch_size=8))
         told[penalty] = _domain_loss(regime, domain)
     assert told[1e-6] < 0.1 < told[1.0]
@@ -347,3 +349,8 @@ def _domain_loss(regime, domain) -> float:
     ]
     with torch.no_grad():
         return regime.domain_loss(*(regime.backbone(x) for x in images)).item()
+
+
+def test_an_alignment_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="choose from covariance, scale, none"):
+        Coral(Leaky(), 4, align="mean")

@@ -1,5 +1,7 @@
 """Methods that choose among the source's examples, or weigh them."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -251,7 +253,7 @@ def test_weights_of_wrong_source_examples_never_rise():
     rounds = boost(both, 60, 3, 8, 0.01)
     assert len(rounds) == 8
     is_source = np.arange(105) < 60
-    for one, after in zip(rounds, rounds[1:], strict=False):
+    for one, after in pairwise(rounds):
         wrong = (both.features @ one.weight.T + one.bias).argmax(1) != both.labels
         change = after.weights / one.weights
         change /= change[~wrong][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Coral(PooledHead):
     ):
         super().__init__(backbone, num_classes, **options)
         check_positive(ridge=ridge)
+        if align not in get_args(Alignment):
+            choices = ", ".join(get_args(Alignment))
+            raise ValueError(f"no alignment {align!r}: choose from {choices}")
         self.align, self.ridge = align, ridge
 
     def source_examples(self, source: Examples, streams: Mapping[str, Sample]) -> Examples:

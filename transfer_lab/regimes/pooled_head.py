@@ -56,7 +56,7 @@ class PooledHead(SolvedModule):
         num_classes: int,
         *,
         weight: float = 0.5,
-        l2: float = 1e-2,
+        l2: float = 0.1,
         **options: Any,
     ):
         super().__init__(backbone, num_classes, **options)

@@ -36,10 +36,6 @@ class TrAdaBoost(PooledHead):
         if rounds:
             self.head = VotingHead(rounds, backbone.num_features, num_classes)
 
-    @property
-    def classes(self) -> int:
-        return self.head.out_features
-
     def learn(self, source: Examples, target: Examples) -> None:
         if not self.rounds:
             super().learn(source, target)

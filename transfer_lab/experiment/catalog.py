@@ -246,6 +246,12 @@ REGIMES = Registry(
             sees=("teacher",),
             off=Off("full_finetune", (("alpha", 0.0),)),
         ),
+        "pseudo_labels": RegimeEntry(
+            "pseudo_labels:PseudoLabels",
+            sees=("unlabelled",),
+            method_family="unlabelled",
+            off=Off("full_finetune", (("threshold", 2.0),)),
+        ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",
             source_head=True,

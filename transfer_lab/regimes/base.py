@@ -18,6 +18,10 @@ from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions, learn
 from transfer_lab.regimes.optim import RECIPES, RecipeName
 
 
+class UnsuitableBackboneError(ValueError):
+    """A backbone that a method cannot work on; the message names the way out."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """A stretch of training with one set of frozen stages.
@@ -193,6 +197,7 @@ class TransferModule(L.LightningModule, ABC):
             for index, stage in enumerate(self.backbone.stages)
             if index not in self.phase.frozen
             for parameter in stage.parameters()
+            if parameter.requires_grad
         ]
         groups = [{"params": list(self.beside_stages()), "lr": self.phase.lr}]
         return [*groups, {"params": stages, "lr": self.phase.backbone_lr}] if stages else groups

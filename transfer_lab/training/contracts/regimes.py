@@ -19,7 +19,12 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES, RegimeEntry
 from transfer_lab.experiment.declared import FACTS, entry_of
-from transfer_lab.regimes.base import Phase, TransferModule, check_stages
+from transfer_lab.regimes.base import (
+    Phase,
+    TransferModule,
+    UnsuitableBackboneError,
+    check_stages,
+)
 from transfer_lab.training.claims import observed
 from transfer_lab.training.contracts.cases import (
     Check,
@@ -396,11 +401,17 @@ def small_backbones_train_in_it(case: RegimeCase) -> None:
 
 
 def trains_on(case: RegimeCase, backbone: str) -> None:
-    """The stages of a registered backbone move where some phase lets them, and nowhere else."""
+    """The stages of a registered backbone move where some phase lets them, and nowhere else; one
+    that the method cannot work on is refused by a message that names the regime's `on`."""
     cls = BACKBONES.load(backbone)
     torch.manual_seed(0)
     network = cls(12, **arguments(cls, _QUICK.get(backbone, {})))
     network.image_size = 12
+    try:
+        case.build(network)
+    except UnsuitableBackboneError as error:
+        demand("on: [" in str(error), f"on {backbone}: its message names no way out: {error}")
+        return
     moves_what_learns(case, network, backbone)
 
 

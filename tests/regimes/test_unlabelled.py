@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
+from transfer_lab.regimes.fixmatch import FixMatch
 from transfer_lab.regimes.objective import Seen
 from transfer_lab.regimes.pseudo_labels import PseudoLabels, confident_loss
+from transfer_lab.regimes.random_views import RandomViews
 from transfer_lab.testing import Blocks, Leaky, RegimeCase
 from transfer_lab.training.fit import fit_and_test
 
@@ -91,7 +93,82 @@ def test_pseudo_labels_refuse_what_has_no_meaning(options, message):
         built(PseudoLabels, **options)
 
 
-SWITCHED = ["pseudo_labels"]
+IMAGES = torch.randint(0, 256, (64, 3, 20, 20), dtype=torch.uint8, generator=torch.manual_seed(0))
+
+
+def test_a_weak_view_is_the_image_moved_by_an_eighth_at_most():
+    ramp = torch.arange(32, dtype=torch.uint8).expand(200, 3, 32, 32).contiguous()
+    views = RandomViews(1).weak(ramp)
+    assert views.dtype == torch.uint8 and views.shape == ramp.shape
+    shifts = views[:, 0, 0, 16].int() - 16
+    assert shifts.abs().max() <= 4 and len(shifts.unique()) == 9
+    middle = views[:, 0, :, 6:26].int()
+    assert torch.equal(middle, (torch.arange(6, 26) + shifts[:, None, None]).expand_as(middle))
+
+
+def test_views_are_mirrored_only_where_that_is_asked_for():
+    ramp = torch.arange(32, dtype=torch.uint8).expand(200, 3, 32, 32).contiguous()
+    for flip, share in ((False, 0), (True, 0.5)):
+        views = RandomViews(1, flip=flip).weak(ramp).int()
+        mirrored = (views[:, 0, 0, 20] < views[:, 0, 0, 10]).float().mean().item()
+        assert mirrored == pytest.approx(share, abs=0.1)
+
+
+def test_strong_views_are_farther_from_the_image_than_weak_ones_and_differ_by_the_seed():
+    images = Blocks(20).make_images("train")
+    images = torch.from_numpy(images)
+    weak, strong = RandomViews(1).weak(images), RandomViews(1).strong(images)
+    near, far = ((view.float() - images).abs().mean().item() for view in (weak, strong))
+    assert strong.dtype == torch.uint8 and far > 1.2 * near
+    assert torch.equal(strong, RandomViews(1).strong(images))
+    assert not torch.equal(strong, RandomViews(2).strong(images))
+
+
+def test_of_a_strong_view_a_square_is_cut_out():
+    """Of white images nothing but a square can be grey after changes that keep white as it is."""
+    views = RandomViews(0)._cut_out(torch.ones(300, 3, 20, 20))
+    grey = (views == 0.5).flatten(1).float().mean(1)
+    assert set(views.unique().tolist()) == {0.5, 1.0}
+    assert 0.15 < grey.max() <= 0.25 and 0.04 < grey.mean() < 0.1
+
+
+class Recorded(torch.nn.Module):
+    """A network that keeps what it is shown and answers with the means of quadrants."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def forward(self, images, start=0):
+        self.shown.append(images)
+        return F.adaptive_avg_pool2d(images.float() / 255, 2).mean(1).flatten(1)
+
+
+def test_fixmatch_learns_on_strong_views_what_it_says_of_weak_ones():
+    regime = built(FixMatch, weight=0.5, threshold=0.0)
+    regime.meet({})
+    (phase,) = regime.phases()
+    regime.begin(phase)
+    network = regime.backbone = Recorded()
+    regime.head = torch.nn.Linear(4, 4)
+
+    class Raw(Untouched):
+        def raw(self, role):
+            return IMAGES, torch.full((64,), -1)
+
+    loss = regime.objective(torch.tensor(2.0), seen(torch.zeros(1, 4)), Raw())
+    (shown,) = network.shown
+    views = RandomViews(regime._seed)
+    assert torch.equal(shown, torch.cat([views.weak(IMAGES), views.strong(IMAGES)]))
+    weak, strong = regime(shown).chunk(2)
+    expected = 2 + 0.5 * F.cross_entropy(strong, weak.argmax(1))
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    (gradient,) = torch.autograd.grad(expected, [regime.head.weight])
+    torch.testing.assert_close(regime.head.weight.grad, gradient)
+
+
+SWITCHED = ["pseudo_labels", "fixmatch"]
 
 
 @pytest.mark.parametrize("name", SWITCHED)

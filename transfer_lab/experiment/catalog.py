@@ -252,6 +252,12 @@ REGIMES = Registry(
             method_family="unlabelled",
             off=Off("full_finetune", (("threshold", 2.0),)),
         ),
+        "fixmatch": RegimeEntry(
+            "fixmatch:FixMatch",
+            sees=("unlabelled",),
+            method_family="unlabelled",
+            off=Off("full_finetune", (("threshold", 2.0),)),
+        ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",
             source_head=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
@@ -40,6 +42,9 @@ ON_EVERY_BACKBONE = (
 """The others are methods on top of these, and run on a plain network and on one with batch
 normalisation."""
 
+NORMALISED = ("adabn", "tent")
+"""Of these only on the latter."""
+
 FIT = Fit(epochs=2, batch_size=8)
 SHORT = Fit(epochs=2, batch_size=16)
 """For networks of many layers, whose steps take long."""
@@ -73,7 +78,7 @@ def runs() -> dict[str, Run]:
     crossed = {
         f"{backbone} / {regime}": _run(backbone, regime, NEEDED.get(regime, {}))
         for regime in REGIMES
-        for backbone in (BACKBONES if regime in ON_EVERY_BACKBONE else ("cnn", "vgg16"))
+        for backbone in _backbones(regime)
     }
     varied = {
         f"cnn / {name}": _run("cnn", regime, options, **fit)
@@ -82,6 +87,12 @@ def runs() -> dict[str, Run]:
     tuned = _run("cnn", "linear_probe", {})
     content = {name: getattr(tuned, name) for name in Run.model_fields}
     return crossed | varied | {"cnn / trials": Run(**content | {"tune": _TRIALS})} | steady_runs()
+
+
+def _backbones(regime: str) -> Iterable[str]:
+    if regime in ON_EVERY_BACKBONE:
+        return BACKBONES
+    return ("vgg16",) if regime in NORMALISED else ("cnn", "vgg16")
 
 
 def steady_runs(rate: float = 1) -> dict[str, Run]:

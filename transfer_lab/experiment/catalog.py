@@ -268,6 +268,33 @@ REGIMES = Registry(
             tunable=False,
             method_family="unlabelled",
         ),
+        "shot": RegimeEntry(
+            "shot:SHOT",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            method_family="unlabelled",
+            off=Off("source_only"),
+        ),
+        "adabn": RegimeEntry(
+            "adabn:AdaBN",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+            method_family="unlabelled",
+            off=Off("source_only"),
+        ),
+        "tent": RegimeEntry(
+            "tent:Tent",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            method_family="unlabelled",
+            off=Off("source_only"),
+        ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

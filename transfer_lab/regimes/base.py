@@ -19,7 +19,13 @@ from transfer_lab.regimes.optim import RECIPES, RecipeName
 
 
 class UnsuitableBackboneError(ValueError):
-    """A backbone that a method cannot work on; the message names the way out."""
+    """A backbone lacks what a regime works on; the message says what, and how to leave it out."""
+
+    def __init__(self, regime: str, lacking: str):
+        super().__init__(
+            f"{regime} is not for this backbone, which has {lacking}: name the backbones it is for "
+            "in the regime's entry, on: [...]"
+        )
 
 
 @dataclass(frozen=True)

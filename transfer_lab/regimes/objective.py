@@ -96,3 +96,9 @@ class ObjectiveModule(TransferModule):
         loss = self.objective(fit, target, Streams(self, beside[0] if beside else {}))
         self.train_sums += sums(loss, target.logits, labels)
         return loss
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        """As for every regime; hidden labels add no loss."""
+        inputs, labels = batch
+        logits = self(inputs)
+        self.val_sums += sums(ObjectiveModule.loss(self, logits, labels), logits, labels)

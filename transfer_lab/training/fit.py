@@ -175,7 +175,8 @@ def _solve(
 def _scores(regime: SolvedModule, sample: Sample) -> torch.Tensor:
     """Summed loss, right answers and number of examples, as a regime sums them up in steps."""
     sums = torch.zeros(3)
-    places = torch.arange(len(sample)).split(256)
+    # Of nothing `split` makes one part, which is empty.
+    places = torch.arange(len(sample)).split(256) if len(sample) else ()
     with torch.no_grad():
         for place, inputs in zip(places, sample.batches(256), strict=True):
             labels = sample.labels[place]

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,10 +17,13 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.adabn import AdaBN
 from transfer_lab.regimes.base import UnsuitableBackboneError
 from transfer_lab.regimes.fixmatch import FixMatch
+from transfer_lab.regimes.laplacian import Laplacian, between, graph
 from transfer_lab.regimes.objective import Seen
 from transfer_lab.regimes.pseudo_labels import PseudoLabels, confident_loss
 from transfer_lab.regimes.random_views import RandomViews
+from transfer_lab.regimes.ridge_probe import RidgeProbe, least_squares, temperature
 from transfer_lab.regimes.shot import SHOT, centres, entropy, nearest
+from transfer_lab.regimes.solved import Sample
 from transfer_lab.regimes.tent import Tent
 from transfer_lab.store.records import RecordStore
 from transfer_lab.testing import Blocks, Leaky, RegimeCase, drawn
@@ -451,3 +455,147 @@ def test_scales_that_are_not_there_cannot_be_learnt():
     plain.stages[0][1] = nn.BatchNorm2d(8, affine=False)
     with pytest.raises(UnsuitableBackboneError, match="without scales and shifts"):
         built(Tent, plain)
+
+
+def sample(features, labels=None) -> Sample:
+    """What frozen stages give."""
+    labels = torch.full((len(features),), -1) if labels is None else labels
+    return Sample(np.asarray(features, np.float32), np.arange(len(features)), labels)
+
+
+def solved(cls, target: Sample, width: int, classes: int = 3, pool=None, **options):
+    """A regime's head on given features."""
+    backbone = Leaky()
+    backbone.num_features = width
+    regime = cls(backbone, classes, **options)
+    regime.solve(target, sample(np.empty((0, width))), {} if pool is None else {"unlabelled": pool})
+    return regime
+
+
+def examples(width: int, count: int = 30) -> Sample:
+    random = np.random.default_rng(width)
+    labels = torch.arange(count) % 3
+    centres = random.normal(size=(3, width))
+    return sample(5 + centres[labels] + random.normal(size=(count, width)), labels)
+
+
+@pytest.mark.parametrize("width", [6, 50])
+def test_the_ridge_head_is_scikit_learns(width):
+    """Up to the one number that makes logits of scores; with fewer and more features than rows."""
+    target = examples(width)
+    head = solved(RidgeProbe, target, width, ridge=0.3).head
+    x = target.inputs.double().numpy()
+    unit = ((x - x.mean(0)) ** 2).sum(1).mean()
+    theirs = Ridge(alpha=0.3 * unit).fit(x, np.eye(3)[target.labels])
+    scale = (head.weight.detach().numpy() / theirs.coef_).mean()
+    np.testing.assert_allclose(head.weight.detach(), scale * theirs.coef_, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(head.bias.detach(), scale * theirs.intercept_, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_left_out_is_answered_as_by_the_head_that_never_saw_it():
+    target = examples(6)
+    x, y = target.inputs.double(), torch.eye(3, dtype=torch.float64)[target.labels]
+    random = torch.randn(6, 6, dtype=torch.float64, generator=torch.manual_seed(0))
+    penalty = random @ random.T
+    _, left_out = least_squares(x - x.mean(0), y, penalty)
+    for place in (0, 7, 29):
+        others = torch.arange(len(x)) != place
+        mean = x[others].mean(0)
+        weight, _ = least_squares(x[others] - mean, y[others], penalty)
+        expected = weight @ (x[place] - mean) + y[others].mean(0)
+        torch.testing.assert_close(left_out[place], expected)
+
+
+def test_scores_are_multiplied_to_the_least_cross_entropy():
+    logits = 4 * torch.randn(4000, 3, generator=torch.manual_seed(0)).double()
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    assert temperature(logits / 8, labels) == pytest.approx(8, rel=0.1)
+
+
+def test_neighbours_are_joined_if_one_is_near_the_other():
+    points = torch.tensor([[0.0], [1.0], [1.9], [10.0]], dtype=torch.float64)
+    assert graph(points, 1).T.tolist() == [[0, 1], [1, 2], [2, 3]]
+    assert graph(points, 9).T.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
+
+
+def test_the_graph_of_many_images_is_that_of_a_few_at_a_time(monkeypatch):
+    points = torch.randn(50, 3, dtype=torch.float64, generator=torch.manual_seed(0))
+    whole = graph(points, 4)
+    monkeypatch.setattr("transfer_lab.regimes.laplacian._ROWS", 7)
+    assert torch.equal(graph(points, 4), whole)
+
+
+def test_the_laplacians_form_is_the_sum_over_neighbours():
+    """tr(F' L F) = sum_ij w_ij |f_i - f_j|^2 / 2, with w_ij of both directions."""
+    random = torch.manual_seed(1)
+    inputs = torch.randn(40, 6, dtype=torch.float64, generator=random)
+    weight = torch.randn(3, 6, dtype=torch.float64, generator=random)
+    edges = graph(inputs, 5)
+    joined = torch.zeros(40, 40, dtype=torch.float64)
+    joined[edges[0], edges[1]] = joined[edges[1], edges[0]] = 1
+    answers = inputs @ weight.T
+    apart = torch.cdist(answers, answers).square()
+    laplacian = joined.sum(1).diag() - joined
+    formula = (answers.T @ laplacian @ answers).trace()
+    torch.testing.assert_close(formula, (joined * apart).sum() / 2)
+    torch.testing.assert_close((weight @ between(inputs, edges) @ weight.T).trace(), formula)
+
+
+@pytest.mark.parametrize("width", [6, 90])
+def test_the_laplacian_head_is_where_the_objectives_gradient_is_zero(width, monkeypatch):
+    monkeypatch.setattr("transfer_lab.regimes.ridge_probe.temperature", lambda *_: 1.0)
+    target, pool = examples(width), examples(width, 60)
+    head = solved(
+        Laplacian, target, width, pool=pool, gamma=0.4, neighbours=4, ridge=0.2
+    ).head.double()
+    x, u = target.inputs.double(), pool.inputs.double()
+    y = torch.eye(3, dtype=torch.float64)[target.labels]
+    unit = (x - x.mean(0)).square().sum(1).mean()
+    start, end = graph(u, 4)
+    parts = (
+        (head(x) - y).square().sum() / len(x),
+        0.2 * unit * head.weight.square().sum() / len(x),
+        0.4 * (head(u[start]) - head(u[end])).square().sum(1).mean(),
+    )
+    for at_rest, loss in ((True, sum(parts)), (False, parts[0] + parts[1]), (False, parts[2])):
+        gradients = torch.autograd.grad(loss, head.parameters(), retain_graph=True)
+        assert all(g.abs().max() < 1e-4 for g in gradients) == at_rest
+
+
+def test_switched_off_the_laplacian_opens_no_pool():
+    target = examples(6)
+    off, twin = (
+        solved(cls, target, 6, pool=None, **options).head.state_dict()
+        for cls, options in ((Laplacian, {"gamma": 0.0}), (RidgeProbe, {}))
+    )
+    assert all(torch.equal(off[name], twin[name]) for name in twin)
+    with pytest.raises(KeyError, match="unlabelled"):
+        solved(Laplacian, target, 6, pool=None)
+
+
+def test_neighbours_turn_a_head_that_few_labels_have_set_askew():
+    """Two long parallel clusters, each labelled at one end: at opposite ones."""
+    random = np.random.default_rng(0)
+    true = np.arange(200) % 2
+    pool = np.stack([random.uniform(-10, 10, 200), 2.0 * true - 1], 1)
+    pool += random.normal(scale=0.05, size=pool.shape)
+    target = sample([[-2.0, -1.0], [2.0, 1.0]], torch.tensor([0, 1]))
+    right = {}
+    for gamma in (0.0, 10.0):
+        regime = solved(Laplacian, target, 2, classes=2, pool=sample(pool), gamma=gamma)
+        answers = regime.head(torch.from_numpy(pool).float()).argmax(1).numpy()
+        right[gamma] = (answers == true).mean()
+    assert right[0.0] < 0.9 and right[10.0] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gamma": -1.0}, "gamma must be 0 or more"),
+        ({"neighbours": 0}, "neighbours must be at least 1"),
+        ({"ridge": 0.0}, "ridge must be a positive number"),
+    ],
+)
+def test_a_laplacian_that_has_no_meaning_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        built(Laplacian, **options)

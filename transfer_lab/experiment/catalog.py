@@ -258,6 +258,15 @@ REGIMES = Registry(
             method_family="unlabelled",
             off=Off("full_finetune", (("threshold", 2.0),)),
         ),
+        "ridge_probe": RegimeEntry("ridge_probe:RidgeProbe", solves=True, spends_budget=False),
+        "laplacian": RegimeEntry(
+            "laplacian:Laplacian",
+            sees=("unlabelled",),
+            solves=True,
+            spends_budget=False,
+            method_family="unlabelled",
+            off=Off("ridge_probe", (("gamma", 0.0),)),
+        ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",
             source_head=True,

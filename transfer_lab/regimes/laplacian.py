@@ -72,6 +72,6 @@ def between(inputs: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
     count = len(inputs)
     both = torch.cat([edges, edges.flip(0)], 1)
     ones = torch.ones(both.shape[1], dtype=inputs.dtype)
-    joined = torch.sparse_coo_tensor(both, ones, (count, count))
+    joined = torch.sparse_coo_tensor(both, ones, (count, count), check_invariants=False)
     degrees = torch.bincount(both[0], minlength=count).to(inputs.dtype)
     return inputs.T @ (degrees[:, None] * inputs - joined @ inputs)

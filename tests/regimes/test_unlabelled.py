@@ -173,15 +173,33 @@ def test_fixmatch_learns_on_strong_views_what_it_says_of_weak_ones():
             return IMAGES, torch.full((64,), -1)
 
     loss = regime.objective(torch.tensor(2.0), seen(torch.zeros(1, 4)), Raw())
-    (shown,) = network.shown
     views = RandomViews(regime._seed)
-    assert torch.equal(shown, torch.cat([views.weak(IMAGES), views.strong(IMAGES)]))
-    weak, strong = regime(shown).chunk(2)
+    for shown, view in zip(network.shown, (views.weak, views.strong), strict=True):
+        assert torch.equal(shown, view(IMAGES))
+    weak, strong = map(regime, list(network.shown))
     expected = 2 + 0.5 * F.cross_entropy(strong, weak.argmax(1))
     torch.testing.assert_close(loss, expected)
     loss.backward()
     (gradient,) = torch.autograd.grad(expected, [regime.head.weight])
     torch.testing.assert_close(regime.head.weight.grad, gradient)
+
+
+def test_views_leave_no_trace_in_running_statistics():
+    regime = built(FixMatch)
+    regime.meet({})
+    (phase,) = regime.phases()
+    regime.begin(phase)
+
+    class Raw(Untouched):
+        def raw(self, role):
+            return IMAGES[..., :12, :12], torch.full((64,), -1)
+
+    norm = regime.backbone.stages[0][1]
+    before = norm.running_mean.clone(), norm.running_var.clone()
+    regime.objective(torch.tensor(2.0), seen(torch.zeros(1, 4)), Raw())
+    assert torch.equal(norm.running_mean, before[0]) and torch.equal(norm.running_var, before[1])
+    regime.look(IMAGES[..., :12, :12], torch.full((64,), -1))
+    assert not torch.equal(norm.running_mean, before[0])
 
 
 SWITCHED = ["pseudo_labels", "fixmatch"]
@@ -320,7 +338,8 @@ def test_shot_labels_by_the_centres_of_the_epoch_before():
         target = regime.look(*batch)
         without = regime.training_step(batch, 0)
         assert torch.equal(regime.training_step(batch, 1), without)
-        labels = nearest(target.features, centres(target.features, target.logits.softmax(1)))
+        about = target.features - target.features.mean(0)
+        labels = nearest(about, centres(about, target.logits.softmax(1)))
         expected = without + 0.7 * F.cross_entropy(target.logits, labels)
         torch.testing.assert_close(regime.training_step(batch, 0), expected)
 

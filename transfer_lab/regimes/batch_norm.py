@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -25,3 +28,17 @@ def stages_without(backbone: Backbone, method: str) -> tuple[int, ...]:
     if len(found) == len(backbone.stages):
         raise UnsuitableBackboneError(method, "no batch normalisation")
     return found
+
+
+@contextmanager
+def statistics_held(module: nn.Module) -> Iterator[None]:
+    """Meanwhile batches are normalised as ever, but leave no trace in running statistics."""
+    layers = batch_norms(module)
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

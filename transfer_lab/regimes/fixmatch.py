@@ -8,6 +8,7 @@ import torch
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase
+from transfer_lab.regimes.batch_norm import statistics_held
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 from transfer_lab.regimes.optim import RecipeName
 from transfer_lab.regimes.pseudo_labels import check_confidence, confident_loss
@@ -19,7 +20,8 @@ class FixMatch(ObjectiveModule):
     L(y, f) + weight / n sum 1[max q >= threshold] L(argmax q, f(strong(u))), with q the softmax of
     f(weak(u)), without gradient (Sohn et al. 2020, "FixMatch", eq. 4). All stages learn, since
     every view is another image. Of the unlabelled images there are as many in a step as of the
-    labelled ones, which are changed as `fit` says and not otherwise.
+    labelled ones, which are changed as `fit` says and not otherwise. Views are normalised as
+    batches of their own and leave running statistics to images as they are.
 
     Options: `weight` of the unlabelled images; `threshold`: how sure the network must be of its
     answer, above 1 to switch it off; `flip`: whether views may be mirrored, which is not for
@@ -64,6 +66,8 @@ class FixMatch(ObjectiveModule):
         if self.threshold > 1:
             return fit
         images, _ = streams.raw("unlabelled")
-        both = torch.cat([self._views.weak(images), self._views.strong(images)])
-        weak, strong = self(both).chunk(2)
+        with statistics_held(self.backbone):
+            with torch.no_grad():
+                weak = self(self._views.weak(images))
+            strong = self(self._views.strong(images))
         return fit + self.weight * confident_loss(weak, strong, self.threshold)

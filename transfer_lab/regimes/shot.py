@@ -37,7 +37,7 @@ class SHOT(ObjectiveModule):
         *,
         weight: float = 0.3,
         k: int | Literal["all"] = 0,
-        backbone_lr: float = 3e-4,
+        backbone_lr: float = 1e-4,
         weight_decay: float | None = None,
         recipe: RecipeName = "adamw_cosine",
     ):
@@ -59,6 +59,7 @@ class SHOT(ObjectiveModule):
     def _forget(self) -> None:
         self._seen: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._centres: torch.Tensor | None = None
+        self._middle: torch.Tensor | None = None
 
     def begin(self, phase: Phase, *, entry: int = 0, steps: float | None = None) -> None:
         """As for every regime; the head is the source's and stays so."""
@@ -70,7 +71,8 @@ class SHOT(ObjectiveModule):
         """A step, before the first of which in an epoch the centres are found."""
         if index == 0 and self._seen:
             features, answers = (torch.cat(seen) for seen in zip(*self._seen, strict=True))
-            self._centres, self._seen = centres(features, answers), []
+            self._middle, self._seen = features.mean(0), []
+            self._centres = centres(features - self._middle, answers)
         return super().training_step(batch, index)
 
     def objective(self, fit: torch.Tensor, target: Seen, streams: Streams) -> torch.Tensor:
@@ -80,7 +82,7 @@ class SHOT(ObjectiveModule):
         loss = entropy(target.logits).mean() - of_the_mean(answers)
         if self._centres is None or not self.weight:
             return loss
-        labels = nearest(features, self._centres)
+        labels = nearest(features - self._middle, self._centres)
         return loss + self.weight * F.cross_entropy(target.logits, labels)
 
 

@@ -86,6 +86,28 @@ def test_letters_of_one_class_vary_and_differ_from_another_class_on_average():
     assert means[1][centre, centre].mean() > 1.5 * means[0][centre, centre].mean()
 
 
+def test_shifted_letters_are_the_plain_ones_under_other_light_or_with_more_noise():
+    plain, recoloured, noisy = (
+        build("latin", 20, letters="AB", train_per_class=40, shift=shift)
+        for shift in (None, "recoloured", "noisy")
+    )
+    assert "shift" not in plain.identity and noisy.identity["shift"] == "noisy"
+    images, faint, rough = (
+        domain.make_images("train") / 255 for domain in (plain, recoloured, noisy)
+    )
+    light = np.array([0.8, 0.5, 0.25])[:, None, None]
+    assert np.abs(faint - (light + 0.3 * (images - 0.5))).max() <= 0.5001 / 255
+    inside = (images > 0.3) & (images < 0.7)
+    apart = (rough - images)[inside]
+    assert abs(apart.mean()) < 0.01 and 0.15 < apart.std() < 0.21
+    assert len(digests(noisy.make_images("train"))) == 80
+
+
+def test_a_shift_that_is_not_known_is_refused():
+    with pytest.raises(AssertionError, match="shift"):
+        build("latin", shift="blurred")
+
+
 @pytest.mark.parametrize(
     ("letters", "reason"),
     [("A", "two different"), ("AA", "two different"), ("A漢", "no font")],

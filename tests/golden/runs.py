@@ -44,7 +44,7 @@ ON_EVERY_BACKBONE = (
 """The others are methods on top of these, and run on a plain network and on one with batch
 normalisation."""
 
-NORMALISED = ("norm_only",)
+NORMALISED = ("norm_only", "adabn", "tent")
 """Of these only on the latter."""
 
 FIT = Fit(epochs=2, batch_size=8)

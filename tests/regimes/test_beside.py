@@ -135,3 +135,15 @@ def test_spectral_shrinkage_adds_the_squares_of_the_smallest_singular_values():
     squares = torch.linalg.eigvalsh(features @ features.T)[:2].clamp(min=0)
     expected = F.cross_entropy(regime(IMAGES), LABELS) + 0.5 * squares.sum()
     torch.testing.assert_close(step(regime), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_batches_of_a_source_leave_running_statistics_to_the_target():
+    regime = begun(JointTraining).train()
+    norms = {k: v.clone() for k, v in regime.backbone.state_dict().items() if "running" in k}
+    streams = Streams(regime, {"source": (OTHERS, THEIRS), "unlabelled": (IMAGES, LABELS)})
+    assert streams["source"].features.requires_grad
+    moved = {k for k, v in norms.items() if not torch.equal(v, regime.backbone.state_dict()[k])}
+    assert not moved
+    _ = streams["unlabelled"]
+    moved = {k for k, v in norms.items() if not torch.equal(v, regime.backbone.state_dict()[k])}
+    assert moved == {*norms}

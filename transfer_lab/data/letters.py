@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,9 @@ from transfer_lab.data.rendered import BalancedDomain, paint
 
 _CANVAS = 64
 _GLYPH = 40
+_LIGHT = np.array([0.8, 0.5, 0.25], np.float32)[:, None, None]
+_CONTRAST, _NOISE = 0.3, 0.2
+"""Of shifted images; plain ones have noise of 0.02 to 0.08."""
 
 
 class Script(BalancedDomain):
@@ -24,7 +28,9 @@ class Script(BalancedDomain):
 
     Options: `letters`: the classes, by default the whole alphabet of the script; `fonts`: names of
     font files without their ending, as `DejaVuSerif-Bold`, by default all that hold the letters;
-    those of BalancedDomain.
+    `shift`: the same letters as another camera would see them, `recoloured`, faint under orange
+    light, or `noisy`; those of BalancedDomain. A shifted script shows the very letters of the plain
+    one unless it has another `render_seed`.
     """
 
     alphabet: str
@@ -35,6 +41,7 @@ class Script(BalancedDomain):
         *,
         letters: str | None = None,
         fonts: Sequence[str] | None = None,
+        shift: Literal["recoloured", "noisy"] | None = None,
         train_per_class: int = 500,
         test_per_class: int = 100,
         render_seed: int = 0,
@@ -48,19 +55,21 @@ class Script(BalancedDomain):
         self.classes = tuple(self.alphabet if letters is None else letters)
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"letters must be at least two different ones, not '{letters}'")
-        self.fonts = _chosen("".join(self.classes), fonts)
+        self.fonts, self.shift = _chosen("".join(self.classes), fonts), shift
 
     @property
     def identity(self) -> dict[str, object]:
         fonts = [path.name for path in self.fonts]
-        return super().identity | {"fonts": fonts, "matplotlib": matplotlib.__version__}
+        known = {"fonts": fonts, "matplotlib": matplotlib.__version__}
+        return super().identity | known | ({"shift": self.shift} if self.shift else {})
 
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
         atlas = _atlas("".join(self.classes), self.fonts)
         fonts = [rng.integers(len(atlas)) for rng in rngs]
         warps = np.stack([_random_warp(rng) for rng in rngs])
         glyphs = torch.from_numpy(atlas[fonts, labels])[:, None]
-        return paint(_warp(glyphs, torch.from_numpy(warps), self.image_size), rngs)
+        images = paint(_warp(glyphs, torch.from_numpy(warps), self.image_size), rngs)
+        return _shifted(images, self.shift, rngs) if self.shift else images
 
 
 class Latin(Script):
@@ -145,3 +154,14 @@ def _warp(glyphs: torch.Tensor, warps: torch.Tensor, size: int) -> np.ndarray:
     grid = F.affine_grid(warps, [len(glyphs), 1, 2 * size, 2 * size], align_corners=False)
     fine = F.grid_sample(glyphs, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return F.avg_pool2d(fine, 2)[:, 0].numpy()
+
+
+def _shifted(images: np.ndarray, shift: str, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Painted images (n, 3, s, s), uint8, under other light or with more noise."""
+    values = images.astype(np.float32) / 255
+    if shift == "recoloured":
+        values = _LIGHT + _CONTRAST * (values - 0.5)
+    else:
+        noise = [rng.standard_normal(values.shape[1:], np.float32) for rng in rngs]
+        values += _NOISE * np.stack(noise)
+    return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)

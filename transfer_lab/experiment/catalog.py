@@ -292,6 +292,27 @@ REGIMES = Registry(
         "lwf": RegimeEntry(
             "lwf:LwF", source_head=True, off=Off("full_finetune", (("weight", 0.0),))
         ),
+        "pseudo_labels": RegimeEntry(
+            "pseudo_labels:PseudoLabels",
+            sees=("unlabelled",),
+            method_family="unlabelled",
+            off=Off("full_finetune", (("threshold", 2.0),)),
+        ),
+        "fixmatch": RegimeEntry(
+            "fixmatch:FixMatch",
+            sees=("unlabelled",),
+            method_family="unlabelled",
+            off=Off("full_finetune", (("threshold", 2.0),)),
+        ),
+        "ridge_probe": RegimeEntry("ridge_probe:RidgeProbe", solves=True, spends_budget=False),
+        "laplacian": RegimeEntry(
+            "laplacian:Laplacian",
+            sees=("unlabelled",),
+            solves=True,
+            spends_budget=False,
+            method_family="unlabelled",
+            off=Off("ridge_probe", (("gamma", 0.0),)),
+        ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",
             source_head=True,
@@ -366,6 +387,33 @@ REGIMES = Registry(
             target_labels="used",
             method_family="features",
             off=Off("joint_training", (("penalty", 0.0),)),
+        ),
+        "shot": RegimeEntry(
+            "shot:SHOT",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            method_family="unlabelled",
+            off=Off("source_only"),
+        ),
+        "adabn": RegimeEntry(
+            "adabn:AdaBN",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+            method_family="unlabelled",
+            off=Off("source_only"),
+        ),
+        "tent": RegimeEntry(
+            "tent:Tent",
+            source_head=True,
+            same_classes=True,
+            target_labels="unread",
+            method_family="unlabelled",
+            off=Off("source_only"),
         ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False

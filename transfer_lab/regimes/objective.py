@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive, sums
+from transfer_lab.regimes.batch_norm import statistics_held
 
 
 class Seen(NamedTuple):
@@ -32,7 +34,11 @@ class Streams(Mapping[str, Seen]):
 
     def __getitem__(self, role: str) -> Seen:
         if role not in self._seen:
-            self._seen[role] = self._regime.look(*self._batches[role])
+            # The target's images are what is tested: those of a source leave no trace in running
+            # statistics, which would else be of neither.
+            held = nullcontext() if role == "unlabelled" else statistics_held(self._regime.backbone)
+            with held:
+                self._seen[role] = self._regime.look(*self._batches[role])
         return self._seen[role]
 
     def raw(self, role: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,3 +102,9 @@ class ObjectiveModule(TransferModule):
         loss = self.objective(fit, target, Streams(self, beside[0] if beside else {}))
         self.train_sums += sums(loss, target.logits, labels)
         return loss
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        """As for every regime; hidden labels add no loss."""
+        inputs, labels = batch
+        logits = self(inputs)
+        self.val_sums += sums(ObjectiveModule.loss(self, logits, labels), logits, labels)

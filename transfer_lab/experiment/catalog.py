@@ -191,6 +191,9 @@ DOMAINS = Registry(
         "other_scenes": DomainEntry("scenes:OtherScenes"),
         "digits": DomainEntry("digits:Digits"),
         "folder": DomainEntry("folder:Folder", in_folder=True),
+        "one_against_background": DomainEntry(
+            "one_against_background:OneAgainstBackground", in_folder=True
+        ),
         "torchvision": DomainEntry("torchvision:TorchvisionDataset", family=True),
     },
 )
@@ -255,6 +258,15 @@ REGIMES = Registry(
             spends_budget=False,
             tunable=False,
             method_family="unlabelled",
+        ),
+        "svm_probe": RegimeEntry("svm_probe:SVMProbe", solves=True, spends_budget=False),
+        "adaptive_svm": RegimeEntry(
+            "adaptive_svm:AdaptiveSVM",
+            sees=("sources",),
+            same_classes=True,
+            solves=True,
+            spends_budget=False,
+            off=Off("svm_probe", (("prior", "none"),)),
         ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False

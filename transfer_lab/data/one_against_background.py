@@ -1,0 +1,71 @@
+"""One class of a folder of photographs against images of others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+
+from transfer_lab.data.base import Part
+from transfer_lab.data.folder import Folder
+from transfer_lab.system.image_folder import DataUnavailable, ImageFile
+
+
+class OneAgainstBackground(Folder):
+    """One class of a folder as the object, and as many images of other classes, in the training
+    pool and in the test set: its accuracy is balanced accuracy.
+
+    The background is taken evenly from its classes, in an order of content that is another for
+    every object. An image of the folder is in the training pool, or in the test set, of all such
+    domains of one folder alike.
+
+    Options: `object`: the object's class; `background`: classes of the background, all others
+    unless given; the rest as `folder` has them.
+    """
+
+    def __init__(
+        self, image_size: int, *, object: str, background: list[str] | None = None, **options
+    ):
+        super().__init__(image_size, **options)
+        known = self.listing.classes
+        others = [name for name in known if name != object] if background is None else background
+        if unknown := [name for name in (object, *others) if name not in known]:
+            raise ValueError(
+                f"{self.listing.root}: no class {', '.join(unknown)} in it; it has "
+                f"{', '.join(known)}"
+            )
+        if object in others:
+            raise ValueError(f"background: {object} is the object; take it out")
+        self.object, self.background = object, tuple(others)
+        self.classes = ("background", "object")
+
+    @cached_property
+    def files(self) -> dict[Part, tuple[ImageFile, ...]]:
+        return {part: tuple(self._chosen(part, files)) for part, files in super().files.items()}
+
+    def _chosen(self, part: Part, files: Iterable[ImageFile]) -> list[ImageFile]:
+        by_class = defaultdict(list)
+        for file in files:
+            by_class[file.label].append(file)
+        objects = by_class[self.object]
+        ranked = [
+            (rank, self._order(file), file)
+            for name in self.background
+            for rank, file in enumerate(sorted(by_class[name], key=self._order))
+        ]
+        ranked.sort(key=lambda one: one[:2])
+        if len(ranked) < len(objects):
+            raise DataUnavailable(
+                f"{self.listing.root}: {len(ranked)} {part} images of the background against "
+                f"{len(objects)} of {self.object}; name more classes in `background`"
+            )
+        others = [file for _, _, file in ranked[: len(objects)]]
+        return [
+            *(replace(file, label="background") for file in others),
+            *(replace(file, label="object") for file in objects),
+        ]
+
+    def _order(self, file: ImageFile) -> str:
+        return hashlib.sha256(f"{self.object} {file.sha256}".encode()).hexdigest()

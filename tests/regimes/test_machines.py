@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.linear_model import Ridge, RidgeClassifier
 
 from transfer_lab.regimes.adaptive_svm import AdaptiveSVM, LeftOut
+from transfer_lab.regimes.gaussian_process import (
+    GaussianProcess,
+    GaussianProcessProbe,
+    largest,
+    most_likely,
+)
 from transfer_lab.regimes.ridge import RIDGES, RidgeFits
 from transfer_lab.regimes.solved import Sample
 from transfer_lab.regimes.svm_probe import SVMProbe, against_rest, temperature
@@ -185,9 +193,7 @@ def test_one_number_added_to_all_of_a_features_values_changes_no_answer():
     sources = {"source": sample(7, classes=2), "source_2": sample(8, classes=2)}
     target, test = sample(6, classes=2, n=2), sample(5, classes=2, n=100)
     plain = solved(target, sources, classes=2, prior="equal")
-    far = solved(
-        moved(target), {k: moved(v) for k, v in sources.items()}, classes=2, prior="equal"
-    )
+    far = solved(moved(target), {k: moved(v) for k, v in sources.items()}, classes=2, prior="equal")
     here, there = plain.head(test.inputs), far.head(moved(test).inputs)
     assert torch.allclose(here, there, atol=1e-3 * float(here.detach().abs().max()))
 
@@ -196,8 +202,10 @@ def left_out(n: int = 12, sources: int = 3) -> tuple[LeftOut, RidgeFits, torch.T
     target = sample(11, n=n, spread=2.0)
     x, y = target.inputs.double(), against_rest(target.labels, CLASSES)
     machines = torch.stack(
-        [RidgeFits(s.inputs).solution(against_rest(s.labels, CLASSES), 1.0)[0]
-         for s in (sample(20 + k) for k in range(sources))]
+        [
+            RidgeFits(s.inputs).solution(against_rest(s.labels, CLASSES), 1.0)[0]
+            for s in (sample(20 + k) for k in range(sources))
+        ]
     )
     return LeftOut.of(RidgeFits(x), x, y, machines, 0.4), x, y, machines
 
@@ -290,3 +298,122 @@ def test_scores_that_are_always_wrong_are_worth_nothing_and_change_no_answer():
 def test_a_source_of_another_number_of_classes_is_refused():
     with pytest.raises(ValueError, match="the target has 3 and the source_2 4"):
         AdaptiveSVM(Leaky(), 3).meet({"source": 3, "source_2": 4})
+
+
+def process(target: Sample, streams=None, **options):
+    return solved(target, streams, cls=GaussianProcess, **options)
+
+
+def dense(one: torch.Tensor, other: torch.Tensor, length: float, amplitude: float) -> torch.Tensor:
+    """The kernel by its definition."""
+    return amplitude * torch.exp(-(((one[:, None] - other) ** 2).sum(2)) / (2 * length**2))
+
+
+def test_a_process_around_nothing_is_sklearns_with_the_same_kernel():
+    train, test = sample(40, n=20), sample(41, n=30)
+    head = process(train, mean="zero").head
+    kernel = ConstantKernel(head.amplitude) * RBF(head.length)
+    theirs = GaussianProcessRegressor(kernel, alpha=head.noise, optimizer=None)
+    hot = torch.nn.functional.one_hot(train.labels, CLASSES).double() - 1 / CLASSES
+    theirs.fit(train.inputs.double().numpy(), hot.numpy())
+    means, deviations = theirs.predict(test.inputs.double().numpy(), return_std=True)
+    found, variance = head.predictive(test.inputs)
+    assert np.allclose(found.numpy() - 1 / CLASSES, means, atol=1e-7)
+    assert np.allclose(variance.sqrt().numpy()[:, None], deviations.reshape(30, -1), atol=1e-5)
+
+
+def test_its_mean_is_the_sources_model_plus_a_process_on_what_that_leaves():
+    train, source, test = sample(42, n=9), sample(43, n=60), sample(44, n=30)
+    head = process(train, {"source": source}).head
+    hot = torch.nn.functional.one_hot(source.labels, CLASSES).double()
+    fits = RidgeFits(source.inputs)
+    weight, bias = fits.solution(hot, fits.best_penalty(hot))
+
+    def says(x):
+        return x.double() @ weight.T + bias
+
+    x = train.inputs.double()
+    left = torch.nn.functional.one_hot(train.labels, CLASSES).double() - says(x)
+    inner = dense(x, x, head.length, head.amplitude) + head.noise * torch.eye(9).double()
+    across = dense(test.inputs.double(), x, head.length, head.amplitude)
+    expected = says(test.inputs) + across @ torch.linalg.solve(inner, left)
+    found, variance = head.predictive(test.inputs)
+    assert torch.allclose(found, expected, atol=1e-7)
+    known = (across * torch.linalg.solve(inner, across.T).T).sum(1)
+    assert torch.allclose(variance, head.amplitude - known, atol=1e-7)
+
+
+def test_far_from_every_example_it_answers_as_the_source_and_doubts_most():
+    train, source = sample(42, n=9), sample(43, n=60)
+    regime = process(train, {"source": source})
+    weight, bias = regime.mean_function({"source": source})
+    far = sample(44, n=6).inputs.double() + 1e3
+    found, variance = regime.head.predictive(far)
+    assert torch.allclose(found, far @ weight.T + bias)
+    assert torch.allclose(variance, torch.full((6,), regime.head.amplitude).double())
+
+
+def test_without_the_sources_mean_it_is_the_plain_process():
+    plain = solved(sample(42, n=9), cls=GaussianProcessProbe).head.state_dict()
+    off = process(sample(42, n=9), {}, mean="zero").head.state_dict()
+    assert all(torch.equal(off[key], plain[key]) for key in plain)
+
+
+def test_length_amplitude_and_noise_have_the_greatest_marginal_likelihood():
+    train = sample(45, n=15)
+    x = train.inputs.double()
+    left = torch.nn.functional.one_hot(train.labels, CLASSES).double() - 1 / CLASSES
+    squares = ((x[:, None] - x) ** 2).sum(2)
+
+    def likelihood(length, amplitude, noise):
+        covariance = dense(x, x, length, amplitude) + noise * torch.eye(15).double()
+        normal = torch.distributions.MultivariateNormal(torch.zeros(15).double(), covariance)
+        return normal.log_prob(left.T).sum().item()
+
+    length, amplitude, noise = most_likely(squares, left)
+    best = likelihood(length, amplitude, noise)
+    for factor in (0.9, 1.1):  # of both: their ratio is one of a few
+        assert likelihood(length, factor * amplitude, factor * noise) < best
+    median = squares[squares > 0].median().sqrt().item()
+    for other in (0.5 * median, median, 2 * median, 4 * median):
+        for ratio in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0):
+            for size in (0.01, 0.05, 0.2, 1.0):
+                assert likelihood(other, size, ratio * size) <= best + 1e-9
+
+
+def test_a_classs_probability_is_the_chance_that_it_is_the_largest():
+    means = torch.tensor([[0.2, 0.5, 0.4], [1.0, 0.0, -1.0], [0.0, 0.0, 0.0]]).double()
+    deviation = torch.tensor([0.3, 0.5, 2.0]).double()
+    draws = torch.Generator().manual_seed(0)
+    noise = torch.randn(400_000, 3, 3, generator=draws).double()
+    winners = (means + deviation[:, None] * noise).argmax(2)
+    chances = torch.stack([(winners == c).double().mean(0) for c in range(3)], 1)
+    found = largest(means, deviation).exp()
+    assert torch.allclose(found, chances, atol=0.004)
+    assert torch.allclose(found.sum(1), torch.ones(3).double())
+    two = largest(means[:, :2], deviation).exp()[:, 0]
+    gap = (means[:, 0] - means[:, 1]) / (deviation * 2**0.5)
+    assert torch.allclose(two, torch.special.ndtr(gap), atol=1e-6)
+
+
+def test_the_log_loss_of_a_process_falls_with_a_source_of_the_same_classes():
+    source, target, test = (
+        sample(46, n=90),
+        sample(47, n=6, spread=1.2),
+        sample(48, n=600, spread=1.2),
+    )
+
+    def loss(**options):
+        head = process(target, {"source": source}, **options).head
+        return torch.nn.functional.cross_entropy(head(test.inputs), test.labels).item()
+
+    assert loss(mean="zero") < np.log(CLASSES) + 0.05
+    assert loss(mean="source") < loss(mean="zero") - 0.1
+
+
+def test_a_process_refuses_a_source_of_other_classes_and_too_many_images():
+    with pytest.raises(ValueError, match="4 classes apart and the target has 3"):
+        GaussianProcess(Leaky(), 3).meet({"source": 4})
+    many = Sample(np.zeros((4001, D), dtype=np.float32), np.arange(4001), torch.zeros(4001).long())
+    with pytest.raises(ValueError, match="4001 images takes too long; use 4000"):
+        process(many, mean="zero")

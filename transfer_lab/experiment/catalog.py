@@ -268,6 +268,21 @@ REGIMES = Registry(
             spends_budget=False,
             off=Off("svm_probe", (("prior", "none"),)),
         ),
+        "gaussian_process_probe": RegimeEntry(
+            "gaussian_process:GaussianProcessProbe",
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+        ),
+        "gaussian_process": RegimeEntry(
+            "gaussian_process:GaussianProcess",
+            sees=("source",),
+            same_classes=True,
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+            off=Off("gaussian_process_probe", (("mean", "zero"),)),
+        ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
         ),

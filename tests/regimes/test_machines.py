@@ -9,6 +9,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.linear_model import Ridge, RidgeClassifier
 
+from transfer_lab.experiment.budget import Fit
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.regimes.adaptive_svm import AdaptiveSVM, LeftOut
 from transfer_lab.regimes.gaussian_process import (
     GaussianProcess,
@@ -19,7 +21,8 @@ from transfer_lab.regimes.gaussian_process import (
 from transfer_lab.regimes.ridge import RIDGES, RidgeFits
 from transfer_lab.regimes.solved import Sample
 from transfer_lab.regimes.svm_probe import SVMProbe, against_rest, temperature
-from transfer_lab.testing import Leaky
+from transfer_lab.testing import Leaky, RegimeCase, drawn
+from transfer_lab.training.fit import fit_and_test
 
 N, D, CLASSES = 24, 32, 3
 
@@ -417,3 +420,11 @@ def test_a_process_refuses_a_source_of_other_classes_and_too_many_images():
     many = Sample(np.zeros((4001, D), dtype=np.float32), np.arange(4001), torch.zeros(4001).long())
     with pytest.raises(ValueError, match="4001 images takes too long; use 4000"):
         process(many, mean="zero")
+
+
+@pytest.mark.parametrize("name", ["svm_probe", "gaussian_process_probe"])
+def test_they_are_solved_without_validation_images(name):
+    regime = RegimeCase(REGIMES.load(name)).build()
+    result = fit_and_test(regime, drawn(val_fraction=0.0), Fit(epochs=1))
+    assert result.curve.last["val_accuracy"] is None
+    assert result.curve.last["train_accuracy"] > 0.9

@@ -7,9 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
 
 from transfer_lab.data.base import Part
 from transfer_lab.data.folder import Folder
+from transfer_lab.data.splits import Split, nested_subset
 from transfer_lab.system.image_folder import DataUnavailable, ImageFile
 
 
@@ -22,13 +26,23 @@ class OneAgainstBackground(Folder):
     domains of one folder alike.
 
     Options: `object`: the object's class; `background`: classes of the background, all others
-    unless given; the rest as `folder` has them.
+    unless given; `least_background`: how many images of the background are drawn at least, where
+    fewer of the object are; the rest as `folder` has them.
     """
 
     def __init__(
-        self, image_size: int, *, object: str, background: list[str] | None = None, **options
+        self,
+        image_size: int,
+        *,
+        object: str,
+        background: list[str] | None = None,
+        least_background: int = 1,
+        **options: Any,
     ):
         super().__init__(image_size, **options)
+        if least_background < 1:
+            raise ValueError(f"least_background must be 1 or more, but is {least_background}")
+        self.least_background = least_background
         known = self.listing.classes
         others = [name for name in known if name != object] if background is None else background
         if unknown := [name for name in (object, *others) if name not in known]:
@@ -40,6 +54,21 @@ class OneAgainstBackground(Folder):
             raise ValueError(f"background: {object} is the object; take it out")
         self.object, self.background = object, tuple(others)
         self.classes = ("background", "object")
+
+    def draw(
+        self, *, per_class: int | Literal["all"], val_fraction: float, seed: int, **how: Any
+    ) -> Split:
+        """As usual, and of the background at least as many as that option says."""
+        asked = {"per_class": per_class, "val_fraction": val_fraction, "seed": seed}
+        split = super().draw(**asked, **how)
+        if per_class != "all" and per_class < self.least_background:
+            asked["per_class"] = self.least_background
+            labels = self.labels("train")
+            more = nested_subset(labels, **asked)
+            self.split = Split(
+                *(_joined(few, many, labels) for few, many in zip(split, more, strict=True))
+            )
+        return self.split
 
     @cached_property
     def files(self) -> dict[Part, tuple[ImageFile, ...]]:
@@ -69,3 +98,8 @@ class OneAgainstBackground(Folder):
 
     def _order(self, file: ImageFile) -> str:
         return hashlib.sha256(f"{self.object} {file.sha256}".encode()).hexdigest()
+
+
+def _joined(few: np.ndarray, many: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The objects of one draw with the background of another."""
+    return np.sort(np.concatenate([few[labels[few] == 1], many[labels[many] == 0]]))

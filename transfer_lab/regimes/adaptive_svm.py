@@ -14,7 +14,7 @@ from transfer_lab.regimes.solved import Sample
 from transfer_lab.regimes.svm_probe import SVMProbe, against_rest
 
 Prior = Literal["none", "single", "equal", "learned"]
-_STEPS = 500
+_STEPS = 200
 
 
 class AdaptiveSVM(SVMProbe):

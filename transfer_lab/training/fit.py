@@ -175,10 +175,9 @@ def _solve(
 def _scores(regime: SolvedModule, sample: Sample) -> torch.Tensor:
     """Summed loss, right answers and number of examples, as a regime sums them up in steps."""
     sums = torch.zeros(3)
-    places = torch.arange(len(sample)).split(256)
     with torch.no_grad():
-        for place, inputs in zip(places, sample.batches(256), strict=True):
-            labels = sample.labels[place]
+        for place, inputs in zip(range(0, len(sample), 256), sample.batches(256), strict=True):
+            labels = sample.labels[place : place + 256]
             logits, known = regime(inputs).float(), labels >= 0
             loss = F.cross_entropy(logits[known], labels[known], reduction="sum")
             right = (logits.argmax(1) == labels)[known].sum()

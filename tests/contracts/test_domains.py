@@ -20,6 +20,7 @@ RENDERED = (*BALANCED, "scenes")
 OPTIONS = {
     "scenes": {"images": 120},
     "folder": {"root": photos()},
+    "one_against_background": {"root": photos(), "object": "bay"},
     "torchvision": {"name": "MNIST", "root": handwriting()},
 }
 

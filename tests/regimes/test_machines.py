@@ -175,7 +175,7 @@ def test_the_prior_of_equal_shares_is_the_mean_of_each_classs_machines_and_not_z
 
 
 def test_sources_of_one_object_each_against_background_are_no_zero_together():
-    """The machine of `object` is that of `background` turned round; over objects nothing cancels."""
+    """The machine of `object` is that of `background` turned round; objects do not cancel."""
     sources = {"source": sample(7, classes=2), "source_2": sample(8, classes=2)}
     target = sample(6, classes=2, n=6)
     regime = AdaptiveSVM(Leaky(), 2, prior="equal")

@@ -16,6 +16,9 @@ from transfer_lab.data.folder import Folder
 from transfer_lab.data.splits import Split, nested_subset
 from transfer_lab.system.image_folder import DataUnavailable, ImageFile
 
+_FILES: dict[tuple[object, ...], dict[Part, tuple[ImageFile, ...]]] = {}
+"""What was chosen, by all that determines it: a run has many such domains of one folder."""
+
 
 class OneAgainstBackground(Folder):
     """One class of a folder as the object, and as many images of other classes, in the training
@@ -72,7 +75,13 @@ class OneAgainstBackground(Folder):
 
     @cached_property
     def files(self) -> dict[Part, tuple[ImageFile, ...]]:
-        return {part: tuple(self._chosen(part, files)) for part, files in super().files.items()}
+        known = (self.listing.root, self.listing.fingerprint, self.broken, self.test_fraction)
+        key = (*known, self.object, self.background)
+        if key not in _FILES:
+            _FILES[key] = {
+                part: tuple(self._chosen(part, files)) for part, files in super().files.items()
+            }
+        return _FILES[key]
 
     def _chosen(self, part: Part, files: Iterable[ImageFile]) -> list[ImageFile]:
         by_class = defaultdict(list)

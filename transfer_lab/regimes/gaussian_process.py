@@ -27,9 +27,9 @@ class GaussianProcessProbe(SolvedModule):
     shared kernel (Rasmussen & Williams 2006, ch. 2 and 6.5): f_c ~ GP(1 / classes, k) with
     k(x, x') = a exp(-|x - x'|^2 / 2 l^2), labels f_c + noise.
 
-    l, a and the noise are those of the greatest marginal likelihood: l among multiples of the median
-    distance, the noise among multiples of a, a in closed form. A class's probability is that its
-    noisy label is the largest of all, from the mean and variance of each, and so log loss means
+    l, a and the noise are those of the greatest marginal likelihood: l among multiples of the
+    median distance, the noise among multiples of a, a in closed form. A class's probability is that
+    its noisy label is the largest of all, from the mean and variance of each, and so log loss means
     something without calibration. Validation images are not used. Raises ValueError above 4,000
     training images.
     """

@@ -36,7 +36,7 @@ class SVMProbe(SolvedModule):
         self.ridge = ridge
 
     def solve(self, target: Sample, validation: Sample, streams: Mapping[str, Sample]) -> None:
-        """Machines and their scale, from the target's features and, of some, from those of sources."""
+        """Machines and their scale, from the target's features, and sources' where `prior` is."""
         features, signs = target.inputs.double(), against_rest(target.labels, self.num_classes)
         fits = RidgeFits(features)
         prior = self.prior(fits, features, signs, streams)

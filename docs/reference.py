@@ -275,7 +275,7 @@ def _kind(registry: Registry, kind: str) -> list[str]:
     return told
 
 
-_FILLED_IN = {("folder", "content")}
+_FILLED_IN = {("folder", "content"), ("one_against_background", "content")}
 """What the lab itself says to the constructor."""
 
 

@@ -22,6 +22,7 @@ OPTIONS = {
     "scenes": {"images": 120},
     "folder": {"root": photos()},
     "texts": {"root": texts()},
+    "one_against_background": {"root": photos(), "object": "bay"},
     "torchvision": {"name": "MNIST", "root": handwriting()},
 }
 

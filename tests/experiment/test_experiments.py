@@ -15,14 +15,15 @@ FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 MODULES = sorted(FOLDER.rglob("*.py"))
 WANTING = re.compile(
-    r"kind: folder|torchvision:\w|pretrained: imagenet|pretrained: package|docstrings"
+    r"kind: (folder|one_against_background)|torchvision:\w|pretrained: (imagenet|package)|docstrings"
 )
 EMBEDDED = [path for path in FILES if not WANTING.search(path.read_text())]
 
 
 def loaded(path: Path) -> Experiment:
     """The experiment; where it wants images that are not shipped, on a small folder instead."""
-    roots = re.findall(r"^  (\w+): {kind: folder", path.read_text(), re.MULTILINE)
+    kinds = r"(?:folder|one_against_background)\b"
+    roots = re.findall(rf"^  (\w+):\s+{{?kind: {kinds}", path.read_text(), re.MULTILINE)
     folders = [f"domains.{name}.root={photos(10 + n)}" for n, name in enumerate(roots)]
     return load_experiment(path, folders).experiment
 

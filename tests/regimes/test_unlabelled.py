@@ -17,11 +17,11 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.adabn import AdaBN
 from transfer_lab.regimes.base import UnsuitableBackboneError
 from transfer_lab.regimes.fixmatch import FixMatch
-from transfer_lab.regimes.laplacian import Laplacian, between, graph
+from transfer_lab.regimes.laplacian import Laplacian, between, graph, least_squares
 from transfer_lab.regimes.objective import Seen
 from transfer_lab.regimes.pseudo_labels import PseudoLabels, confident_loss
 from transfer_lab.regimes.random_views import RandomViews
-from transfer_lab.regimes.ridge_probe import RidgeProbe, least_squares, temperature
+from transfer_lab.regimes.ridge_probe import RidgeProbe, temperature
 from transfer_lab.regimes.shot import SHOT, centres, entropy, nearest
 from transfer_lab.regimes.solved import Sample
 from transfer_lab.regimes.tent import Tent
@@ -505,7 +505,7 @@ def test_the_ridge_head_is_scikit_learns(width):
     head = solved(RidgeProbe, target, width, ridge=0.3).head
     x = target.inputs.double().numpy()
     unit = ((x - x.mean(0)) ** 2).sum(1).mean()
-    theirs = Ridge(alpha=0.3 * unit).fit(x, np.eye(3)[target.labels])
+    theirs = Ridge(alpha=0.3 * unit).fit(x, 2 * np.eye(3)[target.labels] - 1)
     scale = (head.weight.detach().numpy() / theirs.coef_).mean()
     np.testing.assert_allclose(head.weight.detach(), scale * theirs.coef_, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(head.bias.detach(), scale * theirs.intercept_, rtol=1e-3, atol=1e-4)
@@ -562,13 +562,13 @@ def test_the_laplacians_form_is_the_sum_over_neighbours():
 
 @pytest.mark.parametrize("width", [6, 90])
 def test_the_laplacian_head_is_where_the_objectives_gradient_is_zero(width, monkeypatch):
-    monkeypatch.setattr("transfer_lab.regimes.ridge_probe.temperature", lambda *_: 1.0)
+    monkeypatch.setattr("transfer_lab.regimes.laplacian.temperature", lambda *_: 1.0)
     target, pool = examples(width), examples(width, 60)
     head = solved(
         Laplacian, target, width, pool=pool, gamma=0.4, neighbours=4, ridge=0.2
     ).head.double()
     x, u = target.inputs.double(), pool.inputs.double()
-    y = torch.eye(3, dtype=torch.float64)[target.labels]
+    y = 2 * torch.eye(3, dtype=torch.float64)[target.labels] - 1
     unit = (x - x.mean(0)).square().sum(1).mean()
     start, end = graph(u, 4)
     parts = (

@@ -213,6 +213,9 @@ DOMAINS = Registry(
         "folder": DomainEntry("folder:Folder", in_folder=IMAGES),
         "texts": DomainEntry("texts:Texts", extra="text", needs=_TOKENS, in_folder=TEXTS),
         "docstrings": DomainEntry("texts:Docstrings", extra="text", needs=_TOKENS),
+        "one_against_background": DomainEntry(
+            "one_against_background:OneAgainstBackground", in_folder=IMAGES
+        ),
         "torchvision": DomainEntry("torchvision:TorchvisionDataset", family=True),
     },
 )
@@ -414,6 +417,29 @@ REGIMES = Registry(
             target_labels="unread",
             method_family="unlabelled",
             off=Off("source_only"),
+        ),
+        "adaptive_svm": RegimeEntry(
+            "adaptive_svm:AdaptiveSVM",
+            sees=("sources",),
+            same_classes=True,
+            solves=True,
+            spends_budget=False,
+            off=Off("ridge_probe", (("prior", "none"),)),
+        ),
+        "gaussian_process_probe": RegimeEntry(
+            "gaussian_process:GaussianProcessProbe",
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+        ),
+        "gaussian_process": RegimeEntry(
+            "gaussian_process:GaussianProcess",
+            sees=("source",),
+            same_classes=True,
+            solves=True,
+            spends_budget=False,
+            tunable=False,
+            off=Off("gaussian_process_probe", (("mean", "zero"),)),
         ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False

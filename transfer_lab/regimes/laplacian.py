@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.ridge_probe import RidgeProbe, features_of
+from transfer_lab.regimes.ridge_probe import RidgeProbe, against_rest, temperature
 from transfer_lab.regimes.solved import Sample
 
 _ROWS = 1024
@@ -44,12 +44,46 @@ class Laplacian(RidgeProbe):
             raise ValueError(f"neighbours must be at least 1, not {neighbours}")
         self.gamma, self.neighbours = gamma, neighbours
 
-    def unlabelled(self, streams: Mapping[str, Sample]) -> torch.Tensor | None:
-        return features_of(streams["unlabelled"]) if self.gamma else None
+    @torch.no_grad()
+    def solve(self, target: Sample, validation: Sample, streams: Mapping[str, Sample]) -> None:
+        """Set the head; validation images are not used."""
+        if not self.gamma:
+            super().solve(target, validation, streams)
+            return
+        rows, pool = target.inputs.double(), streams["unlabelled"].inputs.double()
+        mean, signs = rows.mean(0), against_rest(target.labels, self.num_classes)
+        centred = rows - mean
+        basis = spanned(torch.cat([centred, pool - mean]))
+        inputs = centred @ basis
+        unit = centred.square().sum(1).mean().clamp_min(1e-12)
+        edges = graph(pool, self.neighbours)
+        penalty = self.ridge * unit * torch.eye(inputs.shape[1], dtype=inputs.dtype)
+        penalty += len(rows) * self.gamma / edges.shape[1] * between(pool @ basis, edges)
+        weight, left_out = least_squares(inputs, signs, penalty)
+        scale, weight = temperature(left_out, target.labels), weight @ basis.T
+        self.head.weight.copy_(scale * weight)
+        self.head.bias.copy_(scale * (signs.mean(0) - weight @ mean))
 
-    def smoothness(self, inputs: torch.Tensor, unlabelled: torch.Tensor) -> torch.Tensor:
-        edges = graph(unlabelled, self.neighbours)
-        return self.gamma / edges.shape[1] * between(inputs, edges)
+
+def spanned(rows: torch.Tensor) -> torch.Tensor:
+    """An orthonormal basis (d, d') that holds all rows (n, d): where there are fewer rows than
+    features, no solution has a part outside their span."""
+    count, width = rows.shape
+    if width <= count:
+        return torch.eye(width, dtype=rows.dtype)
+    return torch.linalg.qr(rows.T).Q
+
+
+def least_squares(
+    inputs: torch.Tensor, wanted: torch.Tensor, penalty: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight (outputs, d) of sum |W x + b - y|^2 + tr(W P W') for centred inputs (n, d), and what
+    the solution on all other examples answers to each (n, outputs)."""
+    factor = torch.linalg.cholesky(inputs.T @ inputs + penalty)
+    weight = torch.cholesky_solve(inputs.T @ wanted, factor).T
+    leverage = 1 / len(inputs) + (inputs * torch.cholesky_solve(inputs.T, factor).T).sum(1)
+    residual = wanted - wanted.mean(0) - inputs @ weight.T
+    return weight, wanted - residual / (1 - leverage).clamp_min(1e-12)[:, None]
 
 
 def graph(features: torch.Tensor, neighbours: int) -> torch.Tensor:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import check_positive
+from transfer_lab.regimes.ridge import RidgeFits
 from transfer_lab.regimes.solved import Sample, SolvedModule
 
-_TEMPERATURES = torch.logspace(-2, 2, 401, dtype=torch.float64)
+_LOG_TEMPERATURES = (math.log(0.01), math.log(100))
 
 
 class RidgeProbe(SolvedModule):
-    """The head that makes sum |W f + b - y|^2 + ridge v |W|^2 smallest, in closed form (Hoerl and
-    Kennard 1970): f are frozen features, y one-hot labels, b is free, and v is the mean squared
-    distance of the features to their mean.
+    """Ridge regression on frozen features, each class against the rest:
+    ridge |w|^2 + sum (y - w x - c)^2 with y = 1 or -1 and a bias c that no penalty holds (Hoerl and
+    Kennard 1970); with C = 1 / ridge the least-squares support vector machine (Suykens and
+    Vandewalle 1999).
 
-    Its scores are no logits: they are multiplied by the one number that makes the cross-entropy of
-    the scores at images left out smallest, which changes no answer.
+    Scores are no logits: they are multiplied by one number, which fits the scores at examples left
+    out to Platt's smoothed targets (Platt 1999), so that no answer changes and log loss means
+    something. Validation images are not used.
 
-    Options: `ridge`: weight of the penalty.
+    Options: `ridge`: weight of the penalty, in units of the mean squared distance of features to
+    their mean.
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, *, ridge: float = 0.1):
@@ -30,66 +37,46 @@ class RidgeProbe(SolvedModule):
         check_positive(ridge=ridge)
         self.ridge = ridge
 
-    @torch.no_grad()
     def solve(self, target: Sample, validation: Sample, streams: Mapping[str, Sample]) -> None:
-        """Set the head; validation images are not used."""
-        rows = features_of(target)
-        mean, wanted = rows.mean(0), F.one_hot(target.labels, self.head.out_features).double()
-        unlabelled = self.unlabelled(streams)
-        centred = rows - mean
-        reach = [centred] if unlabelled is None else [centred, unlabelled - mean]
-        basis = spanned(torch.cat(reach))
-        inputs = centred @ basis
-        unit = centred.square().sum(1).mean().clamp_min(1e-12)
-        penalty = self.ridge * unit * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-        if unlabelled is not None:
-            penalty += len(rows) * self.smoothness(unlabelled @ basis, unlabelled)
-        weight, left_out = least_squares(inputs, wanted, penalty)
-        scale = temperature(left_out, target.labels)
-        weight = weight @ basis.T
-        self.head.weight.copy_(scale * weight)
-        self.head.bias.copy_(scale * (wanted.mean(0) - weight @ mean))
+        """Machines and their scale, from the target's features, and sources' where `prior` is."""
+        features, signs = target.inputs.double(), against_rest(target.labels, self.num_classes)
+        fits = RidgeFits(features)
+        prior = self.prior(fits, features, signs, streams)
+        residual = signs - features @ prior.T
+        away, bias = fits.solution(residual, self.ridge)
+        scale = temperature(signs - fits.left_out(residual, self.ridge), target.labels)
+        with torch.no_grad():
+            self.head.weight.copy_(scale * (prior + away))
+            self.head.bias.copy_(scale * bias)
 
-    def unlabelled(self, streams: Mapping[str, Sample]) -> torch.Tensor | None:
-        """Features (m, d) of images without labels that the penalty goes by, if any."""
-        return None
+    def prior(
+        self, fits: RidgeFits, features: Tensor, signs: Tensor, streams: Mapping[str, Sample]
+    ) -> Tensor:
+        """The weights (classes, features) that the machines' are held near to."""
+        return torch.zeros(self.num_classes, features.shape[1], dtype=features.dtype)
 
-    def smoothness(self, inputs: torch.Tensor, unlabelled: torch.Tensor) -> torch.Tensor:
-        """The quadratic form (d, d) of a penalty on the answers to unlabelled features, whose
-        coordinates in a basis are `inputs` (m, d), per labelled image."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has unlabelled images and no use for them"
-        )
+    @property
+    def num_classes(self) -> int:
+        """How many machines there are."""
+        return self.head.out_features
 
 
-def features_of(sample: Sample) -> torch.Tensor:
-    """What stages that are all frozen give, (n, d), float64."""
-    return sample.inputs.double()
+def against_rest(labels: Tensor, classes: int) -> Tensor:
+    """1 where an example is of a class and -1 where not, (n, classes), float64."""
+    return 2.0 * F.one_hot(labels, classes).double() - 1
 
 
-def spanned(rows: torch.Tensor) -> torch.Tensor:
-    """An orthonormal basis (d, d') that holds all rows (n, d): where there are fewer rows than
-    features, no solution has a part outside their span."""
-    count, width = rows.shape
-    if width <= count:
-        return torch.eye(width, dtype=rows.dtype)
-    return torch.linalg.qr(rows.T).Q
+def temperature(scores: Tensor, labels: Tensor) -> float:
+    """What scores (n, classes) are multiplied by to be logits: that of the least cross-entropy
+    against Platt's targets, in which a class of m examples has (m + 1) / (m + classes) at its own
+    examples and the others share the rest; between 0.01 and 100."""
+    classes = scores.shape[1]
+    counts = torch.bincount(labels, minlength=classes).double()[labels, None]
+    wanted = (F.one_hot(labels, classes) + 1 / counts) / (1 + classes / counts)
 
+    def loss(log_temperature: float) -> float:
+        logs = F.log_softmax(math.exp(log_temperature) * scores, 1)
+        return -(wanted * logs).sum(1).mean().item()
 
-def least_squares(
-    inputs: torch.Tensor, wanted: torch.Tensor, penalty: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight (outputs, d) of sum |W x + b - y|^2 + tr(W P W') for centred inputs (n, d), and what
-    the solution on all other examples answers to each (n, outputs)."""
-    factor = torch.linalg.cholesky(inputs.T @ inputs + penalty)
-    weight = torch.cholesky_solve(inputs.T @ wanted, factor).T
-    leverage = 1 / len(inputs) + (inputs * torch.cholesky_solve(inputs.T, factor).T).sum(1)
-    residual = wanted - wanted.mean(0) - inputs @ weight.T
-    return weight, wanted - residual / (1 - leverage).clamp_min(1e-12)[:, None]
-
-
-def temperature(scores: torch.Tensor, labels: torch.Tensor) -> float:
-    """What scores (n, classes) are multiplied by to be logits of the least cross-entropy; from 0.01
-    to 100."""
-    losses = [F.cross_entropy(scale * scores, labels).item() for scale in _TEMPERATURES]
-    return float(_TEMPERATURES[losses.index(min(losses))])
+    found = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
+    return math.exp(found.x)

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -63,7 +64,7 @@ class Listing:
     ignored: int
     kind: FileKind = IMAGES
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of classes, parts and contents: the same wherever the folder lies and however its
         files are called."""

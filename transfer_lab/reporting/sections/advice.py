@@ -129,7 +129,7 @@ def _by_size(study: Study, scenario: str) -> list[str]:
     same = [
         name
         for name, place in places.items()
-        if (place.source, place.target) == (places[scenario].source, places[scenario].target)
+        if (place.learnt, place.target) == (places[scenario].learnt, places[scenario].target)
         and images(name) > images(scenario)
     ]
     return sorted(same, key=images)

@@ -124,8 +124,9 @@ class Architecture(Choice):
     """A backbone, and what it is pretrained on.
 
     `pretrained` is `run` (a source run of the lab's own, of the experiment's regime for such or of
-    `source_regime`), `none` (only regimes that need no source are planned) or weights. It is not part of the architecture's identity: a network trained from
-    scratch is the same whatever weights exist for it.
+    `source_regime`), `none` (only regimes that need no source are planned) or weights. It is not
+    part of the architecture's identity: a network trained from scratch is the same whatever weights
+    exist for it.
     """
 
     _always_written: ClassVar[frozenset[str]] = frozenset({"code"})

@@ -67,7 +67,8 @@ def pairs(experiment: Experiment) -> tuple[Pair, ...]:
     here."""
     found: dict[str, Pair] = {}
     for cell in plan_one_seed(experiment):
-        names, run, target = [*experiment.scenarios[cell.scenario].learnt], cell.run, cell.run.domain
+        names = [*experiment.scenarios[cell.scenario].learnt]
+        run, target = cell.run, cell.run.domain
         while run.parent:
             name, run = names.pop(), run.parent
             overlap = Overlap(source=run.domain, target=target, image_size=run.image_size)

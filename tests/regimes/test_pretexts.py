@@ -72,7 +72,7 @@ def test_rotation_that_knows_nothing_is_right_once_in_four():
 
 def test_an_autoencoder_that_gives_back_one_constant_loses_the_variance_around_it():
     """mean (c - x)^2 = var(x) + (c - mean x)^2, over all pixels of the normalised images."""
-    regime, batch = built(Autoencoder), images()
+    regime, batch = built(Autoencoder).eval(), images()
     last = regime.decoder[-1]
     with torch.no_grad():
         last.weight.zero_()
@@ -121,11 +121,13 @@ def test_denoising_hides_that_share_of_the_pixels_in_all_channels(share):
 
 
 def test_denoising_gives_back_the_whole_image(monkeypatch):
-    regime, batch = built(Denoising), images()
+    regime, batch = built(Denoising).eval(), images()
     monkeypatch.setattr(regime, "spoilt", torch.zeros_like)
     given = regime.decoder(regime.backbone(torch.zeros_like(batch)))
     loss, _ = regime.task(batch)
-    torch.testing.assert_close(loss, F.mse_loss(given, regime.backbone.prepare(batch)))
+    torch.testing.assert_close(
+        loss, F.mse_loss(given[..., :12, :12], regime.backbone.prepare(batch))
+    )
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5])

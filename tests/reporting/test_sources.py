@@ -67,9 +67,7 @@ def test_a_source_run_without_labels_is_said_to_be_one(right, told):
     assert unlabelled[:3] == ["cnn(pretrained=rotation)", "latin", f"– {WITHOUT_LABELS}{told}"]
     assert paragraphs(section) == [LEGEND, UNLABELLED]
     markdown = grid.markdown()
-    assert (
-        "cnn(pretrained=rotation) is pretrained by rotation (without labels" in markdown
-    )
+    assert "cnn(pretrained=rotation) is pretrained by rotation (without labels" in markdown
 
 
 def test_what_lies_between_source_and_target_is_named_and_said():
@@ -83,9 +81,7 @@ def test_what_lies_between_source_and_target_is_named_and_said():
     assert paragraphs(section) == [LEGEND, BETWEEN]
     markdown = grid.markdown()
     assert "| detour | textures → latin | cyrillic |" in markdown
-    assert (
-        "Between source and target of detour the whole network is fine-tuned" in markdown
-    )
+    assert "Between source and target of detour the whole network is fine-tuned" in markdown
 
 
 def test_a_target_that_is_its_own_source_is_said_to_be_one():

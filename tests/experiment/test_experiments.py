@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml"))
 MODULES = sorted(FOLDER.rglob("*.py"))
 WANTING = re.compile(
-    r"kind: (folder|one_against_background)|torchvision:\w|pretrained: (imagenet|package)|docstrings"
+    r"kind: (folder|one_against)|torchvision:\w|pretrained: (imagenet|package)|docstrings"
 )
 EMBEDDED = [path for path in FILES if not WANTING.search(path.read_text())]
 

@@ -100,6 +100,7 @@ def test_domains_between_are_learnt_one_after_the_other(tmp_path):
     assert chain == ["latin", "cyrillic", "greek"]
     assert [*by.run.ancestors][-1].id == direct.run.parent.id, "they begin with the same source run"
     assert [run.regime.kind for run in by.run.ancestors][:2] == ["full_finetune"] * 2
+    assert (direct.source, by.source) == ("greek", "greek → weights_of → clean")
     order = [*runs_of([by])]
     assert order == [run.id for run in reversed([*by.run.ancestors])] + [by.run.id]
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from transfer_lab.reporting.sections.source_runs import source_runs
+from transfer_lab.experiment.spec import Scenario
+from transfer_lab.reporting.sections.source_runs import (
+    BETWEEN,
+    LEGEND,
+    UNLABELLED,
+    WITHOUT_LABELS,
+    source_runs,
+)
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.records import RecordStore
 
@@ -41,6 +48,48 @@ def test_one_a_seed_is_a_mean_with_its_interval():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2, pretrain={"per_seed": True})).finish()
     ((_, _, tested, *_),) = texts(source_runs(study(grid, records_of(grid, [0.90, 0.92]))))
     assert tested == "91.0 ± 12.7 (n=2)"
+
+
+def paragraphs(section) -> list[str]:
+    return [block.text for block in section.blocks if hasattr(block, "text")]
+
+
+@pytest.mark.parametrize(("right", "told"), [(0.875, "; 87.5 % of its task right"), (0.0, "")])
+def test_a_source_run_without_labels_is_said_to_be_one(right, told):
+    turned = {"cnn": {"kind": "cnn"}, "turned": {"kind": "cnn", "source_regime": "rotation"}}
+    grid = Grid(experiment(corners=CORNERS[:1], backbones=turned, seeds=2)).finish()
+    found = records_of(grid, [0.9, None])
+    last = [*found][-1]
+    found[last] = found[last].model_copy(update={"val_accuracy": right})
+    section = source_runs(study(grid, found))
+    labelled, unlabelled = texts(section)
+    assert labelled[:3] == ["cnn", "latin", "90.0 (n=1)"]
+    assert unlabelled[:3] == ["cnn(pretrained=rotation)", "latin", f"– {WITHOUT_LABELS}{told}"]
+    assert paragraphs(section) == [LEGEND, UNLABELLED]
+    markdown = grid.markdown()
+    assert "cnn(pretrained=rotation) is pretrained by rotation (without labels" in markdown
+
+
+def test_what_lies_between_source_and_target_is_named_and_said():
+    plain = experiment(corners=CORNERS[:2], seeds=1)
+    places = dict(plain.scenarios)
+    far = places["small_dissimilar"]
+    places["detour"] = far.model_copy(update={"via": ("latin",)})
+    grid = Grid(plain.model_copy(update={"scenarios": places})).finish()
+    section = source_runs(study(grid, records_of(grid, [0.9, 0.8, 0.7])))
+    assert [row[1] for row in texts(section)] == ["latin", "textures", "textures → latin"]
+    assert paragraphs(section) == [LEGEND, BETWEEN]
+    markdown = grid.markdown()
+    assert "| detour | textures → latin | cyrillic |" in markdown
+    assert "Between source and target of detour the whole network is fine-tuned" in markdown
+
+
+def test_a_target_that_is_its_own_source_is_said_to_be_one():
+    plain = experiment(corners=CORNERS[:1], seeds=1)
+    own = {"target": "cyrillic", "per_class": 5, "size": "small", "similarity": "similar"}
+    places = {"itself": Scenario(control="self", **own)}
+    markdown = Grid(plain.model_copy(update={"scenarios": places})).finish().markdown()
+    assert "In itself the target is its own source" in markdown
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -256,3 +256,23 @@ def test_a_domain_may_be_the_far_end(store):
     (named, *_) = comparisons(asked)
     assert named.comparison.far.kind == "digits"
     assert measure(named.comparison, store).position is not None
+
+
+def test_where_domains_lie_between_the_last_of_them_is_compared():
+    asked = small()
+    places = {"far": asked.scenarios["small_dissimilar"]}
+    places["detour"] = places["far"].model_copy(update={"via": ("latin",)})
+    asked = asked.model_copy(update={"scenarios": places})
+    found = {named.title: named.comparison for named in comparisons(asked)}
+    space = "mlp(width=64, depth=2)"
+    assert [*found] == [
+        f"textures → cyrillic, {NO_BACKBONE}",
+        f"textures → cyrillic, {space}",
+        f"latin → cyrillic, {NO_BACKBONE}",
+        f"textures → latin → cyrillic, {space}",
+    ]
+    between = found[f"textures → latin → cyrillic, {space}"]
+    assert between.source == between.init.domain == asked.domains["latin"]
+    assert between.init.parent.domain == asked.domains["textures"]
+    shared = [pair.title for pair in pairs(asked)]
+    assert shared == ["textures → cyrillic, shared images", "latin → cyrillic, shared images"]

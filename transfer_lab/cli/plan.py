@@ -153,7 +153,7 @@ def _gigabytes(megabytes: float) -> str:
 
 def _grid(experiment: Experiment, width: int | None) -> str:
     rows = [
-        (name, place.source or "–", place.target, place.per_class)
+        (name, place.path or "–", place.target, place.per_class)
         for name, place in experiment.scenarios.items()
     ]
     axes = {

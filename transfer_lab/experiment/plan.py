@@ -201,10 +201,11 @@ def _names(arm: Arm) -> tuple[str, str]:
 def _source(start: str | Weights, place: Scenario, entry: RegimeEntry) -> str | None:
     """What a cell's table says it learnt from beside the target."""
     if not isinstance(start, Weights):
-        return place.source
+        return place.path or None
+    first = start.label
     if entry.needs_source_images and place.source:
-        return f"{start.label}, {place.source}"
-    return start.label
+        first += f", {place.source}"
+    return " → ".join((first, *place.via))
 
 
 def streams_of(

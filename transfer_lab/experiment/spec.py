@@ -82,6 +82,16 @@ class Scenario(Spec):
     size: Size
     similarity: Similarity
 
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """The domains that lie before the target, in the order in which they are learnt."""
+        return (*(() if self.source is None else (self.source,)), *self.via)
+
+    @property
+    def path(self) -> str:
+        """These as one name: 'textures → latin'."""
+        return " → ".join(self.learnt)
+
     @model_validator(mode="before")
     @classmethod
     def _two_domains(cls, data: Any) -> Any:

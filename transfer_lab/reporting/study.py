@@ -261,6 +261,14 @@ class Study(StoredResults):
         tested = self.measured.tested(Place(scenario, backbone, regime))
         return {seed: one.accuracy for seed, one in tested.items()}
 
+    def fitted_by_seed(self, place: Place) -> dict[int, float]:
+        """Training accuracy of every finished seed of one place that has one."""
+        return self._training.get(place, {})
+
+    def fitted(self, place: Place) -> Interval | None:
+        """Training accuracy with Student's t interval over seeds, None without any."""
+        return interval([*self.fitted_by_seed(place).values()])
+
     def best(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
         """The regime of highest mean accuracy among those measured; the first of equals."""
         found = {r: self.accuracy(scenario, backbone, r) for r in among}
@@ -282,6 +290,14 @@ class Study(StoredResults):
     def _validation(self) -> dict[Place, float]:
         places = self.done.groupby(["scenario", "backbone", "regime"], sort=False)
         return {Place(*names): mean for names, mean in places["val_accuracy"].mean().items()}
+
+    @cached_property
+    def _training(self) -> dict[Place, dict[int, float]]:
+        found: dict[Place, dict[int, float]] = defaultdict(dict)
+        for *names, seed, score in rows_of(self.done, *PLACE, "seed", "train_accuracy"):
+            if score == score:
+                found[Place(*names)][int(seed)] = score
+        return found
 
     @cached_property
     def with_curves(self) -> tuple[tuple[Place, str], ...]:

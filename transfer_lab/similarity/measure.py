@@ -16,7 +16,7 @@ from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.backbones.weights import load_head, load_published, load_stages
 from transfer_lab.data.build import build_domain
-from transfer_lab.experiment.choices import Architecture, Choice, Weights
+from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.experiment.spec import Run
 from transfer_lab.similarity.calibration import place
@@ -67,7 +67,7 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
     if comparison.backbone:
         random = _random(comparison.backbone, comparison.image_size)
         bench.label_aware(_through(random)(target.images))
-    if isinstance(comparison.init, Run):
+    if isinstance(comparison.init, Run) and not regime_entry(comparison.init.regime).pretext:
         bench.predict(source_head(comparison.init, store))
     seconds = time.perf_counter() - start
     known = {name: _plain(value) for name, value in bench.found.items()}

@@ -62,14 +62,18 @@ class Counted(Sealed):
 
 
 def pairs(experiment: Experiment) -> tuple[Pair, ...]:
-    """Every source that a source run of the lab's own learns from, with its target; in the
-    experiment's order, without repeats. What ready-made weights have seen is not here."""
+    """Every source that a source run of the lab's own learns from, and every domain between, with
+    its target; in the experiment's order, without repeats. What ready-made weights have seen is not
+    here."""
     found: dict[str, Pair] = {}
     for cell in plan_one_seed(experiment):
-        if cell.run.parent and cell.source != cell.target:
-            source, target = cell.run.parent.domain, cell.run.domain
-            overlap = Overlap(source=source, target=target, image_size=cell.run.image_size)
-            found.setdefault(overlap.id, Pair(cell.source, cell.target, overlap))
+        names = [*experiment.scenarios[cell.scenario].learnt]
+        run, target = cell.run, cell.run.domain
+        while run.parent:
+            name, run = names.pop(), run.parent
+            overlap = Overlap(source=run.domain, target=target, image_size=run.image_size)
+            if name != cell.target:
+                found.setdefault(overlap.id, Pair(name, cell.target, overlap))
     return tuple(found.values())
 
 

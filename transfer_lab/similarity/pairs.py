@@ -96,7 +96,8 @@ class Compared(Sealed):
 def comparisons(experiment: Experiment) -> tuple[Named, ...]:
     """Every (source, target) of the scenarios in the space of no backbone, and in that of each
     start that something is transferred from (with a source run a seed, that of the first seed);
-    in the experiment's order, without repeats."""
+    in the experiment's order, without repeats. Where domains lie between, the last of them is what
+    the target is compared with."""
     found: dict[str, Named] = {}
     cells = [cell for cell in plan_one_seed(experiment) if cell.run.init]
     for name, place in experiment.scenarios.items():
@@ -116,9 +117,10 @@ def _of_place(experiment: Experiment, place: Scenario, cells: list[Cell]) -> Ite
         "image_size": experiment.image_size,
         "images": settings.images,
     }
-    source = None if place.source is None else domains[place.source]
+    source = domains[place.learnt[-1]] if place.learnt else None
     if source:
-        yield Named(place.source, place.target, NO_BACKBONE, Comparison(source=source, **common))
+        last = place.learnt[-1]
+        yield Named(last, place.target, NO_BACKBONE, Comparison(source=source, **common))
     first: dict[str, Cell] = {}
     for cell in cells:
         first.setdefault(cell.backbone, cell)
@@ -126,7 +128,8 @@ def _of_place(experiment: Experiment, place: Scenario, cells: list[Cell]) -> Ite
         start = cell.run.init
         seen = {"source": source if isinstance(start, Run) else None, "init": start}
         known = Comparison(backbone=cell.run.backbone, **seen, **common)
-        yield Named(cell.source, place.target, space, known)
+        name = cell.source if isinstance(start, Weights) else place.path
+        yield Named(name, place.target, space, known)
 
 
 def comparison_store(store: RecordStore) -> SealedStore[Compared]:

@@ -210,9 +210,11 @@ def _selection(found: Search | None, result: FitResult) -> dict[str, object]:
 
 
 def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
-    """What the start cost: nothing from scratch, not known for ready-made weights."""
+    """What the start cost, with all that it starts from itself: nothing from scratch, not known for
+    ready-made weights."""
     if run.parent:
-        return store.get(run.parent.id).fit_seconds
+        before = _pretrain_seconds(run.parent, store)
+        return store.get(run.parent.id).fit_seconds + (before or 0.0)
     return None if run.init else 0.0
 
 

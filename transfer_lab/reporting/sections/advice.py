@@ -126,8 +126,8 @@ def _change(study: Study, scenario: str, best: Arm) -> str:
     return f"up to {size} images per class nothing is seen to lead it by more than a point"
 
 
-def _ends(place: Scenario) -> tuple[str | None, str, str]:
-    return place.source, place.target, place.labels
+def _ends(place: Scenario) -> tuple[tuple[str, ...], str, str]:
+    return place.learnt, place.target, place.labels
 
 
 def _by_size(study: Study, scenario: str) -> list[str]:

@@ -101,11 +101,11 @@ FEWEST = 3
 
 def panels(study: Study) -> list[SizeSweep]:
     """Every source, target and backbone with enough sizes."""
-    groups: dict[tuple[str | None, str, str], dict[float, str]] = defaultdict(dict)
+    groups: dict[tuple[tuple[str, ...], str, str], dict[float, str]] = defaultdict(dict)
     for name, place in study.experiment.scenarios.items():
         n = None if study.is_unlabelled(name) else images_per_class(study, name)
         if n is not None:
-            groups[place.source, place.target, place.similarity].setdefault(n, name)
+            groups[place.learnt, place.target, place.similarity].setdefault(n, name)
     return [
         SizeSweep(study.source(sizes[min(sizes)], backbone), target, similarity, backbone, sizes)
         for (_, target, similarity), sizes in groups.items()

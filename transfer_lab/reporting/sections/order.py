@@ -23,6 +23,7 @@ from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.sections.similarity import similarity
 from transfer_lab.reporting.sections.source_runs import source_runs
 from transfer_lab.reporting.sections.stage_drift import stage_drift
+from transfer_lab.reporting.sections.stage_transfer import stage_transfer
 from transfer_lab.reporting.sections.time import training_time
 from transfer_lab.reporting.sections.time_accuracy import time_accuracy
 from transfer_lab.reporting.sections.training_curves import training_curves
@@ -40,6 +41,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     flags,
     learning_curves,
     depth,
+    stage_transfer,
     budgets,
     similarity,
     source_runs,

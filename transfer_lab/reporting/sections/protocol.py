@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import Fit
+from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.packaged import packaged_as
 from transfer_lab.experiment.spec import PROTOCOL, PerClass
@@ -113,13 +115,35 @@ def _starts(study: Study) -> tuple[str, ...]:
     """What the backbones start from: source runs, ready-made weights, nothing."""
     choices = study.experiment.backbones.values()
     told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices) else []
+    told += [
+        f"{choice.label} is pretrained by {_pretraining(choice.source_regime)} instead, with the "
+        "same budget."
+        for choice in choices
+        if choice.source_regime
+    ]
     for choice in choices:
         start = choice.pretrained
         if isinstance(start, Weights):
             told.append(f"{choice.label} starts from ready-made weights ({_whose(start)}).")
         elif start == "none":
             told.append(f"{choice.label} has no source: only what needs none is run on it.")
-    return tuple(told)
+    return (*told, *_places(study))
+
+
+def _places(study: Study) -> Iterator[str]:
+    """What scenarios have that is neither one source nor one target."""
+    for name, place in study.experiment.scenarios.items():
+        if place.via:
+            between = ", then on ".join(place.via)
+            yield (
+                f"Between source and target of {name} the whole network is fine-tuned on "
+                f"{between}, each time as a source run with the budget of such runs."
+            )
+        if place.control == "self":
+            yield (
+                f"In {name} the target is its own source: the source run learns from the very "
+                "images of the target's run of that seed, none of those that validate."
+            )
 
 
 def _whose(weights: Weights) -> str:
@@ -149,10 +173,18 @@ def _source_runs(study: Study) -> str:
         "intervals hold for that source run"
     )
     return (
-        "Pretraining is training from scratch on the source domain "
+        f"Pretraining is {_pretraining(pretrain.regime)} on the source domain "
         f"({_per_class(pretrain.per_class)}; {_budget(pretrain.fit)}); for every backbone and "
         f"source, {whose}.{' ' + _end(pretrain.fit) if pretrain.patience else ''}"
     )
+
+
+def _pretraining(kind: str) -> str:
+    """What a source run does, in words."""
+    if kind == "from_scratch":
+        return "training from scratch"
+    known = kind in REGIMES and REGIMES[kind].pretext
+    return f"{kind} (without labels, from scratch)" if known else kind
 
 
 def _per_class(per_class: PerClass) -> str:

@@ -103,7 +103,7 @@ def _words(study: Study, named: Named) -> tuple[Word, ...]:
         dict.fromkeys(
             place.similarity
             for place in study.experiment.scenarios.values()
-            if place.target == named.target and (start or place.source == named.source)
+            if place.target == named.target and (start or place.path == named.source)
         )
     )
 

@@ -19,6 +19,18 @@ LEGEND = (
 )
 
 
+WITHOUT_LABELS = "learnt without labels"
+UNLABELLED = (
+    "A source run that has learnt without labels knows no classes and is not tested: its stages "
+    "alone are transferred. Where its task has right answers, how many of the source's validation "
+    "images it got right is said in place of an accuracy on classes."
+)
+BETWEEN = (
+    "Where domains lie between (source → domain), the row is that of the last source run, tested "
+    "on the last domain: it began with the weights of the run on the domain before."
+)
+
+
 def source_runs(study: Study) -> Section | None:
     """A row for each backbone and source; no section where nothing starts from a source run."""
     starts = study.done.dropna(subset=["init_id"]).drop_duplicates("init_id")
@@ -34,16 +46,33 @@ def source_runs(study: Study) -> Section | None:
     )
     rows = tuple(_row(names, records) for names, records in groups.items())
     table = Table("What is transferred", head, rows, texts=2)
-    return Section(TITLE, (Paragraph(LEGEND), table))
+    told = [LEGEND]
+    if any(_untested(records) for records in groups.values()):
+        told.append(UNLABELLED)
+    if any(place.via for place in study.experiment.scenarios.values()):
+        told.append(BETWEEN)
+    return Section(TITLE, (*map(Paragraph, told), table))
 
 
 def _row(names: tuple[str, str], records: Sequence[Record]) -> tuple[Cell, ...]:
-    tested = interval([record.test_accuracy for record in records])
     return (
         *map(cell, names),
-        cell(percent(tested), count(tested.n, len(records))),
+        _tested(records),
         cell(records[0].num_classes),
         cell(whole(fmean(record.n_train for record in records))),
         cell(whole(fmean(record.epochs for record in records))),
         cell(amount(fmean(record.fit_seconds for record in records))),
     )
+
+
+def _tested(records: Sequence[Record]) -> Cell:
+    if _untested(records):
+        right = interval([r.val_accuracy for r in records if r.val_accuracy])
+        task = f"; {percent(right)} % of its task right" if right else ""
+        return cell("–", WITHOUT_LABELS + task)
+    tested = interval([r.test_accuracy for r in records if r.test_accuracy is not None])
+    return cell(percent(tested), count(tested.n, len(records)))
+
+
+def _untested(records: Sequence[Record]) -> bool:
+    return all(record.test_accuracy is None for record in records)

@@ -133,7 +133,7 @@ def _places(study: Study) -> Iterator[list[object]]:
                 found = study.summary(scenario, backbone, regime)
                 accuracy, seconds = found.accuracy, found.seconds
                 yield [
-                    *(scenario, place.size, place.similarity, place.source, place.target),
+                    *(scenario, place.size, place.similarity, place.path or None, place.target),
                     *(place.per_class, backbone, regime, study.is_control(regime), regime == best),
                     *(accuracy.n if accuracy else 0, found.planned),
                     *(accuracy.mean if accuracy else None, accuracy.half if accuracy else None),

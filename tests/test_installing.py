@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.builders import choice, experiment
-from transfer_lab.experiment import catalog, registry
+from transfer_lab.experiment import registry
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.grid.preflight import preflight
 

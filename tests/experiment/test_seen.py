@@ -218,3 +218,15 @@ def test_each_backbone_may_be_pretrained_by_a_regime_of_its_own(tmp_path):
 )
 def test_pretexts_are_for_source_runs(tmp_path, regimes, backbones, told):
     assert told in refusal(tmp_path, GIVEN, regimes, backbones)
+
+
+def test_a_regime_may_be_meant_for_some_scenarios(tmp_path):
+    scenarios = "{small_similar: {source: clean, target: shifted, per_class: 5}, large_similar: "
+    scenarios += "{source: clean, target: shifted, per_class: 9}}"
+    regimes = "{full_finetune: {}, linear_probe: {scenarios: [large_similar]}}"
+    cells = planned(tmp_path, scenarios, regimes)
+    found = {(cell.scenario, cell.regime) for cell in cells}
+    assert ("large_similar", "linear_probe") in found and len(found) == 3
+    wrong = regimes.replace("[large_similar]", "[large_similar, lareg_similar]")
+    told = refusal(tmp_path, scenarios, wrong)
+    assert "no scenario 'lareg_similar' here; did you mean 'large_similar'" in told

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import MAIN, Fit
-from transfer_lab.experiment.catalog import suggest
-from transfer_lab.experiment.choices import is_known_regime, regime_entry
+from transfer_lab.experiment.catalog import DOMAINS, suggest
+from transfer_lab.experiment.choices import Choice, is_known_regime, regime_entry
 from transfer_lab.experiment.plan import fits, trials_of
 from transfer_lab.experiment.seen import unseen
 from transfer_lab.experiment.spec import Experiment
@@ -61,6 +61,11 @@ def _not_there(experiment: Experiment) -> Iterator[Problem]:
             if backbone not in experiment.backbones:
                 hint = suggest(backbone, experiment.backbones)
                 yield ("regimes", name, "on", position), f"no backbone '{backbone}' here; {hint}"
+        for position, scenario in enumerate(regime.scenarios or ()):
+            if scenario not in experiment.scenarios:
+                hint = suggest(scenario, experiment.scenarios)
+                place = ("regimes", name, "scenarios", position)
+                yield place, f"no scenario '{scenario}' here; {hint}"
 
 
 def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
@@ -107,9 +112,15 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
 
 def _same(experiment: Experiment, source: str, target: str) -> bool:
     first, second = (experiment.domains.get(name) for name in (source, target))
-    if first is None or second is None:
+    if first is None or second is None or _unread(first) or _unread(second):
         return False
     return first.canonical == second.canonical
+
+
+def _unread(domain: Choice) -> bool:
+    """A folder whose content is not known: why it is not has been told."""
+    in_folder = domain.kind in DOMAINS and DOMAINS[domain.kind].in_folder
+    return bool(in_folder) and "content" not in domain.options
 
 
 def unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

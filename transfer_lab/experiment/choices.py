@@ -173,9 +173,11 @@ class Arm(Spec):
 
 
 class Regime(Choice):
-    """A regime, the backbones it is meant for (all of them unless `on` names some), trials of its
-    own in place of the experiment's, and the arm that is its teacher, if it has one."""
+    """A regime, the backbones and the scenarios it is meant for (all of them unless `on` and
+    `scenarios` name some), trials of its own in place of the experiment's, and the arm that is its
+    teacher, if it has one."""
 
+    scenarios: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
     on: tuple[str, ...] | None = Field(None, exclude=True, min_length=1)
     tune: Trials | None = Field(None, exclude=True)
     teacher: Arm | None = Field(None, exclude=True)

@@ -51,9 +51,13 @@ def fits(experiment: Experiment, backbone: str, regime: str) -> bool:
 
 
 def suits(experiment: Experiment, scenario: str, regime: str) -> bool:
-    """Whether the regime is planned in the scenario: those that read no labels of the target only
-    where there are none, and those that need some only where there are."""
-    reads = regime_entry(experiment.regimes[regime]).target_labels
+    """Whether the regime is planned in the scenario: where it is meant for it, and of those that
+    read no labels of the target only where there are none, of those that need some only where there
+    are."""
+    choice = experiment.regimes[regime]
+    if choice.scenarios is not None and scenario not in choice.scenarios:
+        return False
+    reads = regime_entry(choice).target_labels
     unlabelled = experiment.scenarios[scenario].labels == "none"
     return reads != ("needed" if unlabelled else "unread")
 

@@ -23,7 +23,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 _BESIDE_OPTIONS = {
     "domains": ("module",),
     "backbones": ("module", "pretrained"),
-    "regimes": ("module", "on", "tune", "teacher"),
+    "regimes": ("module", "on", "scenarios", "tune", "teacher"),
 }
 _STARTS = ("run", "none", "imagenet", "package")
 _MOST_TRIALS = 1000

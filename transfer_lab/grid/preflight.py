@@ -18,14 +18,14 @@ from transfer_lab.data import build as data
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
-from transfer_lab.experiment.catalog import MissingExtraError
+from transfer_lab.experiment.catalog import MissingExtraError, RegimeEntry
 from transfer_lab.experiment.checks import budgets_of
 from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import fits, start_of, suits, trials_of
 from transfer_lab.experiment.spec import Experiment, Run
-from transfer_lab.regimes.base import check_stages
+from transfer_lab.regimes.base import TransferModule, check_stages
 from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
 from transfer_lab.system import pulse
@@ -275,8 +275,7 @@ def _check_options(
         if regime is None:
             return wrong
         try:
-            sees = [role for role in regime_entry(choice).sees if role in ("source", "sources")]
-            regime.meet({"source": _CLASSES} if sees else {})
+            _surround(regime, regime_entry(choice))
             phases = regime.phases()
             check_stages(regime, phases)
             wrong += [(place, f"{choice.kind}: {told}") for told in refused_hooks(regime)]
@@ -286,6 +285,16 @@ def _check_options(
         except Exception as error:  # somebody's class
             return [(place, f"{cls.__name__}: {type(error).__name__}: {error}")]
         return [*wrong, *_check_budgets(len(phases), choice.kind, epochs)]
+
+
+def _surround(regime: TransferModule, entry: RegimeEntry) -> None:
+    """What the regime starts from and sees beside the target, without its memory."""
+    if entry.source_head:
+        regime.start_head(
+            torch.empty(_CLASSES, regime.backbone.num_features), torch.empty(_CLASSES)
+        )
+    sees = {"source", "sources"} & {*entry.sees}
+    regime.meet({"source": _CLASSES} if sees else {})
 
 
 def _check_budgets(phases: int, kind: str, epochs: Epochs) -> Iterator[Problem]:

@@ -55,7 +55,7 @@ class FixMatch(ObjectiveModule):
 
     def meet(self, classes: Mapping[str, int]) -> None:
         """Draw where the views start from."""
-        self._seed = int(torch.randint(2**31, ()))
+        self._seed = int(torch.randint(2**31, (), device="cpu"))
 
     def begin(self, phase: Phase, *, entry: int = 0, steps: float | None = None) -> None:
         """As for every regime; the views begin anew."""

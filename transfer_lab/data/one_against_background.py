@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
@@ -38,7 +38,7 @@ class OneAgainstBackground(Folder):
         image_size: int,
         *,
         object: str,
-        background: list[str] | None = None,
+        background: Sequence[str] | None = None,
         least_background: int = 1,
         **options: Any,
     ):

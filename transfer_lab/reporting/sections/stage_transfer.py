@@ -79,7 +79,7 @@ def _lines(study: Study, scenario: str, backbone: str) -> Iterator[StageLine]:
     names = LINES[2:] if study.experiment.scenarios[scenario].control == "self" else LINES[:2]
     for kind, name in zip(("partial_finetune", "partial_transfer"), names, strict=True):
         candidates: dict[int, list[str]] = defaultdict(list)
-        for regime in study.trained_on(backbone):
+        for regime in study.contenders(scenario, backbone):
             n = _transferred(study.experiment.regimes[regime], kind)
             if n is not None:
                 candidates[n].append(regime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,20 +13,25 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn import functional as F
 
+from transfer_lab.data.base import Part
 from transfer_lab.data.rendered import BalancedDomain, paint
 
 _CANVAS = 64
 _GLYPH = 40
+_INK = 0.25
+"""The part of a pixel that ink covers, from which it is the letter's: with half of it, one letter in
+two hundred of 8 x 8 pixels would have none."""
 
 
 class Script(BalancedDomain):
-    """Letters in random font, size, affine warp, contrast and noise.
+    """Letters in random font, size, affine warp, contrast and noise; the mask of each is known.
 
     Options: `letters`: the classes, by default the whole alphabet of the script; those of
     BalancedDomain.
     """
 
     alphabet: str
+    annotates = ("boxes", "masks")
 
     def __init__(
         self,
@@ -53,11 +59,22 @@ class Script(BalancedDomain):
         return super().identity | {"fonts": fonts, "matplotlib": matplotlib.__version__}
 
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        return paint(self.coverage(labels, rngs), rngs)
+
+    def mask_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        return self.blocks(part, self._masked)
+
+    def _masked(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        return (self.coverage(labels, rngs) >= _INK).astype(np.uint8)
+
+    def coverage(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        """(n, s, s) in [0, 1]: how much of each pixel the letter covers, which is what the
+        generators are asked first."""
         atlas = _atlas("".join(self.classes))
         fonts = [rng.integers(len(atlas)) for rng in rngs]
         warps = np.stack([_random_warp(rng) for rng in rngs])
         glyphs = torch.from_numpy(atlas[fonts, labels])[:, None]
-        return paint(_warp(glyphs, torch.from_numpy(warps), self.image_size), rngs)
+        return _warp(glyphs, torch.from_numpy(warps), self.image_size)
 
 
 class Latin(Script):

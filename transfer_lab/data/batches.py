@@ -49,7 +49,9 @@ class _Changed(Dataset):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, batch: torch.Tensor) -> tuple[torch.Tensor | dict[str, torch.Tensor], ...]:
+    def __getitem__(
+        self, batch: torch.Tensor
+    ) -> tuple[torch.Tensor | dict[str, torch.Tensor], ...]:
         chosen, labels = self.examples.take(batch)
         for change in self.changes:
             chosen = change(chosen)

@@ -41,8 +41,6 @@ class DenseModule(ObjectiveModule):
         super().__init__(backbone, num_classes, **options)
         if not 0 <= weight < float("inf"):
             raise ValueError(f"weight must be 0 or more, and finite; it is {weight}")
-        if start not in ("source", "random"):
-            raise ValueError(f"start must be source or random, but is {start}")
         self.weight, self.start = weight, start
         self.located: list[torch.Tensor] = []
 
@@ -81,7 +79,7 @@ class DenseModule(ObjectiveModule):
         seen = self.look(*batch)
         self.test_outputs.append(seen.logits.float().cpu())
         if self.weight:
-            self.located.append(self.decided(self.answer(seen.features).float()).cpu())
+            self.located.append(self.decided(self.answer(seen.features)).cpu())
 
     def located_scores(
         self, train: Mapping[str, torch.Tensor], test: Mapping[str, torch.Tensor]

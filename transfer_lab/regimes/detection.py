@@ -12,6 +12,8 @@ from transfer_lab.regimes.dense import DenseModule
 
 _BETA = 0.1
 """A tenth of the image's side, from which a miss is no longer squared."""
+_SPREAD = 0.001
+"""Of the first weights, as in Fast R-CNN: a sigmoid of large features would be saturated."""
 
 
 class Detection(DenseModule):
@@ -31,9 +33,11 @@ class Detection(DenseModule):
     def meet(self, classes: Mapping[str, int]) -> None:
         """Make the head for boxes."""
         self.locator = nn.Linear(self.backbone.num_features, 4)
+        nn.init.normal_(self.locator.weight, std=_SPREAD)
+        nn.init.zeros_(self.locator.bias)
 
     def answer(self, features: torch.Tensor) -> torch.Tensor:
-        centre, size = self.locator(features).sigmoid().chunk(2, dim=1)
+        centre, size = self.locator(features).float().sigmoid().chunk(2, dim=1)
         return torch.cat([centre - size / 2, centre + size / 2], dim=1)
 
     def miss(self, answers: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -17,11 +17,12 @@ _SHARES = 20
 
 class EncoderDecoder(DenseModule):
     """The stages of a network that has learnt classes become an encoder, and a new decoder makes
-    maps of its features: cross-entropy + weight BCE(decoder(f(x)), mask), the mean over pixels
-    (after Zhuang et al. 2015, "Supervised Representation Learning: Transfer Learning with Deep
-    Autoencoders", where source and target share the encoder). Source and target are heterogeneous
-    here: the source's task gives a class, the target's a map of another shape. For domains that
-    know `masks`.
+    maps p = decoder(f(x)) of its features: cross-entropy + weight (BCE(p, m) + 1 - Dice(p, m)),
+    with BCE the mean over pixels and Dice 2 sum p m / (sum p^2 + sum m^2) of an image (after Zhuang
+    et al. 2015, "Supervised Representation Learning: Transfer Learning with Deep Autoencoders",
+    where source and target share the encoder; Milletari et al. 2016, "V-Net", sec. 3, without whose
+    Dice few set pixels are answered by none). Source and target are heterogeneous: the source's
+    task gives a class, the target's a map of another shape. For domains that know `masks`.
 
     Options: `weight`: the mask's part of the loss, 0 to switch it off; `width`: channels of the
     decoder's first maps; `start`: `source`, or `random` for an encoder drawn as from scratch; `k`,
@@ -41,10 +42,13 @@ class EncoderDecoder(DenseModule):
 
     def answer(self, features: torch.Tensor) -> torch.Tensor:
         size = self.backbone.image_size
-        return self.locator(features)[:, 0, :size, :size]
+        return self.locator(features)[:, 0, :size, :size].float()
 
     def miss(self, answers: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        return F.binary_cross_entropy_with_logits(answers, known.to(answers.dtype))
+        wanted = known.to(answers.dtype)
+        return (
+            F.binary_cross_entropy_with_logits(answers, wanted) + 1 - dice(answers, wanted).mean()
+        )
 
     def decided(self, answers: torch.Tensor) -> torch.Tensor:
         return (answers > 0).byte()
@@ -58,6 +62,13 @@ class EncoderDecoder(DenseModule):
         levels = torch.arange(_SHARES) / _SHARES
         tried = [(often > level).byte() for level in levels]
         return max(tried, key=lambda mask: mask_iou(mask, known).mean().item())
+
+
+def dice(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """(n,): the Dice coefficient of soft masks, given as logits, with masks of 0 and 1."""
+    soft = logits.sigmoid()
+    squares = soft.square().flatten(1).sum(1) + masks.square().flatten(1).sum(1)
+    return 2 * (soft * masks).flatten(1).sum(1) / squares.clamp(min=torch.finfo(squares.dtype).tiny)
 
 
 def mask_iou(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -19,8 +19,8 @@ from transfer_lab.data.rendered import BalancedDomain, paint
 _CANVAS = 64
 _GLYPH = 40
 _INK = 0.25
-"""The part of a pixel that ink covers, from which it is the letter's: with half of it, one letter in
-two hundred of 8 x 8 pixels would have none."""
+"""The part of a pixel that ink covers, from which it is the letter's: with half of it, one letter
+in two hundred of 8 x 8 pixels would have none."""
 
 
 class Script(BalancedDomain):

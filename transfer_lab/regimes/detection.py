@@ -18,14 +18,14 @@ _SPREAD = 0.001
 
 class Detection(DenseModule):
     """Fine-tuning with a head for the class and a head for the box of the one object:
-    cross-entropy + weight (sum_i smooth_L1(b_i - t_i) + 1 - GIoU(b, t)), i over left, top, right and
-    bottom in parts of the image's side (Girshick 2015, "Fast R-CNN", eq. 1 to 3, with smooth L1
+    cross-entropy + weight (sum_i smooth_L1(b_i - t_i) + 1 - GIoU(b, t)), i over left, top, right
+    and bottom in parts of the image's side (Girshick 2015, "Fast R-CNN", eq. 1 to 3, with smooth L1
     squared below 0.1; Rezatofighi et al. 2019, "Generalized Intersection over Union", alg. 1). The
     head gives centre and size, each through a sigmoid, so that no box is turned inside out. For
     domains that know `boxes`.
 
-    Options: `weight`: the box's part of the loss, 0 to switch it off; `start`: `source`, or `random`
-    for stages drawn as from scratch; `k`, `backbone_lr`: as `multi_task` has them.
+    Options: `weight`: the box's part of the loss, 0 to switch it off; `start`: `source`, or
+    `random` for stages drawn as from scratch; `k`, `backbone_lr`: as `multi_task` has them.
     """
 
     annotation = "boxes"

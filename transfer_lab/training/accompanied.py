@@ -15,8 +15,8 @@ class Accompanied:
     """A pass over the target's batches; the streams go on from where the last pass left them, and
     round again, however long they are.
 
-    It gives (inputs, labels, {role: (inputs, labels)}), beside what a target's batch brings with it:
-    {kind: annotation}.
+    It gives (inputs, labels, {role: (inputs, labels)}), and in the last, too, what a batch of the
+    target brings with it: {kind: annotations}.
     """
 
     def __init__(self, target: DataLoader, streams: Mapping[str, DataLoader]):

@@ -12,13 +12,13 @@ from transfer_lab.stats.intervals import Interval
 
 TITLE = "Boxes and masks"
 LEGEND = (
-    "Mean intersection over union of what is found in the test images with their boxes or masks, in "
-    "percent, over seeds with its 95 % t-interval. Blind: the same for the one box or mask that a "
-    "look at the training images gives for all, their mean box or the pixels that are set most "
+    "Mean intersection over union of what is found in the test images with their boxes or masks, "
+    "in percent, over seeds with its 95 % t-interval. Blind: the same for the one box or mask that "
+    "a look at the training images gives for all, their mean box or the pixels that are set most "
     "often. Ahead of blind, and of a random start: by how many points, paired by seed; the random "
-    "start is the regime of the grid that differs in `start: random` alone, so that this difference "
-    "is what the source's weights are worth. Exploratory: no correction for the number of rows, and "
-    "intervals are those of seeds, on one test set."
+    "start is the regime of the grid that differs in that alone (start: random), so that this "
+    "difference is what the source's weights are worth. Exploratory: no correction for the number "
+    "of rows, and intervals are those of seeds, on one test set."
 )
 
 

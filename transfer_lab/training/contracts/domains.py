@@ -99,8 +99,8 @@ def loaders_give_the_drawn_images_with_their_own_labels(case: DomainCase) -> Non
 
 
 def annotations_are_those_of_its_images(case: DomainCase) -> None:
-    """A mask of bytes and a box an image, which go with the training images that they belong to, and
-    with no others."""
+    """A mask or a box an image, which come with the training images that they belong to, and with
+    no others."""
     for size in case.sizes if case.cls.annotates else ():
         domain = case.build(size)
         for part in _PARTS:

@@ -169,6 +169,8 @@ _ROLES = {
     "sources": ("source", "source_2"),
     "unlabelled": ("unlabelled",),
     "teacher": (),
+    "boxes": (),
+    "masks": (),
 }
 _STREAMS = {
     "source": _stream("latin", "ABCD"),

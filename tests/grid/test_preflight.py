@@ -24,6 +24,36 @@ def found(**changes) -> dict[str, str]:
     return fields
 
 
+LOCATING = {"detection": choice("detection"), "encoder_decoder": choice("encoder_decoder")}
+
+
+def test_a_target_without_the_annotations_that_are_learnt_is_refused_with_the_way_out():
+    place = {"size": "small", "per_class": 2, "similarity": "similar"}
+    scenarios = {
+        "letters": {"source": "latin", "target": "cyrillic", **place},
+        "patterns": {"source": "latin", "target": "textures", **place},
+    }
+    regimes = {"full_finetune": choice("full_finetune")}
+    assert found(scenarios=scenarios, regimes=regimes) == {}
+    for name, kind in (("detection", "boxes"), ("encoder_decoder", "masks")):
+        told = found(scenarios=scenarios, regimes=regimes | {name: LOCATING[name]})
+        assert told == {
+            "scenarios.patterns.target": f"textures knows no {kind} of its images, which {name} "
+            f"learns; leave {name} out, or take a target that does, as the letters latin, greek "
+            "and cyrillic"
+        }
+
+
+def test_annotations_are_not_learnt_from_augmented_images():
+    regimes, augmented = {"full_finetune": choice("full_finetune")}, Fit(augment={"flip": True})
+    assert found(fit=augmented, regimes=regimes) == {}
+    told = found(fit=augmented, regimes=regimes | LOCATING)
+    assert told["fit.augment"] == (
+        "boxes, which detection learns, would not move with the images; leave augment out, or "
+        "detection, encoder_decoder"
+    )
+
+
 def test_the_built_experiment_has_no_problems():
     assert found() == {}
 

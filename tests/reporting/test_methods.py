@@ -313,6 +313,15 @@ def test_another_learning_rate_makes_no_twin(options, other, differing):
     assert found == (None, why)
 
 
+def test_what_starts_at_random_has_no_twin_that_starts_from_the_source():
+    own = {"kind": "detection", "options": {"start": "random"}}
+    plain, off = {"kind": "full_finetune"}, {"kind": "detection"}
+    why = "its twin plain is in this grid with other options (start)"
+    assert the_twin(method=own, plain=plain) == (None, why)
+    off["options"] = {"start": "random", "weight": 0.0}
+    assert the_twin(method=own, plain=plain, off=off) == ("off", "")
+
+
 def test_rates_that_are_tuned_count_as_the_same():
     trials = [{"lr": 0.01}, {"lr": 0.1}]
     own = {"kind": "l2_sp", "options": {"lr": 0.3, "alpha": 0.1}, "tune": trials}

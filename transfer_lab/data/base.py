@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from transfer_lab.data.annotations import boxes_of
 from transfer_lab.data.augmentation import Augmentation
 from transfer_lab.data.batches import Change, batches
 from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.data.image_cache import digest, in_memory, stored_images
 from transfer_lab.data.splits import Split, nested_subset
 from transfer_lab.experiment.budget import Augment
+from transfer_lab.experiment.catalog import Annotation
 from transfer_lab.experiment.seeds import derive
 
 Part = Literal["train", "test"]
@@ -38,6 +40,9 @@ class ImageDomain(L.LightningDataModule, ABC):
     """
 
     classes: tuple[str, ...]
+    annotates: tuple[Annotation, ...] = ()
+    """What it knows of its images beside their classes: of `boxes` and `masks` those that it has. A
+    subclass that has masks says its `mask_blocks`; one that has boxes alone, its `annotation`."""
     version: int = 1
     """Raised when `image_blocks` changes what it makes."""
     origin: Mapping[str, str] = MappingProxyType({})
@@ -54,6 +59,8 @@ class ImageDomain(L.LightningDataModule, ABC):
         """What a regime sees beside these images, drawn, by role."""
         self.hides_labels = False
         """Whether labels are read by none but the test: those of training and validation are -1."""
+        self.annotations: tuple[Annotation, ...] = ()
+        """Of what it knows beside classes, that which comes with every batch of training images."""
         self._images: dict[Part, tuple[np.ndarray, float]] = {}
 
     @property
@@ -69,6 +76,18 @@ class ImageDomain(L.LightningDataModule, ABC):
     def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         """The images of a part in the order of `labels`, uint8, (any number, 3, image_size,
         image_size) at a time: no more of them are held in memory than one such block."""
+
+    def mask_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        """Which pixels show the object of an image: uint8, 0 or 1, (any number, image_size,
+        image_size) at a time, in the order of `labels`; raises ValueError where that is not known.
+        """
+        raise ValueError(f"{type(self).__name__} knows no masks of its images")
+
+    def annotation(self, kind: Annotation, part: Part) -> np.ndarray:
+        """Masks (n, image_size, image_size), uint8, of a part; or boxes (n, 4), float32: left, top,
+        right and bottom as parts of the image's side, by default the tightest around the masks."""
+        masks = self._masks(part)
+        return boxes_of(masks) if kind == "boxes" else masks
 
     def make_images(self, part: Part) -> np.ndarray:
         """All images of a part at once, in memory."""
@@ -119,6 +138,12 @@ class ImageDomain(L.LightningDataModule, ABC):
             return torch.full((len(index),), -1)
         return torch.from_numpy(self.labels(part)[index])
 
+    def section_annotations(self, section: Section) -> dict[str, torch.Tensor]:
+        """Of the drawn training or validation images, or the test set: what is known beside classes
+        and asked for in `annotations`, as `annotation` has it, by kind."""
+        part, index = self._place(section)
+        return {k: torch.from_numpy(self.annotation(k, part)[index]) for k in self.annotations}
+
     def decode_seconds(self, section: Section) -> float:
         """Seconds that making this section's images costs when nothing is stored yet."""
         part, index = self._place(section)
@@ -160,13 +185,18 @@ class ImageDomain(L.LightningDataModule, ABC):
         part are given, in the part's order; `through`: the prefix itself, for images that change
         at every epoch; `room`: where the section may lie while it is read again and again.
 
-        Shuffled, and augmented if the draw says so, for training; in order and as they are
-        otherwise.
+        Shuffled, and augmented if the draw says so, for training, with the `annotations` of the
+        images as a third part of each batch, by kind; in order and as they are otherwise.
+
+        Raises ValueError where annotated images would be augmented.
         """
         images, index, _ = self.source_of(section)
         training = section == "train"
         changes = [through] if through else []
         if training and outputs is None and self.augment:
+            if self.annotations:
+                known = " and ".join(self.annotations)
+                raise ValueError(f"{known} would not move with augmented images: leave augment out")
             changes.insert(0, Augmentation(self.augment, derive(self.seed, "augment")))
         return batches(
             images if outputs is None else outputs,
@@ -176,6 +206,7 @@ class ImageDomain(L.LightningDataModule, ABC):
             shuffle_seed=derive(self.seed, "batches") if training else None,
             changes=changes,
             room=room,
+            known=self.section_annotations(section) if training else {},
         )
 
     def source_of(self, section: Section) -> tuple[np.ndarray, np.ndarray, str]:
@@ -196,6 +227,12 @@ class ImageDomain(L.LightningDataModule, ABC):
             name, blocks = digest(self._key(part)), lambda: self.image_blocks(part)
             self._images[part] = stored_images(self.cache, name, self._shape(part), blocks)
         return self._images[part]
+
+    def _masks(self, part: Part) -> np.ndarray:
+        size = self.image_size
+        name = digest(self._key(part) | {"annotation": "masks"})
+        shape = (len(self.labels(part)), size, size)
+        return stored_images(self.cache, name, shape, lambda: self.mask_blocks(part))[0]
 
     def _shape(self, part: Part) -> tuple[int, ...]:
         return (len(self.labels(part)), 3, self.image_size, self.image_size)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transfer_lab.data.device_cache import DeviceCache, OnDevice, OnHost
 
 Change = Callable[[torch.Tensor], torch.Tensor]
+Known = Mapping[str, torch.Tensor]
+"""What is known of examples beside their labels, by its kind."""
+_NOTHING: Known = MappingProxyType({})
 
 
 class EvenBatches(Sampler[torch.Tensor]):
@@ -39,17 +43,21 @@ class EvenBatches(Sampler[torch.Tensor]):
 
 
 class _Changed(Dataset):
-    def __init__(self, examples: OnHost | OnDevice, changes: Sequence[Change]):
-        self.examples, self.changes = examples, changes
+    def __init__(self, examples: OnHost | OnDevice, changes: Sequence[Change], known: Known):
+        self.examples, self.changes, self.known = examples, changes, known
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(
+        self, batch: torch.Tensor
+    ) -> tuple[torch.Tensor | dict[str, torch.Tensor], ...]:
         chosen, labels = self.examples.take(batch)
         for change in self.changes:
             chosen = change(chosen)
-        return chosen, labels
+        if not self.known:
+            return chosen, labels
+        return chosen, labels, {kind: values[batch] for kind, values in self.known.items()}
 
 
 def batches(
@@ -61,15 +69,17 @@ def batches(
     shuffle_seed: int | None = None,
     changes: Sequence[Change] = (),
     room: DeviceCache | None = None,
+    known: Known = _NOTHING,
 ) -> DataLoader:
     """A loader of (inputs, labels) batches; shuffled anew every epoch if a seed is given.
 
     Example i is `inputs[index[i]]` with `labels[i]`; a memory-mapped `inputs` is read a batch at a
     time and never copied whole, unless there is `room` for the examples on a device. Every batch
-    of inputs passes through the `changes`, in order.
+    of inputs passes through the `changes`, in order. What is `known` of example i beside its label,
+    at i, comes as a third part of its batch.
     """
     index = np.arange(len(labels)) if index is None else index
     sampler = EvenBatches(len(labels), batch_size, shuffle_seed)
     examples = OnHost(inputs, index, labels)
     placed = room.place(examples) if room else examples
-    return DataLoader(_Changed(placed, changes), sampler=sampler, batch_size=None)
+    return DataLoader(_Changed(placed, changes, known), sampler=sampler, batch_size=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn import functional as F
 
+from transfer_lab.data.base import Part
 from transfer_lab.data.rendered import BalancedDomain, paint
 
 _CANVAS = 64
@@ -21,10 +22,13 @@ _GLYPH = 40
 _LIGHT = np.array([0.8, 0.5, 0.25], np.float32)[:, None, None]
 _CONTRAST, _NOISE = 0.3, 0.2
 """Of shifted images; plain ones have noise of 0.02 to 0.08."""
+_INK = 0.25
+"""The part of a pixel that ink covers, from which it is the letter's: with half of it, one letter
+in two hundred of 8 x 8 pixels would have none."""
 
 
 class Script(BalancedDomain):
-    """Letters in random font, size, affine warp, contrast and noise.
+    """Letters in random font, size, affine warp, contrast and noise; the mask of each is known.
 
     Options: `letters`: the classes, by default the whole alphabet of the script; `fonts`: names of
     font files without their ending, as `DejaVuSerif-Bold`, by default all that hold the letters;
@@ -34,6 +38,7 @@ class Script(BalancedDomain):
     """
 
     alphabet: str
+    annotates = ("boxes", "masks")
 
     def __init__(
         self,
@@ -64,12 +69,23 @@ class Script(BalancedDomain):
         return super().identity | known | ({"shift": self.shift} if self.shift else {})
 
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        images = paint(self.coverage(labels, rngs), rngs)
+        return _shifted(images, self.shift, rngs) if self.shift else images
+
+    def mask_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        return self.blocks(part, self._masked)
+
+    def _masked(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        return (self.coverage(labels, rngs) >= _INK).astype(np.uint8)
+
+    def coverage(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+        """(n, s, s) in [0, 1]: how much of each pixel the letter covers, which is what the
+        generators are asked first."""
         atlas = _atlas("".join(self.classes), self.fonts)
         fonts = [rng.integers(len(atlas)) for rng in rngs]
         warps = np.stack([_random_warp(rng) for rng in rngs])
         glyphs = torch.from_numpy(atlas[fonts, labels])[:, None]
-        images = paint(_warp(glyphs, torch.from_numpy(warps), self.image_size), rngs)
-        return _shifted(images, self.shift, rngs) if self.shift else images
+        return _warp(glyphs, torch.from_numpy(warps), self.image_size)
 
 
 class Latin(Script):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.experiment.seeds import derive
 
+Make = Callable[[np.ndarray, list[np.random.Generator]], np.ndarray]
+"""Classes, and each image's own generator -> a row an image."""
 _IMAGES, _PIXELS = 1024, 2**18
 """At most so many are rendered at once; a pixel takes about a hundred bytes meanwhile."""
 
@@ -29,6 +31,10 @@ class RenderedDomain(ImageDomain):
         return {"classes": list(self.classes), "render_seed": self.render_seed}
 
     def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        return self.blocks(part, self.render)
+
+    def blocks(self, part: Part, make: Make) -> Iterator[np.ndarray]:
+        """What `make` gives for the images of a part, some at a time."""
         labels = self.labels(part)
         # The domain's name is in the stream: two scripts must not share a letter pixel for pixel.
         stream = derive(self.render_seed, type(self).__name__, part)
@@ -36,7 +42,7 @@ class RenderedDomain(ImageDomain):
         for start in range(0, len(labels), step):
             index = range(start, min(start + step, len(labels)))
             rngs = [np.random.default_rng([stream, i]) for i in index]
-            yield self.render(labels[index.start : index.stop], rngs)
+            yield make(labels[index.start : index.stop], rngs)
 
     @abstractmethod
     def render(self, labels: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:

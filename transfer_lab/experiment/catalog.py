@@ -4,6 +4,7 @@ behind them; those of the lab's own, and those that installed packages provide."
 from __future__ import annotations
 
 from transfer_lab.experiment.registry import (
+    Annotation,
     DomainEntry,
     Entry,
     Family,
@@ -22,6 +23,7 @@ __all__ = [
     "BACKBONES",
     "DOMAINS",
     "REGIMES",
+    "Annotation",
     "DomainEntry",
     "Entry",
     "Family",
@@ -154,6 +156,14 @@ REGIMES = Registry(
             spends_budget=False,
             method_family="unlabelled",
             off=Off("ridge_probe", (("gamma", 0.0),)),
+        ),
+        "detection": RegimeEntry(
+            "detection:Detection", sees=("boxes",), off=Off("full_finetune", (("weight", 0.0),))
+        ),
+        "encoder_decoder": RegimeEntry(
+            "encoder_decoder:EncoderDecoder",
+            sees=("masks",),
+            off=Off("full_finetune", (("weight", 0.0),)),
         ),
         "source_only": RegimeEntry(
             "source_only:SourceOnly",

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 from transfer_lab.experiment.installed import provided, the_one
 from transfer_lab.system.image_folder import FileKind
@@ -51,10 +51,13 @@ class Off:
     """None where no value switches the method off: the twin is what is left without it."""
 
 
-Role = Literal["source", "sources", "unlabelled", "teacher"]
+Annotation = Literal["boxes", "masks"]
+"""What a domain may know of an image beside its class: where its object lies, and which pixels show
+it."""
+Role = Literal["source", "sources", "unlabelled", "teacher", "boxes", "masks"]
 """What a regime may see beside labelled images of the target: the labelled images that its source
-run learnt from, those of all further sources too, the target's training pool without labels, or
-the answers of another arm's network."""
+run learnt from, those of all further sources too, the target's training pool without labels, the
+answers of another arm's network, or annotations of the labelled images themselves."""
 TargetLabels = Literal["needed", "used", "unread"]
 Family = Literal["weights", "instances", "features", "unlabelled"]
 """What is transferred or changed: weights, examples of the source, a common feature space, or what
@@ -101,6 +104,11 @@ class RegimeEntry(Entry):
     def needs_source_images(self) -> bool:
         """Whether it cannot do without a source domain, whatever weights a backbone starts from."""
         return self.source_head or bool({"source", "sources"} & {*self.sees})
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """What it learns of the target's images beside their classes."""
+        return tuple(kind for kind in get_args(Annotation) if kind in self.sees)
 
     @property
     def is_comparable(self) -> bool:

@@ -18,7 +18,7 @@ from transfer_lab.data import build as data
 from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
-from transfer_lab.experiment.catalog import MissingExtraError, RegimeEntry
+from transfer_lab.experiment.catalog import Annotation, MissingExtraError, RegimeEntry
 from transfer_lab.experiment.checks import budgets_of
 from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
@@ -43,6 +43,8 @@ Epochs = Mapping[tuple[str, ...], int]
 """Place of a budget -> its epochs."""
 Sizes = Mapping[str, np.ndarray]
 """Domain -> images per class of its pool."""
+Annotated = Mapping[str, tuple[Annotation, ...]]
+"""Domain -> what it knows of its images beside their classes."""
 
 
 def preflight(
@@ -55,9 +57,10 @@ def preflight(
     here, and no run has to wait for images. Ready-made weights are read and compared with their
     backbone; with `download`, weights and datasets that are published and absent are fetched.
     """
-    counts, classes, problems = _check_domains(experiment, cache, download)
+    counts, classes, annotated, problems = _check_domains(experiment, cache, download)
     problems += _check_sizes(experiment, counts)
     problems += _check_classes(experiment, classes)
+    problems += _check_annotations(experiment, annotated)
     problems += _check_patience(experiment, counts)
     problems += _check_models(experiment, download, counts)
     return list(dict.fromkeys(problems))
@@ -84,9 +87,10 @@ def _build(
 
 def _check_domains(
     experiment: Experiment, cache: Path | None, download: bool
-) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]], list[Problem]]:
-    """Images per class of each domain's pool, its classes, and what is wrong with the others."""
-    counts, classes, problems = {}, {}, []
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]], Annotated, list[Problem]]:
+    """Images per class of each domain's pool, its classes, what it knows beside them, and what is
+    wrong with the others."""
+    counts, classes, annotated, problems = {}, {}, {}, []
     for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
         pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
         place = ("domains", name)
@@ -103,12 +107,12 @@ def _check_domains(
         try:
             if domain is not None:
                 counts[name] = _prepared(data.described(domain, choice), cache, download)
-                classes[name] = tuple(domain.classes)
+                classes[name], annotated[name] = tuple(domain.classes), domain.annotates
         except _REFUSALS as error:
             problems.append((place, str(error)))
         except Exception as error:  # somebody's class
             problems.append((place, f"{cls.__name__}: {type(error).__name__}: {error}"))
-    return counts, classes, problems
+    return counts, classes, annotated, problems
 
 
 def _prepared(domain: ImageDomain, cache: Path | None, download: bool) -> np.ndarray:
@@ -165,6 +169,31 @@ def _check_classes(
                     f"{theirs} and {place.target} has {own}; leave {', '.join(going_by)} out, or "
                     "give both the same classes",
                 )
+
+
+def _check_annotations(experiment: Experiment, annotated: Annotated) -> Iterator[Problem]:
+    """Targets that do not know what a regime learns of them, and budgets whose changes of images
+    would leave it behind."""
+    learning = {
+        name: kinds
+        for name, choice in experiment.regimes.items()
+        if (kinds := regime_entry(choice).annotations)
+    }
+    for name, kinds in learning.items():
+        for scenario, place in experiment.scenarios.items():
+            lacking = [k for k in kinds if k not in annotated.get(place.target, kinds)]
+            if lacking and suits(experiment, scenario, name):
+                yield (
+                    ("scenarios", scenario, "target"),
+                    f"{place.target} knows no {' and no '.join(lacking)} of its images, which "
+                    f"{name} learns; leave {name} out, or take a target that does, as the letters "
+                    "latin, greek and cyrillic",
+                )
+    for place, fit in budgets_of(experiment).items() if learning else ():
+        if fit.augment:
+            (name, kinds), *_ = learning.items()
+            told = f"{' and '.join(kinds)}, which {name} learns, would not move with the images"
+            yield (*place, "augment"), f"{told}; leave augment out, or {', '.join(learning)}"
 
 
 def _differing(theirs: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, str]:

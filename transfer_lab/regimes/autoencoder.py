@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.regimes.decoder import decoder
 from transfer_lab.regimes.pretext import PretextModule
-
-_DOUBLINGS = 3
 
 
 class Autoencoder(PretextModule):
@@ -30,17 +28,8 @@ class Autoencoder(PretextModule):
 
     def meet(self, classes: Mapping[str, int]) -> None:
         """Make the decoder."""
-        size = self.backbone.image_size
-        side = -(-size // 2**_DOUBLINGS)
-        channels = [self.width // 2**step for step in range(_DOUBLINGS)]
-        layers: list[nn.Module] = [
-            nn.Linear(self.backbone.num_features, self.width * side**2),
-            nn.ReLU(),
-            nn.Unflatten(1, (self.width, side, side)),
-        ]
-        for before, after in zip(channels, [*channels[1:], 3], strict=True):
-            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
-        self.decoder = nn.Sequential(*layers[:-1])
+        features, size = self.backbone.num_features, self.backbone.image_size
+        self.decoder = decoder(features, size, channels=3, width=self.width)
 
     def task(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         given = self.decoder(self.backbone(self.spoilt(images)))

@@ -199,10 +199,22 @@ class TransferModule(L.LightningModule, ABC):
         self.val_sums += sums(F.cross_entropy(logits, labels), logits, labels)
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
+        self.sample(batch[0])
+        self.test_outputs.append(self(batch[0]).float().cpu())
+
+    def sample(self, inputs: torch.Tensor) -> None:
+        """Keep some of a test batch's inputs in `tested`."""
         # About a batch in all, from everywhere: folders list one class after the other.
         # Copied: a view would keep the whole batch, and so in the end the whole test set.
-        self.tested.append(batch[0][:: self.trainer.num_test_batches[0]].clone())
-        self.test_outputs.append(self(batch[0]).float().cpu())
+        self.tested.append(inputs[:: self.trainer.num_test_batches[0]].clone())
+
+    def located_scores(
+        self, train: Mapping[str, torch.Tensor], test: Mapping[str, torch.Tensor]
+    ) -> Mapping[str, float]:
+        """Once tested: further columns of the record, of how well it finds what is known of the
+        test images beside their classes, and what those of training say without a look at them;
+        annotations in the images' order, by kind. Nothing where it learns no annotations."""
+        return {}
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The recipe on what learns; the head and the backbone each at their own peak rate."""

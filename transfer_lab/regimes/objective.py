@@ -28,7 +28,7 @@ class Streams(Mapping[str, Seen]):
     """What is seen beside the target at a step, by role; a batch goes through the network when it
     is first asked for, so that one that is not asked for moves nothing."""
 
-    def __init__(self, regime: ObjectiveModule, batches: Mapping[str, tuple[Any, Any]]):
+    def __init__(self, regime: ObjectiveModule, batches: Mapping[str, Any]):
         self._regime, self._batches = regime, batches
         self._seen: dict[str, Seen] = {}
 
@@ -45,6 +45,10 @@ class Streams(Mapping[str, Seen]):
         """Inputs and labels, through no network."""
         inputs, labels = self._batches[role]
         return inputs, labels
+
+    def annotation(self, kind: str) -> torch.Tensor:
+        """Boxes (n, 4) or masks (n, size, size) of the target's own images, in their order."""
+        return self._batches[kind]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._batches)

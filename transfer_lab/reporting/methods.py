@@ -19,7 +19,7 @@ from transfer_lab.stats.hypotheses import holm
 
 FAMILIES: tuple[Family, ...] = ("weights", "instances", "features", "unlabelled")
 SHARED = frozenset(
-    {"lr", "backbone_lr", "weight_decay", "recipe", "k", "reinit", "stage", "hidden"}
+    {"lr", "backbone_lr", "weight_decay", "recipe", "k", "reinit", "stage", "start", "hidden"}
 )
 """Options of regimes that others are built on: a method and its twin must have the same of these,
 whatever options the method has of its own."""

@@ -19,6 +19,8 @@ SEEN = {
     "sources": "images of several sources",
     "unlabelled": "unlabelled images of the target",
     "teacher": "a teacher's answers",
+    "boxes": "boxes of the target's objects",
+    "masks": "masks of the target's objects",
 }
 """What a regime sees beside labelled images of the target and source weights, by role."""
 

@@ -44,6 +44,8 @@ class Record(BaseModel):
     test_log_loss: float | None = None
     predicted_classes: int | None = None
     commonest_prediction: float | None = None
+    test_iou: float | None = None
+    constant_iou: float | None = None
     dead_units: float | None = None
     val_accuracy: float | None = None
     train_accuracy: float | None = None

@@ -15,7 +15,8 @@ class Accompanied:
     """A pass over the target's batches; the streams go on from where the last pass left them, and
     round again, however long they are.
 
-    It gives (inputs, labels, {role: (inputs, labels)}).
+    It gives (inputs, labels, {role: (inputs, labels)}), and in the last, too, what a batch of the
+    target brings with it: {kind: annotations}.
     """
 
     def __init__(self, target: DataLoader, streams: Mapping[str, DataLoader]):
@@ -27,11 +28,11 @@ class Accompanied:
     def __len__(self) -> int:
         return len(self.target)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, dict[str, Batch]]]:
-        for inputs, labels in self.target:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, dict[str, Any]]]:
+        for inputs, labels, *known in self.target:
             beside = {role: next(batches) for role, batches in self._endless.items()}
             self.seen += sum(len(labels) for _, labels in beside.values())
-            yield inputs, labels, beside
+            yield inputs, labels, beside | (known[0] if known else {})
 
     def __getattr__(self, name: str) -> Any:
         """What the target's loader has besides: hooks may ask for its `dataset`."""

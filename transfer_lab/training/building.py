@@ -24,6 +24,7 @@ def build_domain(run: Run, cache: Path | None) -> ImageDomain:
     domain = data.build_domain(run.domain, run.image_size)
     domain.cache, domain.hides_labels = cache, run.labels == "none"
     draw(domain, run)
+    domain.annotations = regime_entry(run.regime).annotations
     domain.streams = {role: _drawn(run, role, cache) for role in run.streams}
     return domain
 

@@ -127,6 +127,7 @@ class _Work:
             raise NonFiniteLossError(f"the test loss is {metrics['test_log_loss']}")
         regime.merge()
         outcome = _outcome(regime, domain, result)
+        outcome |= regime.located_scores(*map(domain.section_annotations, ("train", "test")))
         outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
         outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
         write_curve(result.curve.rows, self._file(CURVE))

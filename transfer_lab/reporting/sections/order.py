@@ -10,6 +10,7 @@ from transfer_lab.reporting.sections.answer import answer, head
 from transfer_lab.reporting.sections.backbones import backbones
 from transfer_lab.reporting.sections.budgets import budgets
 from transfer_lab.reporting.sections.claims import claims
+from transfer_lab.reporting.sections.dense import dense
 from transfer_lab.reporting.sections.depth import depth
 from transfer_lab.reporting.sections.failures import failures
 from transfer_lab.reporting.sections.flags import flags
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     accuracy,
     rules,
     methods,
+    dense,
     flags,
     learning_curves,
     depth,

@@ -98,6 +98,45 @@ def loaders_give_the_drawn_images_with_their_own_labels(case: DomainCase) -> Non
         demand(right, "an image is loaded with the label of another class")
 
 
+def annotations_are_those_of_its_images(case: DomainCase) -> None:
+    """A mask or a box an image, which come with the training images that they belong to, and with
+    no others."""
+    for size in case.sizes if case.cls.annotates else ():
+        domain = case.build(size)
+        for part in _PARTS:
+            _are_annotations(
+                {k: domain.annotation(k, part) for k in domain.annotates}, domain, part
+            )
+    domain = case.build()
+    domain.annotations = domain.annotates
+    split = domain.draw(per_class=_most(case), val_fraction=0.2, batch_size=4, seed=1)
+    images = dict(zip(digests(domain.make_images("train")), range(10**9), strict=False))
+    known = {kind: domain.annotation(kind, "train") for kind in domain.annotates}
+    for inputs, _, *beside in domain.train_dataloader():
+        places = [images[d] for d in digests(inputs.numpy())]
+        demand(set(places) <= set(split.train.tolist()), "an image is loaded that was not drawn")
+        for kind, values in known.items():
+            own = np.array_equal(beside[0][kind].numpy(), values[places])
+            demand(own, f"images are loaded with the {kind} of others")
+    for loader in (domain.val_dataloader, domain.test_dataloader):
+        told = "annotations come with images that are not learnt from"
+        demand(all(len(batch) == 2 for batch in loader()), told)
+
+
+def _are_annotations(known: Mapping[str, np.ndarray], domain: ImageDomain, part: Part) -> None:
+    count, size = len(domain.labels(part)), domain.image_size
+    if (masks := known.get("masks")) is not None:
+        demand(masks.shape == (count, size, size), f"{part} masks are {masks.shape}")
+        right = masks.dtype == np.uint8 and set(np.unique(masks)) <= {0, 1}
+        demand(right, f"{part} masks are {masks.dtype} and not all 0 or 1, as bytes")
+        demand(masks.any((1, 2)).all(), f"of some {part} images nothing is the object")
+    if (boxes := known.get("boxes")) is not None:
+        demand(boxes.shape == (count, 4), f"{part} boxes are {boxes.shape}, not {(count, 4)}")
+        inside = boxes.dtype == np.float32 and boxes.min() >= 0 and boxes.max() <= 1
+        demand(inside, f"{part} boxes are {boxes.dtype} and not all float32 between 0 and 1")
+        demand((boxes[:, :2] < boxes[:, 2:]).all(), f"{part} boxes are empty, or turned round")
+
+
 def _most(case: DomainCase) -> int:
     """Images per class that are drawn, of those there are."""
     return min(5, int(np.bincount(case.build().labels("train")).min()))
@@ -109,4 +148,5 @@ DOMAIN_CHECKS: tuple[Check, ...] = (
     no_image_is_in_both_parts_or_twice_in_one,
     the_test_set_is_the_same_for_every_seed_and_size,
     loaders_give_the_drawn_images_with_their_own_labels,
+    annotations_are_those_of_its_images,
 )

@@ -22,10 +22,11 @@ ROLES = {"source": ("source",), "sources": ("source", "source_2"), "unlabelled":
 
 
 def accompanied(domain: ImageDomain, entry: RegimeEntry) -> ImageDomain:
-    """The drawn target with all that such a regime sees beside it, and without labels where it
-    reads none."""
+    """The drawn target with all that such a regime sees beside it, annotations of its images among
+    that, and without labels where it reads none."""
     roles = [role for sees in entry.sees for role in ROLES.get(sees, ())]
     domain.streams = {role: _stream(role, place, domain) for place, role in enumerate(roles)}
+    domain.annotations = entry.annotations
     domain.hides_labels = entry.target_labels == "unread"
     return domain
 

@@ -18,6 +18,7 @@ class Blocks(ImageDomain):
     """
 
     classes = ("a", "b", "c", "d")
+    annotates = ("boxes", "masks")
 
     def __init__(
         self,
@@ -49,11 +50,21 @@ class Blocks(ImageDomain):
         rng = np.random.default_rng((part == "test") + 2 * self.variant)
         size = self.image_size
         images = rng.integers(0, 90, (len(true), 3, size, size), dtype=np.uint8)
-        half = size // 2
-        for image, label in zip(images, true, strict=True):
-            row, column = divmod(int(label), 2)
-            image[:, row * half : (row + 1) * half, column * half : (column + 1) * half] += 120
+        for image, mask in zip(images, self._masks_of(true), strict=True):
+            image += 120 * mask
         yield images
+
+    def mask_blocks(self, part: Part) -> Iterator[np.ndarray]:
+        yield self._masks_of(np.repeat(np.arange(4), self.counts[part]))
+
+    def _masks_of(self, classes: np.ndarray) -> np.ndarray:
+        """(n, size, size) uint8: 1 in the quadrant of each."""
+        half = self.image_size // 2
+        masks = np.zeros((len(classes), self.image_size, self.image_size), np.uint8)
+        for mask, label in zip(masks, classes, strict=True):
+            row, column = divmod(int(label), 2)
+            mask[row * half : (row + 1) * half, column * half : (column + 1) * half] = 1
+        return masks
 
 
 class Leaky(Backbone):
@@ -72,6 +83,7 @@ class Leaky(Backbone):
         side = image_size // 4
         dense = nn.Sequential(nn.Flatten(), nn.Linear(8 * side**2, 32), nn.ReLU())
         super().__init__([block(3, 8), block(8, 8), dense], num_features=32)
+        self.image_size = image_size
 
 
 def drawn(

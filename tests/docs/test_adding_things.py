@@ -68,9 +68,9 @@ def said(folder: Path, *command: str) -> str:
 
 
 def test_the_page_shows_a_file_of_every_sort():
-    sorts = ("my_regimes.py", "smoothed.py", "my_domain.py", "my_backbone.py", "runs.py")
+    sorts = ("my_regimes.py", "smoothed.py", "my_domain.py", "my_backbone.py", "runs.py", "sure.py")
     assert set(FILES) == {*sorts, "mine.yaml", "stripes.yaml", *CHECKS}
-    assert len(CHECKS) == 4
+    assert len(CHECKS) == 5
 
 
 @pytest.fixture(scope="module")

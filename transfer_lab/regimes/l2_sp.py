@@ -15,7 +15,7 @@ class L2SP(FullFinetune):
     """Full fine-tuning with a penalty on how far the stages move from the source's weights,
     alpha / p times the sum of |w - w0|^p (Li et al. 2018, "Explicit Inductive Bias for Transfer
     Learning with Convolutional Networks", eq. 2). The head has no start to stay near: it is held
-    near 0 by beta / 2 times the sum of its squares.
+    near 0 by half of beta times the sum of its squares.
 
     Options: `alpha`: weight of the penalty, 0 to switch it off; `p`: 2 for L2-SP, 1 for L1-SP;
     `beta`: weight of the head's, off unless given, since `weight_decay` pulls at it, too.

@@ -167,7 +167,12 @@ def test_a_misspelt_domain_is_named_at_every_scenario_that_uses_it():
     ("old", "new", "field", "message"),
     [
         ("name: tiny\n", "nmae: tiny\n", "nmae", "did you mean 'name'?"),
-        ("source: latin", "sauce: latin", "scenarios.small_similar.sauce", "mean 'source'?"),
+        (
+            "source: latin",
+            "sauce: latin",
+            "scenarios.small_similar.sauce",
+            "'source' or 'sources'?",
+        ),
         ("fit: {", "fit: {batchsize: 3, ", "fit.batchsize", "did you mean 'batch_size'?"),
         ("pretrain: {", "pretrain: {perclass: 3, ", "pretrain.perclass", "mean 'per_class'?"),
         ("seeds:", "wandb: {proyect: x}\nseeds:", "wandb.proyect", "did you mean 'project'?"),

@@ -27,6 +27,18 @@ RUN_CHANGES = {
     "seed": [1],
     "init": [tiny_run().model_dump()],
     "tune": [[{"lr": 0.1}, {"lr": 0.2}], [{"lr": 0.2}, {"lr": 0.1}], [{"lr": 0.1}, {"lr": 0.3}]],
+    "streams": [
+        {role: {"domain": choice("latin"), "per_class": n, "val_fraction": 0.1, "seed": 0} | more}
+        for role, n, more in (
+            ("source", 5, {}),
+            ("source_2", 5, {}),
+            ("source", 6, {}),
+            ("source", 5, {"seed": 1}),
+            ("source", 5, {"labelled": False}),
+        )
+    ],
+    "starts": [{"teacher": tiny_run(seed=seed).model_dump()} for seed in (0, 1)],
+    "labels": ["none"],
 }
 FIT_CHANGES = {
     "epochs": 11,

@@ -283,8 +283,7 @@ def source_run(
     """The run that pretrains a backbone on a source domain, for the runs of a seed; from ready-made
     weights it goes on with all of them, unless the experiment names a regime."""
     pretrain = experiment.pretrain
-    named = experiment.backbones[backbone].source_regime or pretrain.regime
-    kind = _BETWEEN if start is not None and named == "from_scratch" else named
+    kind = source_kind(experiment, backbone, has_weights=start is not None)
     return Run(
         domain=experiment.domains[source],
         image_size=experiment.image_size,
@@ -295,6 +294,13 @@ def source_run(
         seed=seed if pretrain.per_seed else pretrain.seed,
         init=start,
     )
+
+
+def source_kind(experiment: Experiment, backbone: str, *, has_weights: bool) -> str:
+    """The regime of a backbone's source runs: what has weights already is not trained from
+    scratch."""
+    named = experiment.backbones[backbone].source_regime or experiment.pretrain.regime
+    return _BETWEEN if has_weights and named == "from_scratch" else named
 
 
 def _lineage(run: Run) -> list[Run]:

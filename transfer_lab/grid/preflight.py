@@ -23,8 +23,8 @@ from transfer_lab.experiment.checks import budgets_of
 from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
-from transfer_lab.experiment.plan import fits, start_of, suits, trials_of
-from transfer_lab.experiment.spec import Experiment, Run
+from transfer_lab.experiment.plan import fits, source_kind, suits, trials_of
+from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import TransferModule, check_stages
 from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
@@ -254,23 +254,19 @@ def _check_models(experiment: Experiment, download: bool, counts: Sizes) -> list
             if fits(experiment, name, regime)
             for problem in _check_regime(experiment, regime, backbone, epochs)
         ]
-        for kind in _pretraining(experiment, name):
-            pretraining = Choice(kind=kind, options=experiment.pretrain.options)
-            wrong += _check_options(pretraining, ("pretrain", "options"), backbone, {})
+        pretraining = Choice(
+            kind=_pretraining(experiment, name), options=experiment.pretrain.options
+        )
+        wrong += _check_options(pretraining, ("pretrain", "options"), backbone, {})
         problems += [(path, _on_backbone(text, choice)) for path, text in wrong]
     return problems
 
 
-def _pretraining(experiment: Experiment, backbone: str) -> set[str]:
-    """The regimes that a backbone's source runs are, as `source_run` has them."""
-    return {
-        run.regime.kind
-        for scenario, place in experiment.scenarios.items()
-        if place.source is not None
-        for with_head in (False, True)
-        for run in [start_of(experiment, scenario, backbone, 0, with_head=with_head)]
-        if isinstance(run, Run) and not place.via
-    } or {experiment.pretrain.regime}
+def _pretraining(experiment: Experiment, backbone: str) -> str:
+    """The regime that a backbone's source runs are; of ready-made weights, for those that need a
+    head of the source's classes."""
+    start = experiment.backbones[backbone].pretrained
+    return source_kind(experiment, backbone, has_weights=isinstance(start, Weights))
 
 
 def _check_regime(

@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from transfer_lab.regimes.base import TransferModule
-from transfer_lab.regimes.bss import BatchSpectralShrinkage
-from transfer_lab.regimes.distillation import Distillation
-from transfer_lab.regimes.joint_training import JointTraining
-from transfer_lab.regimes.multi_task import MultiTask
+from transfer_lab.regimes.instances.joint_training import JointTraining
+from transfer_lab.regimes.instances.multi_task import MultiTask
 from transfer_lab.regimes.objective import ObjectiveModule, Streams
+from transfer_lab.regimes.weights.bss import BatchSpectralShrinkage
+from transfer_lab.regimes.weights.distillation import Distillation
 from transfer_lab.testing import Leaky, RegimeCase
 from transfer_lab.training.contracts.surroundings import trained
 

@@ -18,9 +18,9 @@ from transfer_lab.data.textures import Textures
 from transfer_lab.experiment.budget import Augment
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.spec import Fit, Run
-from transfer_lab.regimes.dense import DenseModule
-from transfer_lab.regimes.detection import Detection, box_iou, generalised_iou
-from transfer_lab.regimes.encoder_decoder import EncoderDecoder, dice, mask_iou
+from transfer_lab.regimes.weights.dense import DenseModule
+from transfer_lab.regimes.weights.detection import Detection, box_iou, generalised_iou
+from transfer_lab.regimes.weights.encoder_decoder import EncoderDecoder, dice, mask_iou
 from transfer_lab.store.records import RecordStore
 from transfer_lab.testing import Blocks, RegimeCase, drawn
 from transfer_lab.training.accompanied import Accompanied

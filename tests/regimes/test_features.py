@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.regimes.coral import Coral, covariance_aligned, power, scale_aligned
-from transfer_lab.regimes.dann import DANN, Reversal, ramp
-from transfer_lab.regimes.deep_coral import DeepCoral, coral_distance
+from transfer_lab.regimes.features.coral import Coral, covariance_aligned, power, scale_aligned
+from transfer_lab.regimes.features.dann import DANN, Reversal, ramp
+from transfer_lab.regimes.features.deep_coral import DeepCoral, coral_distance
+from transfer_lab.regimes.features.mmd import MMD, squared_mmd
+from transfer_lab.regimes.instances.pooled_head import Examples, PooledHead
 from transfer_lab.regimes.logistic import fit_logistic, scaled
-from transfer_lab.regimes.mmd import MMD, squared_mmd
 from transfer_lab.regimes.objective import Streams
-from transfer_lab.regimes.pooled_head import Examples, PooledHead
 from transfer_lab.regimes.solved import Sample
 from transfer_lab.testing import Leaky, drawn
 from transfer_lab.training.contracts.surroundings import accompanied

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import AdaBoostClassifier
 
-from transfer_lab.regimes.density_ratio import (
+from transfer_lab.regimes.instances.density_ratio import (
     by_discriminator,
     gaussian,
     kliep,
@@ -17,11 +17,11 @@ from transfer_lab.regimes.density_ratio import (
     mixture,
     projected,
 )
-from transfer_lab.regimes.importance_weighting import ImportanceWeighting, clipped
+from transfer_lab.regimes.instances.importance_weighting import ImportanceWeighting, clipped
+from transfer_lab.regimes.instances.pooled_head import Examples, PooledHead
+from transfer_lab.regimes.instances.tradaboost import TrAdaBoost, VotingHead, boost
 from transfer_lab.regimes.logistic import fit_logistic
-from transfer_lab.regimes.pooled_head import Examples, PooledHead
 from transfer_lab.regimes.solved import Sample
-from transfer_lab.regimes.tradaboost import TrAdaBoost, VotingHead, boost
 from transfer_lab.testing import Leaky
 
 ESTIMATES = {"discriminator": by_discriminator, "kmm": kmm, "kliep": kliep}

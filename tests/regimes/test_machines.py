@@ -11,16 +11,16 @@ from sklearn.linear_model import Ridge, RidgeClassifier
 
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.regimes.adaptive_svm import AdaptiveSVM, LeftOut
-from transfer_lab.regimes.gaussian_process import (
+from transfer_lab.regimes.ridge import RIDGES, RidgeFits
+from transfer_lab.regimes.ridge_probe import RidgeProbe, against_rest, temperature
+from transfer_lab.regimes.solved import Sample
+from transfer_lab.regimes.weights.adaptive_svm import AdaptiveSVM, LeftOut
+from transfer_lab.regimes.weights.gaussian_process import (
     GaussianProcess,
     GaussianProcessProbe,
     largest,
     most_likely,
 )
-from transfer_lab.regimes.ridge import RIDGES, RidgeFits
-from transfer_lab.regimes.ridge_probe import RidgeProbe, against_rest, temperature
-from transfer_lab.regimes.solved import Sample
 from transfer_lab.testing import Leaky, RegimeCase, drawn
 from transfer_lab.training.fit import fit_and_test
 

@@ -17,14 +17,14 @@ from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.seen import unseen
 from transfer_lab.grid.preflight import preflight
-from transfer_lab.regimes.adapters import Adapted, Adapters
 from transfer_lab.regimes.base import UnsuitableBackboneError
-from transfer_lab.regimes.component_transfer import ComponentTransfer
 from transfer_lab.regimes.full_finetune import FullFinetune
-from transfer_lab.regimes.lora import LoRA
-from transfer_lab.regimes.norm_only import NormOnly
-from transfer_lab.regimes.partial_transfer import PartialTransfer
 from transfer_lab.regimes.parts import learning_in
+from transfer_lab.regimes.weights.adapters import Adapted, Adapters
+from transfer_lab.regimes.weights.component_transfer import ComponentTransfer
+from transfer_lab.regimes.weights.lora import LoRA
+from transfer_lab.regimes.weights.norm_only import NormOnly
+from transfer_lab.regimes.weights.partial_transfer import PartialTransfer
 from transfer_lab.store.records import RecordStore
 from transfer_lab.testing import RegimeCase
 from transfer_lab.training import stage_drift

@@ -12,11 +12,11 @@ from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.regimes.full_finetune import FullFinetune
-from transfer_lab.regimes.gradient_penalty import GradientPenalty
-from transfer_lab.regimes.jacobian_matching import JacobianMatching
-from transfer_lab.regimes.l2_sp import L2SP
-from transfer_lab.regimes.lwf import LwF
-from transfer_lab.regimes.personal_l2_sp import PersonalL2SP
+from transfer_lab.regimes.weights.gradient_penalty import GradientPenalty
+from transfer_lab.regimes.weights.jacobian_matching import JacobianMatching
+from transfer_lab.regimes.weights.l2_sp import L2SP
+from transfer_lab.regimes.weights.lwf import LwF
+from transfer_lab.regimes.weights.personal_l2_sp import PersonalL2SP
 from transfer_lab.training.contracts.surroundings import trained
 from transfer_lab.training.fit import fit_and_test
 

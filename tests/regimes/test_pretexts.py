@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from tests.toys import Leaky, drawn
 from transfer_lab.backbones.cnn import CNN
 from transfer_lab.experiment.budget import Fit
-from transfer_lab.regimes.autoencoder import Autoencoder, Denoising
-from transfer_lab.regimes.rotation import Rotation
+from transfer_lab.regimes.pretexts.autoencoder import Autoencoder, Denoising
+from transfer_lab.regimes.pretexts.rotation import Rotation
 from transfer_lab.training.fit import fit_and_test
 
 KINDS = [Autoencoder, Denoising, Rotation]

@@ -14,17 +14,17 @@ from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Architecture, Choice
 from transfer_lab.experiment.spec import Run
-from transfer_lab.regimes.adabn import AdaBN
 from transfer_lab.regimes.base import UnsuitableBackboneError
-from transfer_lab.regimes.fixmatch import FixMatch
-from transfer_lab.regimes.laplacian import Laplacian, between, graph, least_squares
 from transfer_lab.regimes.objective import Seen
-from transfer_lab.regimes.pseudo_labels import PseudoLabels, confident_loss
-from transfer_lab.regimes.random_views import RandomViews
 from transfer_lab.regimes.ridge_probe import RidgeProbe, temperature
-from transfer_lab.regimes.shot import SHOT, centres, entropy, nearest
 from transfer_lab.regimes.solved import Sample
-from transfer_lab.regimes.tent import Tent
+from transfer_lab.regimes.unlabelled.adabn import AdaBN
+from transfer_lab.regimes.unlabelled.fixmatch import FixMatch
+from transfer_lab.regimes.unlabelled.laplacian import Laplacian, between, graph, least_squares
+from transfer_lab.regimes.unlabelled.pseudo_labels import PseudoLabels, confident_loss
+from transfer_lab.regimes.unlabelled.random_views import RandomViews
+from transfer_lab.regimes.unlabelled.shot import SHOT, centres, entropy, nearest
+from transfer_lab.regimes.unlabelled.tent import Tent
 from transfer_lab.store.records import RecordStore
 from transfer_lab.testing import Blocks, Leaky, RegimeCase, drawn
 from transfer_lab.training.contracts.surroundings import trained
@@ -540,7 +540,7 @@ def test_neighbours_are_joined_if_one_is_near_the_other():
 def test_the_graph_of_many_images_is_that_of_a_few_at_a_time(monkeypatch):
     points = torch.randn(50, 3, dtype=torch.float64, generator=torch.manual_seed(0))
     whole = graph(points, 4)
-    monkeypatch.setattr("transfer_lab.regimes.laplacian._ROWS", 7)
+    monkeypatch.setattr("transfer_lab.regimes.unlabelled.laplacian._ROWS", 7)
     assert torch.equal(graph(points, 4), whole)
 
 
@@ -562,7 +562,7 @@ def test_the_laplacians_form_is_the_sum_over_neighbours():
 
 @pytest.mark.parametrize("width", [6, 90])
 def test_the_laplacian_head_is_where_the_objectives_gradient_is_zero(width, monkeypatch):
-    monkeypatch.setattr("transfer_lab.regimes.laplacian.temperature", lambda *_: 1.0)
+    monkeypatch.setattr("transfer_lab.regimes.unlabelled.laplacian.temperature", lambda *_: 1.0)
     target, pool = examples(width), examples(width, 60)
     head = solved(
         Laplacian, target, width, pool=pool, gamma=0.4, neighbours=4, ridge=0.2

@@ -5,13 +5,13 @@ import torch
 
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.regimes.discriminative_finetune import DiscriminativeFinetune
 from transfer_lab.regimes.from_scratch import FromScratch
 from transfer_lab.regimes.full_finetune import FullFinetune
-from transfer_lab.regimes.gradual_unfreezing import GradualUnfreezing
-from transfer_lab.regimes.l2_sp import L2SP
-from transfer_lab.regimes.partial_transfer import PartialTransfer
-from transfer_lab.regimes.surgical_finetune import SurgicalFinetune
+from transfer_lab.regimes.weights.discriminative_finetune import DiscriminativeFinetune
+from transfer_lab.regimes.weights.gradual_unfreezing import GradualUnfreezing
+from transfer_lab.regimes.weights.l2_sp import L2SP
+from transfer_lab.regimes.weights.partial_transfer import PartialTransfer
+from transfer_lab.regimes.weights.surgical_finetune import SurgicalFinetune
 from transfer_lab.testing import Leaky, drawn
 from transfer_lab.training.fit import fit_and_test
 

@@ -10,7 +10,7 @@ from tests.training.test_run import BACKBONES, SMALL, run
 from transfer_lab.data.rendered import RenderedDomain
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.spec import Fit, Run, Stream
-from transfer_lab.regimes.joint_training import JointTraining
+from transfer_lab.regimes.instances.joint_training import JointTraining
 from transfer_lab.store.curves import read_curves
 from transfer_lab.store.layout import CURVE
 from transfer_lab.store.records import RecordStore

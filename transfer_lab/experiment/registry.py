@@ -49,6 +49,8 @@ class Off:
     twin: str
     options: tuple[tuple[str, float | bool | str], ...] = ()
     """None where no value switches the method off: the twin is what is left without it."""
+    alike: tuple[str, ...] = ()
+    """Options of the twin's own that a method must have as it has them."""
 
 
 Annotation = Literal["boxes", "masks"]

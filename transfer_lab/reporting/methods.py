@@ -78,7 +78,7 @@ def twin(study: Study, method: str) -> Twin:
         if fixed_options(experiment, name) == itself:
             return Twin(name)
     kept = {name: value for name, value in options.items() if name not in dict(off.options)}
-    found = {n: _apart(kept, fixed_options(experiment, n)) for n in study.of_kind(off.twin)}
+    found = {n: _apart(kept, fixed_options(experiment, n), off) for n in study.of_kind(off.twin)}
     if not found:
         return Twin(None, f"its twin {off.twin} is not in this grid")
     name, differing = min(found.items(), key=lambda item: len(item[1]))
@@ -151,7 +151,9 @@ def _is_off(options: Mapping[str, JsonValue], off: Off) -> bool:
     return bool(off.options) and options | dict(off.options) == options
 
 
-def _apart(method: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> frozenset[str]:
+def _apart(
+    method: Mapping[str, JsonValue], other: Mapping[str, JsonValue], off: Off
+) -> frozenset[str]:
     """Options in which a twin differs: those it was given, and those that regimes share."""
-    asked = {*other, *(SHARED & {*method})}
+    asked = {*other, *((SHARED | {*off.alike}) & {*method})}
     return frozenset(n for n in asked if (method.get(n) or None) != (other.get(n) or None))

@@ -11,8 +11,8 @@ from transfer_lab.regimes.base import Phase
 from transfer_lab.regimes.batch_norm import statistics_held
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 from transfer_lab.regimes.optim import RecipeName
-from transfer_lab.regimes.pseudo_labels import check_confidence, confident_loss
-from transfer_lab.regimes.random_views import RandomViews
+from transfer_lab.regimes.unlabelled.pseudo_labels import check_confidence, confident_loss
+from transfer_lab.regimes.unlabelled.random_views import RandomViews
 
 
 class FixMatch(ObjectiveModule):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from transfer_lab.regimes.base import Phase
-from transfer_lab.regimes.l2_sp import L2SP
+from transfer_lab.regimes.weights.l2_sp import L2SP
 
 
 class PersonalL2SP(L2SP):

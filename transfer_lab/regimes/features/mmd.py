@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from transfer_lab.regimes.alignment import AlignedTraining
+from transfer_lab.regimes.features.alignment import AlignedTraining
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of the kernels, in units of the mean squared distance between two examples."""

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.density_ratio import by_discriminator, kliep, kmm
-from transfer_lab.regimes.pooled_head import Examples, PooledHead, features_of
+from transfer_lab.regimes.instances.density_ratio import by_discriminator, kliep, kmm
+from transfer_lab.regimes.instances.pooled_head import Examples, PooledHead, features_of
 from transfer_lab.regimes.solved import Sample
 
 Method = Literal["discriminator", "kmm", "kliep", "none"]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.regimes.instances.pooled_head import Examples, PooledHead
 from transfer_lab.regimes.logistic import fit_logistic
-from transfer_lab.regimes.pooled_head import Examples, PooledHead
 
 
 class TrAdaBoost(PooledHead):

@@ -9,7 +9,7 @@ from transfer_lab.regimes.base import Phase, UnsuitableBackboneError
 from transfer_lab.regimes.batch_norm import batch_norms, stages_without
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 from transfer_lab.regimes.optim import RecipeName
-from transfer_lab.regimes.shot import entropy
+from transfer_lab.regimes.unlabelled.shot import entropy
 
 
 class Tent(ObjectiveModule):

@@ -10,7 +10,7 @@ import numpy as np
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import check_positive
-from transfer_lab.regimes.pooled_head import Examples, PooledHead, features_of
+from transfer_lab.regimes.instances.pooled_head import Examples, PooledHead, features_of
 from transfer_lab.regimes.solved import Sample
 
 Alignment = Literal["covariance", "scale", "none"]

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.added import AddedModule
 from transfer_lab.regimes.base import check_positive
 from transfer_lab.regimes.parts import Added
+from transfer_lab.regimes.weights.added import AddedModule
 
 
 class LoRA(AddedModule):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.joint_training import JointTraining
+from transfer_lab.regimes.instances.joint_training import JointTraining
 from transfer_lab.regimes.objective import Seen, Streams
 
 

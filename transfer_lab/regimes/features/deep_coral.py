@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from transfer_lab.regimes.alignment import AlignedTraining
+from transfer_lab.regimes.features.alignment import AlignedTraining
 
 
 class DeepCoral(AlignedTraining):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.decoder import decoder
-from transfer_lab.regimes.dense import DenseModule
+from transfer_lab.regimes.weights.dense import DenseModule
 
 _SHARES = 20
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from transfer_lab.regimes.dense import DenseModule
+from transfer_lab.regimes.weights.dense import DenseModule
 
 _BETA = 0.1
 """A tenth of the image's side, from which a miss is no longer squared."""

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.alignment import AlignedTraining
 from transfer_lab.regimes.base import check_positive
+from transfer_lab.regimes.features.alignment import AlignedTraining
 
 
 class DANN(AlignedTraining):

@@ -1,0 +1,1 @@
+"""Source and target are brought to look alike."""

@@ -1,0 +1,1 @@
+"""Labelled images of the source beside those of the target."""

@@ -1,0 +1,1 @@
+"""Source runs without labels: tasks that images set themselves."""

@@ -1,0 +1,1 @@
+"""What unlabelled images of the target say."""

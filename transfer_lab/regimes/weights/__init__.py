@@ -1,0 +1,1 @@
+"""Which weights come from the source, how far they may move, and what else is asked of them."""

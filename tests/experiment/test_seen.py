@@ -113,7 +113,8 @@ def test_a_target_that_is_its_own_source_has_learnt_from_no_validation_image(tmp
     )
     for cell in cells:
         run, source = cell.run, cell.run.parent
-        assert source.domain == run.domain and source.seed == run.seed
+        assert source.domain == run.domain and source.subset_seed == run.seed
+        assert source.seed != run.seed, "or stages that are drawn anew would be those it had"
         assert (source.per_class, source.fit.val_fraction) == (run.per_class, run.fit.val_fraction)
         assert source.fit.epochs == 2, "its budget is that of source runs"
 
@@ -168,7 +169,7 @@ TEACHER = "distillation: {teacher: {backbone: %s, regime: %s}}"
         (
             GIVEN.replace("target", "via: [shifted], target"),
             "full_finetune: {}",
-            "via.0: shifted is the scenario's source or target already",
+            "via.0: shifted holds images that are the scenario's already",
         ),
         (
             "small_similar: {source: shifted, target: shifted, per_class: 5}",
@@ -230,3 +231,105 @@ def test_a_regime_may_be_meant_for_some_scenarios(tmp_path):
     wrong = regimes.replace("[large_similar]", "[large_similar, lareg_similar]")
     told = refusal(tmp_path, scenarios, wrong)
     assert "no scenario 'lareg_similar' here; did you mean 'large_similar'" in told
+
+
+def test_a_scenario_may_have_the_name_of_a_domain(tmp_path):
+    """What others start from is not its own source run, in whichever order they are planned."""
+    itself = "greek: {control: self, target: greek, per_class: 5, size: small, similarity: similar}"
+    other = "small_similar: {source: greek, target: shifted, per_class: 5}"
+    starts = []
+    for scenarios in (f"{{{itself}, {other}}}", f"{{{other}, {itself}}}"):
+        cells = planned(tmp_path, scenarios, "full_finetune: {}")
+        starts.append({cell.scenario: cell.run.parent.id for cell in cells if cell.seed == 3})
+    assert starts[0] == starts[1] and len({*starts[0].values()}) == 2
+
+
+ROTATED = "cnn: {pretrained: {run: rotation}}"
+TUNED = "{lr: [0.001, 0.01]}"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "regimes", "backbones", "rest", "told"),
+    [
+        (NONE, "source_only: {}", ROTATED, "", "learns no classes, and source_only goes by the so"),
+        (
+            "small_similar: {control: self, labels: none, target: shifted, per_class: 5}",
+            "joint_training: {}",
+            "cnn: {}",
+            "",
+            "control: self learns the target's labels; leave labels out",
+        ),
+        (
+            f"{{{GIVEN}, other: {{source: greek, target: shifted, per_class: 5, size: small, "
+            "similarity: dissimilar}}",
+            "{distillation: {teacher: {backbone: cnn, regime: linear_probe}}, "
+            "linear_probe: {scenarios: [other]}}",
+            "cnn: {}",
+            "",
+            "linear_probe is not planned in small_similar, where it teaches",
+        ),
+        (
+            GIVEN,
+            f"{{distillation: {{tune: {TUNED}, teacher: {{backbone: cnn, regime: linear_probe}}}}, "
+            f"linear_probe: {{tune: {TUNED}}}}}",
+            "cnn: {}",
+            "",
+            "linear_probe has trials and so has learnt in the end from the validation images too",
+        ),
+        (
+            GIVEN,
+            "{distillation: {teacher: {backbone: cnn, regime: adapters}}, adapters: {}}",
+            "cnn: {}",
+            "",
+            "leaves layers or a head that are not the backbone's",
+        ),
+        (
+            GIVEN,
+            "{distillation: {teacher: {backbone: cnn, regime: majority}}, majority: {}}",
+            "cnn: {}",
+            "",
+            "majority is a control and teaches nothing",
+        ),
+        (
+            NONE,
+            "joint_training: {}",
+            "cnn: {}",
+            "budgets: {patient: {patience: 2}}",
+            "budgets.patient.patience: it watches labels of validation images, and small_similar",
+        ),
+        (
+            "small_similar: {control: self, target: shifted, per_class: 8}",
+            "full_finetune: {}",
+            "cnn: {}",
+            "budgets: {other: {val_fraction: 0.5}}",
+            "budgets with other val_fractions would validate on what its source run learnt",
+        ),
+        (
+            GIVEN,
+            "linear_probe: {}",
+            "cnn: {pretrained: {run: l2_sp}}",
+            "",
+            "l2_sp goes on from weights, and backbones here start from none",
+        ),
+        (
+            GIVEN.replace("target", "sources: [greek, greek], target"),
+            "full_finetune: {}",
+            "cnn: {}",
+            "",
+            "sources.1: greek holds images that are the scenario's already",
+        ),
+        (
+            GIVEN.replace("target", "via: [the_same], target"),
+            "full_finetune: {}",
+            "cnn: {}",
+            "# the target under another name",
+            "via.0: the_same holds images that are the scenario's already",
+        ),
+    ],
+)
+def test_what_would_go_wrong_without_a_word_is_refused(
+    tmp_path, scenario, regimes, backbones, rest, told, monkeypatch
+):
+    twin = "  the_same: {kind: latin, letters: ABCD, train_per_class: 41}\n"
+    monkeypatch.setattr("tests.experiment.test_seen.DOMAINS", DOMAINS + twin)
+    assert told in refusal(tmp_path, scenario, regimes, backbones, REST + rest)

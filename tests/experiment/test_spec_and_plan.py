@@ -39,6 +39,7 @@ RUN_CHANGES = {
     ],
     "starts": [{"teacher": tiny_run(seed=seed).model_dump()} for seed in (0, 1)],
     "labels": ["none"],
+    "subset_seed": [5],
 }
 FIT_CHANGES = {
     "epochs": 11,

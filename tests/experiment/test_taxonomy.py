@@ -76,5 +76,5 @@ def test_labels_that_regimes_are_not_given_are_those_of_the_target_alone():
     assert labels_read(grid(), "one") == "target"
     unlabelled = grid(labels="none")
     assert labels_read(unlabelled, "one") == "source"
-    unread = unlabelled.model_copy(update={"pretrain": Pretrain(regime="source_only")})
+    unread = unlabelled.model_copy(update={"pretrain": Pretrain(regime="rotation")})
     assert labels_read(unread, "one") == "none"

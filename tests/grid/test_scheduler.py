@@ -285,7 +285,7 @@ def test_a_run_that_is_both_a_cell_and_a_parent_is_trained_once_and_leaves_weigh
     )
     cells = plan(asked)
     assert len(runs_of(cells)) == 4
-    trainer, _, _ = grid(store, cells=cells)
+    grid(store, cells=cells)
     assert len(trainer.calls) == 4
     assert sum(keep for _, keep in trainer.calls) == 2
     assert todo(cells, store).runs == {}
@@ -472,3 +472,18 @@ def test_a_failure_blocks_all_that_draws_on_it_however_far(tmp_path, failing):
     _, _, summary = grid(RecordStore(tmp_path), cells=cells, failing=[runs[failing].id])
     assert summary.failed == [runs[failing].id]
     assert sorted(summary.blocked) == sorted(run.id for run in runs[failing + 1 :])
+
+
+def test_what_a_finished_run_started_from_is_not_needed_again(tmp_path):
+    """However many generations there are, and a teacher that left no weights is trained anew."""
+    cells, (source, teacher, student) = with_teacher()
+    store = RecordStore(tmp_path)
+    grid(store, cells=cells)
+    store.file(source.id, "backbone.safetensors").unlink()
+    assert [*todo(cells, store).runs] == []
+    store.file(student.id, "record.json").unlink()
+    assert [*todo(cells, store).runs] == [source.id, student.id], "it starts from the source run"
+    store.file(teacher.id, "backbone.safetensors").unlink()
+    assert [*todo(cells, store).runs] == [source.id, teacher.id, student.id]
+    alone = tuple(cell for cell in cells if cell.regime == "linear_probe")
+    assert [*todo(alone, store).runs] == []

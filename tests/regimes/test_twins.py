@@ -6,7 +6,6 @@ import pytest
 
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.options import options_of
-from transfer_lab.reporting.methods import SHARED
 
 METHODS = [name for name, entry in REGIMES.items() if entry.off]
 
@@ -16,9 +15,10 @@ def test_every_option_of_a_twin_is_one_that_the_report_compares(method):
     """An option of the twin that is named nowhere would pass for the method's own."""
     off = REGIMES[method].off
     own = {name for name, _ in off.options}
-    options = {*options_of(REGIMES.load(off.twin))}
-    assert options - own <= SHARED | {*off.alike}
-    assert {*off.alike} <= options - SHARED
+    # What is solved takes no steps, for which these are.
+    idle = {"lr", "weight_decay", "recipe"} if REGIMES[off.twin].solves else set()
+    if off.twin != method:
+        assert {*options_of(REGIMES.load(off.twin))} - own - idle <= {*off.alike}
 
 
 @pytest.mark.parametrize("method", METHODS)

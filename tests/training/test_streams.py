@@ -8,6 +8,7 @@ import torch
 
 from tests.training.test_run import BACKBONES, SMALL, run
 from transfer_lab.data.rendered import RenderedDomain
+from transfer_lab.experiment.budget import Augment
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.spec import Fit, Run, Stream
 from transfer_lab.regimes.instances.joint_training import JointTraining
@@ -185,3 +186,24 @@ def test_a_teacher_that_left_no_weights_is_named(tmp_path):
     stored(store, source(), keep_weights=True)
     with pytest.raises(WeightsError, match=f"run {teacher.id}.*has left no weights"):
         train(student, store, Setting())
+
+
+def test_what_is_calculated_sees_images_as_they_are(tmp_path):
+    moved = Fit(epochs=1, batch_size=8, augment=Augment(flip=True, shift=0.2))
+    plain = run(domain=OTHER, regime=Choice(kind="ridge_probe"), init=source())
+    records = [
+        stored(RecordStore(tmp_path / name), plain.model_copy(update={"fit": fit}))
+        for name, fit in (("plain", plain.fit), ("moved", moved))
+    ]
+    assert records[0].test_log_loss == records[1].test_log_loss
+
+
+def test_a_source_run_on_the_targets_own_images_draws_them_and_nothing_else(tmp_path):
+    target = run(domain=OTHER)
+    own = target.model_copy(update={"seed": 1003, "subset_seed": 3})
+    one, other = build_domain(target, None), build_domain(own, None)
+    assert np.array_equal(one.split.train, other.split.train)
+    orders = [torch.cat([y for _, y in d.train_dataloader()]).tolist() for d in (one, other)]
+    assert orders[0] != orders[1]
+    weights = [build_regime(r, one, RecordStore(tmp_path)).state_dict() for r in (target, own)]
+    assert not torch.equal(weights[0]["head.weight"], weights[1]["head.weight"])

@@ -4,6 +4,7 @@ behind them; those of the lab's own, and those that installed packages provide."
 from __future__ import annotations
 
 from transfer_lab.experiment.registry import (
+    STANDARD,
     Annotation,
     DomainEntry,
     Entry,
@@ -77,6 +78,8 @@ BACKBONES = Registry(
     },
 )
 
+_OF_A_PROBE = ("lr", "weight_decay", "recipe", "stage")
+
 REGIMES = Registry(
     "regime",
     "transfer_lab.regimes",
@@ -95,17 +98,24 @@ REGIMES = Registry(
             off=Off("full_finetune", (("rate_decay", 1.0),)),
         ),
         "component_transfer": RegimeEntry("weights.component_transfer:ComponentTransfer"),
-        "norm_only": RegimeEntry("weights.norm_only:NormOnly", off=Off("linear_probe")),
-        "lora": RegimeEntry("weights.lora:LoRA", off=Off("linear_probe")),
+        "norm_only": RegimeEntry(
+            "weights.norm_only:NormOnly", off=Off("linear_probe", alike=_OF_A_PROBE)
+        ),
+        "lora": RegimeEntry("weights.lora:LoRA", off=Off("linear_probe", alike=_OF_A_PROBE)),
         "adapters": RegimeEntry(
-            "weights.adapters:Adapters", adds_layers=True, off=Off("linear_probe")
+            "weights.adapters:Adapters",
+            adds_layers=True,
+            off=Off("linear_probe", alike=_OF_A_PROBE),
         ),
         "l2_sp": RegimeEntry("weights.l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
         "bss": RegimeEntry(
             "weights.bss:BatchSpectralShrinkage", off=Off("full_finetune", (("penalty", 0.0),))
         ),
         "personal_l2_sp": RegimeEntry(
-            "weights.personal_l2_sp:PersonalL2SP", source_head=True, same_classes=True
+            "weights.personal_l2_sp:PersonalL2SP",
+            source_head=True,
+            same_classes=True,
+            off=Off("personal_l2_sp", (("alpha", 0.0),), alike=STANDARD),
         ),
         "multi_task": RegimeEntry(
             "instances.multi_task:MultiTask",
@@ -192,6 +202,7 @@ REGIMES = Registry(
             solves=True,
             spends_budget=False,
             method_family="instances",
+            off=Off("pooled_head", (("weight", 0.0),), alike=("l2",)),
         ),
         "importance_weighting": RegimeEntry(
             "instances.importance_weighting:ImportanceWeighting",
@@ -205,6 +216,7 @@ REGIMES = Registry(
         ),
         "tradaboost": RegimeEntry(
             "instances.tradaboost:TrAdaBoost",
+            adds_layers=True,
             sees=("source",),
             same_classes=True,
             solves=True,
@@ -228,7 +240,7 @@ REGIMES = Registry(
             same_classes=True,
             target_labels="used",
             method_family="features",
-            off=Off("joint_training", (("penalty", 0.0),), alike=("weight",)),
+            off=Off("joint_training", (("penalty", 0.0),), alike=(*STANDARD, "weight")),
         ),
         "mmd": RegimeEntry(
             "features.mmd:MMD",
@@ -236,7 +248,7 @@ REGIMES = Registry(
             same_classes=True,
             target_labels="used",
             method_family="features",
-            off=Off("joint_training", (("penalty", 0.0),), alike=("weight",)),
+            off=Off("joint_training", (("penalty", 0.0),), alike=(*STANDARD, "weight")),
         ),
         "dann": RegimeEntry(
             "features.dann:DANN",
@@ -244,7 +256,7 @@ REGIMES = Registry(
             same_classes=True,
             target_labels="used",
             method_family="features",
-            off=Off("joint_training", (("penalty", 0.0),), alike=("weight",)),
+            off=Off("joint_training", (("penalty", 0.0),), alike=(*STANDARD, "weight")),
         ),
         "shot": RegimeEntry(
             "unlabelled.shot:SHOT",
@@ -252,7 +264,7 @@ REGIMES = Registry(
             same_classes=True,
             target_labels="unread",
             method_family="unlabelled",
-            off=Off("source_only"),
+            off=Off("source_only", alike=()),
         ),
         "adabn": RegimeEntry(
             "unlabelled.adabn:AdaBN",
@@ -263,7 +275,7 @@ REGIMES = Registry(
             spends_budget=False,
             tunable=False,
             method_family="unlabelled",
-            off=Off("source_only"),
+            off=Off("source_only", alike=()),
         ),
         "tent": RegimeEntry(
             "unlabelled.tent:Tent",
@@ -271,7 +283,7 @@ REGIMES = Registry(
             same_classes=True,
             target_labels="unread",
             method_family="unlabelled",
-            off=Off("source_only"),
+            off=Off("source_only", alike=()),
         ),
         "adaptive_svm": RegimeEntry(
             "weights.adaptive_svm:AdaptiveSVM",
@@ -283,18 +295,20 @@ REGIMES = Registry(
         ),
         "gaussian_process_probe": RegimeEntry(
             "weights.gaussian_process:GaussianProcessProbe",
+            adds_layers=True,
             solves=True,
             spends_budget=False,
             tunable=False,
         ),
         "gaussian_process": RegimeEntry(
             "weights.gaussian_process:GaussianProcess",
+            adds_layers=True,
             sees=("source",),
             same_classes=True,
             solves=True,
             spends_budget=False,
             tunable=False,
-            off=Off("gaussian_process_probe", (("mean", "zero"),)),
+            off=Off("gaussian_process_probe", (("mean", "zero"),), alike=()),
         ),
         "majority": RegimeEntry(
             "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import MAIN, Fit
-from transfer_lab.experiment.catalog import DOMAINS, suggest
-from transfer_lab.experiment.choices import Choice, is_known_regime, regime_entry
+from transfer_lab.experiment.catalog import suggest
+from transfer_lab.experiment.choices import is_known_regime, regime_entry
 from transfer_lab.experiment.plan import fits, trials_of
-from transfer_lab.experiment.seen import unseen
+from transfer_lab.experiment.seen import same, unseen
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import Key, KeyPath
 
@@ -37,7 +37,7 @@ def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     yield from _far_sources(experiment)
     for name, place in experiment.scenarios.items():
         meant = place.control == "self"
-        if place.source and not meant and _same(experiment, place.source, place.target):
+        if place.source and not meant and same(experiment, place.source, place.target):
             yield ("scenarios", name), "source and target hold the same images"
     yield from _not_there(experiment)
     for name, regime in experiment.regimes.items():
@@ -102,25 +102,12 @@ def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     for name, place in experiment.scenarios.items():
         if place.control == "self":
             continue
-        if far and place.source and (place.source == far or _same(experiment, place.source, far)):
+        if far and place.source and (place.source == far or same(experiment, place.source, far)):
             yield (
                 ("similarity", "far"),
                 f"{far} is the source of scenario {name}, and nothing lies between a domain and "
                 "itself; name another, or none for random pixels",
             )
-
-
-def _same(experiment: Experiment, source: str, target: str) -> bool:
-    first, second = (experiment.domains.get(name) for name in (source, target))
-    if first is None or second is None or _unread(first) or _unread(second):
-        return False
-    return first.canonical == second.canonical
-
-
-def _unread(domain: Choice) -> bool:
-    """A folder whose content is not known: why it is not has been told."""
-    in_folder = domain.kind in DOMAINS and DOMAINS[domain.kind].in_folder
-    return bool(in_folder) and "content" not in domain.options
 
 
 def unknown_arms(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

@@ -37,10 +37,12 @@ def run_names(experiment: Experiment, cells: Iterable[Cell]) -> dict[str, RunNam
         scenarios[cell.run.id].append(cell.scenario)
         first.setdefault(cell.run.id, cell)
         for parent in _before(cell.run):
-            domain = domains.get(parent.domain.canonical, cell.source)
-            place = f"source run on {domain}: {keys[cell.backbone]}"
+            path = [domains.get(run.domain.canonical, "?") for run in (parent, *_before(parent))]
+            place = f"source run on {' after '.join(path)}: {keys[cell.backbone]}"
             if parent.regime.kind != "from_scratch":
                 place += f" {parent.regime.kind}"
+            if parent.subset_seed is not None:
+                place += f", {parent.per_class} per class"
             names.setdefault(parent.id, RunName(place, parent.seed))
     for run_id, cell in first.items():
         where = _joined(dict.fromkeys(scenarios[run_id]))

@@ -13,6 +13,8 @@ from transfer_lab.experiment.spec import Cell, Experiment, Run, Scenario, Stream
 
 _BETWEEN = "full_finetune"
 """How a network that has weights goes on learning before it comes to the target."""
+_APART = 1000
+"""Between the seeds of a target's run and of the source run on the same images."""
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:
@@ -118,7 +120,7 @@ class _Shared:
             name: choice.with_options(fixed_options(experiment, name))
             for name, choice in experiment.regimes.items()
         }
-        self._starts: dict[tuple[str, str, int, bool], Run | Weights] = {}
+        self._starts: dict[tuple[object, ...], Run | Weights] = {}
         self._arms: dict[tuple[str, str, str, int, str | None], Cell] = {}
 
     def start(
@@ -129,8 +131,8 @@ class _Shared:
         classes, whatever its weights were before. Raises ValueError where there is no source."""
         place = self.experiment.scenarios[scenario]
         # Scenarios of one source share its runs; the target's own images are those of the size.
-        own = scenario if place.control == "self" or place.via else (place.source or "")
-        key = (own, backbone, seed, with_head)
+        own = scenario if place.control == "self" else None
+        key = (place.source, place.via, own, backbone, seed, with_head)
         if key not in self._starts:
             self._starts[key] = start_of(
                 self.experiment, scenario, backbone, seed, with_head=with_head
@@ -263,10 +265,11 @@ def start_of(
             raise ValueError(f"scenario {scenario} has no source that {backbone} could start from")
         start = source_run(experiment, place.source, backbone, seed, start)
         if place.control == "self":
-            # The very images of the target's runs: those that validate have not been learnt from.
+            # The very images of the target's runs, of which those that validate are not learnt
+            # from; weights and batches of its own, or stages drawn anew would be those it had.
             fit = start.fit.model_copy(update={"val_fraction": experiment.fit.val_fraction})
-            update = {"per_class": place.per_class, "seed": seed, "fit": fit}
-            start = start.model_copy(update=update)
+            update = {"per_class": place.per_class, "seed": seed + _APART, "subset_seed": seed}
+            start = start.model_copy(update=update | {"fit": fit})
     for domain in place.via:
         between = source_run(experiment, domain, backbone, seed, start)
         start = between.model_copy(update={"regime": Choice(kind=_BETWEEN)})

@@ -41,6 +41,10 @@ class DomainEntry(Entry):
     in_folder: FileKind | None = None
 
 
+STANDARD = ("lr", "backbone_lr", "weight_decay", "recipe", "k", "reinit", "stage", "start")
+"""Options of regimes that others are built on."""
+
+
 @dataclass(frozen=True)
 class Off:
     """A method switched off: the kind of its twin, and options of its own that leave no difference
@@ -49,8 +53,8 @@ class Off:
     twin: str
     options: tuple[tuple[str, float | bool | str], ...] = ()
     """None where no value switches the method off: the twin is what is left without it."""
-    alike: tuple[str, ...] = ()
-    """Options of the twin's own that a method must have as it has them."""
+    alike: tuple[str, ...] = STANDARD
+    """Options that both must have alike, whatever options the method has of its own."""
 
 
 Annotation = Literal["boxes", "masks"]

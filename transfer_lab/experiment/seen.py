@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transfer_lab.experiment.budget import MAIN
-from transfer_lab.experiment.catalog import REGIMES, suggest
-from transfer_lab.experiment.choices import Arm, is_known_regime, regime_entry
-from transfer_lab.experiment.plan import fits, suits, trials_of
+from transfer_lab.experiment.catalog import DOMAINS, REGIMES, RegimeEntry, suggest
+from transfer_lab.experiment.choices import Arm, Choice, is_known_regime, regime_entry
+from transfer_lab.experiment.plan import fits, spends_budget, suits, trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import KeyPath
 
@@ -36,10 +36,16 @@ def _missing_sources(experiment: Experiment) -> Iterator[Problem]:
         if place.sources and place.source is None:
             yield (*here, "source"), "is missing: `sources` are those that come beside it"
         for role in ("sources", "via"):
-            for position, domain in enumerate(getattr(place, role)):
-                if domain in (place.source, place.target):
-                    told = f"{domain} is the scenario's source or target already"
+            listed = getattr(place, role)
+            for position, domain in enumerate(listed):
+                others = (place.source, place.target, *listed[:position])
+                if any(other and same(experiment, domain, other) for other in others):
+                    told = f"{domain} holds images that are the scenario's already"
                     yield (*here, role, position), told
+        fractions = {fit.val_fraction for fit in (experiment.fit, *experiment.budgets.values())}
+        if place.control == "self" and len(fractions) > 1:
+            told = "budgets with other val_fractions would validate on what its source run learnt"
+            yield (*here, "control"), told
 
 
 def _teachers(experiment: Experiment) -> Iterator[Problem]:
@@ -73,9 +79,33 @@ def _no_arm(experiment: Experiment, arm: Arm, place: KeyPath) -> Iterator[Proble
         yield (*place, "regime"), f"{arm.regime} has a teacher itself"
     elif not fits(experiment, arm.backbone, arm.regime):
         yield place, f"{arm.backbone}/{arm.regime} is not planned"
+    elif not is_known_regime(experiment.regimes[arm.regime]):
+        return
     elif regime_entry(experiment.regimes[arm.regime]).adds_layers:
-        told = f"{arm.regime} leaves layers between the backbone's: no other network learns from it"
-        yield (*place, "regime"), told
+        told = (
+            "leaves layers or a head that are not the backbone's: no other network learns from it"
+        )
+        yield (*place, "regime"), f"{arm.regime} {told}"
+    elif regime_entry(experiment.regimes[arm.regime]).control:
+        yield (*place, "regime"), f"{arm.regime} is a control and teaches nothing"
+    else:
+        yield from _not_everywhere(experiment, place)
+
+
+def _not_everywhere(experiment: Experiment, place: KeyPath) -> Iterator[Problem]:
+    """Scenarios that have the student and not its teacher, and trials that its teacher spoils."""
+    student = str(place[1])
+    arm = experiment.regimes[student].teacher
+    assert arm is not None
+    for scenario in experiment.scenarios:
+        if suits(experiment, scenario, student) and not suits(experiment, scenario, arm.regime):
+            yield (*place, "regime"), f"{arm.regime} is not planned in {scenario}, where it teaches"
+    if trials_of(experiment, student) and trials_of(experiment, arm.regime):
+        told = (
+            f"{arm.regime} has trials and so has learnt in the end from the validation images too, "
+            f"by which those of {student} are chosen; leave `tune` out for one of both"
+        )
+        yield place, told
 
 
 def _without_labels(experiment: Experiment) -> Iterator[Problem]:
@@ -93,9 +123,13 @@ def _without_labels(experiment: Experiment) -> Iterator[Problem]:
             if trials_of(experiment, name):
                 told = f"{name} has trials, but without labels nothing says which is the best"
                 yield (*here, "labels"), f"{told}; leave `tune` out for such regimes"
-        if experiment.fit.patience and planned:
-            told = "patience watches labels of validation images, and there are none"
-            yield (MAIN, "patience"), told
+        stepping = [name for name in planned if spends_budget(experiment, name)]
+        budgets = {(MAIN,): experiment.fit}
+        budgets |= {("budgets", name): fit for name, fit in experiment.budgets.items()}
+        for where, fit in budgets.items():
+            if fit.patience and stepping:
+                told = f"it watches labels of validation images, and {scenario} has none"
+                yield (*where, "patience"), told
 
 
 def _pretraining(experiment: Experiment) -> Iterator[Problem]:
@@ -104,20 +138,49 @@ def _pretraining(experiment: Experiment) -> Iterator[Problem]:
         if is_known_regime(regime) and regime_entry(regime).pretext:
             told = f"{regime.kind} learns no classes: write pretrain: {{regime: {regime.kind}}}"
             yield ("regimes", name), told
-    named: dict[KeyPath, str] = {("pretrain", "regime"): experiment.pretrain.regime}
-    for name, backbone in experiment.backbones.items():
-        if backbone.source_regime:
-            named["backbones", name, "pretrained", "run"] = backbone.source_regime
-    for place, kind in named.items():
+    for place, kind in _named(experiment).items():
         if kind not in REGIMES:
             yield place, f"no regime named '{kind}'; {suggest(kind, REGIMES.names)}"
             continue
         entry = REGIMES[kind]
-        if entry.sees or entry.source_head or not entry.spends_budget:
+        if entry.sees or entry.source_head or entry.control or not entry.spends_budget:
             yield place, f"{kind} learns nothing from a source's images alone"
+        elif entry.from_source and _starts_from_nothing(experiment, place):
+            told = "goes on from weights, and backbones here start from none: give them weights"
+            yield place, f"{kind} {told}, or write from_scratch"
+        elif entry.pretext and (going_by := _going_by_heads(experiment)):
+            told = f"learns no classes, and {', '.join(going_by)} goes by the source's answers"
+            yield place, f"{kind} {told}"
         elif entry.adds_layers:
             told = "leaves layers between the backbone's: no other run starts from those"
             yield place, f"{kind} {told}"
+
+
+def _named(experiment: Experiment) -> dict[KeyPath, str]:
+    """What source runs are, by where that is written."""
+    named: dict[KeyPath, str] = {("pretrain", "regime"): experiment.pretrain.regime}
+    for name, backbone in experiment.backbones.items():
+        if backbone.source_regime:
+            named["backbones", name, "pretrained", "run"] = backbone.source_regime
+    return named
+
+
+def _starts_from_nothing(experiment: Experiment, place: KeyPath) -> bool:
+    """Whether a source run that is named there has no weights to go on from."""
+    if place[0] == "backbones":
+        return True
+    starts = [b for b in experiment.backbones.values() if not b.source_regime]
+    return any(backbone.pretrained == "run" for backbone in starts)
+
+
+def _going_by_heads(experiment: Experiment) -> list[str]:
+    """Planned regimes that start from the head of the source's model."""
+    planned = {name for scenario in experiment.scenarios for name in _known(experiment, scenario)}
+    return [n for n in experiment.regimes if n in planned and _entry(experiment, n).source_head]
+
+
+def _entry(experiment: Experiment, name: str) -> RegimeEntry:
+    return regime_entry(experiment.regimes[name])
 
 
 def _known(experiment: Experiment, scenario: str) -> list[str]:
@@ -133,3 +196,17 @@ def _known(experiment: Experiment, scenario: str) -> list[str]:
             if regime.on is None or backbone in regime.on
         )
     ]
+
+
+def same(experiment: Experiment, source: str, target: str) -> bool:
+    """Whether two domains hold the same images, under whatever names."""
+    first, second = (experiment.domains.get(name) for name in (source, target))
+    if first is None or second is None or _unread(first) or _unread(second):
+        return False
+    return first.canonical == second.canonical
+
+
+def _unread(domain: Choice) -> bool:
+    """A folder whose content is not known: why it is not has been told."""
+    in_folder = domain.kind in DOMAINS and DOMAINS[domain.kind].in_folder
+    return bool(in_folder) and "content" not in domain.options

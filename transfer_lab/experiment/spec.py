@@ -99,6 +99,8 @@ class Scenario(Spec):
             return data
         source, target = data.get("source"), data.get("target")
         if data.get("control") == "self":
+            if data.get("labels") == "none":
+                raise ValueError("control: self learns the target's labels; leave labels out")
             if source not in (None, target):
                 raise ValueError("control: self makes the target its own source; leave source out")
             return data | {"source": target}
@@ -230,6 +232,8 @@ class Run(Spec):
     streams: dict[str, Stream] = Field({})
     starts: dict[str, Run] = Field({})
     labels: Literal["given", "none"] = "given"
+    subset_seed: Seed | None = None
+    """The seed of the drawn images, where it is not that of weights and batches."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -327,7 +331,13 @@ class Cell(Spec):
 
 
 _FIELDS = tuple(sorted(Run.model_fields))
-_ABSENT: dict[str, object] = {"tune": None, "streams": {}, "starts": {}, "labels": "given"}
+_ABSENT: dict[str, object] = {
+    "tune": None,
+    "streams": {},
+    "starts": {},
+    "labels": "given",
+    "subset_seed": None,
+}
 """Fields of a run that are left out where they say nothing."""
 
 

@@ -76,7 +76,7 @@ def labels_read(experiment: Experiment, scenario: str) -> Labels:
     if experiment.scenarios[scenario].labels == "given":
         return "target"
     source = REGIMES.get(experiment.pretrain.regime)
-    return "none" if source and source.target_labels == "unread" else "source"
+    return "none" if source and source.pretext else "source"
 
 
 def named(experiment: Experiment, scenario: str, same_classes: bool) -> Taxonomy:

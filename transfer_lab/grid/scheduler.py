@@ -71,18 +71,22 @@ def todo(cells: Iterable[Cell], store: RecordStore) -> Todo:
     A source run that only finished runs started from is not needed again.
     """
     cells = tuple(cells)
-    targets = {cell.run.id: cell.run for cell in cells}
-    open_targets = {
-        run_id for run_id, run in targets.items() if not store.is_done(run, with_weights=False)
-    }
-    lineages = runs_of(cell for cell in cells if cell.run.id in open_targets)
-    parents = parents_of(lineages.values())
-    needed = {
-        run_id: run
-        for run_id, run in lineages.items()
-        if run_id in open_targets or not store.is_done(run, with_weights=True)
-    }
-    return Todo(needed, parents, total=len(runs_of(cells)))
+    needed: dict[str, Run] = {}
+    looked: set[tuple[str, bool]] = set()
+
+    def look(run: Run, *, with_weights: bool) -> None:
+        if run.id in needed or (run.id, with_weights) in looked:
+            return
+        looked.add((run.id, with_weights))
+        if store.is_done(run, with_weights=with_weights):
+            return
+        for parent in run.parents:
+            look(parent, with_weights=True)
+        needed[run.id] = run
+
+    for cell in cells:
+        look(cell.run, with_weights=False)
+    return Todo(needed, parents_of(needed.values()), total=len(runs_of(cells)))
 
 
 def run_grid(

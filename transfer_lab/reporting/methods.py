@@ -18,11 +18,6 @@ from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.hypotheses import holm
 
 FAMILIES: tuple[Family, ...] = ("weights", "instances", "features", "unlabelled")
-SHARED = frozenset(
-    {"lr", "backbone_lr", "weight_decay", "recipe", "k", "reinit", "stage", "start", "hidden"}
-)
-"""Options of regimes that others are built on: a method and its twin must have the same of these,
-whatever options the method has of its own."""
 
 
 class Twin(NamedTuple):
@@ -58,11 +53,17 @@ class Gain:
 
 
 def methods(study: Study) -> dict[Family, tuple[str, ...]]:
-    """The regimes that can be switched off, and are not, by family."""
+    """The regimes that can be switched off, and are not, by family; what starts at random is there
+    for another comparison."""
     found: dict[Family, list[str]] = defaultdict(list)
     for name in study.trained:
-        entry = regime_entry(study.experiment.regimes[name])
-        if entry.off and not _is_off(fixed_options(study.experiment, name), entry.off):
+        entry, options = (
+            regime_entry(study.experiment.regimes[name]),
+            fixed_options(study.experiment, name),
+        )
+        if options.get("start") == "random":
+            continue
+        if entry.off and not _is_off(options, entry.off):
             found[entry.method_family].append(name)
     return {family: tuple(found[family]) for family in FAMILIES if family in found}
 
@@ -154,6 +155,6 @@ def _is_off(options: Mapping[str, JsonValue], off: Off) -> bool:
 def _apart(
     method: Mapping[str, JsonValue], other: Mapping[str, JsonValue], off: Off
 ) -> frozenset[str]:
-    """Options in which a twin differs: those it was given, and those that regimes share."""
-    asked = {*other, *((SHARED | {*off.alike}) & {*method})}
+    """Options in which a twin differs: those it was given, and those that both must have alike."""
+    asked = {*other, *({*off.alike} & {*method})}
     return frozenset(n for n in asked if (method.get(n) or None) != (other.get(n) or None))

@@ -35,9 +35,10 @@ def draw(domain: ImageDomain, run: Run) -> None:
         per_class=run.per_class,
         val_fraction=run.fit.val_fraction,
         batch_size=run.fit.batch_size,
-        seed=run.seed,
+        seed=run.seed if run.subset_seed is None else run.subset_seed,
         augment=run.fit.augment,
     )
+    domain.seed = run.seed
 
 
 def _drawn(run: Run, role: str, cache: Path | None) -> ImageDomain:

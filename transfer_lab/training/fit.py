@@ -157,6 +157,8 @@ def _solve(
     """One calculation in place of steps; the curve has one row, of what it makes of training and
     validation images."""
     (phase,) = regime.phases()
+    for images in (domain, *domain.streams.values()):
+        images.augment = None  # what is calculated once sees each image as it is
     # The outputs of frozen stages are what is calculated on: there is no way without them.
     data = _begin(regime, phase, domain, result, True, rows, precision)
     target, validation = data.sample("train"), data.sample("val")

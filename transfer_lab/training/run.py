@@ -214,8 +214,8 @@ def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
     """What the start cost, with all that it starts from itself: nothing from scratch, not known for
     ready-made weights."""
     if run.parent:
-        before = _pretrain_seconds(run.parent, store)
-        return store.get(run.parent.id).fit_seconds + (before or 0.0)
+        record, before = store.get(run.parent.id), _pretrain_seconds(run.parent, store)
+        return None if record is None else (record.fit_seconds or 0.0) + (before or 0.0)
     return None if run.init else 0.0
 
 

@@ -19,11 +19,12 @@ class TrAdaBoost(PooledHead):
     round fits `pooled_head`'s logistic regression to the weighted examples. Of those it answers
     wrongly, the source's lose weight, times 1 / (1 + sqrt(2 ln n / rounds)) with n source examples,
     and the target's gain, times (1 - e) / e (K - 1), e being the share of the target's weight that
-    is wrong. The second half of the rounds votes, each with ln of that factor. K - 1 is that of
-    AdaBoost for K classes (SAMME, Zhu et al. 2009); for two it is the paper's. Where nothing of
-    the target is wrong e counts as half an example; a round that is no better than chance on the
-    target has no vote and moves the source's weights alone. The paper's initial weights are free:
-    here the source's part is `weight`. The logits are logs of the shares of votes.
+    is wrong. Of the rounds with a vote the second half votes, each with ln of that factor. K - 1 is
+    that of AdaBoost for K classes (SAMME, Zhu et al. 2009); for two it is the paper's. Where
+    nothing of the target is wrong e counts as half an example; a round that is no better than
+    chance on the target has no vote and moves the source's weights alone. The paper's initial
+    weights are free: here the source's part is `weight`. The logits are logs of the shares of
+    votes.
 
     Options: `rounds`, 0 to switch it off; `weight`, `l2`: as `pooled_head` has them.
     """

@@ -26,10 +26,11 @@ class AddedModule(TransferModule):
         num_classes: int,
         *,
         k: int = 0,
+        lr: float = 1e-2,
         backbone_lr: float = 1e-3,
         **options: Any,
     ):
-        super().__init__(backbone, num_classes, **options)
+        super().__init__(backbone, num_classes, lr=lr, **options)
         check_positive(backbone_lr=backbone_lr)
         self.k, self.backbone_lr = k, backbone_lr
         depth = len(backbone.stages)

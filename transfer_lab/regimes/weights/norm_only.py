@@ -27,10 +27,11 @@ class NormOnly(TransferModule):
         *,
         k: int = 0,
         statistics: bool = True,
+        lr: float = 1e-2,
         backbone_lr: float = 1e-3,
         **options: Any,
     ):
-        super().__init__(backbone, num_classes, **options)
+        super().__init__(backbone, num_classes, lr=lr, **options)
         check_positive(backbone_lr=backbone_lr)
         self.statistics, self.backbone_lr = statistics, backbone_lr
         depth = len(backbone.stages)

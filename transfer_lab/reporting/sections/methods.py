@@ -46,7 +46,8 @@ def methods(study: Study) -> Section | None:
     found = {family: gains(study, among) for family, among in families.items()}
     lines = tuple(_summary(family, families[family], rows) for family, rows in found.items())
     harmed = tuple(_harm(gain) for rows in found.values() for gain in rows if gain.side < 0)
-    said = [Paragraph("Negative transfer was seen here:"), Bullets(harmed)] if harmed else []
+    start = "Behind what they are without the method, by single intervals, before correction:"
+    said = [Paragraph(start), Bullets(harmed)] if harmed else []
     folds = tuple(_fold(study, family, rows) for family, rows in found.items())
     warned = mixed_conditions(study)
     return Section(TITLE, (*warned, Paragraph(LEGEND), Bullets(lines), *said, *folds))

@@ -13,7 +13,7 @@ from transfer_lab.reporting.wording import accuracy_cell, gap, percent
 from transfer_lab.stats.intervals import Interval
 
 TITLE = "How transferable the stages are"
-IN_BOTH, IN_TEST = "it falls in both", "it falls in test alone, as in overfitting"
+IN_BOTH, IN_TEST = "it falls in both", "no fall in training accuracy is shown"
 FEWEST = 3
 """Numbers of stages from which a line is drawn."""
 LEGEND = (
@@ -145,7 +145,8 @@ def _parted(study: Study, panels: list[StagePanel]) -> Iterator[str]:
             others["BnB+ at the same n"] = thawed.place(n)
         said = [_fall(study, line.place(n), what, other) for what, other in others.items()]
         ends = [f" {OPTIMISATION}."] if any(IN_BOTH in text for text in said) else []
-        yield f"BnB in {' on '.join(where)} is lowest at n = {n}. {' '.join(said)}{''.join(ends)}"
+        found = f"BnB in {' on '.join(where)} is lowest at n = {n}, picked by these test accuracies"
+        yield f"{found}. {' '.join(said)}{''.join(ends)}"
 
 
 def _fall(study: Study, here: Place, what: str, other: Place) -> str:

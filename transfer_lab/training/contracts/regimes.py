@@ -185,7 +185,7 @@ def it_ends_alike_in_both_loops(case: RegimeCase) -> None:
 def switched_off_it_is_its_twin(case: RegimeCase) -> None:
     """To the last bit: what is ahead of the twin is then the method, and nothing beside it."""
     off = case.entry.off
-    if off is None or not off.options:
+    if off is None or not off.options or REGIMES.load(off.twin) is case.cls:
         return
     ends: list[tuple[State, torch.Tensor]] = []
     start: State = {}

@@ -285,7 +285,7 @@ def test_a_run_that_is_both_a_cell_and_a_parent_is_trained_once_and_leaves_weigh
     )
     cells = plan(asked)
     assert len(runs_of(cells)) == 4
-    grid(store, cells=cells)
+    trainer, _, _ = grid(store, cells=cells)
     assert len(trainer.calls) == 4
     assert sum(keep for _, keep in trainer.calls) == 2
     assert todo(cells, store).runs == {}

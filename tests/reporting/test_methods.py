@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from transfer_lab.reporting.methods import gains, twin
 from transfer_lab.reporting.methods import methods as by_family
 from transfer_lab.reporting.ranking import SILENT, ranking
 from transfer_lab.reporting.sections.beyond import beyond
-from transfer_lab.reporting.sections.methods import TITLE, methods
+from transfer_lab.reporting.sections.methods import TITLE, _found, methods
 from transfer_lab.reporting.study import Place, StoredResults, Study
 from transfer_lab.reporting.wording import sees
 from transfer_lab.stats.hypotheses import holm
@@ -232,13 +233,17 @@ def test_every_method_has_a_row_a_place_with_its_twin_and_its_costs(markdown):
     assert float(row["seconds (times)"]) > 0
 
 
-def test_what_harms_is_called_negative_transfer(study, markdown):
+def test_what_harms_is_said_and_is_negative_transfer_where_the_source_did_it(study, markdown):
     row = rows(markdown, "weights")["discriminative_finetune", "small_similar"]
-    assert row["found"] == "negative transfer"
+    assert row["found"] == "behind"
     assert row["ahead (points)"].startswith("−6.")
-    harmed = [item for item in bullets(study) if ": negative transfer, −" in item]
+    harmed = [item for item in bullets(study) if ": behind, −" in item]
     assert len(harmed) == len(LABELLED)
     assert harmed[0].startswith("discriminative_finetune in small_similar on cnn: ")
+    (gain, *_) = (g for g in gains(study, ("discriminative_finetune",)) if g.side < 0)
+    assert _found(gain) == "behind" and not gain.of_source
+    assert _found(replace(gain, of_source=True)) == "negative transfer"
+    assert all(g.of_source for g in gains(study, ("multi_task", "joint_training")))
 
 
 def bullets(study: Study) -> list[str]:

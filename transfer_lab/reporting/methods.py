@@ -42,6 +42,8 @@ class Gain:
     p: float | None = None
     images: float | None = None
     seconds: float | None = None
+    of_source: bool = False
+    """Whether the method learns from images of the source, so that its harm is the source's."""
 
     @property
     def side(self) -> int:
@@ -126,7 +128,9 @@ def _gain(study: Study, place: Place, found: Twin) -> Gain:
     if lead is None:
         return Gain(place, found)
     images, seconds = _cost(study, place, other)
-    return Gain(place, found, lead, images=images, seconds=seconds)
+    entry = regime_entry(study.experiment.regimes[place.regime])
+    own = bool({"source", "sources"} & {*entry.sees})
+    return Gain(place, found, lead, images=images, seconds=seconds, of_source=own)
 
 
 def _cost(study: Study, place: Place, other: Place) -> tuple[float | None, float | None]:

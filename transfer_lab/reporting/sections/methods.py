@@ -17,7 +17,7 @@ from transfer_lab.stats.hypotheses import LEVEL, MARGIN
 TITLE = "Methods, each against itself switched off"
 NEGATIVE = "negative transfer"
 EQUAL = f"equal within {100 * MARGIN:g} point"
-SIDES = {1: "ahead", -1: NEGATIVE}
+SIDES = {1: "ahead", -1: "behind"}
 WORDS: dict[Family, str] = {
     "weights": "weights and penalties on them",
     "instances": "examples of the source",
@@ -27,8 +27,9 @@ WORDS: dict[Family, str] = {
 LEGEND = (
     "What a method is worth is what it is ahead of its twin: the same regime without the method, "
     "with the same options but for the method's own, in the same scenario, on the same backbone "
-    "and seeds, paired by test image where predictions are stored. Ahead, or negative transfer: "
-    "the 95 % interval of the difference lies above, or below, zero. Each kind of method is a "
+    "and seeds, paired by test image where predictions are stored. Ahead, or behind: "
+    "the 95 % interval of the difference lies above, or below, zero; behind with images of the "
+    "source is negative transfer. Each kind of method is a "
     "family of hypotheses of its own, apart from that of the rules: one for each method, scenario "
     "and backbone of which records are there, that it makes no difference; p is two-sided and "
     f"after Holm's correction over the family, bold up to {LEVEL:g}. Images and seconds: how many "
@@ -70,7 +71,7 @@ def _harm(gain: Gain) -> str:
     scenario, backbone, regime = gain.place
     lead = signed(gain.lead.interval())
     return (
-        f"{regime} in {scenario} on {backbone}: {NEGATIVE}, {lead} points against "
+        f"{regime} in {scenario} on {backbone}: {_found(gain)}, {lead} points against "
         f"{gain.twin.regime} (p = {_p(gain.p)} after correction)"
     )
 
@@ -116,6 +117,8 @@ def _found(gain: Gain) -> str:
         return "interval unknown"
     if gain.lead.equal_within(MARGIN):
         return EQUAL
+    if gain.side < 0 and gain.of_source:
+        return NEGATIVE
     return SIDES.get(gain.side, "not separated")
 
 

@@ -14,7 +14,9 @@ from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 class JointTraining(ObjectiveModule):
     """Fine-tuning of one network and one head on the labelled images of source and target:
     weight L_source + (1 - weight) L_target. Where the target has no labels the loss is the
-    source's alone: what methods of adaptation are measured against.
+    source's alone: what methods of adaptation are measured against. Batch normalisation has the
+    target's statistics even then, since those of the source leave no trace: in such networks this
+    is training on the source and AdaBN in one.
 
     Options: `weight`: the source's part, 0 to switch it off where the target has labels; `k`,
     `backbone_lr`: as `multi_task` has them.

@@ -72,7 +72,7 @@ def _facts(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
 
 def _said(cls: str, name: str, value: ast.expr | None, line: int) -> Any:
     """True or False, or one or several of the words that the attribute takes."""
-    words = _SAID.get(name)
+    words = _SAID.get(name, ())
     try:
         found = ast.literal_eval(value) if value is not None else None
     except ValueError:

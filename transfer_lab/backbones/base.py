@@ -29,6 +29,8 @@ class Backbone(nn.Module):
     """What it was built with, filled in by its builder: equal tensors may still compute unlike."""
     origin: Mapping[str, str] = MappingProxyType({})
     """What code that is not the lab's own is known by, filled in by its builder."""
+    sees_pixels: bool = True
+    """Whether its images are pictures, so that they can be turned, moved and differentiated by."""
     image_size: int = 224
     """Side of the images it was built for, filled in by its builder."""
 

@@ -18,6 +18,7 @@ class TokenBackbone(Backbone):
 
     mean = (0.0, 0.0, 0.0)
     std = (1 / 255, 1 / 255, 1 / 255)
+    sees_pixels = False
 
 
 def tokens(prepared: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:

@@ -145,14 +145,14 @@ def _pretraining(experiment: Experiment) -> Iterator[Problem]:
         entry = REGIMES[kind]
         if entry.sees or entry.source_head or entry.control or not entry.spends_budget:
             yield place, f"{kind} learns nothing from a source's images alone"
+        elif entry.adds_layers:
+            told = "leaves layers between the backbone's: no other run starts from those"
+            yield place, f"{kind} {told}"
         elif entry.from_source and _starts_from_nothing(experiment, place):
             told = "goes on from weights, and backbones here start from none: give them weights"
             yield place, f"{kind} {told}, or write from_scratch"
         elif entry.pretext and (going_by := _going_by_heads(experiment)):
             told = f"learns no classes, and {', '.join(going_by)} goes by the source's answers"
-            yield place, f"{kind} {told}"
-        elif entry.adds_layers:
-            told = "leaves layers between the backbone's: no other run starts from those"
             yield place, f"{kind} {told}"
 
 

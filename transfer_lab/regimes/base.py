@@ -29,6 +29,15 @@ class UnsuitableBackboneError(ValueError):
         )
 
 
+def check_pixels(backbone: Backbone, regime: str, *, twice: bool = False) -> None:
+    """Raise UnsuitableBackboneError where images are no pictures; `twice`: or where a layer's
+    gradient cannot be differentiated again."""
+    if not backbone.sees_pixels:
+        raise UnsuitableBackboneError(regime, "token ids in place of pixels")
+    if twice and any(isinstance(module, nn.Hardsigmoid) for module in backbone.modules()):
+        raise UnsuitableBackboneError(regime, "Hardsigmoid layers, which PyTorch derives but once")
+
+
 @dataclass(frozen=True)
 class Phase:
     """A stretch of training with one set of frozen stages.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.base import Phase
+from transfer_lab.regimes.base import Phase, check_pixels
 from transfer_lab.regimes.batch_norm import statistics_held
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 from transfer_lab.regimes.optim import RecipeName
@@ -49,6 +49,7 @@ class FixMatch(ObjectiveModule):
             weight_decay=weight_decay,
             recipe=recipe,
         )
+        check_pixels(backbone, "fixmatch")
         check_confidence(weight, threshold)
         self.weight, self.threshold, self.flip = weight, threshold, flip
         self._seed = 0

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
+from transfer_lab.regimes.base import check_pixels
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 
 
@@ -24,6 +25,7 @@ class GradientPenalty(ObjectiveModule):
 
     def __init__(self, backbone: Backbone, num_classes: int, *, gamma: float = 0.1, **options: Any):
         super().__init__(backbone, num_classes, **options)
+        check_pixels(backbone, "gradient_penalty", twice=True)
         if not 0 <= gamma < float("inf"):
             raise ValueError(f"gamma must be 0 or more, and finite; it is {gamma}")
         self.gamma = gamma

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.regimes.base import TransferModule
+from transfer_lab.regimes.base import TransferModule, check_pixels
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 from transfer_lab.regimes.optim import RecipeName
 
@@ -46,6 +46,7 @@ class JacobianMatching(ObjectiveModule):
             weight_decay=weight_decay,
             recipe=recipe,
         )
+        check_pixels(backbone, "jacobian_matching", twice=True)
         if not 0 <= penalty < float("inf"):
             raise ValueError(f"penalty must be 0 or more, and finite; it is {penalty}")
         self.penalty, self.along = penalty, along

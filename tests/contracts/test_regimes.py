@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from tests.golden.runs import ON_EVERY_BACKBONE
 from tests.toys import Blocks, Leaky, drawn
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.experiment.catalog import BACKBONES, REGIMES
@@ -43,12 +44,16 @@ def test_every_regime_keeps_the_contract(name, check):
 
 
 OTHERS = {"torchvision", "timm"}
-"""Families of large networks: a few regimes train on them in the everyday run, all with `--all`."""
+"""Families of large networks: a few regimes train on them in the everyday run, all with `--all`, and
+so do methods on other networks than two."""
 TRAINED = [
     pytest.param(name, backbone, marks=[pytest.mark.slow] if far else [])
     for name in LEARNERS
     for backbone in BACKBONES
-    for far in [backbone in OTHERS and name not in ("linear_probe", "full_finetune", "lp_ft")]
+    for far in [
+        (backbone in OTHERS and name not in ("linear_probe", "full_finetune", "lp_ft"))
+        or (name not in ON_EVERY_BACKBONE and backbone not in ("cnn", "vgg16"))
+    ]
 ]
 
 

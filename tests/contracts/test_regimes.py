@@ -44,8 +44,8 @@ def test_every_regime_keeps_the_contract(name, check):
 
 
 OTHERS = {"torchvision", "timm"}
-"""Families of large networks: a few regimes train on them in the everyday run, all with `--all`, and
-so do methods on other networks than two."""
+"""Families of large networks: a few regimes train on them in the everyday run, all with `--all`; so
+do methods on other networks than two."""
 TRAINED = [
     pytest.param(name, backbone, marks=[pytest.mark.slow] if far else [])
     for name in LEARNERS

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from transfer_lab.experiment.catalog import Off
 from transfer_lab.experiment.choices import Regime
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import Bullets, Fold
 from transfer_lab.reporting.hypotheses import Spot, measured, spots, verdicts
-from transfer_lab.reporting.methods import gains, twin
+from transfer_lab.reporting.methods import _apart, gains, twin
 from transfer_lab.reporting.methods import methods as by_family
 from transfer_lab.reporting.ranking import SILENT, ranking
 from transfer_lab.reporting.sections.beyond import beyond
@@ -378,3 +379,11 @@ def test_scenarios_are_named_once_both_lists_of_classes_are_stored(tmp_path):
     }
     assert {n: row["by_labels"] for n, row in stored.items()} == {r[0]: r[1] for r in shown[1:]}
     assert stored["no_labels"]["labels"] == "source"
+
+
+def test_a_weight_of_zero_is_another_than_the_default():
+    off = Off("pooled_head", (("align", "none"),), alike=("l2", "weight"))
+    assert _apart({}, {"weight": 0.0}, off) == {"weight"}
+    assert _apart({"weight": 0.5}, {"weight": 0.5}, off) == frozenset()
+    assert _apart({"k": 0}, {}, Off("full_finetune")) == frozenset()
+    assert _apart({"k": "all"}, {}, Off("full_finetune")) == {"k"}

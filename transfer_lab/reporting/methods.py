@@ -161,4 +161,10 @@ def _apart(
 ) -> frozenset[str]:
     """Options in which a twin differs: those it was given, and those that both must have alike."""
     asked = {*other, *({*off.alike} & {*method})}
-    return frozenset(n for n in asked if (method.get(n) or None) != (other.get(n) or None))
+    return frozenset(n for n in asked if _given(method, n) != _given(other, n))
+
+
+def _given(options: Mapping[str, JsonValue], name: str) -> JsonValue:
+    """An option's value; to freeze no stage is to say nothing of `k`."""
+    value = options.get(name)
+    return None if name == "k" and value == 0 else value

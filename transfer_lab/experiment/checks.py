@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from transfer_lab.experiment.budget import MAIN, Fit
+from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.choices import is_known_regime, regime_entry
-from transfer_lab.experiment.plan import fits, trials_of
+from transfer_lab.experiment.plan import budgets_of, fits, trials_of
 from transfer_lab.experiment.seen import same, unseen
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import Key, KeyPath
@@ -23,12 +23,6 @@ def contradictions(experiment: Experiment) -> list[Problem]:
     problems += _unfair_trials(experiment)
     problems += _budget_problems(experiment)
     return problems
-
-
-def budgets_of(experiment: Experiment) -> dict[KeyPath, Fit]:
-    """All budgets of the targets' runs by the place where they are written, the main one first."""
-    further = experiment.budgets.items()
-    return {(MAIN,): experiment.fit} | {("budgets", name): fit for name, fit in further}
 
 
 def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

@@ -7,6 +7,7 @@ from itertools import product
 
 from pydantic import JsonValue
 
+from transfer_lab.experiment.budget import MAIN, Fit
 from transfer_lab.experiment.catalog import RegimeEntry
 from transfer_lab.experiment.choices import Arm, Choice, Trials, Weights, regime_entry
 from transfer_lab.experiment.spec import Cell, Experiment, Run, Scenario, Stream
@@ -67,6 +68,12 @@ def suits(experiment: Experiment, scenario: str, regime: str) -> bool:
 def spends_budget(experiment: Experiment, regime: str) -> bool:
     """Whether the regime takes steps, so that another budget makes it another run."""
     return regime_entry(experiment.regimes[regime]).spends_budget
+
+
+def budgets_of(experiment: Experiment) -> dict[tuple[str, ...], Fit]:
+    """All budgets of the targets' runs by the place where they are written, the main one first."""
+    further = experiment.budgets.items()
+    return {(MAIN,): experiment.fit} | {("budgets", name): fit for name, fit in further}
 
 
 def peers(run: Run) -> str | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from transfer_lab.experiment.budget import MAIN, Fit
 from transfer_lab.experiment.catalog import DOMAINS, REGIMES, RegimeEntry, suggest
 from transfer_lab.experiment.choices import Arm, Choice, is_known_regime, regime_entry
-from transfer_lab.experiment.plan import fits, spends_budget, suits, trials_of
+from transfer_lab.experiment.plan import budgets_of, fits, spends_budget, suits, trials_of
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import KeyPath
 
@@ -124,9 +123,7 @@ def _without_labels(experiment: Experiment) -> Iterator[Problem]:
                 told = f"{name} has trials, but without labels nothing says which is the best"
                 yield (*here, "labels"), f"{told}; leave `tune` out for such regimes"
         stepping = [name for name in planned if spends_budget(experiment, name)]
-        budgets: dict[KeyPath, Fit] = {(MAIN,): experiment.fit}
-        budgets |= {("budgets", name): fit for name, fit in experiment.budgets.items()}
-        for where, fit in budgets.items():
+        for where, fit in budgets_of(experiment).items():
             if fit.patience and stepping:
                 told = f"it watches labels of validation images, and {scenario} has none"
                 yield (*where, "patience"), told

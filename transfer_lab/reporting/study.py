@@ -220,7 +220,9 @@ class Study(StoredResults):
         weights, or both."""
         rows = self.frame[(self.frame["scenario"] == scenario) & self.frame["init_id"].notna()]
         rows = rows if backbone is None else rows[rows["backbone"] == backbone]
-        return ", ".join(dict.fromkeys(rows["source"].dropna())) or "no source"
+        # A cell may name weights and a domain both: each is said once.
+        named = (part for source in rows["source"].dropna().unique() for part in source.split(", "))
+        return ", ".join(dict.fromkeys(named)) or "no source"
 
     @cached_property
     def controls(self) -> tuple[str, ...]:

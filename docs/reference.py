@@ -261,7 +261,7 @@ def _bounds(part: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _kind(registry: Registry, kind: str) -> list[str]:
-    entry, cls = registry[kind], registry.load(kind)
+    entry, cls = registry[kind], registry.described(kind)
     name = f"{kind}:NAME" if entry.family else kind
     told = [f"### `{name}`", *_flags(entry), *_paragraphs(cls)]
     rows = [

@@ -195,7 +195,14 @@ class Registry(Mapping[str, E], Generic[E]):
             how = _BY_ITSELF.get(absent, f"pip install 'transfer-lab[{entry.extra}]'")
             told = f"{self.kind} '{name}' needs {absent}, which is not installed: {how}"
             raise MissingExtraError(told)
-        module, _, attribute = entry.path.partition(":")
+        return self.described(name)
+
+    def described(self, name: str) -> type:
+        """The lab's own class behind `name`, whether or not the files that it reads are installed.
+
+        Raises UnknownNameError, and ImportError where a library that it imports is absent.
+        """
+        module, _, attribute = self[name].path.partition(":")
         own: type = getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
         return own
 

@@ -106,12 +106,15 @@ class Study(StoredResults):
 
     @classmethod
     def of(cls, experiment: Experiment, stored: StoredResults, command: str = "") -> Study:
-        """The study with every measured column as numbers, absent values as NaN.
+        """The study with every measured column as numbers, absent values as NaN, and backbones by
+        their names in the experiment.
 
         Records of a time before there were further budgets are all under the main one.
         """
         frame = stored.frame
         cells = measured(frame if "budget" in frame else frame.assign(budget=None))
+        names = {choice.label: name for name, choice in experiment.backbones.items()}
+        cells["backbone"] = [names.get(label, label) for label in cells["backbone"]]
         known = vars(stored) | {"frame": cells[cells["budget"].isna()]}
         return cls(experiment=experiment, cells=cells, command=command, **known)
 
@@ -157,8 +160,8 @@ class Study(StoredResults):
 
     @cached_property
     def backbones(self) -> tuple[str, ...]:
-        """Backbone labels, with their options, in the experiment's order."""
-        return tuple(dict.fromkeys(b.label for b in self.experiment.backbones.values()))
+        """The backbones' names in the experiment, in its order."""
+        return tuple(self.experiment.backbones)
 
     @cached_property
     def regimes(self) -> tuple[str, ...]:
@@ -207,8 +210,8 @@ class Study(StoredResults):
     def _planned(self) -> frozenset[Place]:
         experiment = self.experiment
         return frozenset(
-            Place(scenario, choice.label, regime)
-            for name, choice in experiment.backbones.items()
+            Place(scenario, name, regime)
+            for name in experiment.backbones
             for regime in experiment.regimes
             if fits(experiment, name, regime)
             for scenario in experiment.scenarios

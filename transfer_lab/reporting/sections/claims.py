@@ -83,7 +83,7 @@ def _place(study: Study, claim: Claim, arm: str) -> Place | None:
     if claim.measure != "test_accuracy" or "/" not in arm or scenario is None:
         return None
     backbone, _, regime = arm.rpartition("/")
-    return Place(scenario, study.experiment.backbones[backbone].label, regime)
+    return Place(scenario, backbone, regime)
 
 
 def _published(claim: Claim) -> str:
@@ -122,8 +122,7 @@ def _chosen(study: Study, claim: Claim) -> str:
 
 def _of_arm(study: Study, done: pd.DataFrame, arm: str) -> pd.DataFrame:
     backbone, _, regime = arm.rpartition("/")
-    label = study.experiment.backbones[backbone].label
-    return done[(done["backbone"] == label) & (done["regime"] == regime)]
+    return done[(done["backbone"] == backbone) & (done["regime"] == regime)]
 
 
 MEASURES = {

@@ -113,20 +113,20 @@ def _selection(study: Study) -> str:
 
 def _starts(study: Study) -> tuple[str, ...]:
     """What the backbones start from: source runs, ready-made weights, nothing."""
-    choices = study.experiment.backbones.values()
-    told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices) else []
+    choices = study.experiment.backbones
+    told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices.values()) else []
     told += [
-        f"{choice.label} is pretrained by {_pretraining(choice.source_regime)} instead, with the "
-        "same budget."
-        for choice in choices
+        f"{name} is pretrained by {_pretraining(choice.source_regime)} instead, with the same "
+        "budget."
+        for name, choice in choices.items()
         if choice.source_regime
     ]
-    for choice in choices:
+    for name, choice in choices.items():
         start = choice.pretrained
         if isinstance(start, Weights):
-            told.append(f"{choice.label} starts from ready-made weights ({_whose(start)}).")
+            told.append(f"{name} starts from ready-made weights ({_whose(start)}).")
         elif start == "none":
-            told.append(f"{choice.label} has no source: only what needs none is run on it.")
+            told.append(f"{name} has no source: only what needs none is run on it.")
     return (*told, *_places(study))
 
 

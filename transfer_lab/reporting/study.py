@@ -103,6 +103,8 @@ class Study(StoredResults):
     experiment: Experiment
     cells: pd.DataFrame
     command: str
+    colours_of: tuple[str, ...] = ()
+    """The regimes by which colours are dealt out, where this is a part of a larger study."""
 
     @classmethod
     def of(cls, experiment: Experiment, stored: StoredResults, command: str = "") -> Study:
@@ -129,7 +131,8 @@ class Study(StoredResults):
             changes = {"fit": fit, "budgets": {}, "regimes": regimes, "claims": {}}
             if not rows.empty:
                 under = experiment.model_copy(update=changes)
-                found[name] = replace(self, experiment=under, frame=rows, cells=rows)
+                known = {"frame": rows, "cells": rows, "colours_of": self.trained}
+                found[name] = replace(self, experiment=under, **known)
         return found
 
     @cached_property
@@ -137,15 +140,10 @@ class Study(StoredResults):
         """The finished cells."""
         return self.frame[self.frame["status"] == "done"]
 
-    @property
-    def scenarios(self) -> tuple[str, ...]:
-        """Scenario names in the experiment's order."""
-        return tuple(self.experiment.scenarios)
-
     @cached_property
-    def corners(self) -> tuple[str, ...]:
-        """Scenario names as in the 2 x 2 matrix: small before large, those with fewer images
-        first, of equally many similar before dissimilar, and those without labels last."""
+    def scenarios(self) -> tuple[str, ...]:
+        """Scenario names in the order of the 2 x 2 matrix: small before large, those with fewer
+        images first, of equally many similar before dissimilar, and those without labels last."""
         places = self.experiment.scenarios
         order = {
             name: (
@@ -172,6 +170,31 @@ class Study(StoredResults):
     def trained(self) -> tuple[str, ...]:
         """The regimes that are no controls."""
         return tuple(regime for regime in self.regimes if not self.is_control(regime))
+
+    @cached_property
+    def glosses(self) -> dict[str, str]:
+        """What each regime does, in words; where several do the same, with the options in which
+        they differ."""
+        known = {
+            name: regime_entry(choice).gloss for name, choice in self.experiment.regimes.items()
+        }
+        alike = Counter(known.values())
+        return {
+            name: f"{words}{self._differing(name, known)}" if alike[words] > 1 else words
+            for name, words in known.items()
+        }
+
+    def _differing(self, name: str, known: Mapping[str, str]) -> str:
+        """' (stage=1)': options that not all regimes of the same gloss have alike."""
+        regimes = self.experiment.regimes
+        own = regimes[name].options
+        others = [regimes[r].options for r, words in known.items() if words == known[name]]
+        told = [
+            f"{option}={value}"
+            for option, value in own.items()
+            if any(other.get(option) != value for other in others)
+        ]
+        return f" ({', '.join(told)})" if told else ""
 
     @property
     def facets(self) -> dict[str, tuple[str, ...]]:

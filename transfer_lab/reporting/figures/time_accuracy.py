@@ -17,10 +17,8 @@ from transfer_lab.stats.intervals import Interval
 
 AXIS = "seconds a target task takes, cold"
 CAPTION = (
-    "Test accuracy against the time that a target task takes: decoding, extraction of frozen "
-    "features, search for options if any, fit and evaluation, without pretraining; means over "
-    "seeds, 95 % intervals. The stepped line joins the arms that no other beats in both; the "
-    "others are grey. Numbers stand for regimes."
+    "Test accuracy against the seconds of a target, pretraining apart; the stepped line joins the "
+    "arms that no other beats in both, the others are grey."
 )
 
 
@@ -96,7 +94,7 @@ def figure(study: Study, found: Mapping[Place, Arm]) -> Figure:
                     *(_point(study, p, found) for p in found if p.scenario == scenario),
                 ),
             )
-            for scenario in study.corners
+            for scenario in study.scenarios
         ),
         x=Axis(AXIS, low, high, log=True, ticks=_ticks(found)),
         y=Axis("test accuracy (%)", 0, min(100.0, 1.05 * max(ends))),

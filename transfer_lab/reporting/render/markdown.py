@@ -5,27 +5,35 @@ from __future__ import annotations
 import re
 
 from transfer_lab.reporting.blocks import (
-    Answers,
     Block,
+    Board,
     Bullets,
+    Card,
     Cell,
     Code,
+    Filters,
     Fold,
+    Heading,
+    InShort,
+    Limits,
     Line,
+    Note,
     Paragraph,
     Picture,
     Section,
     Table,
+    cell,
 )
 from transfer_lab.reporting.wording import one_line
 
 
 def to_markdown(sections: tuple[Section, ...]) -> str:
-    """The whole report; the first section's title is the report's."""
+    """The sections; the first one's title is the report's."""
     parts = []
     for number, section in enumerate(sections):
         parts.append(f"{'##' if number else '#'} {escape(section.title)}")
-        parts += [_block(block) for block in section.blocks]
+        parts += [escape(section.lead)] if section.lead else []
+        parts += [text for block in section.blocks if (text := _block(block))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -39,15 +47,16 @@ def escape(text: str) -> str:
 
 def _block(block: Block) -> str:
     match block:
+        case InShort() | Board() | Filters() | Limits():
+            return _first_screen(block)
         case Paragraph(text, warning):
             return f"> **{escape(text)}**" if warning else escape(text)
         case Bullets(items):
             return "\n".join(f"- {escape(item)}" for item in items)
-        case Answers(items):
-            return "\n".join(
-                f"- {escape(item.case)}: **{escape(item.choice)}**{escape(item.end)}"
-                for item in items
-            )
+        case Note(text, _, items):
+            return "\n".join(filter(None, (escape(text), *(f"- {escape(i)}" for i in items))))
+        case Heading(text):
+            return f"### {escape(text)}"
         case Code(text):
             return _fenced(text)
         case Table():
@@ -59,6 +68,34 @@ def _block(block: Block) -> str:
             return f"<details><summary>{escape(title)}</summary>\n\n{inner}\n\n</details>"
 
 
+def _first_screen(block: Block) -> str:
+    match block:
+        case InShort(text, _, words, _):
+            return f"**In short: {escape(text)}** ({escape(words)}, 95 %)"
+        case Board(None, cards):
+            return _answers([card for card in cards if card])
+        case Limits(items) if items:
+            return f"Limits: {escape(' · '.join(items))}."
+        case _:
+            return ""
+
+
+def _answers(cards: list[Card]) -> str:
+    """A row a case: what to do, what to expect, how far behind the best at most, and the rule."""
+    head = ("case", "do this", "expect", "behind the best at most", "the rule")
+    rows = tuple(
+        (
+            cell(card.case),
+            (Line(card.words, weight="strong"), *([Line("", card.name)] if card.name else [])),
+            cell(card.expect.text if card.expect else "–"),
+            cell(card.bound.removeprefix("at most ").removesuffix(" behind the best") or "–"),
+            cell(card.rule),
+        )
+        for card in cards
+    )
+    return _table(Table("The answer", head, rows, texts=len(head)))
+
+
 def _fenced(text: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -67,11 +104,19 @@ def _fenced(text: str) -> str:
 
 def _table(table: Table) -> str:
     lines = [
-        _row([escape(title) for title in table.head]),
+        _row([escape(title) for title in titles(table)]),
         _row([":---" if n < table.texts else "---:" for n in range(len(table.head))]),
         *(_row([_cell(cell) for cell in row]) for row in table.rows),
     ]
     return f"**{escape(table.caption)}**\n\n" + "\n".join(lines)
+
+
+def titles(table: Table) -> tuple[str, ...]:
+    """The titles of its columns, in one line those of groups too."""
+    over = [group for group, width in table.groups for _ in range(width)]
+    if not over:
+        return table.head
+    return tuple(f"{group}, {t}" if group else t for group, t in zip(over, table.head, strict=True))
 
 
 def _row(entries: list[str]) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Scenario
-from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.study import Study, interval
 from transfer_lab.reporting.wording import accuracy_cell, amount, whole
 
@@ -33,7 +33,7 @@ def backbones(study: Study) -> Section:
     )
     rows = tuple(_row(study, scenario, backbone) for backbone in study.backbones)
     table = Table(f"Networks compared, in {scenario}", head, rows, texts=2)
-    return Section("Networks compared", (Paragraph(text), table))
+    return Section("Networks compared", (table, Note(text)))
 
 
 def largest(study: Study) -> str:

@@ -15,6 +15,7 @@ from transfer_lab.reporting.blocks import (
     Block,
     Bullets,
     Cell,
+    Note,
     Paragraph,
     Section,
     Table,
@@ -51,10 +52,10 @@ def protocol(study: Study) -> Section:
         *_further(study),
         _selection(study),
         *_starts(study),
-        *inference(study),
     )
     tables = (_scenarios(study), *_taxonomy(study), _options(study))
-    return Section("Protocol", (Bullets(rules), *tables))
+    cover = Note("", "What intervals and tests cover", inference(study))
+    return Section("Protocol", (Bullets(rules), *tables, cover))
 
 
 def _budget(fit: Fit) -> str:

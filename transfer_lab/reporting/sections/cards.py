@@ -10,9 +10,15 @@ from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.spec import Scenario
 from transfer_lab.reporting.blocks import Board, Card, Span
 from transfer_lab.reporting.costs import Arm, arms
-from transfer_lab.reporting.decision import Decision, Standing, decide
+from transfer_lab.reporting.decision import (
+    Decision,
+    RuleStanding,
+    Standing,
+    decide,
+    rule_standings,
+)
 from transfer_lab.reporting.figures.pens import pens
-from transfer_lab.reporting.hypotheses import RuleStanding, Spot, followed, rule_standings
+from transfer_lab.reporting.hypotheses import Spot, followed
 from transfer_lab.reporting.ranking import NOTHING, SILENT, prescribed
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Place, Study

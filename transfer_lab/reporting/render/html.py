@@ -50,6 +50,7 @@ def to_html(sections: tuple[Section, ...], images: Mapping[str, bytes], facets: 
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "base64": lambda file: base64.b64encode(file).decode(),
         "prose": _prose,
         "breakable": _breakable,
         "sign": lambda text: SIGN_OF.get(text, ""),

@@ -12,10 +12,12 @@ from transfer_lab.reporting.blocks import (
     Code,
     Fold,
     Line,
+    Mistakes,
     Paragraph,
     Picture,
     Section,
     Table,
+    Thumbnails,
 )
 from transfer_lab.reporting.wording import one_line
 
@@ -54,9 +56,29 @@ def _block(block: Block) -> str:
             return _table(block)
         case Picture(name, caption, alt, _):
             return f"![{escape(alt)}](figures/{name})\n\n*{escape(caption)}*"
+        case Thumbnails():
+            return _thumbnails(block)
+        case Mistakes():
+            return _mistakes(block)
         case Fold(title, blocks):
             inner = "\n\n".join(_block(b) for b in blocks)
             return f"<details><summary>{escape(title)}</summary>\n\n{inner}\n\n</details>"
+
+
+def _thumbnails(block: Thumbnails) -> str:
+    rows = [
+        f"- {escape(shelf.title)}{': ' * bool(shelf.title)}"
+        + escape(", ".join(one.caption for one in shelf.items))
+        for shelf in block.shelves
+    ]
+    return "\n".join((f"![{escape(block.caption)}](figures/{block.name})", "", *rows))
+
+
+def _mistakes(block: Mistakes) -> str:
+    told = [f"**{escape(block.caption)}**", "", *(f"- {escape(one.text)}" for one in block.items)]
+    if any(one.images for one in block.items):
+        told += ["", f"![Images of these mistakes, a row each](figures/{block.name})"]
+    return "\n".join(told)
 
 
 def _fenced(text: str) -> str:

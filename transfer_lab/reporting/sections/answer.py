@@ -20,6 +20,7 @@ from transfer_lab.reporting.hypotheses import Spot, verdicts
 from transfer_lab.reporting.ranking import ranking
 from transfer_lab.reporting.sections.advice import advice
 from transfer_lab.reporting.sections.beyond import beyond
+from transfer_lab.reporting.sections.pictured import pictured
 from transfer_lab.reporting.sections.tuning import untuned
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, needs, percent
@@ -60,7 +61,9 @@ def head(study: Study) -> Section:
     )
     lead = f"Experiment {experiment.name}: {progress}"
     warnings = (*_copies(study), *_set_aside(study), *untuned(study))
+    shown = pictured(study)
     blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *warnings)
+    blocks += (shown,) if shown else ()
     return Section(experiment.title or experiment.name, blocks)
 
 

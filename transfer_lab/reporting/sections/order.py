@@ -17,6 +17,7 @@ from transfer_lab.reporting.sections.flags import flags
 from transfer_lab.reporting.sections.learning_curves import learning_curves
 from transfer_lab.reporting.sections.majority import majority
 from transfer_lab.reporting.sections.methods import methods
+from transfer_lab.reporting.sections.mistakes import mistakes
 from transfer_lab.reporting.sections.per_class import per_class
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
@@ -54,6 +55,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     transfer_cost,
     backbones,
     per_class,
+    mistakes,
     stage_drift,
     training_curves,
     failures,

@@ -85,7 +85,7 @@ REGIMES = Registry(
     "transfer_lab.regimes",
     {
         "from_scratch": RegimeEntry(
-            "from_scratch:FromScratch", gloss="everything from zero", from_source=False
+            "from_scratch:FromScratch", gloss="from zero", from_source=False
         ),
         "linear_probe": RegimeEntry(
             "linear_probe:LinearProbe", gloss="new layer only", head_alone=True
@@ -94,7 +94,7 @@ REGIMES = Registry(
             "mlp_probe:MLPProbe", gloss="new small network on frozen features"
         ),
         "partial_finetune": RegimeEntry(
-            "partial_finetune:PartialFinetune", gloss="freeze the first stages, learn the rest"
+            "partial_finetune:PartialFinetune", gloss="freeze the first stages"
         ),
         "full_finetune": RegimeEntry("full_finetune:FullFinetune", gloss="everything"),
         "lp_ft": RegimeEntry("lp_ft:LPFT", gloss="new layer, then everything"),

@@ -171,6 +171,62 @@ class Picture:
     about: tuple[tuple[str, str], ...] = ()
 
 
+class Thumbnail(NamedTuple):
+    """A small image: a WebP file of so many pixels a side, what stands below it, and what is read
+    in its place."""
+
+    file: bytes
+    side: int
+    caption: str
+    alt: str
+
+
+class Shelf(NamedTuple):
+    """Thumbnails in a row under one title."""
+
+    title: str
+    items: tuple[Thumbnail, ...]
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small images on shelves, side by side where there is room, or on a sheet with room for longer
+    captions; elsewhere a file of this name, a row a shelf."""
+
+    kind: ClassVar[str] = "thumbnails"
+    name: str
+    caption: str
+    shelves: tuple[Shelf, ...]
+    look: Literal["row", "sheet"] = "row"
+
+
+class Mistake(NamedTuple):
+    """One class taken for another, in words; a test image that was, and one of the other class."""
+
+    text: str
+    images: tuple[Thumbnail, ...]
+
+
+class Matrix(NamedTuple):
+    """Answers by true class: a PNG file of one pixel a cell, and the names of the classes."""
+
+    file: bytes
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """What is taken for what, the commonest first; images and matrix where there are any. Elsewhere
+    the images are a file of this name, a row a mistake."""
+
+    kind: ClassVar[str] = "mistakes"
+    name: str
+    caption: str
+    items: tuple[Mistake, ...]
+    matrix: Matrix | None = None
+    about: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True)
 class Fold:
     """Detail that is there for those who open it."""
@@ -192,6 +248,8 @@ Block = (
     | Code
     | Table
     | Picture
+    | Thumbnails
+    | Mistakes
     | Fold
 )
 
@@ -218,3 +276,18 @@ def cell(text: object, note: str = "", *, strong: bool = False) -> Cell:
 def pictures(sections: tuple[Section, ...]) -> tuple[Picture, ...]:
     """Every picture of the sections, in order; they stand at the top level only."""
     return tuple(b for section in sections for b in section.blocks if isinstance(b, Picture))
+
+
+def sheets(sections: tuple[Section, ...]) -> dict[str, tuple[tuple[Thumbnail, ...], ...]]:
+    """The rows of every contact sheet, by the name of its file; those in folds as well."""
+    found: dict[str, tuple[tuple[Thumbnail, ...], ...]] = {}
+    left = [block for section in sections for block in section.blocks]
+    for block in left:
+        match block:
+            case Fold(_, blocks):
+                left += blocks
+            case Thumbnails(name, _, shelves):
+                found[name] = tuple(shelf.items for shelf in shelves)
+            case Mistakes(name, _, items):
+                found[name] = tuple(mistake.images for mistake in items if mistake.images)
+    return {name: rows for name, rows in found.items() if rows}

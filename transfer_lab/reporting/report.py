@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.blocks import pictures
+from transfer_lab.reporting.blocks import pictures, sheets
 from transfer_lab.reporting.figures.pens import pens
 from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
 from transfer_lab.reporting.render.html import to_html
@@ -26,14 +26,16 @@ def write(experiment: Experiment, stored: StoredResults, out: Path, command: str
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv,
     similarity.csv and taxonomy.csv if there is what they hold; returns the page's path."""
     from transfer_lab.reporting.figures.mpl import png
+    from transfer_lab.reporting.figures.thumbnails import sheet
 
     study = Study.of(experiment, stored, command)
     sections = sections_of(study)
     images = {picture.name: png(picture.figure) for picture in pictures(sections)}
+    files = images | {name: sheet(rows) for name, rows in sheets(sections).items()}
     for stale in out.glob("figures/*.png"):
-        if stale.name not in images:
+        if stale.name not in files:
             stale.unlink()
-    for name, image in images.items():
+    for name, image in files.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(stored.frame))
     for name, tables in ((TRIALS, study.trials), (STAGE_DRIFT, study.changes)):

@@ -13,6 +13,7 @@ from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
+from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
@@ -91,6 +92,8 @@ class StoredResults:
     """What fine-tuning changed in each stage, by the run's id."""
     sources: Mapping[str, Record] = field(default_factory=dict)
     """The finished source runs, by id."""
+    gallery: Gallery = field(default_factory=Gallery)
+    """What the domains look like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +146,7 @@ class Study(StoredResults):
 
     @property
     def margin(self) -> float:
-        """By how much an accuracy may be behind another and still count as equal, as a part of 1."""
+        """By how much an accuracy may be behind another and still count as equal, of 1."""
         return self.experiment.margin / 100
 
     @cached_property

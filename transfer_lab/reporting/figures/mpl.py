@@ -159,16 +159,22 @@ def _dots(axes: Axes, figure: spec.Figure, marker: str, dots: Sequence[Series]) 
             colours.append(series.pen.colour)
             if series.label:
                 colour = _PALE if series.faint else _INK
-                _label(axes, series.label, (x, y), colour)
+                _label(axes, series, (x, y), colour)
     width = _BAR[dots[0].kind]
     axes.add_collection(LineCollection(bars, linewidths=width, colors=colours))
     look = {"marker": marker, "s": _DOT**2, "c": colours, "linewidths": 0}
     axes.scatter(*zip(*places, strict=True), zorder=2.5, **look)
 
 
-def _label(axes: Axes, text: str, at: tuple[float, float], colour: str) -> None:
-    beside = {"xytext": (3.5, 2.5), "textcoords": "offset points"}
-    axes.annotate(text, at, color=colour, fontsize=6.5, **beside)
+def _label(axes: Axes, series: Series, at: tuple[float, float], colour: str) -> None:
+    above, right = series.label_at.startswith("top"), series.label_at.endswith("right")
+    beside = {
+        "xytext": (3.5 if right else -3.5, 2.5 if above else -2.5),
+        "textcoords": "offset points",
+        "ha": "left" if right else "right",
+        "va": "bottom" if above else "top",
+    }
+    axes.annotate(series.label, at, color=colour, fontsize=6.5, **beside)
 
 
 def _scale(axes: Axes, which: str, axis: Axis) -> None:

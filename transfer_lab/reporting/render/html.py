@@ -56,6 +56,7 @@ def to_html(
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "base64": lambda file: base64.b64encode(file).decode(),
         "prose": _prose,
         "breakable": _breakable,
         "sign": lambda text: SIGN_OF.get(text, ""),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from transfer_lab.reporting.blocks import (
     Block,
@@ -17,11 +19,13 @@ from transfer_lab.reporting.blocks import (
     InShort,
     Limits,
     Line,
+    Mistakes,
     Note,
     Paragraph,
     Picture,
     Section,
     Table,
+    Thumbnails,
     cell,
 )
 from transfer_lab.reporting.wording import one_line
@@ -46,38 +50,40 @@ def escape(text: str) -> str:
 
 
 def _block(block: Block) -> str:
-    match block:
-        case InShort() | Board() | Filters() | Limits():
-            return _first_screen(block)
-        case Paragraph(text, warning):
-            return f"> **{escape(text)}**" if warning else escape(text)
-        case Bullets(items):
-            return "\n".join(f"- {escape(item)}" for item in items)
-        case Note(text, _, items):
-            return "\n".join(filter(None, (escape(text), *(f"- {escape(i)}" for i in items))))
-        case Heading(text):
-            return f"### {escape(text)}"
-        case Code(text):
-            return _fenced(text)
-        case Table():
-            return _table(block)
-        case Picture(name, caption, alt, _):
-            return f"![{escape(alt)}](figures/{name})\n\n*{escape(caption)}*"
-        case Fold(title, blocks):
-            inner = "\n\n".join(_block(b) for b in blocks)
-            return f"<details><summary>{escape(title)}</summary>\n\n{inner}\n\n</details>"
+    return _WRITTEN[type(block)](block)
 
 
-def _first_screen(block: Block) -> str:
-    match block:
-        case InShort(text, _, words, _):
-            return f"**In short: {escape(text)}** ({escape(words)}, 95 %)"
-        case Board(None, cards):
-            return _answers([card for card in cards if card])
-        case Limits(items) if items:
-            return f"Limits: {escape(' · '.join(items))}."
-        case _:
-            return ""
+def _paragraph(block: Paragraph) -> str:
+    return f"> **{escape(block.text)}**" if block.warning else escape(block.text)
+
+
+def _note(block: Note) -> str:
+    return "\n".join(filter(None, (escape(block.text), _listed(block.items))))
+
+
+def _listed(items: Iterable[str]) -> str:
+    return "\n".join(f"- {escape(item)}" for item in items)
+
+
+def _in_short(block: InShort) -> str:
+    return f"**In short: {escape(block.text)}** ({escape(block.words)})"
+
+
+def _board(block: Board) -> str:
+    return "" if block.network else _answers([card for card in block.cards if card])
+
+
+def _limits(block: Limits) -> str:
+    return f"Limits: {escape(' · '.join(block.items))}." if block.items else ""
+
+
+def _picture(block: Picture) -> str:
+    return f"![{escape(block.alt)}](figures/{block.name})\n\n*{escape(block.caption)}*"
+
+
+def _fold(block: Fold) -> str:
+    inner = "\n\n".join(_block(b) for b in block.blocks)
+    return f"<details><summary>{escape(block.title)}</summary>\n\n{inner}\n\n</details>"
 
 
 def _answers(cards: list[Card]) -> str:
@@ -94,6 +100,22 @@ def _answers(cards: list[Card]) -> str:
         for card in cards
     )
     return _table(Table("The answer", head, rows, texts=len(head)))
+
+
+def _thumbnails(block: Thumbnails) -> str:
+    rows = [
+        f"- {escape(shelf.title)}{': ' * bool(shelf.title)}"
+        + escape(", ".join(one.caption for one in shelf.items))
+        for shelf in block.shelves
+    ]
+    return "\n".join((f"![{escape(block.caption)}](figures/{block.name})", "", *rows))
+
+
+def _mistakes(block: Mistakes) -> str:
+    told = [f"**{escape(block.caption)}**", "", *(f"- {escape(one.text)}" for one in block.items)]
+    if any(one.images for one in block.items):
+        told += ["", f"![Images of these mistakes, a row each](figures/{block.name})"]
+    return "\n".join(told)
 
 
 def _fenced(text: str) -> str:
@@ -131,3 +153,21 @@ def _line(line: Line) -> str:
     mark = {"plain": "", "strong": "**", "emphasis": "*"}[line.weight]
     text = f"{mark}{escape(line.text)}{mark}" if line.text else ""
     return " ".join(part for part in (text, escape(line.note)) if part)
+
+
+_WRITTEN: dict[type, Callable[[Any], str]] = {
+    Paragraph: _paragraph,
+    Note: _note,
+    Heading: lambda block: f"### {escape(block.text)}",
+    Bullets: lambda block: _listed(block.items),
+    InShort: _in_short,
+    Board: _board,
+    Filters: lambda _: "",
+    Limits: _limits,
+    Code: lambda block: _fenced(block.text),
+    Table: _table,
+    Picture: _picture,
+    Thumbnails: _thumbnails,
+    Mistakes: _mistakes,
+    Fold: _fold,
+}

@@ -9,6 +9,7 @@ from transfer_lab.reporting.figures import accuracy as dots
 from transfer_lab.reporting.sections.cards import Answers, boards
 from transfer_lab.reporting.sections.flags import raised
 from transfer_lab.reporting.sections.in_short import in_short
+from transfer_lab.reporting.sections.pictured import pictured
 from transfer_lab.reporting.study import Study
 
 TITLE = "The answer"
@@ -65,8 +66,9 @@ def answer(study: Study) -> Section:
         blocks = (Paragraph("Nothing has been measured yet."),)
         return Section(TITLE, blocks, folded=False)
     answers = Answers(study)
-    blocks = (in_short(answers), *boards(answers), Filters(), _picture(study), limits(study))
-    return Section(TITLE, (*blocks, Note(LEGEND)), folded=False)
+    shown = pictured(study)
+    blocks = (in_short(answers), *((shown,) if shown else ()), *boards(answers), Filters())
+    return Section(TITLE, (*blocks, _picture(study), limits(study), Note(LEGEND)), folded=False)
 
 
 def limits(study: Study) -> Limits:

@@ -229,7 +229,8 @@ def _more(answers: Answers, found: Decision, leader: Standing) -> Iterator[str]:
     """What those ask who have read the card."""
     study, place = answers.study, leader.place
     seeds = seeds_of(leader.accuracy.n)
-    yield f"{place.regime} on {place.backbone}, mean of {seeds}: {_span(leader.accuracy).text}"
+    found_mean = _span(leader.accuracy).text
+    yield f"{place.scenario}: {place.regime} on {place.backbone}, mean of {seeds} {found_mean}"
     if found.one_training:
         low, high = found.one_training
         yield f"one more training gives {100 * low:.0f} to {100 * high:.0f} %, 95 in 100 times"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from transfer_lab.reporting.blocks import Heading, Note, Section
+from transfer_lab.reporting.blocks import Fold, Heading, Note, Section
 from transfer_lab.reporting.sections.accuracy import accuracy
 from transfer_lab.reporting.sections.answer import answer, head
 from transfer_lab.reporting.sections.backbones import backbones
@@ -20,6 +20,7 @@ from transfer_lab.reporting.sections.flags import flags
 from transfer_lab.reporting.sections.learning_curves import learning_curves
 from transfer_lab.reporting.sections.majority import majority
 from transfer_lab.reporting.sections.methods import methods
+from transfer_lab.reporting.sections.mistakes import mistakes
 from transfer_lab.reporting.sections.per_class import per_class
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
@@ -67,22 +68,37 @@ PARTS = (
         "Time and cost",
         "What a target takes, what pretraining adds, and which arms no other beats in both.",
     ),
-    Part((backbones, source_runs), "Networks and their source runs", brief=True),
+    Part(
+        (backbones, source_runs),
+        "Networks and their source runs",
+        "What each network is and costs, and how good those are that everything starts from.",
+        brief=True,
+    ),
     Part((tuning,)),
-    Part((per_class,)),
+    Part(
+        (mistakes, per_class),
+        "Mistakes",
+        "What the best arm of each scenario takes for what, and which classes it finds.",
+    ),
     Part((majority,)),
     Part((training_curves,)),
     Part((stage_drift,)),
     Part((failures,), brief=True),
-    Part((protocol, provenance), "How it was measured", brief=True),
+    Part(
+        (protocol, provenance),
+        "How it was measured",
+        "Rules that every run obeys, options, versions, and the command that makes it again.",
+        brief=True,
+    ),
 )
 
 
 def sections(study: Study, *, brief: bool = False) -> tuple[Section, ...]:
-    """Every section that has something to say; those of report.md alone, without notes."""
+    """Every section that has something to say; those of report.md alone, without what is
+    folded."""
     parts = (part for part in PARTS if part.brief or not brief)
     made = tuple(section for part in parts if (section := _made(part, study)))
-    return tuple(map(_without_notes, made)) if brief else made
+    return tuple(map(_in_brief, made)) if brief else made
 
 
 def _made(part: Part, study: Study) -> Section | None:
@@ -95,5 +111,6 @@ def _made(part: Part, study: Study) -> Section | None:
     return Section(part.title, blocks, part.lead)
 
 
-def _without_notes(section: Section) -> Section:
-    return replace(section, blocks=tuple(b for b in section.blocks if not isinstance(b, Note)))
+def _in_brief(section: Section) -> Section:
+    kept = (block for block in section.blocks if not isinstance(block, Note | Fold))
+    return replace(section, blocks=tuple(kept))

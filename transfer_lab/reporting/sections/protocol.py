@@ -15,6 +15,7 @@ from transfer_lab.reporting.blocks import (
     Block,
     Bullets,
     Cell,
+    Fold,
     Note,
     Paragraph,
     Section,
@@ -220,7 +221,10 @@ def _taxonomy(study: Study) -> tuple[Block, ...]:
         return ()
     rows = tuple((cell(scenario), *map(cell, names)) for scenario, names in found.items())
     head = ("scenario", "by labels", "by domain and task", "inputs and classes")
-    return Paragraph(TAXONOMY), Table("What the scenarios are called", head, rows, texts=4)
+    table = Table("What the scenarios are called", head, rows, texts=4)
+    return (
+        Fold("What texts on transfer learning call the scenarios", (Paragraph(TAXONOMY), table)),
+    )
 
 
 def _domain(name: str, domains: dict) -> Cell:

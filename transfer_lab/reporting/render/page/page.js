@@ -299,7 +299,8 @@
       const chart = { ...JSON.parse(script.textContent), figure, hidden: new Set(), plots: [] };
       const name = figure.querySelector("img").alt;
       if (chart.keys.length) figure.insertBefore(legend(chart), script);
-      const panels = make("div", { className: "panels" });
+      // Four lie two by two, as the cards do.
+      const panels = make("div", { className: chart.panels.length === 4 ? "panels two" : "panels" });
       for (const panel of chart.panels) {
         const div = make("div", { className: "plot" });
         div.setAttribute("role", "img");

@@ -29,8 +29,8 @@ class Series:
     `error` holds the half-widths of intervals, which lie along x in rows and along y elsewhere;
     `below` the lower ones where they differ. `text` holds the lines that each point tells a reader;
     `pattern` makes one of {x}, {y} and {seeds}, of how many each is a mean. `label` stands beside
-    it, on the side that `label_at` says. `beside` is its place among the figure's `abreast`. `facets` say what it shows: facet ->
-    value, or one for each point.
+    it, where `label_at` says. `beside` is its place among the figure's `abreast`. `facets` say what
+    it shows: facet -> value, or one for each point.
     """
 
     kind: Kind
@@ -45,7 +45,6 @@ class Series:
     seeds: Sequence[int] = ()
     label: str = ""
     label_at: LabelPlace = "top right"
-    faint: bool = False
     beside: int = 0
     facets: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 

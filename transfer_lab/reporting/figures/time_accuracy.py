@@ -171,7 +171,6 @@ def _point(
         ],
         label=str(_number(study, place.regime)) if label else "",
         label_at=label or "top right",
-        faint=not kept,
         facets={"regime": place.regime, "backbone": place.backbone},
     )
 

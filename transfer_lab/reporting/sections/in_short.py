@@ -67,5 +67,5 @@ def _way(study: Study, decided: Sequence[Decision]) -> str:
         where = "everywhere" if len(decided) > 1 else "here"
         return f"{best[0].upper()}{best[1:]} leads {where}, but others may be as good."
     if 2 * tied > len(decided):
-        return "Which way of learning on is mostly a tie: any of those named below will do."
+        return "Which way of fine-tuning is mostly a tie: any that is named below will do."
     return "Which way is best depends on the case, as below."

@@ -12,13 +12,13 @@ from transfer_lab.reporting.blocks import (
     Matrix,
     Mistake,
     Mistakes,
-    Paragraph,
+    Note,
     Section,
     Shelf,
     Thumbnail,
     Thumbnails,
 )
-from transfer_lab.reporting.costs import arms
+from transfer_lab.reporting.decision import decide
 from transfer_lab.reporting.figures.thumbnails import matrix, thumbnail
 from transfer_lab.reporting.predictions import Outcome
 from transfer_lab.reporting.study import Place, Study
@@ -65,12 +65,14 @@ class Answers(NamedTuple):
 def mistakes(study: Study) -> Section | None:
     """A block a scenario and a contact sheet a target; none where no predictions are at hand."""
     made = tuple(_confusions(study))
-    blocks: list[Block] = [Paragraph(_legend(made)), *made[:_PICTURED]] if made else []
+    blocks: list[Block] = [*made[:_PICTURED]]
     if further := made[_PICTURED:]:
         blocks.append(Fold(f"{len(further)} further scenarios", further))
     targets = dict.fromkeys(place.target for place in study.experiment.scenarios.values())
     for number, target in enumerate(targets, start=1):
         blocks += _missed(study, number, target)
+    if made:
+        blocks.append(Note(_legend(made)))
     return Section("What is taken for what", tuple(blocks)) if blocks else None
 
 
@@ -81,14 +83,14 @@ def _legend(made: tuple[Mistakes, ...]) -> str:
 
 def _confusions(study: Study) -> Iterator[Mistakes]:
     number = 0
-    for scenario in study.corners:
-        best = next((arm.place for arm in arms(study, scenario)), None)
-        found = best and _answers(study, [*study.measured.tested(best).values()])
-        if best and found:
+    for scenario in study.scenarios:
+        leader = decide(study, scenario).leader
+        found = leader and _answers(study, [*study.measured.tested(leader.place).values()])
+        if leader and found:
             number += 1
             target = study.experiment.scenarios[scenario].target
             images = _tests(study, target, found) if number <= _PICTURED else None
-            yield _confusion(best, found, images, f"mistakes-{number}.png")
+            yield _confusion(leader.place, found, images, f"mistakes-{number}.png")
 
 
 def _answers(study: Study, runs: list[Tested]) -> Answers | None:

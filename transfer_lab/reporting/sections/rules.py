@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.hypotheses import (
     JUDGED,
     Spot,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transfer_lab.stats.pooling import Pooled, Target
 
 
+LEAD = "What the rules of thumb prescribe, whether that holds, and what following each one loses."
 LEGEND = (
     "One hypothesis for each scenario, backbone and published rule, all of them one family (where "
     "both rules prescribe the same regime they make one hypothesis): the prescribed regime is as "
@@ -63,8 +64,8 @@ def rules(study: Study) -> Section | None:
     told = verdicts(study)
     blocks = [_verdicts(study, name, places, told) for name in JUDGED]
     legend = LEGEND if all(map(study.is_comparable, study.trained)) else LEGEND + RIVALS
-    costs = (regrets(study, places), Paragraph(REGRETS))
-    return Section("The rules, scored", (*blocks, Paragraph(legend), *costs))
+    blocks += [regrets(study, places), Note(legend), Note(REGRETS)]
+    return Section("The rules, scored", tuple(blocks), LEAD)
 
 
 def _verdicts(
@@ -93,7 +94,7 @@ def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) 
         gaps = (cell("–") for _ in range(4))
         return (*start, cell(kind), *gaps, (Line("no data", "not measured here"),))
     rival = told.rival or "–"
-    note = f"{percent(told.lead)} points ahead" if told.lead else "not ahead"
+    note = f"{percent(told.lead.interval())} points ahead" if told.lead.mean > 0 else "not ahead"
     found = study.accuracy(*place, regime)
     return (
         *start,
@@ -101,7 +102,7 @@ def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) 
         cell(percent(found)),
         cell(rival, note),
         cell(share(chance_of_best(study, place, regime))),
-        cell(_detectable(told.detectable, found.mean)),
+        cell("–"),
         cell(told.verdict, needs(told), strong=told.verdict in ("supported", "refuted")),
     )
 

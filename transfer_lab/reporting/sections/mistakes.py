@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from transfer_lab.reporting.accuracies import Tested
 from transfer_lab.reporting.blocks import (
     Block,
+    Fold,
     Matrix,
     Mistake,
     Mistakes,
@@ -17,7 +18,7 @@ from transfer_lab.reporting.blocks import (
     Thumbnail,
     Thumbnails,
 )
-from transfer_lab.reporting.costs import arms
+from transfer_lab.reporting.decision import decide
 from transfer_lab.reporting.figures.thumbnails import matrix, thumbnail
 from transfer_lab.reporting.predictions import Outcome
 from transfer_lab.reporting.study import Place, Study
@@ -29,10 +30,12 @@ _PAIRS, _CLASSES, _PICTURED, _MISSED = 5, 40, 8, 12
 """At most so many pairs a scenario, classes of a matrix, scenarios with images, missed images."""
 LEGEND = (
     "Answers of the best arm of each scenario to the test images, all seeds together; how often a "
-    "class was taken for another, of how many answers to its images. Left a test image that was "
-    "mistaken so, right one of the class that it was taken for. In the matrix a row is a true "
-    "class and a column an answer: green is right, red is wrong, and the more colour, the larger "
-    "its share of the row. Looked at after the fact: exploratory."
+    "class was taken for another, of how many answers to its images. Exploratory."
+)
+OF_IMAGES = (
+    " Left a test image that was mistaken so, right one of the class that it was taken for. In the "
+    "matrix a row is a true class and a column an answer: green is right, red is wrong, and the "
+    "more colour, the larger its share of the row."
 )
 
 
@@ -61,22 +64,33 @@ class Answers(NamedTuple):
 
 def mistakes(study: Study) -> Section | None:
     """A block a scenario and a contact sheet a target; none where no predictions are at hand."""
-    made = [*_confusions(study)]
-    blocks: list[Block] = [*made]
+    made = tuple(_confusions(study))
+    blocks: list[Block] = [*made[:_PICTURED]]
+    if further := made[_PICTURED:]:
+        blocks.append(Fold(f"{len(further)} further scenarios", further))
     targets = dict.fromkeys(place.target for place in study.experiment.scenarios.values())
     for number, target in enumerate(targets, start=1):
         blocks += _missed(study, number, target)
-    return Section("What is taken for what", (*blocks, Note(LEGEND))) if blocks else None
+    if made:
+        blocks.append(Note(_legend(made)))
+    return Section("What is taken for what", tuple(blocks)) if blocks else None
+
+
+def _legend(made: tuple[Mistakes, ...]) -> str:
+    shown = any(one.images for block in made for one in block.items)
+    return LEGEND + OF_IMAGES * shown
 
 
 def _confusions(study: Study) -> Iterator[Mistakes]:
-    for number, scenario in enumerate(study.scenarios):
-        best = next((arm.place for arm in arms(study, scenario)), None)
-        found = best and _answers(study, [*study.measured.tested(best).values()])
-        if found:
+    number = 0
+    for scenario in study.scenarios:
+        leader = decide(study, scenario).leader
+        found = leader and _answers(study, [*study.measured.tested(leader.place).values()])
+        if leader and found:
+            number += 1
             target = study.experiment.scenarios[scenario].target
-            images = _tests(study, target, found) if number < _PICTURED else None
-            yield _confusion(best, found, images, f"mistakes-{number + 1}.png")
+            images = _tests(study, target, found) if number <= _PICTURED else None
+            yield _confusion(leader.place, found, images, f"mistakes-{number}.png")
 
 
 def _answers(study: Study, runs: list[Tested]) -> Answers | None:
@@ -111,7 +125,7 @@ def _confusion(place: Place, found: Answers, images: np.ndarray | None, name: st
     if not items:
         caption += " answers every image rightly"
     square = None
-    if images is not None and len(counts) <= _CLASSES:
+    if len(counts) <= _CLASSES:
         square = Matrix(matrix(counts), tuple(map(found.name, range(len(counts)))))
     return Mistakes(name, caption, items, square, (("backbone", place.backbone),))
 
@@ -162,8 +176,11 @@ def _missed(study: Study, number: int, target: str) -> tuple[Block, ...]:
     )
     if not shown:
         return ()
-    title = f"Test images of {target} that most of {len(found.given):,} runs miss"
-    caption = "True class, commonest wrong answer, and how many runs miss it"
+    title = (
+        f"Test images of {target} that most of {len(found.given):,} runs miss: the class, the "
+        "commonest wrong answer, and how many runs miss it"
+    )
+    caption = f"Test images of {target} that most runs miss"
     return (Thumbnails(f"missed-{number}.png", caption, (Shelf(title, shown),), "sheet"),)
 
 
@@ -184,5 +201,5 @@ def _told(found: Answers, images: np.ndarray, at: int, missed: int) -> Thumbnail
     given = np.bincount(found.given[:, at])
     if label < len(given):
         given[label] = 0
-    text = f"{found.name(label)}, not {found.name(int(given.argmax()))}: {missed:,} miss it"
+    text = f"{found.name(label)}, not {found.name(int(given.argmax()))} ({missed:,})"
     return thumbnail(images[at], text, f"{found.name(label)}, test image {at}")

@@ -235,7 +235,7 @@ def _more(answers: Answers, found: Decision, leader: Standing) -> Iterator[str]:
     study, place = answers.study, leader.place
     seeds = seeds_of(leader.accuracy.n)
     found_mean = _span(leader.accuracy).text
-    yield f"{place.scenario}: {place.regime} on {place.backbone}, mean of {seeds} {found_mean}"
+    yield f"in {place.scenario}: {place.regime} on {place.backbone}, mean of {seeds} {found_mean}"
     if found.one_training:
         low, high = found.one_training
         yield f"one more training gives {100 * low:.0f} to {100 * high:.0f} %, 95 in 100 times"

@@ -140,7 +140,7 @@ class Study(StoredResults):
 
     @property
     def margin(self) -> float:
-        """By how much an accuracy may be behind another and still count as equal, as a part of 1."""
+        """By how much an accuracy may be behind and still count as equal, as a part of 1."""
         return self.experiment.margin / 100
 
     @property

@@ -88,7 +88,8 @@ def contest(told: Decision) -> str:
     if told.bound is None:
         return f"{_names(told)} may be as good (interval unknown)"
     out = others - len(told.as_good)
-    bound = f"nothing tried is more than {bounded(told.bound)} points better"
+    better = f"more than {bounded(told.bound)} points better" if told.bound else "better"
+    bound = f"nothing tried is {better}"
     if not told.as_good:
         return f"{bound}; all {others} others are ruled out"
     return f"{bound}; {_names(told)} may be as good, {out} of {others} are ruled out"

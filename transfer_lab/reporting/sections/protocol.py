@@ -267,18 +267,19 @@ def inference(study: Study) -> tuple[str, ...]:
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
         _family(study),
-        "Best, may be as good, ruled out and at most so many points behind are multiple comparisons "
-        "with the best (Hsu 1984) of a scenario, or of a scenario and backbone: of all arms that "
-        "are compared there at once, with 95 % confidence, however one was picked, that the true "
-        "best is not ruled out and no bound is wrong. One-sided, by Bonferroni over the comparisons "
-        "with the best. Variances over seeds of paired differences are moderated: each is averaged "
-        "with what those of all pairs of this grid have in common, by degrees of freedom (empirical "
-        "Bayes, Smyth 2004), and so are those of single accuracies in what to expect.",
+        "Best, may be as good, ruled out and at most so many points behind are multiple "
+        "comparisons with the best (Hsu 1984) of a scenario, or of a scenario on one backbone: "
+        "with 95 % confidence for all arms that are compared there at once, and however one was "
+        "picked, the true best is not ruled out and no bound is wrong. They are one-sided, by "
+        "Bonferroni over the comparisons with the best. The variances over seeds of paired "
+        "differences are moderated: each is averaged with what those of all pairs of this grid "
+        "have in common, by degrees of freedom (empirical Bayes, Smyth 2004); so are those of "
+        "single accuracies in what to expect.",
         f"Equal means shown to differ by less than {points(study.experiment.margin)}, by two "
         f"one-sided tests (TOST) at {100 * LEVEL:g} %; a difference that was not found is not "
         "called equal.",
-        "Everything else is exploratory: the frontier of time and accuracy, regrets, probabilities, "
-        "classes, claims. It is not corrected for how many things were looked at.",
+        "Everything else is exploratory: the frontier of time and accuracy, regrets, "
+        "probabilities, classes, claims. It is not corrected for how many things were looked at.",
     )
 
 

@@ -277,6 +277,12 @@ class Study(StoredResults):
         """The cells of one place, empty if the frame has none."""
         return self._summaries.get(Place(scenario, backbone, regime), Summary({}))
 
+    @cached_property
+    def usual_seeds(self) -> int:
+        """How many seeds most places have."""
+        counts = Counter(found.planned for found in self._summaries.values())
+        return counts.most_common(1)[0][0] if counts else 0
+
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
         """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy

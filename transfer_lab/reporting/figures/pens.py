@@ -9,8 +9,8 @@ from transfer_lab.reporting.study import Study
 
 # Okabe and Ito's colours, told apart with every common form of colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-# For networks: none of these stands for a regime.
-OF_NETWORKS = ("#7A5CC0", "#A0673D", "#8A9A2B", "#B0435C", "#4F8A8B", "#6E6E9E")
+# For networks, pairs and lines: none of these stands for a regime.
+OTHERS = ("#7A5CC0", "#A0673D", "#8A9A2B", "#B0435C", "#4F8A8B", "#6E6E9E")
 GREYS = ("#6B7280", "#A3A9B2")
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P")

@@ -59,6 +59,7 @@ def to_html(
         "base64": lambda file: base64.b64encode(file).decode(),
         "prose": _prose,
         "breakable": _breakable,
+        "halved": _halved,
         "sign": lambda text: SIGN_OF.get(text, ""),
         "marks": lambda table, row: _marks(table, row, facets),
         "slug": slug,
@@ -97,6 +98,16 @@ def _breakable(text: str) -> Markup:
 
     parts = re.split(r"(?<=[A-Za-z0-9][_(/])(?=[A-Za-z0-9])", _prose(text))
     return Markup("<wbr>").join(escape(part) for part in parts)
+
+
+def _halved(text: str) -> Markup:
+    """A number that stands out from the half-width of its interval."""
+    from markupsafe import Markup
+
+    mean, sign, half = text.partition(" ± ")
+    if not sign:
+        return _breakable(text)
+    return Markup('{}<span class="half">\u00a0±\u00a0{}</span>').format(mean, half)
 
 
 def _marks(table: Table, row: tuple[Cell, ...], facets: Facets) -> dict[str, str]:

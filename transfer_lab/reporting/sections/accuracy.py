@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transfer_lab.reporting.blocks import Block, Cell, Note, Section
 from transfer_lab.reporting.ranking import rule_regime
-from transfer_lab.reporting.sections.grid import grid_tables, usual_seeds
+from transfer_lab.reporting.sections.grid import grid_tables
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import RULE_MARK, accuracy_cell, seeds_of
 
@@ -31,7 +31,7 @@ def accuracy(study: Study) -> Section:
             contenders = study.contenders(scenario, backbone)
             best.add(Place(scenario, backbone, study.best(scenario, backbone, contenders) or ""))
             ruled.add(Place(scenario, backbone, rule_regime(study, scenario, backbone) or ""))
-    usual = usual_seeds(study)
+    usual = study.usual_seeds
 
     def entry(place: Place) -> Cell:
         summary = study.summary(*place)

@@ -74,7 +74,7 @@ def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
 def _accuracy(study: Study, scenario: str, backbone: str, regime: str | None) -> Cell:
     if regime is None:
         return (Line("–"),)
-    return accuracy_cell(study.summary(scenario, backbone, regime))
+    return accuracy_cell(study.summary(scenario, backbone, regime), usual=study.usual_seeds)
 
 
 def _size(values: pd.Series) -> Cell:

@@ -22,7 +22,7 @@ from transfer_lab.reporting.hypotheses import Spot, followed
 from transfer_lab.reporting.ranking import NOTHING, SILENT, prescribed
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.wording import amount, points, seeds_of
+from transfer_lab.reporting.wording import amount, bounded, distance, seeds_of, verdict_words
 from transfer_lab.stats.intervals import Interval
 from transfer_lab.stats.rules_of_thumb import RULES
 
@@ -160,7 +160,7 @@ def bound(found: Decision) -> str:
         return "how far behind the best cannot be said from so few seeds"
     if not found.as_good and found.bound <= 0:
         return "the best of all compared"
-    return f"at most {points(found.bound)} behind the best"
+    return f"at most {bounded(found.bound)} points behind the best"
 
 
 def _as_good(
@@ -196,33 +196,38 @@ def rule_line(answers: Answers, scenario: str, network: str | None) -> tuple[str
 
 
 def _over_all(answers: Answers, scenario: str) -> tuple[str, str]:
-    standing = answers.rules.get(scenario)
-    if standing is None or standing.verdict == "no data":
+    study, standing = answers.study, answers.rules.get(scenario)
+    if standing is None or standing.lead is None:
         return "not measured here", "no data"
-    if standing.verdict == "refuted" and standing.lead is not None:
-        rival = answers.study.glosses[standing.rival]
-        return f"{points(standing.lead.mean)} behind “{rival}”", "refuted"
-    if standing.verdict == "supported" and standing.at_most is not None:
-        return f"holds, loses at most {points(standing.at_most)}", "supported"
-    return _loses(standing.at_most), standing.verdict
+    match standing.verdict:
+        case "refuted":
+            rival = study.glosses[standing.rival]
+            return f"{distance(standing.lead.mean)} behind “{rival}”", "refuted"
+        case "supported":
+            return f"holds, {_loses(standing.at_most)}", "supported"
+        case "behind":
+            return verdict_words("behind", study.experiment.margin), "undecided"
+    return _loses(standing.at_most), "undecided"
 
 
 def _on_one(answers: Answers, scenario: str, network: str) -> tuple[str, str]:
     study = answers.study
     regime = followed(study, RULES[RULE], Spot(scenario, network))
     found = answers.decisions[scenario, network]
-    own = next((s for s in found.standings if s.place.regime == regime), None)
+    own = found.of(Place(scenario, network, regime)) if regime else None
     if own is None:
         return "not measured here", "no data"
     if own.ruled_out and own.behind is not None:
-        return f"{points(own.behind.mean)} behind the choice", "refuted"
-    if own is found.leader:
+        return f"{distance(own.behind.mean)} behind the choice", "refuted"
+    if own == found.leader:
         return f"is the choice, {_loses(own.at_most)}", "undecided"
     return _loses(own.at_most), "undecided"
 
 
 def _loses(at_most: float | None) -> str:
-    return "its loss cannot be said yet" if at_most is None else f"loses at most {points(at_most)}"
+    if at_most is None:
+        return "its loss cannot be said yet"
+    return f"loses at most {bounded(at_most)} points"
 
 
 def _more(answers: Answers, found: Decision, leader: Standing) -> Iterator[str]:

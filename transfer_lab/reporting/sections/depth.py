@@ -110,4 +110,6 @@ def _entry(study: Study, curve: DepthCurve, at: float) -> Cell:
     regime = curve.regimes.get(at)
     if regime is None:
         return cell("–")
-    return accuracy_cell(study.summary(curve.scenario, curve.backbone, regime))
+    return accuracy_cell(
+        study.summary(curve.scenario, curve.backbone, regime), usual=study.usual_seeds
+    )

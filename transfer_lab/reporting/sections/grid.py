@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from transfer_lab.reporting.blocks import Cell, Line, Table
@@ -56,15 +55,3 @@ def _table(
 def named(study: Study, regime: str) -> Cell:
     """The regime as a row header, with what it does in words below."""
     return (regime_name(study, regime), Line("", study.glosses[regime]))
-
-
-def usual_seeds(study: Study) -> int:
-    """How many seeds most places have, all of them done."""
-    places = (
-        study.summary(scenario, backbone, regime)
-        for scenario in study.scenarios
-        for backbone in study.backbones
-        for regime in study.planned(scenario, backbone)
-    )
-    counts = Counter(found.planned for found in places if found.planned)
-    return counts.most_common(1)[0][0] if counts else 0

@@ -8,7 +8,7 @@ from transfer_lab.reporting.blocks import InShort
 from transfer_lab.reporting.decision import Decision
 from transfer_lab.reporting.sections.cards import Answers, case
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import listed, points
+from transfer_lab.reporting.wording import bounded, listed
 
 _SURE = (0.02, 0.05)
 """Up to which bounds an answer gets three dots, and two."""
@@ -28,7 +28,7 @@ def in_short(answers: Answers) -> InShort:
         return InShort(text, 0, "too few seeds to say how sure this is", MEANING)
     worst = max(bounds)
     dots = 1 + sum(worst <= limit for limit in _SURE)
-    return InShort(text, dots, f"within {points(worst)}", MEANING)
+    return InShort(text, dots, f"within {bounded(worst)} points", MEANING)
 
 
 def _transfer(study: Study, decided: Sequence[Decision]) -> str:
@@ -67,5 +67,5 @@ def _way(study: Study, decided: Sequence[Decision]) -> str:
         where = "everywhere" if len(decided) > 1 else "here"
         return f"{best[0].upper()}{best[1:]} leads {where}, but others may be as good."
     if 2 * tied > len(decided):
-        return "Which way of learning on is mostly a tie: any of those named below will do."
+        return "Which way of fine-tuning is mostly a tie: any that is named below will do."
     return "Which way is best depends on the case, as below."

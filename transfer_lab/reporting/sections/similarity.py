@@ -85,7 +85,7 @@ class Result(NamedTuple):
 
 def similarity(study: Study) -> Section | None:
     """Axis, words against it, and every measure; no section where nothing is compared."""
-    planned = comparisons(study.experiment)
+    planned = [_by_name(study, named) for named in comparisons(study.experiment)]
     if not planned:
         return None
     results = [
@@ -96,6 +96,12 @@ def similarity(study: Study) -> Section | None:
     missing = [n for n in planned if n.comparison.id not in study.similarities]
     blocks = [*_axis(study, results), *_label_aware(study, results), *_missing(study, missing)]
     return Section(TITLE, tuple(blocks), LEAD)
+
+
+def _by_name(study: Study, named: Named) -> Named:
+    """The comparison with a backbone's space under the backbone's name in the experiment."""
+    names = {choice.label: name for name, choice in study.experiment.backbones.items()}
+    return named._replace(space=names.get(named.space, named.space))
 
 
 def _words(study: Study, named: Named) -> tuple[Word, ...]:

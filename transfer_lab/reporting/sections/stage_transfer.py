@@ -123,7 +123,7 @@ def _table(
 
 
 def _tested(study: Study, place: Place) -> Cell:
-    return accuracy_cell(study.summary(*place))
+    return accuracy_cell(study.summary(*place), usual=study.usual_seeds)
 
 
 def _fitted(study: Study, place: Place) -> Cell:

@@ -15,7 +15,7 @@ from transfer_lab.reporting.blocks import (
     Table,
     cell,
 )
-from transfer_lab.reporting.sections.grid import grid_tables, usual_seeds
+from transfer_lab.reporting.sections.grid import grid_tables
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import absent, amount, count, regime_name, seconds, timed
 
@@ -44,10 +44,9 @@ MEANING = (
 
 def training_time(study: Study) -> Section:
     """What every regime costs."""
-    usual = usual_seeds(study)
     caption = "Fit time (s): mean ± 95 % t-interval over seeds"
     blocks: list[Block] = [*mixed_conditions(study)]
-    blocks += grid_tables(study, caption, lambda place: _entry(study, place, usual))
+    blocks += grid_tables(study, caption, lambda place: _entry(study, place))
     blocks += _pretraining(study)
     ledgers = tuple(_ledger(study, backbone) for backbone in study.backbones)
     if not study.done.empty:
@@ -65,13 +64,13 @@ def mixed_conditions(study: Study) -> tuple[Paragraph, ...]:
     return (Paragraph(warning, warning=True),)
 
 
-def _entry(study: Study, place: Place, usual: int) -> Cell:
+def _entry(study: Study, place: Place) -> Cell:
     summary = study.summary(*place)
     if summary.seconds is None:
         return (absent(summary),)
     passes, seeds = summary.seconds.n, summary.seconds.n + summary.in_one_pass
     told = timed(passes, seeds, summary.planned)
-    return cell(seconds(summary.seconds), "" if told == f"(n={usual})" else told)
+    return cell(seconds(summary.seconds), "" if told == f"(n={study.usual_seeds})" else told)
 
 
 def _pretraining(study: Study) -> list[Block]:

@@ -74,7 +74,7 @@ def _frontier_table(study: Study, found: dict[str, tuple[Arm, ...]]) -> Table:
 
 
 def _arm(study: Study, arm: Arm) -> tuple[Cell, ...]:
-    accuracy = accuracy_cell(study.summary(*arm.place))
+    accuracy = accuracy_cell(study.summary(*arm.place), usual=study.usual_seeds)
     return (cell(arm.place.backbone), cell(arm.place.regime), accuracy)
 
 

@@ -278,4 +278,6 @@ def test_long_lists_are_cut_and_counted(tmp_path):
 
 
 def test_nothing_measured_is_said():
-    assert flags(Grid(experiment()).study()).blocks[0].text == "Nothing measured yet."
+    assert flags(Grid(experiment()).study()) is None
+    (said,) = answer(Grid(experiment()).study()).blocks
+    assert said.text == "Nothing has been measured yet."

@@ -42,7 +42,7 @@ def majority(study: Study) -> Section | None:
         return None
     head = (
         *("backbone", "regime", "scenario", "accuracy (%)", "majority or chance (%)", "stands"),
-        *("classes predicted", "commonest prediction (%)", "dead units (%)", "why"),
+        *("classes answered", "commonest (%)", "dead units (%)", "why"),
     )
     table = Table("Arms not above the majority class", head, rows, texts=3)
     return Section("Against the majority class", (table, Note(LEGEND)), LEAD)
@@ -81,7 +81,7 @@ def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:
             cell(f"{rows['predicted_classes'].mean():.1f} of {rows['num_classes'].max():.0f}"),
             cell(_share(rows["commonest_prediction"])),
             cell(_share(rows["dead_units"])),
-            cell(_why(rows)),
+            cell("", _why(rows)),
         )
 
 

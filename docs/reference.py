@@ -72,6 +72,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tune": "Trials for every regime that learns: `{option: [values]}` for all combinations, "
         "or a list of `{option: value}`. Validation accuracy chooses.",
         "claims": "Statements to be measured: see [claims](#claims).",
+        "margin": "Points by which a regime may be behind another and still count as as good: a "
+        "rule is refuted only by a larger lead.",
         "similarity": "See [similarity](#similarity).",
         "wandb": "See [wandb](#wandb).",
     },

@@ -180,7 +180,7 @@ def test_what_the_records_do_not_tell_is_not_said_to_be_absent(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "flag", "where"),
     [
-        ({"test_accuracy": 0.03}, "not above the majority class", "lp_ft (not separated)"),
+        ({"test_accuracy": 0.03}, "not above the majority class", "lp_ft (3 of 3 networks)"),
         ({"commonest_prediction": 0.995}, "constant answer", "lp_ft (1 of 3 seeds)"),
         ({"host": "another"}, "mixed conditions", "host: another, laptop"),
         ({"precision": "bf16"}, "mixed conditions", "precision: bf16, fp32"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.reporting.accuracies import rows_of
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
-from transfer_lab.reporting.sections.majority import CONSTANT, not_above
+from transfer_lab.reporting.sections.majority import CONSTANT, networks, not_above
 from transfer_lab.reporting.sections.time import CONDITIONS
 from transfer_lab.reporting.sections.training_curves import shape
 from transfer_lab.reporting.sections.tuning import tried
@@ -64,7 +64,7 @@ def _name(place: Place) -> str:
 
 
 def _below_majority(study: Study) -> Iterable[str]:
-    return (f"{_name(place)} ({stands})" for place, _, stands in not_above(study))
+    return (f"{_name(place)} ({networks(study, place, rows)})" for place, rows in not_above(study))
 
 
 def _constant(study: Study) -> Iterable[str]:
@@ -181,7 +181,8 @@ def _no_predictions(study: Study) -> Iterable[str]:
 FLAGS = (
     Flag(
         "not above the majority class",
-        "a constant answer does as well (see Against the majority class)",
+        "networks that are not shown to be better than a constant answer (see Against the majority "
+        "class)",
         _below_majority,
     ),
     Flag(

@@ -23,6 +23,7 @@ from transfer_lab.reporting.blocks import (
 from transfer_lab.reporting.hypotheses import verdicts
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.subsets import said as overlap
 from transfer_lab.reporting.taxonomies import taxonomies
 from transfer_lab.reporting.wording import whole
 from transfer_lab.stats.hypotheses import LEVEL, MARGIN
@@ -264,6 +265,7 @@ def inference(study: Study) -> tuple[str, ...]:
         "They generalise to new seeds and to new test images in the same mix of classes. They do "
         "not hold what another source run, other targets, other options or another budget would "
         "change" + _sizes(study) + ".",
+        *overlap(study),
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
         _family(study),

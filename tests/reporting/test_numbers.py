@@ -313,9 +313,15 @@ def test_recalls_can_be_recomputed_from_the_predictions(out, tables, records):
             best = means[scenario].idxmax()
             y, labels = correctness(out, cells_of(records, scenario, *best))
             y = y[:, labels == number]
-            mean, half = entry.split(" ± ")
+            mean, *ends = re.fullmatch(r"([\d.]+) \[(\d+) to (\d+)\]", entry).groups()
             assert agrees(mean, 100 * y.mean())
-            assert agrees(half, 100 * halfwidth(y, np.zeros(y.shape[1])))
+            p, m = y.mean(), y.shape[1]
+            seen = halfwidth(y, np.zeros(m)) ** 2 / (p * (1 - p)) if 0 < p < 1 else 0
+            # Where (p - end)^2 = end (1 - end) / effective images.
+            inverse = max(seen, stats.norm.isf(0.025) ** 2 / m)
+            exact = np.roots([1 + inverse, -2 * p - inverse, p**2]).real
+            for shown, end in zip(ends, sorted(exact), strict=True):
+                assert agrees(shown, 100 * np.clip(end, 0, 1))
 
 
 def test_the_decision_lines_follow_from_the_records(out, records):

@@ -18,7 +18,7 @@ from transfer_lab.reporting.blocks import (
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.predictions import Outcome
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import percent, whole
+from transfer_lab.reporting.wording import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 LONG = 20
 LEGEND = (
     "Recall in percent: of a class's test images the share that is answered rightly, by the arm of "
-    "highest mean accuracy in the scenario, ± the half-width of its 95 % interval (seeds and the "
-    "class's test images). Exploratory, and not corrected for the number of classes. From the "
+    "highest mean accuracy in the scenario, and its 95 % interval: Wilson's, at the number of "
+    "images that the spread of the seeds and of the class's test images leaves of them. "
+    "Exploratory, and not corrected for the number of classes. From the "
     "predictions stored beside each record; classes are named where these hold the names, and "
     "numbered otherwise."
 )
@@ -98,10 +99,13 @@ def _column(outcomes: list[Outcome], labels: np.ndarray, classes: np.ndarray) ->
 def _recall(right: np.ndarray) -> Cell:
     import numpy as np
 
+    from transfer_lab.stats.shares import share_interval
     from transfer_lab.stats.two_way import Crossed
 
     found = Crossed.of(right[None], np.zeros(right.shape[1])).contrast([1])
-    return cell(percent(found.interval()))
+    ends = share_interval(found)
+    note = f"[{100 * ends[0]:.0f} to {100 * ends[1]:.0f}]" if ends else ""
+    return cell(f"{100 * found.mean:.1f}", note)
 
 
 def _why(study: Study) -> str:

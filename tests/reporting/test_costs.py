@@ -270,3 +270,21 @@ def test_long_lists_are_cut_and_counted(tmp_path):
 
 def test_nothing_measured_is_said():
     assert flags(Grid(experiment()).study()).blocks[0].text == "Nothing measured yet."
+
+
+def test_a_seed_far_below_the_others_is_a_failed_training_and_counted_beside_the_mean(tmp_path):
+    made = grid()
+    made.finish(lambda c: c.regime == "lp_ft" and c.seed == 1, test_accuracy=0.12)
+    made.predict(tmp_path)
+    shown = raised(made)["failed trainings"]
+    assert "cnn / lp_ft (1 of 3 seeds: 11.9 against " in shown
+    assert shown.endswith("; 1 of all 6 trainings")
+    assert "(n=3, 1 far below)" in made.markdown()
+
+
+def test_seeds_that_merely_scatter_have_not_failed(tmp_path):
+    made = grid()
+    for seed, accuracy in enumerate((0.25, 0.33, 0.41)):
+        made.finish(lambda c, s=seed: c.regime == "lp_ft" and c.seed == s, test_accuracy=accuracy)
+    assert "failed trainings" not in raised(made.predict(tmp_path))
+    assert "far below)" not in made.markdown()

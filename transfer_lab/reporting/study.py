@@ -15,6 +15,7 @@ from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
+from transfer_lab.stats.outliers import far_below, usual_spread
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
 from transfer_lab.store.curves import Curve
 from transfer_lab.store.records import Record
@@ -36,12 +37,14 @@ class Summary:
     """The cells of one place: how they ended, and what was measured over the finished ones.
 
     `in_one_pass`: seeds whose seconds are those of another's pass, and are not counted again.
+    `far_below`: seeds whose accuracy is far below the others', trainings that failed.
     """
 
     states: Mapping[str, int]
     accuracy: Interval | None = None
     seconds: Interval | None = None
     in_one_pass: int = 0
+    far_below: int = 0
 
     @property
     def planned(self) -> int:
@@ -322,8 +325,21 @@ class Study(StoredResults):
             place: Summary(
                 *(count, self._accuracy(place), interval(seconds[place])),
                 in_one_pass=count["done"] - len(seconds[place]),
+                far_below=far_below(self._scores(place), self._usual_spreads[place.scenario]),
             )
             for place, count in states.items()
+        }
+
+    def _scores(self, place: Place) -> list[float]:
+        return [one.accuracy for one in self.measured.tested(place).values()]
+
+    @cached_property
+    def _usual_spreads(self) -> dict[str, float]:
+        """By scenario, over the trained arms."""
+        arms = [place for place in self._planned if place.regime in self.trained]
+        return {
+            scenario: usual_spread(self._scores(arm) for arm in arms if arm.scenario == scenario)
+            for scenario in self.scenarios
         }
 
     def _accuracy(self, place: Place) -> Interval | None:

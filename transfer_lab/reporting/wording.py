@@ -87,6 +87,12 @@ def count(n: int, planned: int) -> str:
     return f"(n={n})" if n == planned else f"({n} of {planned})"
 
 
+def trainings(summary: Summary) -> str:
+    """As `count`, and how many failed: '(n=5, 1 far below)'."""
+    counted = count(summary.accuracy.n, summary.planned)
+    return f"{counted[:-1]}, {summary.far_below} far below)" if summary.far_below else counted
+
+
 def timed(passes: int, seeds: int, planned: int) -> str:
     """As `count`, of seeds that have a time: '(n=5, 2 passes)' where some share a pass."""
     counted = count(seeds, planned)
@@ -103,12 +109,12 @@ def absent(summary: Summary) -> Line:
 def accuracy_cell(
     summary: Summary, *, mark: str = "", note: str = "", strong: bool = False
 ) -> Cell:
-    """'34.1 ± 1.2' and '(n=5)', with a mark before and a note behind; a dash and the reason where
-    nothing was measured."""
+    """'34.1 ± 1.2' and '(n=5)', with how many of these failed, a mark before and a note behind; a
+    dash and the reason where nothing was measured."""
     if summary.accuracy is None:
         line = absent(summary)
         return cell(mark + line.text, line.note)
-    number = count(summary.accuracy.n, summary.planned) + note
+    number = trainings(summary) + note
     return cell(mark + percent(summary.accuracy), number, strong=strong)
 
 

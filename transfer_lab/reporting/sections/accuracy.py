@@ -22,7 +22,8 @@ def accuracy(study: Study) -> Section:
     legend = (
         "Mean test accuracy in percent ± the half-width of its 95 % interval, which holds the "
         "error of the seeds and of the test set (see Protocol), and the number of seeds n; "
-        "(k of n) where only k of the n planned seeds are done. Bold: the best trained regime of "
+        "(k of n) where only k of the n planned seeds are done; far below: so many of these "
+        "trainings failed (see Flags). Bold: the best trained regime of "
         f"the column. {RULE_MARK}: what rule_av prescribes. Controls cannot win. A dash is a "
         "number that was not measured, with the reason."
     )

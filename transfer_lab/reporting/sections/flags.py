@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from transfer_lab.experiment.choices import Weights
-from transfer_lab.reporting.accuracies import rows_of
+from transfer_lab.reporting.accuracies import PLACE, rows_of
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
 from transfer_lab.reporting.sections.majority import CONSTANT, networks, not_above
 from transfer_lab.reporting.sections.time import CONDITIONS
@@ -15,6 +15,7 @@ from transfer_lab.reporting.sections.training_curves import shape
 from transfer_lab.reporting.sections.tuning import tried
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.similarity.overlap import Counted, pairs
+from transfer_lab.stats.outliers import FAR, SPREADS
 
 TITLE = "Flags"
 SEEN_BEFORE = (
@@ -166,6 +167,20 @@ def _one_source_run(study: Study) -> Iterable[str]:
             yield f"{backbone} from {source}"
 
 
+def _failed(study: Study) -> Iterator[str]:
+    arms = [Place(*names) for names in study.done.groupby(list(PLACE), sort=False).groups]
+    trained = [arm for arm in arms if not study.is_control(arm.regime)]
+    failed = {arm: n for arm in trained if (n := study.summary(*arm).far_below)}
+    for arm, count in failed.items():
+        scores = sorted(one.accuracy for one in study.measured.tested(arm).values())
+        low = " ".join(f"{100 * score:.1f}" for score in scores[:count])
+        rest = " ".join(f"{100 * score:.1f}" for score in scores[count:])
+        yield f"{_name(arm)} ({count} of {len(scores)} seeds: {low} against {rest} %)"
+    if failed:
+        all_seeds = sum(len(study.measured.tested(arm)) for arm in trained)
+        yield f"{sum(failed.values())} of all {all_seeds:,} trainings"
+
+
 def _few_seeds(study: Study) -> Iterable[str]:
     for place, rows in study.done.groupby(["scenario", "backbone", "regime"], sort=False):
         if len(rows) < FEW_SEEDS and not study.is_control(place[-1]):
@@ -187,6 +202,15 @@ FLAGS = (
     ),
     Flag(
         "constant answer", f"one class is {100 * CONSTANT:.0f} % or more of the answers", _constant
+    ),
+    Flag(
+        "failed trainings",
+        "a seed's accuracy is far below those of its arm's other seeds: a gap of more than "
+        f"{100 * FAR:g} points, and of more than {SPREADS} times the median standard deviation "
+        "over seeds of the scenario's trained arms. Means hold them, but their intervals cover "
+        "less than they say: where every fifth training fails by 30 points, 58, 67 and 85 % with "
+        "3, 5 and 8 seeds",
+        _failed,
     ),
     Flag(
         "stopped by the budget",

@@ -59,9 +59,11 @@ def majority(study: Study) -> Section:
 def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame]]:
     """Every trained arm with networks that are not shown to be above the majority class and chance,
     and the records of these networks."""
+    import numpy as np
+
     done = study.done.dropna(subset=["test_accuracy"])
-    trained = done[[not study.is_control(regime) for regime in done["regime"]]]
-    unshown = trained[[p > LEVEL for p in holm(_p_above(trained).tolist())]]
+    trained = done[~done["regime"].isin(study.controls)]
+    unshown = trained[np.array(holm(_p_above(trained).tolist())) > LEVEL]
     for names, rows in unshown.groupby(["scenario", "backbone", "regime"], sort=False):
         yield Place(*names), rows
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from transfer_lab.experiment.spec import Scenario
 from transfer_lab.reporting.blocks import Advice
 from transfer_lab.reporting.costs import Arm, arms
-from transfer_lab.reporting.ranking import EQUAL, SEPARATED, prescribed, ranking, told_apart
+from transfer_lab.reporting.ranking import prescribed, ranking, told_apart
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import amount, gap
@@ -31,7 +30,6 @@ def advice(study: Study, scenario: str) -> Advice:
         _time(study, best),
         _runner_up(study, found),
         _cheapest(study, found),
-        _change(study, scenario, best),
         CHOSEN_BY_THE_TEST if study.is_unlabelled(scenario) else "",
     )
     return Advice(where, best.name, tuple(filter(None, notes)), f"The rule: {place.rule}.")
@@ -99,49 +97,3 @@ def _cheapest(study: Study, found: tuple[Arm, ...]) -> str:
         return f"nothing within {100 * MARGIN:g} point of it is cheaper"
     near = f"cheapest with a mean within {100 * MARGIN:g} point"
     return f"{near}: {least.name}, {amount(least.cost.cold)} s"
-
-
-def _change(study: Study, scenario: str, best: Arm) -> str:
-    """The next larger scenario of the same source and target in which another arm leads, by more
-    than is shown to be equal."""
-    own = study.experiment.scenarios[scenario]
-    larger = [name for name in _by_size(study, scenario) if arms(study, name)]
-    for name in larger:
-        leader = arms(study, name)[0]
-        here = best.place._replace(scenario=name)
-        lead = study.measured.lead(leader.place, over=here)
-        told = told_apart(study, leader.place, here)
-        if leader.place == here or told == EQUAL:
-            continue
-        word = "would" if told == SEPARATED else "might"
-        size = study.experiment.scenarios[name].per_class
-        how = f" by {gap(lead)} ({told})" if lead else ""
-        return (
-            f"{word} change with more than {own.per_class} per class: "
-            f"at {size} {leader.name} leads it{how}"
-        )
-    if not larger:
-        return ""
-    size = study.experiment.scenarios[larger[-1]].per_class
-    return f"up to {size} images per class nothing is seen to lead it by more than a point"
-
-
-def _ends(place: Scenario) -> tuple[tuple[str, ...], str, str]:
-    return place.learnt, place.target, place.labels
-
-
-def _by_size(study: Study, scenario: str) -> list[str]:
-    """Scenarios of the same source and target, both with labels or both without, with more images
-    per class, the smallest first."""
-    places = study.experiment.scenarios
-
-    def images(name: str) -> float:
-        per_class = places[name].per_class
-        return math.inf if per_class == "all" else per_class
-
-    same = [
-        name
-        for name, place in places.items()
-        if _ends(place) == _ends(places[scenario]) and images(name) > images(scenario)
-    ]
-    return sorted(same, key=images)

@@ -20,6 +20,7 @@ from transfer_lab.reporting.blocks import (
     Table,
     cell,
 )
+from transfer_lab.reporting.clusters import said as over_targets
 from transfer_lab.reporting.hypotheses import verdicts
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
@@ -266,6 +267,7 @@ def inference(study: Study) -> tuple[str, ...]:
         "not hold what another source run, other targets, other options or another budget would "
         "change" + _sizes(study) + ".",
         *overlap(study),
+        *over_targets(study),
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
         _family(study),

@@ -58,18 +58,6 @@ def test_two_targets_say_nothing_of_others():
     assert pooled([Estimate(0.1, 1e-4, 1e-4, 3, 100)] * 2).elsewhere is None
 
 
-def test_targets_that_depend_on_one_another_are_averaged_and_count_once():
-    means = [0.10, 0.14, 0.05, 0.02]
-    found = [Estimate(mean, 1e-4, 1e-4, 3, 100) for mean in means]
-    told = pooled(found, ["one run", "one run", "another", "a third"]).elsewhere
-    exact = [0.12, 0.05, 0.02]
-    assert told.targets == 3
-    assert told.mean == pytest.approx(np.mean(exact))
-    assert told.half == pytest.approx(stats.t.isf(0.025, 2) * stats.sem(exact))
-    assert pooled(found, ["one run"] * 4).elsewhere is None
-    assert pooled(found, ["one run"] * 4).here == pooled(found).here
-
-
 def test_one_target_is_its_own_estimate():
     found = Estimate(0.1, 1e-4, 2e-4, 3, 100)
     told = pooled([found]).here

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.pooling import pooled
 from transfer_lab.stats.targets import over_targets
 
 BCG = """
@@ -90,3 +92,15 @@ def test_both_intervals_cover_where_variances_are_known(targets, between):
     least = 0.95 - 3.5 * math.sqrt(0.95 * 0.05 / runs)
     assert mean / runs > least
     assert following / runs > least
+
+
+def test_targets_that_depend_on_one_another_are_averaged_and_count_once():
+    means = [0.10, 0.14, 0.05, 0.02]
+    found = [Estimate(mean, 1e-4, 1e-4, 3, 100) for mean in means]
+    told = pooled(found, ["one run", "one run", "another", "a third"]).elsewhere
+    exact = [0.12, 0.05, 0.02]
+    assert told.targets == 3
+    assert told.mean == pytest.approx(np.mean(exact))
+    assert told.half == pytest.approx(stats.t.isf(0.025, 2) * stats.sem(exact))
+    assert pooled(found, ["one run"] * 4).elsewhere is None
+    assert pooled(found, ["one run"] * 4).here == pooled(found).here

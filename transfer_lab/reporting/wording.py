@@ -52,6 +52,21 @@ def share(probability: float | None) -> str:
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
+def bounded(at_most: float | None) -> str:
+    """'3.8': points that are lost at most, rounded up; a dash where that cannot be said."""
+    return "–" if at_most is None else f"{math.ceil(1000 * at_most - 1e-9) / 10:.1f}"
+
+
+def points(margin: float) -> str:
+    """'1 point', '0.5 points'."""
+    return f"{margin:g} point" if margin == 1 else f"{margin:g} points"
+
+
+def verdict_words(verdict: str, margin: float) -> str:
+    """A verdict on a rule; `margin` in points."""
+    return f"behind, by less than {points(margin)}" if verdict == "behind" else verdict
+
+
 def needs(told: Judgement) -> str:
     """What would decide an undecided verdict."""
     if told.verdict != "undecided":

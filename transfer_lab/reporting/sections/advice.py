@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
+from transfer_lab.experiment.spec import Scenario
 from transfer_lab.reporting.blocks import Advice
 from transfer_lab.reporting.costs import Arm, arms
-from transfer_lab.reporting.ranking import prescribed, ranking, told_apart
+from transfer_lab.reporting.decision import Decision, decide
+from transfer_lab.reporting.ranking import prescribed, rule_stands
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import amount, gap
-from transfer_lab.stats.hypotheses import MARGIN
+from transfer_lab.reporting.wording import amount, bounded, gap, points
 
+_NAMED = 3
 CHOSEN_BY_THE_TEST = (
     "picked by test accuracy, which is optimistic: without labels nothing else tells them apart"
 )
@@ -23,16 +25,18 @@ def advice(study: Study, scenario: str) -> Advice:
     if not found:
         rule = prescribed(study, scenario)
         return Advice(where, "nothing measured yet", (), f"The rule says {rule}.")
-    best = found[0]
-    place = ranking(study, scenario, best.place.backbone)
+    told = decide(study, scenario)
+    best = next(arm for arm in found if arm.place == told.leader.place)
     notes = (
-        _expect(study, best),
+        _expect(told),
         _time(study, best),
-        _runner_up(study, found),
-        _cheapest(study, found),
+        contest(told),
+        _cheapest(study, found, told),
+        _change(study, scenario, told),
         CHOSEN_BY_THE_TEST if study.is_unlabelled(scenario) else "",
     )
-    return Advice(where, best.name, tuple(filter(None, notes)), f"The rule: {place.rule}.")
+    rule = rule_stands(study, told, best.place.backbone)
+    return Advice(where, best.name, tuple(filter(None, notes)), f"The rule: {rule}.")
 
 
 def situation(study: Study, scenario: str) -> str:
@@ -52,19 +56,18 @@ def situation(study: Study, scenario: str) -> str:
     )
 
 
-def _expect(study: Study, arm: Arm) -> str:
-    """The interval of the mean, and between what single seeds lay."""
-    found = study.accuracy(*arm.place)
-    if found.half is None:
-        return f"expect about {100 * found.mean:.1f} % ({_seeds(found.n)}, no interval)"
+def _expect(told: Decision) -> str:
+    """The mean of what was picked as this was, and between what one more training lies."""
+    found = told.expected
+    if found is None or found.half is None:
+        found = told.leader.accuracy
+        seeds = "one seed" if found.n == 1 else f"{found.n} seeds"
+        return f"expect about {100 * found.mean:.1f} % ({seeds}, no interval)"
     low, high = max(0.0, found.mean - found.half), min(1.0, found.mean + found.half)
-    scores = study.by_seed(*arm.place).values()
-    single = f"single trainings gave {100 * min(scores):.1f} to {100 * max(scores):.1f}"
-    return f"expect {100 * low:.1f} to {100 * high:.1f} % on average ({single})"
-
-
-def _seeds(n: int) -> str:
-    return "one seed" if n == 1 else f"{n} seeds"
+    single = ""
+    if told.one_training:
+        single = " (one training: {:.1f} to {:.1f})".format(*(100 * v for v in told.one_training))
+    return f"expect {100 * low:.1f} to {100 * high:.1f} % on average{single}"
 
 
 def _time(study: Study, arm: Arm) -> str:
@@ -77,23 +80,88 @@ def _time(study: Study, arm: Arm) -> str:
     return f"{amount(arm.cost.cold)} s here{once}"
 
 
-def _runner_up(study: Study, found: tuple[Arm, ...]) -> str:
-    if len(found) == 1:
-        return ""
-    best, second = found[:2]
-    lead = study.measured.lead(best.place, over=second.place)
-    behind = f", {gap(lead)} behind" if lead else ""
-    return f"runner-up {second.name}{behind} ({told_apart(study, best.place, second.place)})"
+def contest(told: Decision) -> str:
+    """What the leader is at most behind, how many are ruled out, and which are not."""
+    others = len(told.standings) - 1
+    if not others:
+        return "no other trained regime measured"
+    if told.bound is None:
+        return f"{_names(told)} may be as good (interval unknown)"
+    out = others - len(told.as_good)
+    bound = f"nothing tried is more than {bounded(told.bound)} points better"
+    if not told.as_good:
+        return f"{bound}; all {others} others are ruled out"
+    return f"{bound}; {_names(told)} may be as good, {out} of {others} are ruled out"
 
 
-def _cheapest(study: Study, found: tuple[Arm, ...]) -> str:
-    """Of the arms whose mean is within a point of the best mean, the one of least time."""
-    near = [arm for arm in found if arm.accuracy >= found[0].accuracy - MARGIN]
+def _names(told: Decision) -> str:
+    """The first few that are not ruled out, with their backbones where those differ."""
+    names = [
+        one.place.regime + ("" if told.backbone else f" on {one.place.backbone}")
+        for one in told.as_good
+    ]
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _cheapest(study: Study, found: tuple[Arm, ...], told: Decision) -> str:
+    """Of the arms that may be as good as the best, the one of least time."""
+    left = {one.place for one in (told.leader, *told.as_good)}
+    near = [arm for arm in found if arm.place in left]
     timed = [arm for arm in near if not math.isnan(arm.cost.cold)]
-    if len(timed) < len(near) or mixed_conditions(study):
+    if len(timed) < len(near) or mixed_conditions(study) or told.bound is None:
         return ""
     least = min(timed, key=lambda arm: arm.cost.cold)
-    if least == found[0]:
-        return f"nothing within {100 * MARGIN:g} point of it is cheaper"
-    near = f"cheapest with a mean within {100 * MARGIN:g} point"
-    return f"{near}: {least.name}, {amount(least.cost.cold)} s"
+    if least.place == told.leader.place:
+        return "nothing that may be as good is cheaper"
+    return f"cheapest that may be as good: {least.name}, {amount(least.cost.cold)} s"
+
+
+def _change(study: Study, scenario: str, told: Decision) -> str:
+    """The next larger scenario of the same source and target in which this arm is ruled out, or in
+    which another one leads it by more than is shown to be equal."""
+    own = study.experiment.scenarios[scenario]
+    larger = [name for name in _by_size(study, scenario) if arms(study, name)]
+    for name in larger:
+        there = decide(study, name)
+        here = there.of(told.leader.place._replace(scenario=name))
+        if here is None or here == there.leader:
+            continue
+        if here.at_most is not None and here.at_most <= study.margin:
+            continue
+        word, how = ("would", " (ruled out)") if here.ruled_out else ("might", " (not ruled out)")
+        leader = there.leader.place
+        by = f" by {gap(here.behind)}" if here.behind else ""
+        return (
+            f"{word} change with more than {own.per_class} per class: "
+            f"at {study.experiment.scenarios[name].per_class} {leader.regime} on {leader.backbone} "
+            f"leads it{by}{how}"
+        )
+    if not larger:
+        return ""
+    size = study.experiment.scenarios[larger[-1]].per_class
+    return (
+        f"up to {size} images per class nothing is seen to lead it by more than "
+        f"{points(study.experiment.margin)}"
+    )
+
+
+def _ends(place: Scenario) -> tuple[tuple[str, ...], str, str]:
+    return place.learnt, place.target, place.labels
+
+
+def _by_size(study: Study, scenario: str) -> list[str]:
+    """Scenarios of the same source and target, both with labels or both without, with more images
+    per class, the smallest first."""
+    places = study.experiment.scenarios
+
+    def images(name: str) -> float:
+        per_class = places[name].per_class
+        return math.inf if per_class == "all" else per_class
+
+    same = [
+        name
+        for name, place in places.items()
+        if _ends(place) == _ends(places[scenario]) and images(name) > images(scenario)
+    ]
+    return sorted(same, key=images)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import median
 
 from transfer_lab.reporting.blocks import (
     Answers,
@@ -15,33 +14,30 @@ from transfer_lab.reporting.blocks import (
     Section,
     Table,
 )
+from transfer_lab.reporting.decision import RuleStanding, decide, rule_standings
 from transfer_lab.reporting.figures import accuracy as dots
-from transfer_lab.reporting.hypotheses import Spot, verdicts
-from transfer_lab.reporting.ranking import ranking
-from transfer_lab.reporting.sections.advice import advice
+from transfer_lab.reporting.hypotheses import Spot
+from transfer_lab.reporting.ranking import provisional, rule_stands
+from transfer_lab.reporting.sections.advice import advice, contest
 from transfer_lab.reporting.sections.beyond import beyond
 from transfer_lab.reporting.sections.tuning import untuned
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import count, needs, percent
-from transfer_lab.stats.hypotheses import MARGIN, Judgement
-from transfer_lab.stats.power import detectable
+from transfer_lab.reporting.wording import count, needs, percent, verdict_words
 
 SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
-Verdicts = Mapping[tuple[str, Spot], Judgement]
+Verdicts = Mapping[tuple[str, str], RuleStanding]
 
 LEGEND = (
     "Best by mean test accuracy in percent, ± the half-width of its 95 % interval over n seeds "
-    "and the test images. Differences are paired by seed and, where predictions are stored, by "
-    "test image, with their own 95 % intervals. Separated: that interval lies on one side of zero. "
-    f"Equal within {100 * MARGIN:g} point: shown by two one-sided tests at 5 %. Not separated: "
-    "neither. These comparisons are exploratory: best and runner-up were picked by the same test "
-    "accuracies, and nothing is corrected for the number of comparisons, so that a margin is a "
-    "little too large. The verdict is that on rule_av, the articles' rule of thumb, from the "
-    "family of tests that the experiment file fixes (The rules, scored); where several regimes are "
-    "of the kind it prescribes, the one with the best validation accuracy stands for it. Seconds "
-    "are those of this machine for one target: decoding, frozen features, fit and evaluation. What "
-    "to expect is an interval for the mean of many trainings; what these few single trainings gave "
-    "is in brackets, and one more may lie outside of both."
+    "and the test images. Every regime is compared with the best of all on its backbone, by "
+    "differences that are paired by seed and, where predictions are stored, by test image: what is "
+    "said of all of them holds at once with 95 % confidence, also of the one that was picked. "
+    "Ruled out: another one is better. The rule is rule_av, the articles' rule of thumb; where "
+    "several regimes are of the kind it prescribes, the one with the best validation accuracy "
+    "stands for it; its verdict is that of the family of tests that the experiment file fixes (The "
+    "rules, scored). Seconds are those of this machine for one target: decoding, frozen features, "
+    "fit and evaluation. What to expect is the mean of an arm that was picked as this one, read on "
+    "seeds that did not pick it; one more training lies in its interval with 95 % probability."
 )
 
 
@@ -95,30 +91,13 @@ def answer(study: Study) -> Section:
     by seeing more."""
     if study.done.empty:
         return Section("The answer", (Paragraph("Nothing has been measured yet."),))
-    told = verdicts(study)
+    told = rule_standings(study)
     blocks: list[Block] = [_by_backbone(study, told)]
     if _is_matrix(study):
         blocks = [_matrix(study, backbone, told) for backbone in study.backbones]
     answers = Answers(tuple(advice(study, scenario) for scenario in study.corners))
-    texts = (*beyond(study), Paragraph(LEGEND), *_power(study))
+    texts = (*beyond(study), Paragraph(LEGEND))
     return Section("The answer", (answers, *blocks, *texts, _picture(study)))
-
-
-def _power(study: Study) -> tuple[Paragraph, ...]:
-    """What a single comparison could have seen."""
-    places = [(s, b) for s in study.scenarios for b in study.backbones]
-    margins = [ranking(study, *place).margin for place in places]
-    found = sorted(d for m in margins if m and (d := detectable(m, tail=0.025)) is not None)
-    if not found:
-        return ()
-    low, middle, high = (100 * d for d in (found[0], median(found), found[-1]))
-    text = (
-        "Minimum detectable difference: with these seeds and test images a single comparison of "
-        f"the two best regimes (two-sided, 5 %, 80 % power) sees a true difference of {middle:.1f} "
-        f"points (median over scenarios and backbones; from {low:.1f} to {high:.1f}). Smaller ones "
-        'mostly go unseen, so "not separated" is not "equal".'
-    )
-    return (Paragraph(text),)
 
 
 def _is_matrix(study: Study) -> bool:
@@ -173,25 +152,29 @@ def _corner(study: Study, backbone: str, corner: tuple[str, str], told: Verdicts
 
 
 def _lead(study: Study, spot: Spot, told: Verdicts) -> list[Line]:
-    found = ranking(study, *spot)
-    if found.best is None:
-        return [Line("–", "(no trained regime measured)"), Line("", f"rule: {found.prescribed}")]
-    summary = study.summary(*spot, found.best)
-    accuracy = summary.accuracy
-    so_far = ", so far" if found.provisional else ""
+    found = decide(study, *spot)
+    rule = Line("", f"rule: {rule_stands(study, found, spot.backbone)}")
+    if found.leader is None:
+        return [Line("–", "(no trained regime measured)"), rule]
+    regime, accuracy = found.leader.place.regime, found.leader.accuracy
+    so_far = ", so far" if provisional(study, *spot) else ""
+    planned = study.summary(*spot, regime).planned
     return [
-        Line(found.best, weight="strong"),
-        Line(f"{percent(accuracy)} %", count(accuracy.n, summary.planned) + so_far),
-        Line("", found.contest),
-        Line("", f"rule: {found.rule}"),
-        *_verdict(told.get(("rule_av", spot))),
+        Line(regime, weight="strong"),
+        Line(f"{percent(accuracy)} %", count(accuracy.n, planned) + so_far),
+        Line("", contest(found)),
+        rule,
+        *_verdict(study, told.get(("rule_av", spot.scenario))),
     ]
 
 
-def _verdict(judged: Judgement | None) -> tuple[Line, ...]:
-    if judged is None:
+def _verdict(study: Study, standing: RuleStanding | None) -> tuple[Line, ...]:
+    if standing is None:
         return ()
-    return (Line("", " ".join(filter(None, (f"verdict: {judged.verdict}", needs(judged))))),)
+    words = verdict_words(standing.verdict, study.experiment.margin)
+    where = " over all backbones" if len(standing.followed) > 1 else ""
+    told = filter(None, (f"verdict{where}: {words}", needs(standing.told)))
+    return (Line("", " ".join(told)),)
 
 
 def _picture(study: Study) -> Picture:

@@ -12,11 +12,11 @@ from transfer_lab.reporting.methods import methods as by_family
 from transfer_lab.reporting.sections.rules import signed
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
-from transfer_lab.stats.hypotheses import LEVEL, MARGIN
+from transfer_lab.reporting.wording import points
+from transfer_lab.stats.hypotheses import LEVEL
 
 TITLE = "Methods, each against itself switched off"
 NEGATIVE = "negative transfer"
-EQUAL = f"equal within {100 * MARGIN:g} point"
 SIDES = {1: "ahead", -1: "behind"}
 WORDS: dict[Family, str] = {
     "weights": "weights and penalties on them",
@@ -115,8 +115,8 @@ def _row(gain: Gain) -> tuple[Cell, ...]:
 def _found(gain: Gain) -> str:
     if not gain.lead.known:
         return "interval unknown"
-    if gain.lead.equal_within(MARGIN):
-        return EQUAL
+    if gain.equal:
+        return f"equal within {points(100 * gain.margin)}"
     if gain.side < 0 and gain.of_source:
         return NEGATIVE
     return SIDES.get(gain.side, "not separated")

@@ -119,7 +119,7 @@ def gains(study: Study, among: tuple[str, ...]) -> list[Gain]:
 
 def _places(study: Study, among: tuple[str, ...]) -> Iterator[Place]:
     for method in among:
-        for scenario in study.corners:
+        for scenario in study.scenarios:
             for backbone in study.backbones:
                 if method in study.planned(scenario, backbone):
                     yield Place(scenario, backbone, method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.reporting.blocks import Cell, Line, cell
@@ -41,6 +42,18 @@ def percent(accuracy: Interval) -> str:
 def gap(difference: Estimate) -> str:
     """A difference of accuracies with its interval, '2.3 ± 1.1 points'."""
     return f"{percent(difference.interval())} points"
+
+
+def distance(value: float) -> str:
+    """A difference of accuracies, '2.3 points'."""
+    shown = f"{100 * value:.1f}"
+    return f"{shown} point{'' if shown == '1.0' else 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """'a, b and c'."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def share(probability: float | None) -> str:
@@ -121,15 +134,21 @@ def absent(summary: Summary) -> Line:
     return Line("–", f"({summary.gap})")
 
 
+def seeds_of(n: int) -> str:
+    """'1 seed', '3 seeds'."""
+    return f"{n} seed{'' if n == 1 else 's'}"
+
+
 def accuracy_cell(
-    summary: Summary, *, mark: str = "", note: str = "", strong: bool = False
+    summary: Summary, *, mark: str = "", note: str = "", strong: bool = False, usual: int = 0
 ) -> Cell:
     """'34.1 ± 1.2' and '(n=5)', with how many of these failed, a mark before and a note behind; a
-    dash and the reason where nothing was measured."""
+    dash and the reason where nothing was measured. The usual number of seeds is not said."""
     if summary.accuracy is None:
         line = absent(summary)
         return cell(mark + line.text, line.note)
-    number = trainings(summary) + note
+    as_usual = summary.accuracy.n == summary.planned == usual and not summary.far_below
+    number = note if as_usual else trainings(summary) + note
     return cell(mark + percent(summary.accuracy), number, strong=strong)
 
 

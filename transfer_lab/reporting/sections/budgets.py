@@ -14,6 +14,7 @@ from transfer_lab.reporting.blocks import (
     Bullets,
     Cell,
     Fold,
+    Note,
     Paragraph,
     Section,
     Table,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from transfer_lab.store.curves import Curve
 
 TITLE = "Budgets"
+LEAD = "Whether the answer depends on how long a run may learn."
 LEGEND = (
     "Exploratory. Each budget is looked at as the main one is: winners have the highest mean test "
     "accuracy (by validation: the regime that validation accuracy would have picked), differences "
@@ -58,15 +60,15 @@ def budgets(study: Study) -> Section | None:
     if not study.experiment.budgets:
         return None
     studies = {MAIN: study} | study.further
-    blocks: list[Block] = [Paragraph(LEGEND), _budgets(study, studies), *_caveats(study, studies)]
+    blocks: list[Block] = [_budgets(study, studies), *_caveats(study, studies)]
     if sum(not one.done.empty for one in studies.values()) < 2:
         nothing = Paragraph("Nothing to compare yet: fewer than two budgets have finished runs.")
-        return Section(TITLE, (*blocks, nothing))
+        return Section(TITLE, (*blocks, nothing), LEAD)
     blocks += [winners(studies, backbone) for backbone in study.backbones]
     blocks.append(Bullets(tuple(changes(studies))))
     blocks += _rules(studies)
     blocks.append(accuracies(studies))
-    return Section(TITLE, tuple(blocks))
+    return Section(TITLE, (*blocks, Note(LEGEND)), LEAD)
 
 
 def _budgets(study: Study, studies: Budgets) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean, variance
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import percent
 from transfer_lab.stats.hypotheses import LEVEL, holm
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONSTANT = 0.99
 """The share of one class among all predictions from which an answer is called constant."""
 _DEAD = 0.5
+LEAD = "Arms that do no better than an answer that looks at no image, and why."
 LEGEND = (
     "Every trained arm of which some network is not shown to be better than the majority class and "
     "chance. Each network is tested by itself: if it were no better, so many of its test images "
@@ -34,26 +35,18 @@ LEGEND = (
 )
 
 
-def majority(study: Study) -> Section:
+def majority(study: Study) -> Section | None:
     """Which arms a constant answer would have beaten."""
     rows = tuple(_rows(study))
-    if study.done.empty:
-        return Section("Against the majority class", (Paragraph("Nothing measured yet."),))
     if not rows:
-        text = (
-            "Every trained network, tested by itself, is better than the majority class (where all "
-            "classes are equally frequent in training the first one stands for it) and than "
-            "chance, which is 100 / number of classes %: by the exact binomial of its test images, "
-            f"at {100 * LEVEL:g} % after Holm's correction over all of them."
-        )
-        return Section("Against the majority class", (Paragraph(text),))
+        return None
     head = (
         *("backbone", "regime", "scenario", "accuracy (%)", "majority or chance (%)"),
         "not shown to be better",
         *("classes predicted", "commonest prediction (%)", "dead units (%)", "why"),
     )
     table = Table("Arms not above the majority class", head, rows, texts=3)
-    return Section("Against the majority class", (Paragraph(LEGEND, warning=True), table))
+    return Section("Against the majority class", (table, Note(LEGEND)), LEAD)
 
 
 def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from transfer_lab.experiment.catalog import Family
-from transfer_lab.reporting.blocks import Bullets, Cell, Fold, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Bullets, Cell, Fold, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.methods import Gain, gains, twin
 from transfer_lab.reporting.methods import methods as by_family
 from transfer_lab.reporting.sections.rules import signed
@@ -24,6 +24,7 @@ WORDS: dict[Family, str] = {
     "features": "a common feature space",
     "unlabelled": "unlabelled images of the target",
 }
+LEAD = "What a method is worth: how far it is ahead of the same regime without it."
 LEGEND = (
     "What a method is worth is what it is ahead of its twin: the same regime without the method, "
     "with the same options but for the method's own, in the same scenario, on the same backbone "
@@ -51,7 +52,7 @@ def methods(study: Study) -> Section | None:
     said = [Paragraph(start), Bullets(harmed)] if harmed else []
     folds = tuple(_fold(study, family, rows) for family, rows in found.items())
     warned = mixed_conditions(study)
-    return Section(TITLE, (*warned, Paragraph(LEGEND), Bullets(lines), *said, *folds))
+    return Section(TITLE, (*warned, Bullets(lines), *said, *folds, Note(LEGEND)), LEAD)
 
 
 def _summary(family: Family, among: Sequence[str], rows: Sequence[Gain]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Fold, Line, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.decision import Decision, RuleStanding, decide, rule_standings
 from transfer_lab.reporting.hypotheses import JUDGED, Spot, chance_of_best, followed, spots
 from transfer_lab.reporting.regrets import REFERENCE, Regret, Served, against, regret, served
@@ -28,6 +28,7 @@ from transfer_lab.stats.rules_of_thumb import RULES, Rule
 if TYPE_CHECKING:
     from transfer_lab.stats.pooling import Pooled
 
+LEAD = "What the rules of thumb prescribe, whether that holds, and what following each one loses."
 LEGEND = (
     "One hypothesis for each rule and scenario, on the mean over the backbones; all of them are "
     "one family (where both rules prescribe the same they make one hypothesis). Refuted: some "
@@ -62,8 +63,9 @@ def rules(study: Study) -> Section | None:
     if not all(map(study.is_comparable, study.trained)):
         legend += RIVALS
     by_backbone = Fold("By backbone", (_by_backbone(study, places), Paragraph(BY_BACKBONE)))
-    blocks = (_verdicts(study, rule_standings(study).values()), Paragraph(legend), by_backbone)
-    return Section("The rules, scored", (*blocks, _regrets(study, places), Paragraph(REGRETS)))
+    blocks = (_verdicts(study, rule_standings(study).values()), by_backbone)
+    notes = (Note(legend), Note(REGRETS, "How regret is told"))
+    return Section("The rules, scored", (*blocks, _regrets(study, places), *notes), LEAD)
 
 
 def _verdicts(study: Study, standings: Iterable[RuleStanding]) -> Table:

@@ -114,7 +114,7 @@ def decide(
     )
     return Decision(
         *(scenario, backbone, standings, _expected(leads, places, leader)),
-        one_training=of_one_training(leads.accuracy(leader)),
+        one_training=of_one_training(leads.accuracy(leader), leads.measured.measure.limits),
     )
 
 
@@ -125,7 +125,7 @@ def _expected(leads: Leads, places: Sequence[Place], leader: Place) -> Interval 
     values = [*cross_fitted([leads.scores(place) for place in places]).values()]
     if not values:
         return None
-    mean = float(np.clip(np.mean(values), 0, 1))
+    mean = leads.measured.measure.within(float(np.mean(values)))
     spread = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else None
     picked = replace(leads.alone(leader), mean=mean, over_seeds=spread, seeds=len(values))
     return picked.moderated(leads.prior_alone).interval()

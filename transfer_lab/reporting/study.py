@@ -15,6 +15,7 @@ from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.leads import Leads
+from transfer_lab.reporting.measures import ACCURACY, MEASURES, Measure
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.outliers import far_below, usual_spread
@@ -39,7 +40,8 @@ class Summary:
     """The cells of one place: how they ended, and what was measured over the finished ones.
 
     `in_one_pass`: seeds whose seconds are those of another's pass, and are not counted again.
-    `far_below`: seeds whose accuracy is far below the others', trainings that failed.
+    `accuracy`: of the scores by the measure that leads, which is accuracy unless the experiment
+    names another. `far_below`: seeds whose accuracy is far below the others', which failed.
     """
 
     states: Mapping[str, int]
@@ -47,6 +49,7 @@ class Summary:
     seconds: Interval | None = None
     in_one_pass: int = 0
     far_below: int = 0
+    measure: Measure = ACCURACY
 
     @property
     def planned(self) -> int:
@@ -287,7 +290,7 @@ class Study(StoredResults):
         return counts.most_common(1)[0][0] if counts else 0
 
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
-        """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
+        """Mean score and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
 
     def finished(self, place: Place) -> pd.DataFrame:
@@ -299,8 +302,28 @@ class Study(StoredResults):
 
     @cached_property
     def measured(self) -> Measured:
-        """Test accuracies with their errors."""
+        """Scores by the measure that leads, with their errors."""
+        return Measured(self.done, self.predictions, self.measure)
+
+    @cached_property
+    def accuracies(self) -> Measured:
+        """Test accuracies with their errors, whatever leads."""
+        if self.measure is ACCURACY:
+            return self.measured
         return Measured(self.done, self.predictions)
+
+    @cached_property
+    def by_accuracy(self) -> Study:
+        """The same, led by accuracy."""
+        if self.measure is ACCURACY:
+            return self
+        changed = self.experiment.model_copy(update={"measure": ACCURACY.name})
+        return replace(self, experiment=changed)
+
+    @property
+    def measure(self) -> Measure:
+        """What leads."""
+        return MEASURES[self.experiment.measure]
 
     def leads(self, seeds: frozenset[int] | None = None) -> Leads:
         """How far the arms that may win are ahead of each other, on all seeds or on these alone."""
@@ -324,9 +347,9 @@ class Study(StoredResults):
         }
 
     def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
-        """Test accuracy of every finished seed of one place."""
+        """Score of every finished seed of one place."""
         tested = self.measured.tested(Place(scenario, backbone, regime))
-        return {seed: one.accuracy for seed, one in tested.items()}
+        return {seed: one.score for seed, one in tested.items()}
 
     def fitted_by_seed(self, place: Place) -> dict[int, float]:
         """Training accuracy of every finished seed of one place that has one."""
@@ -384,13 +407,14 @@ class Study(StoredResults):
             place: Summary(
                 *(count, self._accuracy(place), interval(seconds[place])),
                 in_one_pass=count["done"] - len(seconds[place]),
+                measure=self.measure,
                 far_below=far_below(self._scores(place), self._usual_spreads[place.scenario]),
             )
             for place, count in states.items()
         }
 
     def _scores(self, place: Place) -> list[float]:
-        return [one.accuracy for one in self.measured.tested(place).values()]
+        return [one.accuracy for one in self.accuracies.tested(place).values()]
 
     @cached_property
     def _usual_spreads(self) -> dict[str, float]:

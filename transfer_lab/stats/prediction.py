@@ -10,9 +10,11 @@ from operator import itemgetter
 from transfer_lab.stats.estimates import Estimate
 
 
-def of_one_training(found: Estimate, level: float = 0.95) -> tuple[float, float] | None:
-    """Between what the true accuracy of one more training lies, within 0 and 1; None where an
-    error is not known.
+def of_one_training(
+    found: Estimate, limits: tuple[float, float] = (0.0, 1.0), level: float = 0.95
+) -> tuple[float, float] | None:
+    """Between what the true score of one more training lies, within the limits of such scores; None
+    where an error is not known.
 
     The spread of single trainings and the error of their mean, by Student's t, and the error of
     the test images, added in quadrature as in an interval of the mean.
@@ -21,7 +23,7 @@ def of_one_training(found: Estimate, level: float = 0.95) -> tuple[float, float]
         return None
     single = replace(found, over_seeds=found.over_seeds * (found.seeds + 1))
     reach = single.reach((1 - level) / 2)
-    return max(0.0, found.mean - reach), min(1.0, found.mean + reach)
+    return max(limits[0], found.mean - reach), min(limits[1], found.mean + reach)
 
 
 def cross_fitted(arms: Sequence[Mapping[int, float]]) -> dict[int, float]:

@@ -184,12 +184,12 @@ def _failed(study: Study) -> Iterator[str]:
     trained = [arm for arm in arms if not study.is_control(arm.regime)]
     failed = {arm: n for arm in trained if (n := study.summary(*arm).far_below)}
     for arm, count in failed.items():
-        scores = sorted(one.accuracy for one in study.measured.tested(arm).values())
+        scores = sorted(one.accuracy for one in study.accuracies.tested(arm).values())
         low = " ".join(f"{100 * score:.1f}" for score in scores[:count])
         rest = " ".join(f"{100 * score:.1f}" for score in scores[count:])
         yield f"{_name(arm)} ({count} of {len(scores)} seeds: {low} against {rest} %)"
     if failed:
-        all_seeds = sum(len(study.measured.tested(arm)) for arm in trained)
+        all_seeds = sum(len(study.accuracies.tested(arm)) for arm in trained)
         yield f"{sum(failed.values())} of all {all_seeds:,} trainings"
 
 
@@ -273,8 +273,8 @@ FLAGS = (
     Flag("fewer than three seeds", "intervals are very wide, or there are none", _few_seeds),
     Flag(
         "no predictions by image",
-        "comparisons rest on accuracies alone: the test set's error is bounded from above, and "
-        "intervals of differences are too wide",
+        "comparisons rest on the records alone: of accuracies the test set's error is bounded from "
+        "above, and intervals of differences are too wide; of other measures it is left out",
         _no_predictions,
     ),
 )

@@ -11,14 +11,14 @@ from transfer_lab.reporting.figures.learning_curves import SizeSweep, figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.crossover import Crossover, Curve, crossover
 
-LEAD = "Accuracy by the number of labelled images, and where regimes change places."
+LEAD = "Test scores by the number of labelled images, and where regimes change places."
 LEGEND = (
     "Crossover: the number of images per class from which the regime that leads at the largest "
-    "size stays ahead of the one that leads at the smallest, with accuracies linear in the "
+    "size stays ahead of the one that leads at the smallest, with scores linear in the "
     "logarithm of that number between measured sizes. In brackets a 95 % confidence set, all "
     "numbers at which a paired t-interval over seeds cannot tell the two apart; 'below' and "
     "'above' where it runs out of the measured range. The two regimes were chosen by the same "
-    "accuracies, so this explores and tests nothing. The last column does: the regime to use at "
+    "scores, so this explores and tests nothing. The last column does: the regime to use at "
     "the smallest size, and the first larger one at which another is better, by multiple "
     "comparisons with the best at 95 % over all regimes and larger sizes of the curve at once. Not "
     "ruled out is not shown to stay the best."
@@ -31,10 +31,10 @@ def learning_curves(study: Study) -> Section | None:
     if not found:
         return None
     caption = (
-        "Test accuracy against labelled images per class, with 95 % intervals (seeds and test "
-        "set); one panel for each source, target and backbone."
+        f"Test {study.measure.title} against labelled images per class, with 95 % intervals "
+        "(seeds and test set); one panel for each source, target and backbone."
     )
-    alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
+    alt = f"Lines of test {study.measure.title} by images per class, one for each regime"
     picture = Picture("learning-curves.png", caption, alt, figure(study, found))
     head = (
         *("source and target", "backbone", "leads at the smallest", "leads at the largest"),

@@ -82,7 +82,7 @@ def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:
     for place, rows in not_above(study):
         yield (
             *(cell(place.backbone), cell(place.regime), cell(place.scenario)),
-            cell(percent(study.accuracy(*place))),
+            cell(percent(study.accuracies.estimate(place).interval())),
             cell(_share(bar(rows))),
             cell(networks(study, place, rows)),
             cell(f"{rows['predicted_classes'].mean():.1f} of {rows['num_classes'].max():.0f}"),
@@ -103,7 +103,7 @@ def gain(study: Study, place: Place, gains: list[float]) -> Interval | None:
     Such is the majority class: in a given mix of classes the accuracy of a constant answer has no
     sampling error.
     """
-    found = study.measured.estimate(place)
+    found = study.accuracies.estimate(place)
     if found is None or not gains:
         return None
     over_seeds = None

@@ -263,7 +263,6 @@ def _options(study: Study) -> Table:
 
 def inference(study: Study) -> tuple[str, ...]:
     """One sentence or a few for each question a statistician asks."""
-    seeds = len(study.experiment.seeds)
     margin = points(study.experiment.margin, study.measure)
     return (
         *_errors(study),

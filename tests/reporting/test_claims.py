@@ -206,9 +206,8 @@ def test_training_that_does_not_learn_its_own_images_is_said():
     assert first[-1] == "training accuracy not above majority in 3 of 3 seeds"
 
 
-def test_when_all_are_above_there_is_nothing_to_say():
-    made = grid().finish(test_accuracy=0.6, majority_accuracy=0.25)
-    assert majority(study(made)) is None
+def test_where_all_are_above_there_is_no_section():
+    assert majority(study(grid().finish(test_accuracy=0.6, majority_accuracy=0.25))) is None
 
 
 def test_networks_that_scatter_are_each_tested_by_themselves():

@@ -278,7 +278,9 @@ def test_long_lists_are_cut_and_counted(tmp_path):
 
 
 def test_nothing_measured_is_said():
-    assert flags(Grid(experiment()).study()).blocks[0].text == "Nothing measured yet."
+    assert flags(Grid(experiment()).study()) is None
+    (said,) = answer(Grid(experiment()).study()).blocks
+    assert said.text == "Nothing has been measured yet."
 
 
 def test_a_seed_far_below_the_others_is_a_failed_training_and_counted_beside_the_mean(tmp_path):

@@ -260,7 +260,8 @@ def test_hostile_names_stay_text():
     names = (HOSTILE, "b")
     both = replace(block, matrix=_matrix(names))
     shelf = Thumbnails("t.png", HOSTILE, (Shelf(HOSTILE, (one,)),))
-    sections = (Section("x", ()), Section("y", (shelf, Fold("z", (both,)))))
+    answer = Section("y", (shelf, Fold("z", (both,))), folded=False)
+    sections = (Section("x", ()), answer)
     page = to_html(sections, {}, {}, {})
     assert (
         "<script>alert" not in page

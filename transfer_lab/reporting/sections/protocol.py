@@ -318,7 +318,8 @@ def _without_images(study: Study) -> str:
 
 def _family(study: Study) -> str:
     told = rule_standings(study)
-    distinct = len({(one.scenario, *one.followed.items()) for one in told.values()})
+    judged = [one for one in told.values() if one.followed]
+    distinct = len({(one.scenario, *one.followed.items()) for one in judged})
     counts = Counter(judged.verdict for judged in told.values())
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     outcome = f" Here that is {distinct} hypotheses; the rules' verdicts: {said}." if told else ""

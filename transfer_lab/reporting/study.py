@@ -13,11 +13,13 @@ from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
+from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.measures import ACCURACY, MEASURES, Measure
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.stats.intervals import Interval, t_interval
+from transfer_lab.reporting.summaries import Summary, interval
+from transfer_lab.stats.intervals import Interval
 from transfer_lab.stats.outliers import far_below, usual_spread
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
 from transfer_lab.store.curves import Curve
@@ -28,56 +30,6 @@ if TYPE_CHECKING:
 
     from transfer_lab.similarity.overlap import Counted
     from transfer_lab.similarity.pairs import Compared
-
-INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
-NUMBERS = INTEGERS + tuple(
-    n for n, f in Record.model_fields.items() if f.annotation == (float | None)
-)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The cells of one place: how they ended, and what was measured over the finished ones.
-
-    `in_one_pass`: seeds whose seconds are those of another's pass, and are not counted again.
-    `accuracy`: of the scores by the measure that leads, which is accuracy unless the experiment
-    names another. `far_below`: seeds whose accuracy is far below the others', which failed.
-    """
-
-    states: Mapping[str, int]
-    accuracy: Interval | None = None
-    seconds: Interval | None = None
-    in_one_pass: int = 0
-    far_below: int = 0
-    measure: Measure = ACCURACY
-
-    @property
-    def planned(self) -> int:
-        """How many seeds the experiment asks for here."""
-        return sum(self.states.values())
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned seed has its accuracy."""
-        return self.accuracy is not None and self.accuracy.n == self.planned
-
-    @property
-    def gap(self) -> str:
-        """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
-        absent = {state: count for state, count in self.states.items() if state != "done"}
-        if not absent:
-            return "not measured" if self.states else "not planned"
-        if len(absent) == 1:
-            return next(iter(absent))
-        return ", ".join(f"{count} {state}" for state, count in absent.items())
-
-
-def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with every measured column as numbers, absent values as NaN."""
-    import pandas as pd
-
-    numbers = {name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame}
-    return frame.assign(**numbers)
 
 
 @dataclass(frozen=True)
@@ -434,9 +386,3 @@ def prescribed_as(regime: Regime) -> str:
     """What a rule calls a regime."""
     early = regime.kind == "linear_probe" and regime.options.get("stage") is not None
     return EARLY_PROBE if early else regime.kind
-
-
-def interval(values: list[float]) -> Interval | None:
-    """Student's t interval over the values that were measured (a NaN was not), None without any."""
-    measured = [value for value in values if value == value]
-    return t_interval(measured) if measured else None

@@ -10,8 +10,8 @@ from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.predictions import Outcome, Predictions, beside
-from transfer_lab.reporting.study import measured
 from transfer_lab.store.layout import CURVE, RECORD
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame

@@ -50,7 +50,8 @@ class Selection:
     ) -> Study | None:
         """The report's view of what is looked at, or None if nothing of the experiment is.
 
-        Every number of the dashboard comes from here, so that it is the report's.
+        Every number of the dashboard comes from here, so that it is the report's; scores are
+        accuracies whatever leads there, since experiments stand side by side.
         """
         rows = self.rows(table)
         if rows.empty:
@@ -65,7 +66,8 @@ class Selection:
             for name, choice in experiment.backbones.items()
             if self.has("backbone", choice.label)
         }
-        looked_at = experiment.model_copy(update={**kept, "claims": {}})
+        changes = {**kept, "claims": {}, "measure": "accuracy"}
+        looked_at = experiment.model_copy(update=changes)
         return Study.of(looked_at, StoredResults(rows, predictions=predictions))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CONSTANT = 0.99
 """The share of one class among all predictions from which an answer is called constant."""
 _DEAD = 0.5
-LEAD = "Arms that do no better than an answer that looks at no image, and why."
+LEAD = "Networks not shown to be better than an answer that looks at no image, and why."
 LEGEND = (
     "Every trained arm of which some network is not shown to be better than the majority class and "
     "chance. Each network is tested by itself: if it were no better, so many of its test images "

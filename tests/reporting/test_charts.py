@@ -45,7 +45,7 @@ def done(study: Study, place: Place):
 
 def places(figure, study: Study):
     """Every trace that stands for a place, with that place."""
-    for panel, scenario in zip(chart(figure).panels, study.corners, strict=True):
+    for panel, scenario in zip(chart(figure).panels, study.scenarios, strict=True):
         for trace in panel.traces:
             if "meta" in trace:
                 yield Place(scenario, trace["meta"]["backbone"], trace["meta"]["regime"]), trace

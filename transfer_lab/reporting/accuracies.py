@@ -54,6 +54,13 @@ def rows_of(table: pd.DataFrame, *columns: str) -> Iterator[tuple]:
     return zip(*(table[name].tolist() for name in columns), strict=True)
 
 
+class Joint(NamedTuple):
+    """Places on the same seeds and test images, crossed at once, and which arm is which."""
+
+    crossed: Crossed
+    arms: Mapping[Place, int]
+
+
 class Measured:
     """The finished, tested cells by one measure; the predictions behind them are read where they
     are needed."""
@@ -63,6 +70,8 @@ class Measured:
         self.measure = measure
         self._values: dict[str, np.ndarray | None] = {}
         self._crossed: dict[tuple[Place, ...], Crossed | None] = {}
+        self._images: dict[tuple[Place, tuple[int, ...]], int | None] = {}
+        self._joints: dict[tuple[tuple[int, ...], int], Joint] = {}
         self._tested: dict[Place, dict[int, Tested]] = defaultdict(dict)
         columns = (*PLACE, "seed", "run_id", "test_accuracy", "n_test", measure.column)
         for *names, seed, run_id, accuracy, images, value in rows_of(done, *columns):
@@ -133,21 +142,32 @@ class Measured:
             place: {seed: self.tested(place)[seed] for seed in seeds}
             for place in dict.fromkeys(chain.from_iterable(wanted))
         }
-        labels = {place: self._labels(tested.values()) for place, tested in runs.items()}
-        crossed: dict[int | None, tuple[Crossed, dict[Place, int]]] = {}
-        for key in dict.fromkeys(labels.values()):
-            group = [p for p, own in labels.items() if key is not None and own == key]
-            if group:
-                together = self.crossed([runs[place] for place in group])
-                crossed[key] = together, {place: n for n, place in enumerate(group)}
+        groups: dict[int | None, dict[Place, Mapping[int, Tested]]] = defaultdict(dict)
+        for place, tested in runs.items():
+            asked = (place, tuple(seeds))
+            if asked not in self._images:
+                self._images[asked] = self._labels(tested.values())
+            groups[self._images[asked]][place] = tested
+        alike = [self._joint(tuple(seeds), *group) for group in groups.items() if group[0]]
         for weights in wanted:
-            keys = {labels[place] for place in weights}
-            if len(keys) == 1 and (known := crossed.get(*keys)):
-                together, arms = known
-                yield together.contrast([*weights.values()], [arms[place] for place in weights])
+            known = (one for one in alike if all(place in one.arms for place in weights))
+            if found := next(known, None):
+                arms = [found.arms[place] for place in weights]
+                yield found.crossed.contrast([*weights.values()], arms)
             else:
                 alone = self.crossed([runs[place] for place in weights])
                 yield alone.contrast([*weights.values()])
+
+    def _joint(
+        self, seeds: tuple[int, ...], labels: int, runs: Mapping[Place, Mapping[int, Tested]]
+    ) -> Joint:
+        """These places crossed, or more of the same seeds and images that were crossed before."""
+        known = self._joints.get((seeds, labels))
+        if known is None or not known.arms.keys() >= runs.keys():
+            crossed = self.crossed([*runs.values()])
+            known = Joint(crossed, {place: number for number, place in enumerate(runs)})
+            self._joints[seeds, labels] = known
+        return known
 
     def _labels(self, runs: Iterable[Tested]) -> int | None:
         """What tells the runs' test images from others; None where a prediction is not at hand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
@@ -284,9 +285,10 @@ def cell(text: object, note: str = "", *, strong: bool = False) -> Cell:
     return (Line(str(text), note, "strong" if strong else "plain"),)
 
 
-def pictures(sections: tuple[Section, ...]) -> tuple[Picture, ...]:
-    """Every picture of the sections, in order; they stand at the top level only."""
-    return tuple(b for section in sections for b in section.blocks if isinstance(b, Picture))
+def pictures(sections: Iterable[Section | None]) -> tuple[Picture, ...]:
+    """Every picture of the sections that there are, in order; they stand at the top level only."""
+    there = (section for section in sections if section)
+    return tuple(b for section in there for b in section.blocks if isinstance(b, Picture))
 
 
 def sheets(sections: tuple[Section, ...]) -> dict[str, tuple[tuple[Thumbnail, ...], ...]]:

@@ -93,7 +93,13 @@ def decide(
     Differences are paired by seed and test image, their variances moderated over all pairs of the
     study. `seeds`: look only at these; who looks several times divides 1 - `level` among the looks.
     """
-    leads = study.leads(seeds)
+    asked = ("decision", scenario, backbone, seeds, level)
+    if asked not in study.memory:
+        study.memory[asked] = _decide(study.leads(seeds), scenario, backbone, level)
+    return study.memory[asked]
+
+
+def _decide(leads: Leads, scenario: str, backbone: str | None, level: float) -> Decision:
     found = [p for p in leads.arms.get(scenario, ()) if backbone in (None, p.backbone)]
     places = sorted(found, key=lambda place: -leads.accuracy(place).mean)
     if not places:
@@ -112,10 +118,12 @@ def decide(
         )
         for place, bound in zip(places, bounds, strict=True)
     )
-    return Decision(
-        *(scenario, backbone, standings, _expected(leads, places, leader)),
-        one_training=of_one_training(leads.accuracy(leader), leads.measured.measure.limits),
-    )
+    expected = _expected(leads, places, leader)
+    single = leads.accuracy(leader)
+    if expected:
+        single = replace(single, mean=expected.mean)  # its own is too high, as it was picked
+    one = of_one_training(single, leads.measured.measure.limits)
+    return Decision(*(scenario, backbone, standings), expected, one)
 
 
 def _expected(leads: Leads, places: Sequence[Place], leader: Place) -> Interval | None:
@@ -170,6 +178,12 @@ def rule_standings(study: Study) -> dict[tuple[str, str], RuleStanding]:
 
     Where rules prescribe the same regimes they make one hypothesis.
     """
+    if "rules" not in study.memory:
+        study.memory["rules"] = _rule_standings(study)
+    return study.memory["rules"]
+
+
+def _rule_standings(study: Study) -> dict[tuple[str, str], RuleStanding]:
     places: dict[str, list[Spot]] = defaultdict(list)
     for spot in spots(study):
         places[spot.scenario].append(spot)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
@@ -282,6 +282,11 @@ class Study(StoredResults):
         if seeds not in self._leads:
             self._leads[seeds] = Leads(self.measured, self._arms, seeds)
         return self._leads[seeds]
+
+    @cached_property
+    def memory(self) -> dict[object, Any]:
+        """What was found of this study, by what was asked: for what several sections ask for."""
+        return {}
 
     @cached_property
     def _leads(self) -> dict[frozenset[int] | None, Leads]:

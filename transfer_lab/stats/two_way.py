@@ -24,6 +24,8 @@ from transfer_lab.stats.estimates import Estimate
 
 _EXACT = 2**22
 """So many zeros and ones are summed in single precision at a time, without loss."""
+_ROOM = 2**24
+"""And so many are held in it at a time, of all arms together."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _shared_by_seeds(right: np.ndarray, labels: np.ndarray) -> np.ndarray | None
     if k == 1:
         return images / free / m
     total = np.zeros((arms, arms))
-    step = max(1, _EXACT // m)
+    step = max(1, min(_EXACT // m, _ROOM // (arms * m)))
     for first in range(0, k, step):
         total += _within(right[:, first : first + step], starts, counts)
     rest = (total - images) / ((k - 1) * free)

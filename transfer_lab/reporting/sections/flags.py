@@ -89,7 +89,8 @@ def capped(study: Study) -> dict[Place, tuple[int, int]]:
     of their seeds: in how many, of how many."""
     counts: dict[Place, Counter[bool]] = defaultdict(Counter)
     for place, run_id in study.with_curves:
-        losses = [v for v in study.curves[run_id]["val_loss"].tolist() if v == v]
+        curve = study.curves[run_id]
+        losses = [v for v in curve["val_loss"].tolist() if v == v] if "val_loss" in curve else []
         counts[place][shape(losses) == "falling"] += 1
     return {
         place: (found[True], found.total())

@@ -43,7 +43,7 @@ def majority(study: Study) -> Section | None:
     head = (
         *("backbone", "regime", "scenario", "accuracy (%)", "majority or chance (%)"),
         "not shown to be better",
-        *("classes predicted", "commonest prediction (%)", "dead units (%)", "why"),
+        *("classes answered", "commonest (%)", "dead units (%)", "why"),
     )
     table = Table("Arms not above the majority class", head, rows, texts=3)
     return Section("Against the majority class", (table, Note(LEGEND)), LEAD)
@@ -88,7 +88,7 @@ def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:
             cell(f"{rows['predicted_classes'].mean():.1f} of {rows['num_classes'].max():.0f}"),
             cell(_share(rows["commonest_prediction"])),
             cell(_share(rows["dead_units"])),
-            cell(_why(rows)),
+            cell("", _why(rows)),
         )
 
 

@@ -234,6 +234,7 @@
   }
 
   function restoreSort() {
+    all("main .scroll table:has([aria-sort$=ending])").forEach((table) => sortTable(table, 0, "none"));
     const [number, column, direction] = state.sort.split(".");
     const table = all("main .scroll table")[Number(number)];
     const known = table && titles(table)[Number(column)]?.hasAttribute("aria-sort");

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,7 @@ from transfer_lab.reporting.study import Study
 from transfer_lab.stats.bests import with_best
 from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.hypotheses import Judgement, judge
-from transfer_lab.stats.prediction import cross_fitted, of_one_training
+from transfer_lab.stats.prediction import cross_fitted, of_mean, of_one_training
 from transfer_lab.stats.rules_of_thumb import RULES
 
 if TYPE_CHECKING:
@@ -118,24 +119,12 @@ def _decide(leads: Leads, scenario: str, backbone: str | None, level: float) -> 
         )
         for place, bound in zip(places, bounds, strict=True)
     )
-    expected = _expected(leads, places, leader)
-    single = leads.accuracy(leader)
-    if expected:
-        single = replace(single, mean=expected.mean)  # its own is too high, as it was picked
-    return Decision(*(scenario, backbone, standings), expected, of_one_training(single))
-
-
-def _expected(leads: Leads, places: Sequence[Place], leader: Place) -> Interval | None:
-    """The mean of what was picked on other seeds, with the leader's error of the test set."""
-    import numpy as np
-
-    values = [*cross_fitted([leads.scores(place) for place in places]).values()]
-    if not values:
-        return None
-    mean = float(np.clip(np.mean(values), 0, 1))
-    spread = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else None
-    picked = replace(leads.alone(leader), mean=mean, over_seeds=spread, seeds=len(values))
-    return picked.moderated(leads.prior_alone).interval()
+    fitted = [*cross_fitted([leads.scores(place) for place in places]).values()]
+    if not fitted:
+        return Decision(scenario, backbone, standings, None, None)
+    own, mean = leads.accuracy(leader), math.fsum(fitted) / len(fitted)
+    told = of_mean(own, mean), of_one_training(own, mean)
+    return Decision(scenario, backbone, standings, *told)
 
 
 class RuleStanding(NamedTuple):

@@ -119,14 +119,20 @@ def searched_in(experiment: Experiment, regime: str) -> tuple[str, ...]:
     return tuple(name for name, images in planned.items() if images == min(planned.values()))
 
 
-def searches_of(experiment: Experiment) -> dict[tuple[str, str], dict[str, Run]]:
-    """The searches under the main budget by the names of backbone and regime, each by its
-    scenario; two scenarios that differ in nothing that the regime sees have one in common."""
+def searches_of(experiment: Experiment) -> dict[tuple[str, str, str | None], dict[str, Run]]:
+    """The searches for the whole grid by the names of backbone, regime and budget (None: the main
+    one), each by its scenario; scenarios that differ in nothing that the regime sees share one."""
+    if experiment.search is None:
+        return {}
     shared = _Shared(experiment)
     return {
-        (backbone, regime): found
-        for backbone, regime in product(experiment.backbones, experiment.regimes)
-        if fits(experiment, backbone, regime) and (found := shared.searches(backbone, regime, None))
+        (backbone, regime, budget): found
+        for budget, backbone, regime in product(
+            (None, *experiment.budgets), experiment.backbones, experiment.regimes
+        )
+        if fits(experiment, backbone, regime)
+        and (budget is None or spends_budget(experiment, regime))
+        and (found := shared.searches(backbone, regime, budget))
     }
 
 

@@ -253,7 +253,8 @@ class Run(Spec):
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A run without trials is written, and so hashed, as if nothing could be tuned, and one
         without streams as if there were none."""
-        return {k: v for k, v in handler(self).items() if k not in _ABSENT or v != _ABSENT[k]}
+        absent = {name for name, value in _ABSENT.items() if getattr(self, name) == value}
+        return {name: value for name, value in handler(self).items() if name not in absent}
 
     def trial(self, options: Options) -> Run:
         """The untuned run with these options, its validation images held back."""

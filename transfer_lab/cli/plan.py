@@ -56,8 +56,8 @@ class Planned:
         left = len(self.work.runs)
         parts = [
             _grid(self.experiment, width),
-            f"{len(self.cells)} cells, {self.work.total} distinct runs{self._searches()}; {left} to "
-            f"train, {self.work.total - left} stored or not needed",
+            f"{len(self.cells)} cells, {self.work.total} distinct runs{self._searches()}; "
+            f"{left} to train, {self.work.total - left} stored or not needed",
             *outdated_lines(self.outdated, self.store.root),
         ]
         if self.estimate:

@@ -47,11 +47,16 @@ def choose_over(searches: Sequence[Sequence[Trial]]) -> int | None:
     """Place of the trial with the best mean validation accuracy over searches of the same trials;
     among equals that with the lowest mean validation loss, then the first. One that has diverged in
     any search loses; None if every one has."""
-    return choose(_over(tried) for tried in zip(*searches, strict=True))
+    return choose(over(searches))
+
+
+def over(searches: Sequence[Sequence[Trial]]) -> tuple[Trial, ...]:
+    """The trials of several searches as if they were of one: their means, and diverged if they have
+    in any."""
+    return tuple(_over(tried) for tried in zip(*searches, strict=True))
 
 
 def _over(tried: Sequence[Trial]) -> Trial:
-    """One trial of several searches as if it were of one."""
     first = tried[0]
     if any(trial.status == "diverged" for trial in tried):
         return first._replace(val_accuracy=None, val_loss=None, status="diverged")

@@ -46,16 +46,9 @@ class Tried:
 
 def searched(study: Study) -> tuple[Tried, ...]:
     """Every arm whose trials are tried once for the whole grid."""
+    known = study.searches
     return tuple(
-        Tried(
-            *arm,
-            runs,
-            {
-                name: study.searches[run.id]
-                for name, run in runs.items()
-                if run.id in study.searches
-            },
-        )
+        Tried(*arm, runs, {n: known[run.id] for n, run in runs.items() if run.id in known})
         for arm, runs in searches_of(study.experiment).items()
     )
 

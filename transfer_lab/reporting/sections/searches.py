@@ -28,8 +28,8 @@ LEGEND = (
     "every seed; that accuracy is in brackets. It is the best of several, and so a little too high."
 )
 COSTS = (
-    "{searches} searches took {seconds} s of fitting and of frozen features, paid once for the whole "
-    "grid and in no other column of times."
+    "{searches} searches took {seconds} s of fitting and of frozen features, paid once for the "
+    "whole grid and in no other column of times."
 )
 
 

@@ -17,6 +17,7 @@ from transfer_lab.experiment.choices import Choice, Weights
 from transfer_lab.experiment.plan import parents_of, plan, runs_of
 from transfer_lab.experiment.spec import PROTOCOL, Fit, Run
 
+
 def changed_by(run: Run, **fields) -> dict:
     return run.model_dump() | fields
 

@@ -111,8 +111,9 @@ def _search_problems(experiment: Experiment) -> Iterator[Problem]:
         place: KeyPath = ("search", "scenarios", position)
         if name not in experiment.scenarios:
             yield place, f"no scenario '{name}' here; {suggest(name, experiment.scenarios)}"
-    for name in tuned:
-        if search.scenarios and not searched_in(experiment, name):
+    known = {*search.scenarios} <= {*experiment.scenarios} if search.scenarios else False
+    for name in tuned if known else ():
+        if not searched_in(experiment, name):
             told = f"{name} has trials and is planned in none of these; name one in which it is"
             yield ("search", "scenarios"), told
 

@@ -74,13 +74,12 @@ def searches(experiment: Experiment, store: RecordStore) -> dict[str, tuple[Tria
     """What the finished searches for the whole grid tried, by their ids; a damaged one is named,
     and counts as absent."""
     found = {}
-    for runs in searches_of(experiment).values():
-        for run in runs.values():
-            record = store.get(run.id)
-            if run.id in found or record is None or record.status != "done":
-                continue
+    arms = searches_of(experiment).values()
+    for run_id, run in {run.id: run for runs in arms for run in runs.values()}.items():
+        record = store.get(run_id)
+        if record and record.status == "done":
             try:
-                found[run.id] = store.trials(run)
+                found[run_id] = store.trials(run)
             except TrialsError as problem:
                 store.warn(f"{problem}; the report goes without it")
     return found

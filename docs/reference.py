@@ -26,6 +26,7 @@ from transfer_lab.experiment.spec import (
     Experiment,
     Pretrain,
     Scenario,
+    SearchSettings,
     SimilaritySettings,
     Tracking,
 )
@@ -49,6 +50,11 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
         "The source run that regimes start from: training from scratch on the source domain. It "
         "has the keys of `fit`, for itself, and these:",
     ),
+    "search": (
+        SearchSettings,
+        "Where the trials of `tune` are tried once for the whole grid; without it they are tried "
+        "in each place and with each seed.",
+    ),
     "claims": (Claim, "Each entry is a statement that the report holds against the results."),
     "similarity": (SimilaritySettings, "How the distance of source and target is measured."),
     "wandb": (Tracking, "Where copies of the results go."),
@@ -71,6 +77,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "pretrain": "The source runs: see [pretrain](#pretrain).",
         "tune": "Trials for every regime that learns: `{option: [values]}` for all combinations, "
         "or a list of `{option: value}`. Validation accuracy chooses.",
+        "search": "Trials are tried once for the whole grid: see [search](#search).",
         "claims": "Statements to be measured: see [claims](#claims).",
         "similarity": "See [similarity](#similarity).",
         "wandb": "See [wandb](#wandb).",
@@ -113,6 +120,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "seed": "The seed of the source run that all seeds of the grid share.",
         "per_seed": "Each seed of the grid has a source run of its own, of the same seed.",
         "options": "Options of that regime for the source runs.",
+    },
+    "search": {
+        "seed": "The seed at which trials are tried; no seed of the grid.",
+        "scenarios": "Scenarios of which the mean validation accuracy chooses, for all of them; "
+        "those with the fewest images unless named.",
     },
     "claims": {
         "text": "The statement in words.",

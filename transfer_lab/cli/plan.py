@@ -35,6 +35,7 @@ class Planned:
         self.cells = plan(experiment)
         self.runs = runs_of(self.cells)
         self.work = todo(self.cells, store)
+        self.searches = sum(run.purpose == "search" for run in self.runs.values())
         self.estimate: Estimate | None = None
         self.no_estimate: str | None = None
         missing = [self.runs[i] for i in self.work.runs if i in self.runs]
@@ -55,8 +56,8 @@ class Planned:
         left = len(self.work.runs)
         parts = [
             _grid(self.experiment, width),
-            f"{len(self.cells)} cells, {self.work.total} distinct runs; {left} to train, "
-            f"{self.work.total - left} stored or not needed",
+            f"{len(self.cells)} cells, {self.work.total} distinct runs{self._searches()}; "
+            f"{left} to train, {self.work.total - left} stored or not needed",
             *outdated_lines(self.outdated, self.store.root),
         ]
         if self.estimate:
@@ -90,6 +91,7 @@ class Planned:
                 "total": self.work.total,
                 "to_train": left,
                 "stored_or_not_needed": self.work.total - left,
+                "searches": self.searches,
             },
             "older_protocols": {str(old.protocol): old.records for old in self.outdated},
             "estimate": self.estimate and self.estimate._asdict(),
@@ -111,6 +113,11 @@ class Planned:
                 for cell in self.cells
             ],
         }
+
+    def _searches(self) -> str:
+        """How many of the runs only find the options of the others."""
+        how = self.experiment.search
+        return f" ({self.searches} of them searches at seed {how.seed})" if how else ""
 
     def _state(self, cell: Cell) -> str:
         return "to train" if cell.run.id in self.work.runs else "stored"

@@ -20,6 +20,7 @@ from transfer_lab.experiment.spec import (
     Experiment,
     Pretrain,
     Scenario,
+    SearchSettings,
     SimilaritySettings,
     Tracking,
 )
@@ -35,6 +36,7 @@ _MODELS: dict[KeyPath, type[BaseModel]] = {
     ("fit", "augment"): Augment,
     ("pretrain", "augment"): Augment,
     ("pretrain",): Pretrain,
+    ("search",): SearchSettings,
     ("similarity",): SimilaritySettings,
     ("wandb",): Tracking,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from transfer_lab.experiment.plan import searches_of
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.predictions import Predictions, beside
@@ -17,6 +18,7 @@ from transfer_lab.store.curves import Curve, read_curves
 from transfer_lab.store.layout import CURVE, IMAGES, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.results import frame
+from transfer_lab.store.trials import Trial, TrialsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +57,7 @@ def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) 
         frame=table,
         curves=curves(table, store),
         trials=left_behind(table, store, TRIALS),
+        searches=searches(experiment, store),
         predictions=Predictions(beside(store)),
         similarities=results(experiment, store),
         overlaps=counted(experiment, store),
@@ -68,6 +71,21 @@ def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]
     """The finished source runs that cells start from, by id."""
     found = {init: store.get(init) for init in table["init_id"].dropna().unique()}
     return {init: record for init, record in found.items() if record and record.status == "done"}
+
+
+def searches(experiment: Experiment, store: RecordStore) -> dict[str, tuple[Trial, ...]]:
+    """What the finished searches for the whole grid tried, by their ids; a damaged one is named,
+    and counts as absent."""
+    found = {}
+    arms = searches_of(experiment).values()
+    for run_id, run in {run.id: run for runs in arms for run in runs.values()}.items():
+        record = store.get(run_id)
+        if record and record.status == "done":
+            try:
+                found[run_id] = store.trials(run)
+            except TrialsError as problem:
+                store.warn(f"{problem}; the report goes without it")
+    return found
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:

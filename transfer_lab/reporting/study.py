@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from transfer_lab.similarity.overlap import Counted
     from transfer_lab.similarity.pairs import Compared
+    from transfer_lab.store.trials import Trial
 
 INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
 NUMBERS = INTEGERS + tuple(
@@ -82,7 +83,9 @@ class StoredResults:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Training curves, by the run's id."""
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """What a search for options tried, by the run's id."""
+    """What a run that is tuned by itself tried, by its id."""
+    searches: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
+    """What the searches for the whole grid tried, by their ids."""
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""

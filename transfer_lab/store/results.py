@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
     """One row a cell in the columns of records.csv: its place, and its record where there is one.
 
-    `status` is done, failed, blocked (the source run failed) or missing.
+    `status` is done, failed, blocked (its source run or its search failed) or missing.
     """
     import pandas as pd
 
@@ -32,7 +32,8 @@ def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
 
 
 class State(NamedTuple):
-    """How far a cell is: done, failed, blocked (its source run failed) or missing; and why."""
+    """How far a cell is: done, failed, blocked (its source run or its search failed) or missing;
+    and why."""
 
     status: str
     error: str | None
@@ -76,10 +77,12 @@ class _Outcomes:
         return record.__dict__ if record else self._absent(run)
 
     def _absent(self, run: Run) -> dict[str, object]:
-        for parent in (self._source(one.id) for one in run.ancestors):
+        for one in run.ancestors:
+            parent = self._source(one.id)
             if parent is None or parent.status != "failed":
                 continue
-            error = f"source run {parent.run_id} failed: {parent.error}"
+            what = "search" if one.purpose == "search" else "source run"
+            error = f"{what} {parent.run_id} failed: {parent.error}"
             return _NOTHING | {"status": "blocked", "error": error}
         return _NOTHING | {"status": "missing", "error": None}
 

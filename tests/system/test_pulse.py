@@ -152,7 +152,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_validations_and_its_end(path):
         pulse.draw(lambda: [curve(20_007)])
         (line,) = pulse.drawn(path).lines
     assert line["epoch"][-1] == 20_007
-    assert sum(value is not None for value in line["val_loss"]) <= 501
+    assert 500 <= sum(value is not None for value in line["val_loss"]) < 560
     assert len(line["epoch"]) < 1100
     assert line["train_loss"] == [1 / epoch for epoch in line["epoch"]]
 

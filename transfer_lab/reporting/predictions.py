@@ -73,6 +73,15 @@ class Predictions:
         except UNREADABLE:
             return ()
 
+    def answers(self, run_id: str) -> np.ndarray | None:
+        """What a run answered to each test image; None where that cannot be read."""
+        try:
+            content = self._locate(run_id).read_bytes() if self._locate else b""
+            with zipfile.ZipFile(io.BytesIO(content)) as file:
+                return _array(file.read("predicted.npy"))
+        except UNREADABLE:
+            return None
+
     def together(self, runs: Sequence[tuple[str, float]]) -> Together | None:
         """The outcomes of (run id, accuracy) pairs, if all are there and of the same images."""
         import numpy as np

@@ -1,4 +1,4 @@
-"""Which grids are running on a store, and how far they are: told there by each of them. No torch."""
+"""Which grids are running on a store, and how far they are, as each of them tells. No torch."""
 
 from __future__ import annotations
 

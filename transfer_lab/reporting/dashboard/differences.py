@@ -1,0 +1,202 @@
+"""Differences of two arms, paired by seed and by test image, of one experiment or of two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from transfer_lab.reporting.accuracies import Place
+from transfer_lab.reporting.blocks import Block, Cell, Picture, Table, cell
+from transfer_lab.reporting.dashboard.lab import Shown
+from transfer_lab.reporting.dashboard.selection import Query, Selection
+from transfer_lab.reporting.dashboard.wire import Told, told
+from transfer_lab.reporting.figures.pens import PALETTE
+from transfer_lab.reporting.figures.spec import Axis, Figure, Panel, Pen, Series
+from transfer_lab.reporting.wording import absent, gap, percent
+from transfer_lab.stats.estimates import Estimate
+
+LEGEND = (
+    "How far one arm is ahead of another in test accuracy, in points, with its 95 % interval: "
+    "paired by seed and, where the predictions are stored, by test image. An interval that leaves "
+    "zero out tells the two apart; it is not corrected for looking at many pairs."
+)
+_APART = "these were tested on other images"
+
+
+class Arm(NamedTuple):
+    """A regime on a backbone in one of the studies that are looked at."""
+
+    shown: Shown
+    backbone: str
+    regime: str
+
+    @property
+    def name(self) -> str:
+        """By which it is chosen: 'lp_ft on cnn, tiny'."""
+        return f"{self.regime} on {self.backbone}, {self.shown.name}"
+
+    def place(self, scenario: str) -> Place:
+        """Where it stands in a scenario."""
+        return Place(scenario, self.backbone, self.regime)
+
+
+def differences(shown: list[Shown], selection: Selection, query: Query) -> Told:
+    """All arms that are looked at, or the one asked for, against another one."""
+    arms = {arm.name: arm for one in shown for arm in _arms(one, selection)}
+    second = _asked(query, "second", arms) or _reference(arms)
+    first = _asked(query, "first", arms)
+    content: Told = {"legend": LEGEND, "arms": [*arms], "blocks": []}
+    if second is None:
+        return content
+    scenarios = selection.scenarios(second.shown.study)
+    others = [first] if first else [arm for arm in arms.values() if arm != second]
+    blocks = _blocks(others, second, scenarios, single=first is not None)
+    return content | {
+        "first": first.name if first else "",
+        "second": second.name,
+        "blocks": [told(block) for block in blocks],
+    }
+
+
+def lead(arm: Arm, over: Arm, scenario: str) -> Estimate | None:
+    """How far an arm is ahead of another in a scenario; None where no seed is common to both, or
+    they were tested on other images."""
+    study, other = arm.shown.study, over.shown.study
+    if study is other:
+        return study.measured.lead(arm.place(scenario), over.place(scenario))
+    if not same_test_set(arm.shown, over.shown, scenario):
+        return None
+    both = (study.measured.tested(arm.place(scenario)), other.measured.tested(over.place(scenario)))
+    found = study.measured.crossed(both)
+    return found.contrast([1, -1]) if found else None
+
+
+def same_test_set(one: Shown, other: Shown, scenario: str) -> bool:
+    """Whether a scenario of this name aims at the same domain in both."""
+    targets = []
+    for experiment in (one.planned.experiment, other.planned.experiment):
+        place = experiment.scenarios.get(scenario)
+        targets.append(place and experiment.domains[place.target].canonical)
+    return targets[0] is not None and targets[0] == targets[1]
+
+
+def _arms(shown: Shown, selection: Selection) -> Iterator[Arm]:
+    done = shown.study.done[["backbone", "regime"]].itertuples(index=False, name=None)
+    measured = set(done)
+    for backbone in selection.backbones(shown.study):
+        for regime in selection.regimes(shown.study):
+            if (backbone, regime) in measured:
+                yield Arm(shown, backbone, regime)
+
+
+def _asked(query: Query, name: str, arms: Mapping[str, Arm]) -> Arm | None:
+    return next((arms[asked] for asked in query.get(name, ()) if asked in arms), None)
+
+
+def _reference(arms: Mapping[str, Arm]) -> Arm | None:
+    """What others are compared with at first: the best in the first scenario."""
+    best, high = next(iter(arms.values()), None), -1.0
+    for arm in arms.values():
+        study = arm.shown.study
+        found = study.accuracy(*arm.place(study.corners[0]))
+        if found and found.mean > high and not study.is_control(arm.regime):
+            best, high = arm, found.mean
+    return best
+
+
+def _blocks(
+    arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], *, single: bool
+) -> Iterator[Block]:
+    found = {(arm.name, s): lead(arm, second, s) for arm in arms for s in scenarios}
+    if any(found.values()):
+        caption = f"Ahead of {second.name} (points)"
+        alt = "Dots with intervals of differences, a panel for each scenario"
+        yield Picture("differences", caption, alt, _figure(arms, scenarios, found))
+    if single:
+        yield _pair(arms[0], second, scenarios, found)
+    else:
+        yield _all(arms, second, scenarios, found)
+
+
+Found = Mapping[tuple[str, str], Estimate | None]
+
+
+def _pair(arm: Arm, second: Arm, scenarios: Sequence[str], found: Found) -> Table:
+    rows = tuple(
+        (
+            cell(scenario),
+            _mean(arm, scenario),
+            _mean(second, scenario),
+            _gap(arm, second, scenario, found),
+            cell(_verdict(found[arm.name, scenario])),
+        )
+        for scenario in scenarios
+    )
+    head = ("scenario", arm.name, second.name, "difference", "what it says")
+    return Table(f"{arm.name}, against {second.name}", head, rows)
+
+
+def _all(arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], found: Found) -> Table:
+    rows = tuple(
+        (cell(arm.name), *(_gap(arm, second, scenario, found) for scenario in scenarios))
+        for arm in arms
+    )
+    return Table(f"Ahead of {second.name}", ("arm", *scenarios), rows)
+
+
+def _mean(arm: Arm, scenario: str) -> Cell:
+    summary = arm.shown.study.summary(*arm.place(scenario))
+    if summary.accuracy is None:
+        return (absent(summary),)
+    return cell(f"{percent(summary.accuracy)} %", f"(n={summary.accuracy.n})")
+
+
+def _gap(arm: Arm, second: Arm, scenario: str, found: Found) -> Cell:
+    known = found[arm.name, scenario]
+    if known is None:
+        alike = arm.shown.study is second.shown.study
+        alike = alike or same_test_set(arm.shown, second.shown, scenario)
+        return cell("–", "(no seed in common)" if alike else f"({_APART})")
+    return cell(gap(known), f"(n={known.seeds:g})", strong=_is_told_apart(known))
+
+
+def _is_told_apart(known: Estimate) -> bool:
+    half = known.half()
+    return half is not None and abs(known.mean) > half
+
+
+def _verdict(known: Estimate | None) -> str:
+    if known is None:
+        return "no data"
+    if not known.known:
+        return "interval unknown"
+    if not _is_told_apart(known):
+        return "not told apart"
+    return "the first is ahead" if known.mean > 0 else "the second is ahead"
+
+
+def _figure(arms: Sequence[Arm], scenarios: Sequence[str], found: Found) -> Figure:
+    panels = []
+    for scenario in scenarios:
+        series = tuple(
+            _dot(arm, known) for arm in arms if (known := found[arm.name, scenario]) is not None
+        )
+        if series:
+            panels.append(Panel(scenario, series, uprights=((0.0, ":"),)))
+    return Figure(
+        panels=tuple(panels),
+        x=Axis("points"),
+        y=Axis(names=tuple(arm.name for arm in arms)),
+    )
+
+
+def _dot(arm: Arm, known: Estimate) -> Series:
+    return Series(
+        kind="row",
+        x=[100 * known.mean],
+        y=[arm.name],
+        error=[100 * (known.half() or 0)],
+        pen=Pen(PALETTE[0]),
+        marker="o",
+        text=[(arm.name, gap(known), f"n={known.seeds:g}")],
+    )

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.blocks import Block, Cell, Picture, Table, cell
+from transfer_lab.reporting.accuracies import PLACE, Place, rows_of
+from transfer_lab.reporting.blocks import Block, Cell, Fold, Picture, Table, cell
 from transfer_lab.reporting.dashboard.lab import Shown
 from transfer_lab.reporting.dashboard.selection import Selection
 from transfer_lab.reporting.dashboard.wire import Told, told
@@ -34,27 +35,34 @@ def look_of(experiments: Iterable[Experiment]) -> Look:
 
 
 def comparison(shown: list[Shown], selection: Selection) -> Told:
-    """A column for each study of which anything is measured: its figures first, then its tables."""
+    """A column for each study of which anything is measured, its figures first; of the others
+    there is nothing to draw."""
     look = look_of(one.planned.experiment for one in shown)
-    columns = []
+    columns, unrun = [], []
     for one in shown:
-        if one.study.done.empty:
+        measured = _measured(one.study, selection)
+        if not measured:
+            unrun.append(one.name)
             continue
-        blocks = [told(block) for block in _blocks(one.study, selection, look)]
+        blocks = [told(block) for block in _blocks(one.study, selection, measured, look)]
         columns.append({"title": one.name, "blocks": blocks})
-    return {"legend": LEGEND, "columns": columns, "unrun": unrun(shown)}
+    return {"legend": LEGEND, "columns": columns, "unrun": unrun}
 
 
-def unrun(shown: Iterable[Shown]) -> list[str]:
-    """The studies of which nothing has finished: there is nothing to draw of them."""
-    return [one.name for one in shown if one.study.done.empty]
+def _measured(study: Study, selection: Selection) -> frozenset[Place]:
+    """The places that are looked at and of which a run has finished."""
+    places = rows_of(study.done[list(PLACE)].drop_duplicates(), *PLACE)
+    return frozenset(Place(*names) for names in places if selection.keeps_place(*names))
 
 
-def _blocks(study: Study, selection: Selection, look: Look) -> Iterator[Block]:
+def _blocks(
+    study: Study, selection: Selection, measured: frozenset[Place], look: Look
+) -> Iterator[Block]:
+    backbones = [b for b in selection.backbones(study) if any(p.backbone == b for p in measured)]
     figure = narrowed(accuracy.figure(study, look), study, selection)
     alt = "Dots with intervals of test accuracy, a panel for each scenario"
     yield Picture("accuracy", "Test accuracy by regime", alt, figure)
-    for backbone in selection.backbones(study):
+    for backbone in backbones:
         yield _matrix(study, selection, backbone)
     arms = {
         place: arm
@@ -65,16 +73,16 @@ def _blocks(study: Study, selection: Selection, look: Look) -> Iterator[Block]:
         figure = narrowed(time_accuracy.figure(study, arms), study, selection)
         alt = "Test accuracy against seconds, a panel for each scenario"
         yield Picture("time", "Test accuracy against the time of a target task", alt, figure)
-    for backbone in selection.backbones(study):
-        yield _times(study, selection, backbone)
+    yield Fold("Fit times", tuple(_times(study, selection, backbone) for backbone in backbones))
 
 
 def narrowed(figure: Figure, study: Study, selection: Selection) -> Figure:
-    """The figure, of a panel a scenario, without what is not looked at."""
+    """The figure, of a panel a scenario, without what is not looked at and without empty panels."""
     panels = tuple(
-        replace(panel, series=tuple(s for s in panel.series if _kept(s.facets, selection)))
+        replace(panel, series=series)
         for scenario, panel in zip(study.corners, figure.panels, strict=True)
         if selection.keeps("scenario", scenario)
+        and (series := tuple(s for s in panel.series if s.x and _kept(s.facets, selection)))
     )
     names = tuple(name for name in figure.y.names if selection.keeps("regime", name))
     keys = tuple(key for key in figure.keys if _key_kept(key, selection))

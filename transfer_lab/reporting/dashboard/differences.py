@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from transfer_lab.reporting.accuracies import Place
-from transfer_lab.reporting.blocks import Block, Cell, Picture, Table, cell
+from transfer_lab.reporting.blocks import Block, Cell, Paragraph, Picture, Table, cell
 from transfer_lab.reporting.dashboard.lab import Shown
 from transfer_lab.reporting.dashboard.selection import Query, Selection
 from transfer_lab.reporting.dashboard.wire import Told, told
@@ -26,14 +26,10 @@ _APART = "these were tested on other images"
 class Arm(NamedTuple):
     """A regime on a backbone in one of the studies that are looked at."""
 
+    name: str
     shown: Shown
     backbone: str
     regime: str
-
-    @property
-    def name(self) -> str:
-        """By which it is chosen: 'lp_ft on cnn, tiny'."""
-        return f"{self.regime} on {self.backbone}, {self.shown.name}"
 
     def place(self, scenario: str) -> Place:
         """Where it stands in a scenario."""
@@ -42,14 +38,15 @@ class Arm(NamedTuple):
 
 def differences(shown: list[Shown], selection: Selection, query: Query) -> Told:
     """All arms that are looked at, or the one asked for, against another one."""
-    arms = {arm.name: arm for one in shown for arm in _arms(one, selection)}
+    arms = {arm.name: arm for one in shown for arm in _arms(one, selection, several=len(shown) > 1)}
     second = _asked(query, "second", arms) or _reference(arms)
     first = _asked(query, "first", arms)
     content: Told = {"legend": LEGEND, "arms": [*arms], "blocks": []}
     if second is None:
         return content
-    scenarios = selection.scenarios(second.shown.study)
-    others = [first] if first else [arm for arm in arms.values() if arm != second]
+    others = [first] if first else [arm for arm in arms.values() if arm is not second]
+    known = {scenario for arm in others for scenario in arm.shown.study.scenarios}
+    scenarios = [name for name in selection.scenarios(second.shown.study) if name in known]
     blocks = _blocks(others, second, scenarios, single=first is not None)
     return content | {
         "first": first.name if first else "",
@@ -80,13 +77,15 @@ def same_test_set(one: Shown, other: Shown, scenario: str) -> bool:
     return targets[0] is not None and targets[0] == targets[1]
 
 
-def _arms(shown: Shown, selection: Selection) -> Iterator[Arm]:
+def _arms(shown: Shown, selection: Selection, *, several: bool) -> Iterator[Arm]:
+    """Those of which a run has finished, by names that say of which study where there are some."""
     done = shown.study.done[["backbone", "regime"]].itertuples(index=False, name=None)
     measured = set(done)
     for backbone in selection.backbones(shown.study):
         for regime in selection.regimes(shown.study):
             if (backbone, regime) in measured:
-                yield Arm(shown, backbone, regime)
+                name = f"{regime} on {backbone}" + (f", {shown.name}" if several else "")
+                yield Arm(name, shown, backbone, regime)
 
 
 def _asked(query: Query, name: str, arms: Mapping[str, Arm]) -> Arm | None:
@@ -108,6 +107,9 @@ def _blocks(
     arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], *, single: bool
 ) -> Iterator[Block]:
     found = {(arm.name, s): lead(arm, second, s) for arm in arms for s in scenarios}
+    if not scenarios:
+        yield Paragraph("The two experiments have no scenario of the same name.")
+        return
     if any(found.values()):
         caption = f"Ahead of {second.name} (points)"
         alt = "Dots with intervals of differences, a panel for each scenario"
@@ -125,15 +127,15 @@ def _pair(arm: Arm, second: Arm, scenarios: Sequence[str], found: Found) -> Tabl
     rows = tuple(
         (
             cell(scenario),
+            cell(_verdict(found[arm.name, scenario])),
             _mean(arm, scenario),
             _mean(second, scenario),
             _gap(arm, second, scenario, found),
-            cell(_verdict(found[arm.name, scenario])),
         )
         for scenario in scenarios
     )
-    head = ("scenario", arm.name, second.name, "difference", "what it says")
-    return Table(f"{arm.name}, against {second.name}", head, rows)
+    head = ("scenario", "what it says", arm.name, second.name, "difference")
+    return Table(f"{arm.name}, against {second.name}", head, rows, texts=2)
 
 
 def _all(arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], found: Found) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Run
@@ -21,25 +21,30 @@ RESULTS = (
     *("fit_seconds", "epochs", "trainable_params", "started_at"),
 )
 
+_SELDOM = ("experiment", "budget")
+"""Columns that are left out where all rows have the same."""
+_PERCENT = ("test_accuracy", "val_accuracy", "train_accuracy", "test_macro_f1")
+
 Row = dict[str, object]
 
 
 def runs(shown: Iterable[Shown], selection: Selection) -> Told:
-    """One row a cell: its place, its options as far as they differ among the rows, and its
-    results as far as any has them. Failed and missing ones are there, too."""
+    """One row a cell, the newest first: its place, its results as far as any has them, accuracies
+    in percent, and its options as far as they differ. Failed and missing ones are there, too."""
     rows = [row for one in shown for row in _rows(one, selection)]
+    rows.sort(key=lambda row: str(row["started_at"] or ""), reverse=True)
     options = sorted({name for row in rows for name in row["options"]})  # type: ignore[attr-defined]
     differing = [name for name in options if len({_option(row, name) for row in rows}) > 1]
-    places = [name for name in PLACES if name != "budget" or any(row["budget"] for row in rows)]
+    places = [name for name in PLACES if name not in _SELDOM or _differ(rows, name)]
     results = [name for name in RESULTS if any(row[name] is not None for row in rows)]
     return {
-        "columns": {"places": places, "options": differing, "results": results},
+        "columns": {"places": places, "results": results, "options": differing},
         "ids": [row["run_id"] for row in rows],
         "rows": [
             [
                 *(row[name] for name in places),
+                *(_in_percent(row, name) for name in results),
                 *(_shown(_option(row, name)) for name in differing),
-                *(row[name] for name in results),
             ]
             for row in rows
         ],
@@ -105,6 +110,15 @@ def _chosen(text: object) -> dict[str, object]:
     except ValueError:
         return {}
     return {f"regime.{name}": option for name, option in options.items()}
+
+
+def _differ(rows: Sequence[Row], name: str) -> bool:
+    return len({row[name] for row in rows}) > 1
+
+
+def _in_percent(row: Row, name: str) -> object:
+    found = row[name]
+    return 100 * found if name in _PERCENT and isinstance(found, int | float) else found
 
 
 def _option(row: Row, name: str) -> object:

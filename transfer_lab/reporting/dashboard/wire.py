@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from transfer_lab.reporting.blocks import Block, Cell, Paragraph, Picture, Table
+from transfer_lab.reporting.blocks import Block, Cell, Fold, Paragraph, Picture, Table
 from transfer_lab.reporting.figures.plotly import chart
 
 Told = dict[str, object]
@@ -36,6 +36,8 @@ def told(block: Block) -> Told:
                 "panels": drawn.panels,
                 "keys": drawn.keys,
             }
+        case Fold(title, blocks):
+            return {"kind": block.kind, "title": title, "blocks": [*map(told, blocks)]}
     raise TypeError(f"{type(block).__name__} is not for the dashboard")
 
 

@@ -11,7 +11,8 @@ const RESULTS = ["val_accuracy", "fit_seconds", "test_accuracy"];
 export function parallel(content, kept, ranges, restrict) {
   const axes = axesOf(content);
   if (axes.length < 2 || !content.rows.length) return make("p", { className: "quiet" }, "There is nothing in which the runs differ.");
-  const width = Math.max(720, 2 * SIDE + 120 * (axes.length - 1));
+  const room = document.getElementById("main").clientWidth - 48;
+  const width = Math.max(Math.min(room, 1800), 2 * SIDE + 110 * (axes.length - 1));
   const step = (width - 2 * SIDE) / (axes.length - 1);
   axes.forEach((axis, at) => (axis.x = SIDE + at * step));
   const colours = axes.at(-1).name === "test_accuracy" ? axes.at(-1) : null;
@@ -62,7 +63,7 @@ function line(row, axes, colours, isKept) {
   const known = axes.filter(({ column }) => row[column] !== null);
   if (known.length < 2) return null;
   const path = known.map((axis) => `${axis.x.toFixed(0)},${down(axis, row[axis.column]).toFixed(1)}`).join(" ");
-  const made = drawn("polyline", { points: path, class: isKept ? "kept" : "faded" });
+  const made = drawn("polyline", { points: path, class: isKept && row[colours?.column] !== null ? "kept" : "faded" });
   if (isKept && colours && row[colours.column] !== null) made.style.stroke = ramp(share(colours, row[colours.column]));
   return made;
 }

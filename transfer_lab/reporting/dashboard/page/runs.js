@@ -51,7 +51,7 @@ function compare(a, b, sign) {
 }
 
 export function drawRuns(main, content, state, parallel) {
-  content.names = [...content.columns.places, ...content.columns.options, ...content.columns.results];
+  content.names = [...content.columns.places, ...content.columns.results, ...content.columns.options];
   if (!main.querySelector("#search")) main.replaceChildren(...frame(state));
   const search = main.querySelector("#search");
   if (document.activeElement !== search) search.value = state.address.get("search") ?? "";
@@ -134,7 +134,9 @@ function listing(rows, content, state) {
   return make("div", {}, ...parts);
 }
 
-export const titled = (name) => name.replace(/^(backbone|regime|fit)\./, "$1 ").replaceAll("_", " ");
+const PERCENT = new Set(["test_accuracy", "val_accuracy", "train_accuracy", "test_macro_f1"]);
+
+export const titled = (name) => name.replace(/^(backbone|regime|fit)\./, "$1 ").replaceAll("_", " ") + (PERCENT.has(name) ? " (%)" : name.endsWith("_seconds") ? " (s)" : "");
 
 // ---- Chosen runs beside each other.
 

@@ -12,7 +12,12 @@ export const VIEWS = {
   runs: { title: "Runs", load: loadRuns, draw: (main, content, state) => drawRuns(main, content, state, parallel) },
 };
 
-const block = (key) => (one) => (one.kind === "chart" ? chart(`${key} ${one.name}`, one) : one.kind === "table" ? table(one) : make("p", { className: one.warning ? "warning" : "" }, one.text));
+const block = (key) => (one) => {
+  if (one.kind === "chart") return chart(`${key} ${one.name}`, one);
+  if (one.kind === "table") return table(one);
+  if (one.kind === "fold") return make("details", {}, make("summary", {}, one.title), ...one.blocks.map(block(key)));
+  return make("p", { className: one.warning ? "warning" : "" }, one.text);
+};
 
 const section = (title, ...children) => make("section", { "aria-label": title }, make("h2", {}, title), ...children);
 

@@ -16,6 +16,7 @@ import pandas as pd
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.reporting.collect import read_exactly
+from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
@@ -202,6 +203,7 @@ class Grid:
     trials: dict[str, pd.DataFrame] = field(default_factory=dict)
     similarities: dict[str, Compared] = field(default_factory=dict)
     store: Path | None = None
+    gallery: Gallery = field(default_factory=Gallery)
 
     def place(self, where: dict[str, tuple[float, float, float]]) -> Grid:
         """Put each source at its place on the axis, in every space."""
@@ -264,6 +266,7 @@ class Grid:
             trials=self.trials,
             predictions=Predictions(self.locate if self.store else None),
             similarities=self.similarities,
+            gallery=self.gallery,
         )
 
     def study(self, command: str = "transfer-lab report letters.yaml") -> Study:

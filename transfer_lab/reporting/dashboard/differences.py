@@ -97,7 +97,7 @@ def _reference(arms: Mapping[str, Arm]) -> Arm | None:
     best, high = next(iter(arms.values()), None), -1.0
     for arm in arms.values():
         study = arm.shown.study
-        found = study.accuracy(*arm.place(study.corners[0]))
+        found = study.accuracy(*arm.place(study.scenarios[0]))
         if found and found.mean > high and not study.is_control(arm.regime):
             best, high = arm, found.mean
     return best

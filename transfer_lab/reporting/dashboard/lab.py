@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transfer_lab.experiment.budget import under
 from transfer_lab.experiment.yaml_source import ConfigError
@@ -17,6 +19,7 @@ from transfer_lab.reporting.dashboard.loading import (
     WatchedStore,
 )
 from transfer_lab.reporting.dashboard.selection import Selection
+from transfer_lab.reporting.sections.cards import Answers
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.results import frame
 from transfer_lab.store.running import RunningGrid, running
@@ -66,6 +69,7 @@ class Lab:
         self._training: tuple[Training, ...] = ()
         self.refused: dict[str, str] = {}
         self._versions: dict[str, tuple[float, tuple[Version | None, ...]]] = {}
+        self._answers: dict[int, Answers] = {}
         self._studies: dict[tuple[str, frozenset[int]], tuple[tuple[object, ...], Study]] = {}
 
     def known(self) -> dict[str, Planned]:
@@ -113,9 +117,19 @@ class Lab:
         if known is None or known[0] != seen:
             known = (seen, self._made(planned, seeds))
         self._studies[name, seeds] = known  # last: that which was not asked for longest goes first
-        while len(self._studies) > _STUDIES:
-            del self._studies[next(iter(self._studies))]
+        _keep_newest(self._studies)
         return known[1]
+
+    def answers(self, study: Study) -> Answers:
+        """What was decided in a study: computed once, whatever is looked at of it."""
+        known = self._answers.pop(id(study), None) or Answers(study)  # which keeps the study alive
+        self._answers[id(study)] = known
+        _keep_newest(self._answers)
+        return known
+
+    def token(self, name: str) -> str:
+        """A word that changes with any record of the experiment."""
+        return hashlib.sha256(repr(self.version(name)).encode()).hexdigest()[:12]
 
     def shown(self, selection: Selection) -> list[Shown]:
         """The studies that are looked at: of each experiment one for every budget."""
@@ -168,6 +182,11 @@ class Lab:
         name = _free(f"{grid.experiment} {set_to or 'as it runs'}", grid.name, self._known)
         self._as_run[name] = self._known[name] = planned
         return Training(grid, name)
+
+
+def _keep_newest(kept: dict[Any, Any]) -> None:
+    while len(kept) > _STUDIES:
+        del kept[next(iter(kept))]
 
 
 def _further(planned: Planned, study: Study) -> Iterator[tuple[str, Planned, Study]]:

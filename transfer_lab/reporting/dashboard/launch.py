@@ -23,7 +23,7 @@ def launch(
     the port is taken."""
     with opened(experiments, overrides, runs, host=host, port=port) as server:
         print(f"dashboard: http://{_address(server)}/ (Ctrl-C ends it)", flush=True)
-        threading.Thread(target=_warm, args=(server.lab,), daemon=True).start()
+        threading.Thread(target=_warm, args=(server,), daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -54,12 +54,13 @@ def offered(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.yaml"))
 
 
-def _warm(lab: Lab) -> None:
-    """Read what is shown first while the browser starts."""
-    with lab.lock:
-        name = lab.default()
-        if name is not None:
-            lab.study(name)
+def _warm(server: Server) -> None:
+    """Compute what is shown first while the browser starts."""
+    with server.lab.lock:
+        name = server.lab.default()
+    if name is not None:
+        for path in ("/api/facets", "/api/comparison", "/api/cards"):
+            server.answer(path, {"experiment": [name]})
 
 
 def _address(server: Server) -> str:

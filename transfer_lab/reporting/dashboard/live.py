@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ def live(lab: Lab, selection: Selection) -> Told:
     once there is something new of it."""
     return {
         "running": [_grid(one) for one in lab.training()],
-        "tokens": {name: _token(lab, name) for name in selection.experiments},
+        "tokens": {name: lab.token(name) for name in selection.experiments},
     }
 
 
@@ -59,7 +58,7 @@ def facets(lab: Lab, selection: Selection) -> Told:
     for name in selection.experiments:
         study = lab.study(name)
         for axis, values in (
-            ("scenario", study.corners),
+            ("scenario", study.scenarios),
             ("backbone", study.backbones),
             ("regime", study.regimes),
             ("seed", sorted(study.cells["seed"].unique().tolist())),
@@ -186,7 +185,3 @@ def _labelled(part: int, parts: int, lines: Sequence[Mapping], runs: int) -> Tol
         words += [f"trial {head + 1}"] if heads > 1 else []
         titles.append(", ".join(words))
     return {"part": part, "parts": parts, "lines": lines, "titles": titles}
-
-
-def _token(lab: Lab, name: str) -> str:
-    return hashlib.sha256(repr(lab.version(name)).encode()).hexdigest()[:12]

@@ -197,9 +197,9 @@ def _confusion(lab: Lab, run_id: str, record: Record | None) -> Told | None:
     if record is None or record.test_accuracy is None:
         return None
     outcome = lab.store.predictions.of(run_id, record.test_accuracy)
-    answers = outcome and lab.store.predictions.answers(run_id)
-    if outcome is None or answers is None:
+    if outcome is None:
         return None
+    answers = outcome.predicted
     count = max(len(outcome.classes), int(outcome.labels.max()) + 1, int(answers.max()) + 1)
     matrix = np.zeros((count, count), int)
     np.add.at(matrix, (outcome.labels, answers), 1)

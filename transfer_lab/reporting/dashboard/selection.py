@@ -41,7 +41,7 @@ class Selection:
 
     def scenarios(self, study: Study) -> tuple[str, ...]:
         """Those that are looked at, as in the 2 x 2 matrix."""
-        return tuple(name for name in study.corners if self.keeps("scenario", name))
+        return tuple(name for name in study.scenarios if self.keeps("scenario", name))
 
     def backbones(self, study: Study) -> tuple[str, ...]:
         """Those that are looked at."""

@@ -14,10 +14,11 @@ from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from socketserver import ThreadingTCPServer
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from transfer_lab.reporting.dashboard import comparison, differences, live, one_run, runs
 from transfer_lab.reporting.dashboard.lab import Lab
+from transfer_lab.reporting.dashboard.loading import Planned
 from transfer_lab.reporting.dashboard.selection import Query, Selection
 from transfer_lab.reporting.dashboard.wire import encoded
 
@@ -92,6 +93,7 @@ ROUTES: Mapping[str, Ask] = {
     "/api/facets": _json(lambda lab, selection, _: live.facets(lab, selection)),
     "/api/matrix": _json(_matrix),
     "/api/comparison": _json(lambda lab, s, _: comparison.comparison(lab.shown(s), s)),
+    "/api/cards": _json(lambda lab, s, _: comparison.cards(lab, lab.shown(s), s)),
     "/api/differences": _json(lambda lab, s, q: differences.differences(lab.shown(s), s, q)),
     "/api/runs": _json(lambda lab, s, _: runs.runs(lab.shown(s), s)),
     "/api/run": _json(lambda lab, _, q: one_run.side_by_side(lab, q.get("run", ()))),
@@ -103,6 +105,13 @@ ROUTES: Mapping[str, Ask] = {
 }
 """What can be asked for. No part of an address is ever a path on disk."""
 
+_STORED = frozenset(
+    f"/api/{name}" for name in ("facets", "comparison", "cards", "differences", "runs")
+)
+"""Answers that are the same until a record, or the experiment, is another."""
+_ANSWERS = 40
+"""That are kept at a time."""
+
 
 class Server(ThreadingTCPServer):
     """Serves one lab."""
@@ -112,6 +121,7 @@ class Server(ThreadingTCPServer):
 
     def __init__(self, lab: Lab, host: str, port: int):
         self.lab = lab
+        self._answers: dict[tuple[object, ...], tuple[list[Planned], Answer | None]] = {}
         self.names = {"localhost", host.lower(), socket.gethostname().lower()}
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -144,7 +154,21 @@ class Server(ThreadingTCPServer):
             return None
         with self.lab.lock:
             selection = Selection.of(query, self.lab.known(), self.lab.default())
-            return ROUTES[path](self.lab, selection, query)
+            if path not in _STORED:
+                return ROUTES[path](self.lab, selection, query)
+            return self._stored(path, selection, query)
+
+    def _stored(self, path: str, selection: Selection, query: Query) -> Answer | None:
+        looked_at = [self.lab.known()[name] for name in selection.experiments]
+        tokens = tuple(map(self.lab.token, selection.experiments))
+        asked = (path, urlencode(query, doseq=True), tokens, tuple(map(id, looked_at)))
+        known = self._answers.pop(asked, None)
+        if known is None:  # with the experiments, so that no other has one's id
+            known = (looked_at, ROUTES[path](self.lab, selection, query))
+        self._answers[asked] = known
+        while len(self._answers) > _ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        return known[1]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -24,6 +24,7 @@ def told(block: Block) -> Told:
                 "caption": block.caption,
                 "head": block.head,
                 "texts": block.texts,
+                "groups": block.groups,
                 "rows": rows,
             }
         case Picture():

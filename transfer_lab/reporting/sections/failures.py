@@ -6,15 +6,17 @@ from collections import defaultdict
 
 from transfer_lab.experiment.budget import under
 from transfer_lab.reporting.accuracies import rows_of
-from transfer_lab.reporting.blocks import Block, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Block, Fold, Line, Section, Table, cell
 from transfer_lab.reporting.study import Study
 
+LEAD = "Cells without a number, and why."
 
-def failures(study: Study) -> Section:
+
+def failures(study: Study) -> Section | None:
     """Failed, blocked and missing cells, equal errors together."""
     absent = _grouped(study)
     if not absent:
-        return Section("Failed and missing cells", (Paragraph("None: every cell is done."),))
+        return None
     broken = {key: places for key, places in absent.items() if key[0] != "missing"}
     unrun = {key: places for key, places in absent.items() if key[0] == "missing"}
     blocks: list[Block] = []
@@ -22,7 +24,7 @@ def failures(study: Study) -> Section:
         blocks.append(_table("Failed and blocked cells by error", broken))
     if unrun:
         blocks.append(Fold("Missing cells", (_table("Cells that have not been run", unrun),)))
-    return Section("Failed and missing cells", tuple(blocks))
+    return Section("Failed and missing cells", tuple(blocks), LEAD)
 
 
 Groups = dict[tuple[str, str, str], dict[str, list[int]]]

@@ -26,11 +26,12 @@ export function say(text) {
 /** A table of the report: cells of lines, each with its note and weight. */
 export function table(block) {
   const words = block.texts >= block.head.length;
+  const groups = block.groups.length ? make("tr", { className: "groups" }, ...block.groups.map(([title, columns]) => make("th", { scope: "colgroup", colSpan: columns }, title))) : null;
   const head = make("tr", {}, ...block.head.map((title, at) => make("th", { scope: "col", className: at < block.texts ? "" : "number" }, title)));
   const rows = block.rows.map((row) =>
     make("tr", {}, ...row.map((cell, at) => make(at ? "td" : "th", at ? { className: at < block.texts ? "" : "number" } : { scope: "row" }, ...lines(cell)))),
   );
-  const grid = make("table", { className: words ? "words" : "figures" }, make("caption", {}, block.caption), make("thead", {}, head), make("tbody", {}, ...rows));
+  const grid = make("table", { className: words ? "words" : "figures" }, make("caption", {}, block.caption), make("thead", {}, groups, head), make("tbody", {}, ...rows));
   return make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": block.caption }, grid);
 }
 

@@ -7,7 +7,7 @@ import { drawRuns, loadRuns } from "/runs.js";
 
 export const VIEWS = {
   live: { title: "Live", load: loadLive, draw: drawLive, tick: tickLive },
-  compare: { title: "Compare", load: (state, ask) => ask("/api/comparison", state.query()), draw: drawComparison },
+  compare: { title: "Compare", load: loadComparison, draw: drawComparison },
   differences: { title: "Differences", load: (state, ask) => ask("/api/differences", state.query(["first", "second"])), draw: drawDifferences },
   runs: { title: "Runs", load: loadRuns, draw: (main, content, state) => drawRuns(main, content, state, parallel) },
 };
@@ -134,12 +134,38 @@ function logOf(name, run, ask) {
 
 // ---- Compare: experiments side by side.
 
-function drawComparison(main, content) {
-  const columns = content.columns.map(({ title, blocks }) => make("section", { className: "column", "aria-label": title }, make("h2", {}, title), ...blocks.map(block(`compare ${title}`))));
+async function loadComparison(state, ask) {
+  const query = state.query();
+  const content = await ask("/api/comparison", query);
+  // Decisions take longer than the rest, and come after it.
+  return { ...content, cards: ask("/api/cards", query) };
+}
+
+async function drawComparison(main, content) {
+  const columns = content.columns.map(({ title, blocks }) => {
+    const answer = make("div", { className: "answers" });
+    answer.dataset.of = title;
+    return make("section", { className: "column", "aria-label": title }, make("h2", {}, title), answer, ...blocks.map(block(`compare ${title}`)));
+  });
+  const before = new Map([...main.querySelectorAll(".answers")].map((box) => [box.dataset.of, [...box.childNodes]]));
   const parts = [make("p", { className: "legend" }, content.legend), make("div", { className: `columns${columns.length > 1 ? " several" : ""}` }, ...columns)];
   if (content.unrun.length) parts.push(make("p", { className: "quiet" }, `Nothing has finished of: ${content.unrun.join(", ")}.`));
-  if (!columns.length && !content.unrun.length) parts.splice(0, 2, make("p", { className: "quiet" }, "Nothing is left by the filters."));
+  if (!columns.length) parts.splice(0, 2, ...(content.unrun.length ? [] : [make("p", { className: "quiet" }, "Nothing is left by the filters.")]));
   main.replaceChildren(...parts);
+  for (const box of main.querySelectorAll(".answers")) box.replaceChildren(...(before.get(box.dataset.of) ?? []));
+  const cards = await content.cards;
+  for (const box of main.querySelectorAll(".answers")) box.replaceChildren(...(cards[box.dataset.of] ?? []).map(card));
+}
+
+/** What to do in one scenario, as the report says it. */
+function card(one) {
+  const [mean, low, high] = one.expect ?? [];
+  const range = one.expect ? (low === high ? `${mean.toFixed(1)} %` : `${mean.toFixed(1)} % (${low.toFixed(1)} to ${high.toFixed(1)})`) : "";
+  const others = one.as_good.length ? `as good: ${one.as_good.slice(0, 3).join(", ")}${one.as_good.length > 3 ? ` and ${one.as_good.length - 3} more` : ""}` : "";
+  const lines = [[range, one.time].filter(Boolean).join(", "), one.bound, others, one.rule].filter(Boolean).map((text) => make("p", { className: "note" }, text));
+  const mark = make("span", { className: "mark" });
+  mark.style.background = one.colour;
+  return make("article", { className: "answer", "aria-label": one.scenario }, make("p", { className: "case" }, one.scenario), make("p", { className: "choice-of" }, mark, make("strong", {}, one.words), " ", make("span", { className: "note" }, one.name)), ...lines);
 }
 
 // ---- Differences of two arms.

@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from transfer_lab.reporting.accuracies import Place
-from transfer_lab.reporting.blocks import Block, Cell, Paragraph, Picture, Table, cell
-from transfer_lab.reporting.dashboard.lab import Shown
+from transfer_lab.reporting.blocks import Block, Cell, Line, Paragraph, Picture, Table, cell
+from transfer_lab.reporting.dashboard.lab import Lab, Shown
 from transfer_lab.reporting.dashboard.selection import Query, Selection
 from transfer_lab.reporting.dashboard.wire import Told, told
 from transfer_lab.reporting.figures.pens import PALETTE
 from transfer_lab.reporting.figures.spec import Axis, Figure, Panel, Pen, Series
-from transfer_lab.reporting.wording import absent, gap, percent
+from transfer_lab.reporting.wording import absent, bounded, gap, percent
 from transfer_lab.stats.estimates import Estimate
 
 LEGEND = (
     "How far one arm is ahead of another in test accuracy, in points, with its 95 % interval: "
-    "paired by seed and, where the predictions are stored, by test image. An interval that leaves "
-    "zero out tells the two apart; it is not corrected for looking at many pairs."
+    "paired by seed and, where the predictions are stored, by test image, variances moderated as "
+    "in the report. An interval that leaves zero out tells the two apart; it is not corrected for "
+    "looking at many pairs. How far behind the best an arm is at most is, for all arms at once."
 )
 _APART = "these were tested on other images"
 
@@ -36,7 +37,7 @@ class Arm(NamedTuple):
         return Place(scenario, self.backbone, self.regime)
 
 
-def differences(shown: list[Shown], selection: Selection, query: Query) -> Told:
+def differences(lab: Lab, shown: list[Shown], selection: Selection, query: Query) -> Told:
     """All arms that are looked at, or the one asked for, against another one."""
     arms = {arm.name: arm for one in shown for arm in _arms(one, selection, several=len(shown) > 1)}
     second = _asked(query, "second", arms) or _reference(arms)
@@ -47,7 +48,7 @@ def differences(shown: list[Shown], selection: Selection, query: Query) -> Told:
     others = [first] if first else [arm for arm in arms.values() if arm is not second]
     known = {scenario for arm in others for scenario in arm.shown.study.scenarios}
     scenarios = [name for name in selection.scenarios(second.shown.study) if name in known]
-    blocks = _blocks(others, second, scenarios, single=first is not None)
+    blocks = _blocks(lab, others, second, scenarios, single=first is not None)
     return content | {
         "first": first.name if first else "",
         "second": second.name,
@@ -59,12 +60,12 @@ def lead(arm: Arm, over: Arm, scenario: str) -> Estimate | None:
     """How far an arm is ahead of another in a scenario; None where no seed is common to both, or
     they were tested on other images."""
     study, other = arm.shown.study, over.shown.study
+    one, two = arm.place(scenario), over.place(scenario)
     if study is other:
-        return study.measured.lead(arm.place(scenario), over.place(scenario))
+        return study.leads().lead(one, two) or study.measured.lead(one, two)
     if not same_test_set(arm.shown, over.shown, scenario):
         return None
-    both = (study.measured.tested(arm.place(scenario)), other.measured.tested(over.place(scenario)))
-    found = study.measured.crossed(both)
+    found = study.measured.crossed([study.measured.tested(one), other.measured.tested(two)])
     return found.contrast([1, -1]) if found else None
 
 
@@ -104,7 +105,7 @@ def _reference(arms: Mapping[str, Arm]) -> Arm | None:
 
 
 def _blocks(
-    arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], *, single: bool
+    lab: Lab, arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], *, single: bool
 ) -> Iterator[Block]:
     found = {(arm.name, s): lead(arm, second, s) for arm in arms for s in scenarios}
     if not scenarios:
@@ -115,7 +116,7 @@ def _blocks(
         alt = "Dots with intervals of differences, a panel for each scenario"
         yield Picture("differences", caption, alt, _figure(arms, scenarios, found))
     if single:
-        yield _pair(arms[0], second, scenarios, found)
+        yield _pair(lab, arms[0], second, scenarios, found)
     else:
         yield _all(arms, second, scenarios, found)
 
@@ -123,13 +124,13 @@ def _blocks(
 Found = Mapping[tuple[str, str], Estimate | None]
 
 
-def _pair(arm: Arm, second: Arm, scenarios: Sequence[str], found: Found) -> Table:
+def _pair(lab: Lab, arm: Arm, second: Arm, scenarios: Sequence[str], found: Found) -> Table:
     rows = tuple(
         (
             cell(scenario),
             cell(_verdict(found[arm.name, scenario])),
-            _mean(arm, scenario),
-            _mean(second, scenario),
+            _mean(lab, arm, scenario),
+            _mean(lab, second, scenario),
             _gap(arm, second, scenario, found),
         )
         for scenario in scenarios
@@ -146,11 +147,18 @@ def _all(arms: Sequence[Arm], second: Arm, scenarios: Sequence[str], found: Foun
     return Table(f"Ahead of {second.name}", ("arm", *scenarios), rows)
 
 
-def _mean(arm: Arm, scenario: str) -> Cell:
-    summary = arm.shown.study.summary(*arm.place(scenario))
+def _mean(lab: Lab, arm: Arm, scenario: str) -> Cell:
+    """Accuracy, and how far behind the best of all compared in its study it is at most."""
+    study, place = arm.shown.study, arm.place(scenario)
+    summary = study.summary(*place)
     if summary.accuracy is None:
         return (absent(summary),)
-    return cell(f"{percent(summary.accuracy)} %", f"(n={summary.accuracy.n})")
+    mean = cell(f"{percent(summary.accuracy)} %", f"(n={summary.accuracy.n})")
+    standing = lab.answers(study).over_all(scenario).of(place)
+    if standing is None or standing.at_most is None:
+        return mean
+    told = f"at most {bounded(standing.at_most)} points behind the best"
+    return (*mean, Line("", "ruled out" if standing.ruled_out else told))
 
 
 def _gap(arm: Arm, second: Arm, scenario: str, found: Found) -> Cell:

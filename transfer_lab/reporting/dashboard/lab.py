@@ -19,8 +19,11 @@ from transfer_lab.reporting.dashboard.loading import (
     WatchedStore,
 )
 from transfer_lab.reporting.dashboard.selection import Selection
+from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.sections.cards import Answers
 from transfer_lab.reporting.study import StoredResults, Study
+from transfer_lab.similarity.thumbnails import thumbnails
+from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.results import frame
 from transfer_lab.store.running import RunningGrid, running
 
@@ -126,6 +129,10 @@ class Lab:
         self._answers[id(study)] = known
         _keep_newest(self._answers)
         return known
+
+    def gallery(self, planned: Planned) -> Gallery:
+        """What the domains of an experiment look like, as far as the store holds that."""
+        return Gallery(thumbnails(planned.experiment, self.store), self.store.root / IMAGES)
 
     def token(self, name: str) -> str:
         """A word that changes with any record of the experiment."""

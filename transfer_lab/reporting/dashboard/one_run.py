@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from transfer_lab.reporting.dashboard.runs import options_of
 from transfer_lab.reporting.dashboard.wire import Told, told, value
 from transfer_lab.reporting.figures.pens import numbered
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Series
+from transfer_lab.reporting.figures.thumbnails import thumbnail
 from transfer_lab.store.curves import Curve, read_curves
 from transfer_lab.store.layout import CURVE, ONE_PASS_TRACE, TRACE
 from transfer_lab.store.records import Record
@@ -63,7 +65,8 @@ def side_by_side(lab: Lab, run_ids: Iterable[str]) -> Told:
     }
     if len(names) == 1:
         ((run_id, record),) = records.items()
-        content |= {"confusion": _confusion(lab, run_id, record), "log": log(lab, run_id)}
+        confused = _confusion(lab, found[run_id], run_id, record)
+        content |= {"confusion": confused, "log": log(lab, run_id)}
     return content
 
 
@@ -190,7 +193,7 @@ def _text(content: object) -> str:
     )
 
 
-def _confusion(lab: Lab, run_id: str, record: Record | None) -> Told | None:
+def _confusion(lab: Lab, planned: Planned, run_id: str, record: Record | None) -> Told | None:
     """Answers by true class, the commonest mistakes, and which test images were missed."""
     import numpy as np
 
@@ -205,6 +208,7 @@ def _confusion(lab: Lab, run_id: str, record: Record | None) -> Told | None:
     np.add.at(matrix, (outcome.labels, answers), 1)
     names = [_class(outcome.classes, at) for at in range(count)]
     missed = np.flatnonzero(~outcome.right)
+    images = _images(lab, planned, run_id, len(outcome.labels))
     return {
         "classes": names,
         "matrix": matrix.tolist() if count <= _CLASSES else None,
@@ -215,10 +219,30 @@ def _confusion(lab: Lab, run_id: str, record: Record | None) -> Told | None:
         "wrong": len(missed),
         "images": len(outcome.labels),
         "missed": [
-            {"image": int(at), "true": names[outcome.labels[at]], "answer": names[answers[at]]}
+            {
+                "image": at,
+                "true": names[outcome.labels[at]],
+                "answer": names[answers[at]],
+                "file": None if images is None else _file(images[at]),
+            }
             for at in missed[:_MISSED].tolist()
         ],
     }
+
+
+def _images(lab: Lab, planned: Planned, run_id: str, count: int) -> np.ndarray | None:
+    """The test images of a run, as far as the store holds them; None without."""
+    scenarios = planned.experiment.scenarios
+    targets = (scenarios[cell.scenario].target for cell in planned.cells if cell.run.id == run_id)
+    target = next(targets, None)
+    images = lab.gallery(planned).tests(target) if target else None
+    return images if images is not None and len(images) == count else None
+
+
+def _file(image: np.ndarray) -> str:
+    """A small image as what stands in the place of its address."""
+    file = thumbnail(image, "", "").file
+    return f"data:image/webp;base64,{base64.b64encode(file).decode()}"
 
 
 def _class(names: Sequence[str], label: int) -> str:

@@ -94,7 +94,7 @@ ROUTES: Mapping[str, Ask] = {
     "/api/matrix": _json(_matrix),
     "/api/comparison": _json(lambda lab, s, _: comparison.comparison(lab.shown(s), s)),
     "/api/cards": _json(lambda lab, s, _: comparison.cards(lab, lab.shown(s), s)),
-    "/api/differences": _json(lambda lab, s, q: differences.differences(lab.shown(s), s, q)),
+    "/api/differences": _json(lambda lab, s, q: differences.differences(lab, lab.shown(s), s, q)),
     "/api/runs": _json(lambda lab, s, _: runs.runs(lab.shown(s), s)),
     "/api/run": _json(lambda lab, _, q: one_run.side_by_side(lab, q.get("run", ()))),
     "/api/log": _json(

@@ -141,7 +141,10 @@ def _figure(
         Key("run", str(line.facets["run"]), line.pen.colour, dash=line.pen.dash) for line in lines
     )
     return Figure(
-        panels=(Panel("", tuple(lines)),), x=Axis("epoch", integers=True), y=axis, keys=keys
+        panels=(Panel("", tuple(lines)),),
+        x=Axis("epoch", integers=True),
+        y=axis,
+        keys=keys if len(keys) > 1 else (),
     )
 
 

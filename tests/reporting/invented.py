@@ -20,7 +20,7 @@ from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
-from transfer_lab.reporting.sections.order import SECTIONS
+from transfer_lab.reporting.sections.order import sections
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.pairs import Compared, comparisons
 from transfer_lab.store.records import Record
@@ -273,9 +273,9 @@ class Grid:
         return Study.of(self.experiment, self.stored, command)
 
     def markdown(self, command: str = "transfer-lab report letters.yaml") -> str:
-        """report.md without its figures, which take most of the time."""
-        study = self.study(command)
-        return to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
+        """All that is on the page, as Markdown, and without figures, which take most of the
+        time."""
+        return to_markdown(sections(self.study(command)))
 
     def write(self, out: Path, command: str = "transfer-lab report letters.yaml") -> Path:
         return write(self.experiment, self.stored, out, command)

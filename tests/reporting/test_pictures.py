@@ -261,7 +261,7 @@ def test_hostile_names_stay_text():
     both = replace(block, matrix=_matrix(names))
     shelf = Thumbnails("t.png", HOSTILE, (Shelf(HOSTILE, (one,)),))
     sections = (Section("x", ()), Section("y", (shelf, Fold("z", (both,)))))
-    page = to_html(sections, {}, {})
+    page = to_html(sections, {}, {}, {})
     assert (
         "<script>alert" not in page
         and '"x"'

@@ -7,13 +7,12 @@ from pathlib import Path
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures, sheets
 from transfer_lab.reporting.figures.pens import pens
+from transfer_lab.reporting.paper import accuracy_table, rules_table
 from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
 from transfer_lab.reporting.render.html import to_html
 from transfer_lab.reporting.render.latex import to_latex
 from transfer_lab.reporting.render.markdown import to_markdown
-from transfer_lab.reporting.sections.accuracy import accuracy
 from transfer_lab.reporting.sections.order import sections as sections_of
-from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.reporting.taxonomies import taxonomy_frame
 from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
@@ -60,10 +59,10 @@ def write(experiment: Experiment, stored: StoredResults, out: Path, command: str
 def write_latex(experiment: Experiment, stored: StoredResults, out: Path) -> tuple[Path, ...]:
     """Write the tables of accuracies and of the rules' verdicts as LaTeX; returns the files."""
     study = Study.of(experiment, stored)
-    sections = {"accuracy.tex": accuracy(study), "rules.tex": rules(study)}
-    made = {out / name: section for name, section in sections.items() if section}
-    for path, section in made.items():
-        _store(path, to_latex(section).encode())
+    tables = [table for table in (accuracy_table(study), rules_table(study)) if table]
+    made = {out / f"{table.name}.tex": to_latex(table, experiment.name) for table in tables}
+    for path, text in made.items():
+        _store(path, text.encode())
     return tuple(made)
 
 

@@ -20,6 +20,7 @@ from transfer_lab.reporting.decision import (
 from transfer_lab.reporting.figures.pens import pens
 from transfer_lab.reporting.hypotheses import Spot, followed
 from transfer_lab.reporting.ranking import NOTHING, SILENT, prescribed
+from transfer_lab.reporting.sections.more_images import with_more_images
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import amount, bounded, distance, seeds_of, verdict_words
@@ -238,7 +239,7 @@ def _more(answers: Answers, found: Decision, leader: Standing) -> Iterator[str]:
     study, place = answers.study, leader.place
     seeds = seeds_of(leader.accuracy.n)
     found_mean = _span(leader.accuracy).text
-    yield f"{place.scenario}: {place.regime} on {place.backbone}, mean of {seeds} {found_mean}"
+    yield f"in {place.scenario}: {place.regime} on {place.backbone}, mean of {seeds} {found_mean}"
     if found.one_training:
         low, high = found.one_training
         yield f"one more training gives {100 * low:.0f} to {100 * high:.0f} %, 95 in 100 times"
@@ -246,6 +247,8 @@ def _more(answers: Answers, found: Decision, leader: Standing) -> Iterator[str]:
     if arm and arm.cost.pretraining > 0:
         yield f"after {amount(arm.cost.pretraining)} s of pretraining, once for all targets"
     yield from _cheaper(answers, found, leader)
+    if changed := with_more_images(study, found):
+        yield changed
     if len(found.as_good) > _SHOWN:
         names = ", ".join(f"{s.place.regime} on {s.place.backbone}" for s in found.as_good)
         yield f"not ruled out: {names}"

@@ -21,7 +21,7 @@ export function parallel(content, kept, ranges, restrict) {
   const lines = thinned.map((at) => line(content.rows[at], axes, colours, kept.has(at)));
   const drawing = drawn(
     "svg",
-    { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, class: "parallel", role: "img", "aria-label": `Parallel coordinates of ${kept.size} runs over ${axes.map(({ name }) => titled(name)).join(", ")}` },
+    { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, class: "parallel", role: "group", "aria-label": `Parallel coordinates of ${kept.size} runs over ${axes.map(({ name }) => titled(name)).join(", ")}` },
     drawn("g", { class: "lines" }, ...lines.filter(Boolean)),
     ...axes.map((axis) => upright(axis, ranges.find(({ name }) => name === axis.name), restrict)),
   );

@@ -285,13 +285,26 @@ def dashboard(
             show_default="all in experiments/",
         ),
     ] = None,
+    overrides: Overrides = None,
     runs: RunsFolder = RUNS,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is served.")] = 8501,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the page is served; 0: any free port.")
+    ] = 8501,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="To whom: to this machine alone, or, as 0.0.0.0, to everybody who can reach it; "
+            "there is no password."
+        ),
+    ] = "127.0.0.1",
 ) -> None:
-    """Open a page on this machine that compares experiments and runs, live while a grid trains."""
+    """Serve a page that follows running grids, and compares experiments and runs.
+
+    Experiments as grids train them now, with their `--set`, are there by themselves.
+    """
     from transfer_lab.reporting.dashboard.launch import launch
 
-    launch(experiments or [], runs, port)
+    launch(experiments or [], overrides or [], runs, host=host, port=port)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
+from transfer_lab.grid.announcing import Announcement
 from transfer_lab.grid.engines import EngineError, start
 from transfer_lab.grid.progress import GridProgress, moves
 from transfer_lab.grid.scheduler import Engine, Summary, Todo, run_grid, todo
@@ -79,7 +80,10 @@ def train_missing(
         jobs.work(1, workers.threads)
         return Summary()
     voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
-    with GridProgress(voice.console, work.runs, names) as progress:
+    with (
+        GridProgress(voice.console, work.runs, names) as progress,
+        Announcement(store.root, file, progress),
+    ):
         progress.phase("starting workers: torch is loaded")
         try:
             engine = start(workers, len(work.runs), store.root, lambda text: store.warn(text))

@@ -63,9 +63,9 @@ def spelt_out(data: Any) -> Any:
 
     Looks that are wrong leave one seed, so that theirs is the only error.
     """
-    if not isinstance(data, dict) or not isinstance(data.get("seeds"), dict):
+    looks = data.get("seeds") if isinstance(data, dict) else None
+    if not isinstance(looks, dict) or not looks:
         return data
-    looks = data["seeds"]
     try:
         seeds = Looks.model_validate(looks).seeds
     except ValueError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.reporting.looks import looked_at
 from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import StoredResults, Study
@@ -14,7 +15,6 @@ from transfer_lab.similarity.pairs import results
 from transfer_lab.store.curves import Curve, read_curves
 from transfer_lab.store.layout import CURVE, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.store.results import frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,9 @@ def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    known = StoredResults(frame(cells, store), predictions=Predictions(beside(store)))
+    predictions = Predictions(beside(store))
+    table, course = looked_at(experiment, cells, store, predictions)
+    known = StoredResults(table, predictions=predictions, course=course)
     return write_latex(experiment, known, reports / experiment.name)
 
 
@@ -48,12 +50,14 @@ def study(
 
 def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) -> StoredResults:
     """All that a store holds of the cells."""
-    table = frame(cells, store)
+    predictions = Predictions(beside(store))
+    table, course = looked_at(experiment, cells, store, predictions)
     return StoredResults(
         frame=table,
+        course=course,
         curves=curves(table, store),
         trials=left_behind(table, store, TRIALS),
-        predictions=Predictions(beside(store)),
+        predictions=predictions,
         similarities=results(experiment, store),
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),

@@ -13,11 +13,13 @@ from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
+from transfer_lab.reporting.course import Course
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
 from transfer_lab.store.curves import Curve
 from transfer_lab.store.records import Record
+from transfer_lab.store.results import NOT_NEEDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +47,8 @@ class Summary:
 
     @property
     def planned(self) -> int:
-        """How many seeds the experiment asks for here."""
-        return sum(self.states.values())
+        """How many seeds the experiment asks for here, or may still ask for."""
+        return sum(self.states.values()) - self.states.get(NOT_NEEDED, 0)
 
     @property
     def complete(self) -> bool:
@@ -56,7 +58,8 @@ class Summary:
     @property
     def gap(self) -> str:
         """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
-        absent = {state: count for state, count in self.states.items() if state != "done"}
+        known = ("done", NOT_NEEDED)
+        absent = {state: count for state, count in self.states.items() if state not in known}
         if not absent:
             return "not measured" if self.states else "not planned"
         if len(absent) == 1:
@@ -90,6 +93,8 @@ class StoredResults:
     """What fine-tuning changed in each stage, by the run's id."""
     sources: Mapping[str, Record] = field(default_factory=dict)
     """The finished source runs, by id."""
+    course: Course | None = None
+    """How far the looks have come where seeds are trained only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True)

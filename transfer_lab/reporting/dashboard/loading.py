@@ -10,11 +10,11 @@ from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.reporting.looks import frame
 from transfer_lab.reporting.predictions import Outcome, Predictions, beside
 from transfer_lab.reporting.study import measured
 from transfer_lab.store.layout import CURVE, RECORD
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.store.results import frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ class Planned:
 
     def table(self, store: RecordStore) -> pd.DataFrame:
         """One row a cell, as in records.csv, with numbers as numbers."""
-        return measured(frame(self.cells, store))
+        return measured(frame([(self.experiment, self.cells)], store))
 
 
 class ExperimentCache:

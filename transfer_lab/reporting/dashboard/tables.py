@@ -9,6 +9,7 @@ from transfer_lab.experiment.budget import under
 from transfer_lab.reporting.ranking import rule_regime
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import RULE_MARK, accuracy_text, seconds
+from transfer_lab.store.results import NOT_NEEDED, WAITING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ NEWEST = (
     "fit_seconds",
     "started_at",
 )
-_STATES = ("done", "failed", "blocked", "missing")
+_STATES = ("done", "failed", "blocked", "missing", WAITING, NOT_NEEDED)
 
 
 def accuracy_matrix(study: Study, backbone: str) -> Styler:
@@ -58,9 +59,10 @@ def time_matrix(study: Study, backbone: str) -> pd.DataFrame:
 
 
 def states(table: pd.DataFrame) -> dict[str, int]:
-    """How many cells are done, failed, blocked and missing."""
+    """How many cells are done, failed, blocked and missing; waiting and not needed, if any are."""
     counts = table["status"].value_counts()
-    return {state: int(counts.get(state, 0)) for state in _STATES}
+    found = {state: int(counts.get(state, 0)) for state in _STATES}
+    return {s: n for s, n in found.items() if n or s not in (WAITING, NOT_NEEDED)}
 
 
 def newest(table: pd.DataFrame, limit: int = 8) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from transfer_lab.reporting.dashboard import figures, tables
 from transfer_lab.reporting.dashboard.loading import ExperimentCache, Planned, WatchedStore
 from transfer_lab.reporting.dashboard.selection import AXES, Selection, values
 from transfer_lab.reporting.study import Study
+from transfer_lab.store.results import NOT_NEEDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,8 +127,9 @@ def _progress(planned: dict[str, Planned], store: WatchedStore, seen: dict[str, 
     for name, table in found.items():
         counts = tables.states(table)
         rest = ", ".join(f"{n} {state}" for state, n in counts.items() if n and state != "done")
-        text = f"{name}: {counts['done']} of {len(table)} cells done"
-        st.progress(counts["done"] / len(table), text + (f" ({rest})" if rest else ""))
+        total = sum(counts.values()) - counts.get(NOT_NEEDED, 0)
+        text = f"{name}: {counts['done']} of {total} cells done"
+        st.progress(counts["done"] / total, text + (f" ({rest})" if rest else ""))
     with st.expander("Newest runs"):
         for column, (name, table) in zip(st.columns(len(found)), found.items(), strict=True):
             column.caption(name)

@@ -25,6 +25,7 @@ from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, needs, percent
 from transfer_lab.stats.hypotheses import MARGIN, Judgement
 from transfer_lab.stats.power import detectable
+from transfer_lab.store.results import NOT_NEEDED, WAITING
 
 SIZES, SIMILARITIES = ("small", "large"), ("similar", "dissimilar")
 Verdicts = Mapping[tuple[str, Spot], Judgement]
@@ -49,10 +50,9 @@ def head(study: Study) -> Section:
     """Name, question, and how much of the grid is done."""
     experiment = study.experiment
     states = study.cells["status"].value_counts()
-    total, done = len(study.cells), int(states.get("done", 0))
-    rest = ", ".join(
-        f"{states[state]} {state}" for state in ("failed", "blocked", "missing") if state in states
-    )
+    total, done = len(study.cells) - states.get(NOT_NEEDED, 0), int(states.get("done", 0))
+    absent = ("failed", "blocked", "missing", WAITING, NOT_NEEDED)
+    rest = ", ".join(f"{states[state]} {state}" for state in absent if state in states)
     progress = f"{done} of {total} cells done" + (f" ({rest})" if rest else "") + "."
     question = (
         "I have N labelled images that look this much like the data my network was pretrained on: "

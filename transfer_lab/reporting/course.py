@@ -35,9 +35,10 @@ class Answer(NamedTuple):
 
     def text(self, *, last: bool) -> str:
         """The same in plain words; `last`: there are no more looks."""
-        return f"{self.question.name}: {self._found(last)}"
+        return f"{self.question.name}: {self.found(last=last)}"
 
-    def _found(self, last: bool) -> str:
+    def found(self, *, last: bool) -> str:
+        """These words without the question."""
         if not self.left:
             return "nothing was measured"
         if self.settled and len(self.left) == 1:

@@ -21,6 +21,7 @@ from transfer_lab.reporting.sections.per_class import per_class
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
 from transfer_lab.reporting.sections.rules import rules
+from transfer_lab.reporting.sections.seeds import seeds
 from transfer_lab.reporting.sections.similarity import similarity
 from transfer_lab.reporting.sections.source_runs import source_runs
 from transfer_lab.reporting.sections.stage_drift import stage_drift
@@ -57,6 +58,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     stage_drift,
     training_curves,
     failures,
+    seeds,
     protocol,
     provenance,
 )

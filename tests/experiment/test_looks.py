@@ -1,5 +1,7 @@
 """Seeds that are written as looks: the schedule, what is refused, and that no id changes."""
 
+from itertools import pairwise
+
 import pytest
 from pydantic import ValidationError
 
@@ -45,8 +47,8 @@ def test_every_schedule_grows_from_start_to_at_most():
         for at_most in range(start, 80):
             counts = Looks(start=start, at_most=at_most, until=1).counts
             assert (counts[0], counts[-1]) == (start, at_most)
-            assert all(one < other for one, other in zip(counts, counts[1:], strict=False))
-            assert all(other <= 2 * one for one, other in zip(counts, counts[1:], strict=False))
+            assert all(one < other for one, other in pairwise(counts))
+            assert all(other <= 2 * one for one, other in pairwise(counts))
 
 
 def test_the_error_is_shared_by_the_looks():

@@ -176,6 +176,8 @@ class Experiment(Spec):
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
     claims: dict[Slug, Claim] = Field({})
+    margin: Float = Field(1, gt=0, le=100)
+    """Points by which a regime may be behind and still count as good as another; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     wandb: Tracking = Tracking()
 

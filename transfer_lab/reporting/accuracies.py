@@ -5,8 +5,9 @@ seeds that were fitted in one pass share.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.reporting.predictions import Outcome, Predictions
@@ -32,6 +33,10 @@ class Tested(NamedTuple):
     run_id: str
     accuracy: float
     images: int | None
+
+
+Weights = Mapping[Place, float]
+"""What a weighted sum of accuracies takes of each place."""
 
 
 def rows_of(table: pd.DataFrame, *columns: str) -> Iterator[tuple]:
@@ -86,6 +91,57 @@ class Measured:
         """How far one place is ahead of another, paired by seed and by test image."""
         found = self.together((place, over))
         return found.contrast([1, -1]) if found else None
+
+    def contrasts(
+        self, wanted: Sequence[Weights], seeds: frozenset[int] | None = None
+    ) -> list[Estimate | None]:
+        """Weighted sums of places, each on the seeds that all of its places have, paired by test
+        image where predictions allow it; many at once, in the time of a few. None without a seed.
+
+        `seeds`: of these alone.
+        """
+        by_seeds: dict[frozenset[int], list[int]] = defaultdict(list)
+        for number, weights in enumerate(wanted):
+            common = frozenset.intersection(*(frozenset(self.tested(p)) for p in weights))
+            by_seeds[common if seeds is None else common & seeds].append(number)
+        by_seeds.pop(frozenset(), None)
+        found: list[Estimate | None] = [None] * len(wanted)
+        for common, numbers in by_seeds.items():
+            here = self._contrasts([wanted[number] for number in numbers], sorted(common))
+            for number, estimate in zip(numbers, here, strict=True):
+                found[number] = estimate
+        return found
+
+    def _contrasts(self, wanted: Sequence[Weights], seeds: Sequence[int]) -> Iterator[Estimate]:
+        """On these seeds. Places whose predictions are of the same images are crossed at once; of
+        others the errors come from accuracies alone."""
+        runs = {
+            place: {seed: self.tested(place)[seed] for seed in seeds}
+            for place in dict.fromkeys(chain.from_iterable(wanted))
+        }
+        labels = {place: self._labels(tested.values()) for place, tested in runs.items()}
+        crossed: dict[int | None, tuple[Crossed, dict[Place, int]]] = {}
+        for key in dict.fromkeys(labels.values()):
+            group = [p for p, own in labels.items() if key is not None and own == key]
+            if group:
+                together = self.crossed([runs[place] for place in group])
+                crossed[key] = together, {place: n for n, place in enumerate(group)}
+        for weights in wanted:
+            keys = {labels[place] for place in weights}
+            if len(keys) == 1 and (known := crossed.get(*keys)):
+                together, arms = known
+                yield together.contrast([*weights.values()], [arms[place] for place in weights])
+            else:
+                alone = self.crossed([runs[place] for place in weights])
+                yield alone.contrast([*weights.values()])
+
+    def _labels(self, runs: Iterable[Tested]) -> int | None:
+        """What tells the runs' test images from others; None where a prediction is not at hand."""
+        outcomes = [self.outcome(run) for run in runs]
+        if any(one is None for one in outcomes):
+            return None
+        labels = {id(one.labels) for one in outcomes}
+        return labels.pop() if len(labels) == 1 else None
 
     def _cross(self, places: tuple[Place, ...]) -> Crossed | None:
         return self.crossed([self.tested(place) for place in places])

@@ -1,4 +1,4 @@
-"""The hypotheses that are judged together: one for each scenario, backbone and published rule."""
+"""Where the rules of thumb say something that was measured, and what they prescribe there."""
 
 from __future__ import annotations
 

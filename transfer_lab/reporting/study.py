@@ -14,6 +14,7 @@ from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.course import Course
+from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
@@ -143,6 +144,11 @@ class Study(StoredResults):
         return self.frame[self.frame["status"] == "done"]
 
     @property
+    def margin(self) -> float:
+        """By how much an accuracy may be behind another and still count as equal, as a part of 1."""
+        return self.experiment.margin / 100
+
+    @property
     def scenarios(self) -> tuple[str, ...]:
         """Scenario names in the experiment's order."""
         return tuple(self.experiment.scenarios)
@@ -265,6 +271,27 @@ class Study(StoredResults):
     def measured(self) -> Measured:
         """Test accuracies with their errors."""
         return Measured(self.done, self.predictions)
+
+    def leads(self, seeds: frozenset[int] | None = None) -> Leads:
+        """How far the arms that may win are ahead of each other, on all seeds or on these alone."""
+        if seeds not in self._leads:
+            self._leads[seeds] = Leads(self.measured, self._arms, seeds)
+        return self._leads[seeds]
+
+    @cached_property
+    def _leads(self) -> dict[frozenset[int] | None, Leads]:
+        return {}
+
+    @cached_property
+    def _arms(self) -> dict[str, list[Place]]:
+        return {
+            scenario: [
+                Place(scenario, backbone, regime)
+                for backbone in self.backbones
+                for regime in self.contenders(scenario, backbone)
+            ]
+            for scenario in self.scenarios
+        }
 
     def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
         """Test accuracy of every finished seed of one place."""

@@ -25,7 +25,7 @@ def detectable(found: Estimate, tail: float, power: float = 0.8) -> float | None
     error = math.sqrt(found.over_seeds + found.over_images)
     if error == 0:
         return 0.0
-    freedom = found.seeds - 1
+    freedom = found.freedom
     evenly = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
     estimated = found.over_seeds * 2 * gammaincinv(freedom / 2, evenly) / freedom
     needed = np.sqrt(
@@ -46,7 +46,7 @@ def seeds_needed(found: Estimate, bound: float, tail: float) -> int | None:
     if not found.known:
         return None
     n = np.arange(found.seeds + 1, MOST_SEEDS + 1)
-    seeds = stdtrit(n - 1, tail) ** 2 * found.over_seeds * found.seeds / n
+    seeds = stdtrit(n - 1 + found.borrowed, tail) ** 2 * found.over_seeds * found.seeds / n
     enough = np.flatnonzero(seeds + _image_part(found, tail) < (found.mean - bound) ** 2)
     return int(n[enough[0]]) if len(enough) else None
 

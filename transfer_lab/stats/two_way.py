@@ -31,7 +31,8 @@ class Crossed:
     """Arms measured with the same seeds on the same images: means and both error covariances.
 
     `over_seeds` is None with one seed. `over_images` of one seed is the whole test-set error of
-    the networks that were trained.
+    the networks that were trained; of more seeds it is a difference of two mean squares, so that a
+    contrast's may be below zero, and is then taken as none.
     """
 
     means: np.ndarray
@@ -60,14 +61,15 @@ class Crossed:
         over_seeds = _covariance(scores) / k if k > 1 else None
         return cls(means, over_seeds, over_images, k, images or 0)
 
-    def contrast(self, weights: Sequence[float]) -> Estimate:
-        """The weighted sum of the arms' means, with its own errors."""
+    def contrast(self, weights: Sequence[float], arms: Sequence[int] | None = None) -> Estimate:
+        """The weighted sum of the means of all arms, or of some, with its own errors."""
         w = np.asarray(weights, dtype=float)
+        at = np.arange(len(self.means)) if arms is None else np.asarray(arms)
         seeds, images = (
-            None if matrix is None else max(0.0, float(w @ matrix @ w))
+            None if matrix is None else max(0.0, float(w @ matrix[np.ix_(at, at)] @ w))
             for matrix in (self.over_seeds, self.over_images)
         )
-        return Estimate(float(w @ self.means), seeds, images, self.seeds, self.images)
+        return Estimate(float(w @ self.means[at]), seeds, images, self.seeds, self.images)
 
     def draws(self, count: int, chance: np.random.Generator) -> np.ndarray:
         """Joint draws (count, arms) of the true means, given what was measured.
@@ -115,13 +117,13 @@ def _shared_by_seeds(right: np.ndarray, labels: np.ndarray) -> np.ndarray | None
     by_image = right.sum(axis=1, dtype=np.float64)
     images = _within(by_image, starts, counts) / k
     if k == 1:
-        return _without_negative(images / free / m)
+        return images / free / m
     total = np.zeros((arms, arms))
     step = max(1, _EXACT // m)
     for first in range(0, k, step):
         total += _within(right[:, first : first + step], starts, counts)
     rest = (total - images) / ((k - 1) * free)
-    return _without_negative((images / free - rest) / (k * m))
+    return (images / free - rest) / (k * m)
 
 
 def _within(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -133,12 +135,6 @@ def _within(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.nd
     means = (sums / np.sqrt(counts)).reshape(arms, -1)
     rows = values.reshape(arms, -1)
     return (rows @ rows.T).astype(np.float64) - means @ means.T
-
-
-def _without_negative(matrix: np.ndarray) -> np.ndarray:
-    """The nearest covariance matrix: an estimated variance below zero is none."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 0)) @ vectors.T
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) 
         gaps = (cell("–") for _ in range(4))
         return (*start, cell(kind), *gaps, (Line("no data", "not measured here"),))
     rival = told.rival or "–"
-    note = f"{percent(told.lead)} points ahead" if told.lead else "not ahead"
+    note = f"{percent(told.lead.interval())} points ahead" if told.lead.mean > 0 else "not ahead"
     found = study.accuracy(*place, regime)
     return (
         *start,
@@ -101,7 +101,7 @@ def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) 
         cell(percent(found)),
         cell(rival, note),
         cell(share(chance_of_best(study, place, regime))),
-        cell(_detectable(told.detectable, found.mean)),
+        cell("–"),
         cell(told.verdict, needs(told), strong=told.verdict in ("supported", "refuted")),
     )
 

@@ -52,8 +52,8 @@ def test_every_schedule_grows_from_start_to_at_most():
 
 
 def test_the_error_is_shared_by_the_looks():
-    assert Looks(start=3, at_most=8, until=2).level(0.95) == pytest.approx(1 - 0.05 / 3)
-    assert Looks(start=3, at_most=3, until=2).level(0.95) == pytest.approx(0.95)
+    assert Looks(start=3, at_most=8, until=2).share(0.05) == pytest.approx(0.05 / 3)
+    assert Looks(start=3, at_most=3, until=2).share(0.05) == 0.05
 
 
 def test_looks_stand_for_all_seeds_that_an_arm_may_come_to(tmp_path):

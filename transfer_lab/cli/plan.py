@@ -145,9 +145,9 @@ class Planned:
         }
 
     def _state(self, number: int) -> str:
-        run = self.cells[number].run
-        if self.beyond[number] and not self.store.is_done(run, with_weights=False):
-            return self.beyond[number]
+        run, other = self.cells[number].run, self.beyond[number]
+        if other and not self.store.is_done(run, with_weights=False):
+            return other
         return "to train" if run.id in self.work.runs else "stored"
 
 

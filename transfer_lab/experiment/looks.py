@@ -53,9 +53,9 @@ class Looks(Spec):
         grown = (round(self.start * math.exp(growth * i / steps)) for i in range(steps + 1))
         return tuple(dict.fromkeys(grown))
 
-    def level(self, level: float = 0.95) -> float:
-        """The level at each look with which all of them together hold what is asked."""
-        return 1 - (1 - level) / len(self.counts)
+    def share(self, error: float) -> float:
+        """Each look's share of the error that all of them may make together (Bonferroni)."""
+        return error / len(self.counts)
 
 
 def spelt_out(data: Any) -> Any:

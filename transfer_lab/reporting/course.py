@@ -71,12 +71,14 @@ class Course:
     """How far an experiment with looks has come.
 
     `given`: how many seeds each arm has, or is to have next. `open`: the arms that may get more.
-    `looks`: the answers of each look that could be taken. `over`: there is none after them.
+    `looks`: the answers of each look that could be taken; `ruled_out`: by question, the arms that
+    one of them has ruled out. `over`: there is none after them.
     """
 
     given: Mapping[Place, int]
     open: frozenset[Place]
     looks: tuple[tuple[Answer, ...], ...]
+    ruled_out: Mapping[Question, frozenset[Place]]
     over: bool = False
 
     def beyond(self, place: Place, position: int) -> str | None:

@@ -57,7 +57,8 @@ def verdicts(study: Study) -> dict[tuple[str, Spot], Judgement]:
         if (regime := followed(study, RULES[name], spot))
     }
     family = list(dict.fromkeys((spot, regime) for (_, spot), regime in asked.items()))
-    told = judge([_rivals(study, spot, regime) for spot, regime in family])
+    rivals = [_rivals(study, spot, regime) for spot, regime in family]
+    told = judge(rivals, level=study.error)
     found = dict(zip(family, told, strict=True))
     return {(name, spot): found[spot, regime] for (name, spot), regime in asked.items()}
 

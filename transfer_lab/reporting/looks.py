@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.accuracies import Place, rows_of
 from transfer_lab.reporting.course import Answer, Course, Question
+from transfer_lab.reporting.decision import decide
 from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store import results
@@ -35,25 +36,25 @@ def course_of(study: Study) -> Course:
     looks = study.experiment.looks
     if looks is None:
         raise ValueError(f"{study.experiment.name} has fixed seeds")
-    asked = dict(_questions(study))
+    questions = dict(_questions(study))
     given = dict.fromkeys(_places(study), looks.counts[0])
-    going = frozenset(arm for arms in asked.values() for arm in arms)
+    contending = going = frozenset(arm for arms in questions.values() for arm in arms)
     taken: list[tuple[Answer, ...]] = []
-    out: dict[Question, set[Place]] = {question: set() for question in asked}
+    out: dict[Question, frozenset[Place]] = dict.fromkeys(questions, frozenset())
+    asked = [*questions]
     for count in looks.counts:
         given |= dict.fromkeys(going, count)
         seen = _seen(study, given)
         if (seen.frame["status"] == "missing").any():
-            return Course(given, going, tuple(taken))
-        answers = tuple(_answer(seen, question, out[question]) for question in asked)
+            return Course(given, going, tuple(taken), out)
+        answers = tuple(_answer(seen, question, out) for question in asked)
         taken.append(answers)
-        asked = {a.question: asked[a.question] for a in answers if a.left and not a.settled}
+        asked = [answer.question for answer in answers if answer.left and not answer.settled]
         going = frozenset(arm for a in answers if a.question in asked for arm in a.left)
         if not going:
             break
-    unmeasured = (arm for arm in given if not seen.measured.tested(arm))
-    contending = {arm for arms in dict(_questions(study)).values() for arm in arms}
-    return Course(given, frozenset(unmeasured) & contending, tuple(taken), over=True)
+    unmeasured = frozenset(arm for arm in contending if not seen.measured.tested(arm))
+    return Course(given, unmeasured, tuple(taken), out, over=True)
 
 
 def looked_at(
@@ -195,14 +196,11 @@ def _seen(study: Study, given: Mapping[Place, int]) -> Study:
     return replace(study, frame=study.frame[asked])
 
 
-def _answer(seen: Study, question: Question, out: set[Place]) -> Answer:
+def _answer(seen: Study, question: Question, out: dict[Question, frozenset[Place]]) -> Answer:
     """What the records say; an arm that was ruled out once stays so, and is added to `out`."""
-    from transfer_lab.reporting.decision import decide
-
-    looks = seen.experiment.looks
-    found = decide(seen, *question, level=looks.level())
-    out |= {standing.place for standing in found.standings if standing.ruled_out}
-    left = [standing for standing in found.standings if standing.place not in out]
-    bound = left[0].at_most if left else None
-    settled = len(left) == 1 or (bound is not None and 100 * bound <= looks.until)
-    return Answer(question, tuple(standing.place for standing in left), bound, settled)
+    found = decide(seen, *question, gone=out[question])
+    left = tuple(one.place for one in found.standings if not one.ruled_out)
+    out[question] |= {one.place for one in found.standings if one.ruled_out}
+    bound = found.bound
+    settled = len(left) == 1 or (bound is not None and 100 * bound <= seen.experiment.looks.until)
+    return Answer(question, left, bound, settled)

@@ -13,9 +13,10 @@ from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
-from transfer_lab.reporting.course import Course
+from transfer_lab.reporting.course import Course, Question
 from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.stats.hypotheses import LEVEL
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
 from transfer_lab.store.curves import Curve
@@ -145,8 +146,21 @@ class Study(StoredResults):
 
     @property
     def margin(self) -> float:
-        """By how much an accuracy may be behind another and still count as equal, as a part of 1."""
+        """By how much an accuracy may be behind another and still count as equal: a part of 1."""
         return self.experiment.margin / 100
+
+    @property
+    def error(self) -> float:
+        """The chance of a wrong conclusion that may be taken at one look, so that it is 5 % for all
+        of them where seeds are given look after look."""
+        looks = self.experiment.looks
+        return looks.share(LEVEL) if looks else LEVEL
+
+    def ruled_out(self, scenario: str, backbone: str | None) -> frozenset[Place]:
+        """The arms that some look has ruled out among those of a scenario, or of a backbone (None:
+        of all) there."""
+        question = Question(scenario, backbone)
+        return self.course.ruled_out.get(question, frozenset()) if self.course else frozenset()
 
     @property
     def scenarios(self) -> tuple[str, ...]:

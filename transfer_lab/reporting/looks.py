@@ -178,11 +178,9 @@ def _questions(study: Study) -> Iterator[tuple[Question, tuple[Place, ...]]]:
             for backbone in study.backbones
         }
         arms = {backbone: found for backbone, found in arms.items() if found}
+        yield from ((Question(scenario, b), a) for b, a in arms.items() if len(a) > 1)
         if len(arms) > 1:
-            yield from ((Question(scenario, b), a) for b, a in arms.items() if len(a) > 1)
-        everything = tuple(place for found in arms.values() for place in found)
-        if len(everything) > 1:
-            yield Question(scenario, None), everything
+            yield Question(scenario, None), tuple(place for a in arms.values() for place in a)
 
 
 def _seen(study: Study, given: Mapping[Place, int]) -> Study:

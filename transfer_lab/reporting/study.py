@@ -159,8 +159,10 @@ class Study(StoredResults):
     def ruled_out(self, scenario: str, backbone: str | None) -> frozenset[Place]:
         """The arms that some look has ruled out among those of a scenario, or of a backbone (None:
         of all) there."""
-        question = Question(scenario, backbone)
-        return self.course.ruled_out.get(question, frozenset()) if self.course else frozenset()
+        known = self.course.ruled_out if self.course else {}
+        asked = [question for question in known if question.scenario == scenario]
+        question = asked[0] if len(asked) == 1 else Question(scenario, backbone)
+        return known.get(question, frozenset())
 
     @property
     def scenarios(self) -> tuple[str, ...]:

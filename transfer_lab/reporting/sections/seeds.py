@@ -18,9 +18,9 @@ def seeds(study: Study) -> Section | None:
     looks, course = study.experiment.looks, study.course
     if looks is None or course is None:
         return None
-    head = ("scenario", "backbone", "trainings", f"with {looks.at_most} seeds each", "last look")
+    head = ("scenario", "backbone", "last look", "trainings", f"with {looks.at_most} seeds each")
     rows = tuple(_rows(study, course))
-    table = Table("Trainings of each place, and what its last look says", head, rows, texts=2)
+    table = Table("Trainings of each place, and what its last look says", head, rows, texts=3)
     return Section("Seeds", (Paragraph(_told(study, looks)), table))
 
 
@@ -30,7 +30,7 @@ def _sharing(looks: Looks) -> str:
     if not some:
         return f"Every arm has {last} seeds."
     return (
-        f"Every arm has {looks.start} seeds. After {', '.join(some)} an arm that is still in "
+        f"Every arm has {looks.start} seeds. After {' and '.join(some)} an arm that is still in "
         "question, among those of its scenario or those of its backbone there, gets more, "
         f"{last} at most; none does once nothing tried can be more than {looks.until:g} points "
         f"better than what leads. Each of the {len(looks.counts)} looks is taken at its share of "
@@ -61,9 +61,9 @@ def _rows(study: Study, course: Course) -> Iterator[tuple[Cell, ...]]:
             if not here.empty:
                 trained = int(here["status"].isin(TRAINED).sum())
                 found = said.get(Question(scenario, backbone), "–")
-                yield (*map(cell, (scenario, backbone, trained, len(here), found)),)
+                yield (*map(cell, (scenario, backbone, found, trained, len(here))),)
         if found := said.get(Question(scenario, None)):
-            yield (*map(cell, (scenario, "all", "", "", found)),)
+            yield (*map(cell, (scenario, "all", found, "", "")),)
 
 
 def _said(course: Course) -> Iterator[tuple[Question, str]]:

@@ -50,8 +50,8 @@ ROOMS_WITHOUT_TORCH = {"cli", "experiment", "reporting", "stats", "system"}
 STARTS_WITHOUT_TORCH = {
     *("", "api", "grid.engines", "grid.engines.local", "grid.engines.ray", "grid.progress"),
     *("grid.scheduler", "grid.similarity", "grid.train", "similarity.axis", "similarity.overlap"),
-    *("similarity.pairs", "store.curves", "store.locks", "store.records", "store.results"),
-    *("store.stage_drift", "store.trials"),
+    *("similarity.pairs", "similarity.thumbnails", "store.curves", "store.locks"),
+    *("store.records", "store.results", "store.stage_drift", "store.trials"),
 }
 """What a command loads before it knows whether there is anything to train."""
 LOADS_TORCH_ITSELF = {"cli.freeze_table", "system.device"}

@@ -132,8 +132,8 @@ def test_the_sentence_names_the_best_backbone_and_where_the_rule_stands_on_it():
         )
     section = answer(Study.of(grid.experiment, StoredResults(grid.frame)))
     (sentence,) = (item.text for item in section.blocks[0].items)
-    assert ": lp_ft on mlp(width=64); expect 42.9 to 47.1 % " in sentence
-    assert "; runner-up linear_probe on mlp(width=64), 5.0 ± 2.9 points behind " in sentence
+    assert ": lp_ft on mlp; expect 42.9 to 47.1 % " in sentence
+    assert "; runner-up linear_probe on mlp, 5.0 ± 2.9 points behind " in sentence
     assert sentence.endswith(" The rule: linear_probe, 5.0 ± 2.9 points behind.")
 
 
@@ -144,7 +144,7 @@ def test_several_backbones_are_answered_separately():
     captions = [block.caption for block in section.blocks if hasattr(block, "head")]
     assert captions == [
         "Best trained regime by scenario, cnn",
-        "Best trained regime by scenario, mlp(width=64)",
+        "Best trained regime by scenario, mlp",
     ]
 
 

@@ -64,10 +64,10 @@ def test_a_source_run_without_labels_is_said_to_be_one(right, told):
     section = source_runs(study(grid, found))
     labelled, unlabelled = texts(section)
     assert labelled[:3] == ["cnn", "latin", "90.0 (n=1)"]
-    assert unlabelled[:3] == ["cnn(pretrained=rotation)", "latin", f"– {WITHOUT_LABELS}{told}"]
+    assert unlabelled[:3] == ["turned", "latin", f"– {WITHOUT_LABELS}{told}"]
     assert paragraphs(section) == [LEGEND, UNLABELLED]
     markdown = grid.markdown()
-    assert "cnn(pretrained=rotation) is pretrained by rotation (without labels" in markdown
+    assert "turned is pretrained by rotation (without labels" in markdown
 
 
 def test_what_lies_between_source_and_target_is_named_and_said():

@@ -165,6 +165,15 @@ class Measured:
         return replace(found, means=scores.mean(axis=1))  # the records' own digits
 
 
+def mean_lead(pairs: Sequence[tuple[Place, Place]]) -> dict[Place, float]:
+    """The weights of the mean lead of the first of each pair over the second."""
+    weights: dict[Place, float] = defaultdict(float)
+    for one, over in pairs:
+        weights[one] += 1 / len(pairs)
+        weights[over] -= 1 / len(pairs)
+    return {place: weight for place, weight in weights.items() if weight}
+
+
 PLACE = ("scenario", "backbone", "regime")
 """The columns that say where a run stands."""
 

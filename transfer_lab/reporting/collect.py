@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.looks import looked_at
 from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
+from transfer_lab.similarity.thumbnails import thumbnails
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, IMAGES, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) 
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),
         sources=source_records(table, store),
+        gallery=Gallery(thumbnails(experiment, store), store.root / IMAGES),
     )
 
 

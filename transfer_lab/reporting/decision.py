@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from transfer_lab.reporting.accuracies import Place, Weights
+from transfer_lab.reporting.accuracies import Place, Weights, mean_lead
 from transfer_lab.reporting.hypotheses import JUDGED, Spot, followed, measured, spots
 from transfer_lab.reporting.leads import Leads, prior_of
 from transfer_lab.reporting.study import Study
@@ -206,15 +206,6 @@ def _rivals(study: Study, scenario: str, chosen: Mapping[str, str]) -> dict[str,
         for regime, pairs in found.items()
         if any(one != over for one, over in pairs)
     }
-
-
-def mean_lead(pairs: Sequence[tuple[Place, Place]]) -> dict[Place, float]:
-    """The weights of the mean lead of the first of each pair over the second."""
-    weights: dict[Place, float] = defaultdict(float)
-    for one, over in pairs:
-        weights[one] += 1 / len(pairs)
-        weights[over] -= 1 / len(pairs)
-    return {place: weight for place, weight in weights.items() if weight}
 
 
 def _moderated(study: Study, family: Sequence[Mapping[str, Weights]]) -> list[dict[str, Estimate]]:

@@ -37,11 +37,13 @@ _ROUNDING = 1e-5
 
 
 class Outcome(NamedTuple):
-    """A run's test set, as it answered it: labels, whether each answer is right, class names."""
+    """A run's test set, as it answered it: labels, whether each answer is right, class names, and
+    the answers."""
 
     labels: np.ndarray
     right: np.ndarray
     classes: tuple[str, ...]
+    predicted: np.ndarray
 
 
 class Together(NamedTuple):
@@ -112,7 +114,7 @@ class Predictions:
             classes = tuple(map(str, self._once(file, "classes.npy", content))) if named else ()
         if labels.ndim != 1 or not labels.size or labels.shape != predicted.shape:
             raise ValueError("labels and predictions do not fit together")
-        return Outcome(labels, labels == predicted, classes)
+        return Outcome(labels, labels == predicted, classes, predicted)
 
     def _once(self, file: zipfile.ZipFile, name: str, content: bytes) -> np.ndarray:
         """One array for equal contents: comparing labels is then comparing references."""

@@ -14,6 +14,7 @@ from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.course import Course, Question
+from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.stats.hypotheses import LEVEL
@@ -95,6 +96,8 @@ class StoredResults:
     """What fine-tuning changed in each stage, by the run's id."""
     sources: Mapping[str, Record] = field(default_factory=dict)
     """The finished source runs, by id."""
+    gallery: Gallery = field(default_factory=Gallery)
+    """What the domains look like."""
     course: Course | None = None
     """How far the looks have come where seeds are trained only where they are needed."""
 
@@ -110,6 +113,8 @@ class Study(StoredResults):
     experiment: Experiment
     cells: pd.DataFrame
     command: str
+    colours_of: tuple[str, ...] = ()
+    """The regimes by which colours are dealt out, where this is a part of a larger study."""
 
     @classmethod
     def of(cls, experiment: Experiment, stored: StoredResults, command: str = "") -> Study:
@@ -136,7 +141,8 @@ class Study(StoredResults):
             changes = {"fit": fit, "budgets": {}, "regimes": regimes, "claims": {}}
             if not rows.empty:
                 under = experiment.model_copy(update=changes)
-                found[name] = replace(self, experiment=under, frame=rows, cells=rows)
+                known = {"frame": rows, "cells": rows, "colours_of": self.trained}
+                found[name] = replace(self, experiment=under, **known)
         return found
 
     @cached_property
@@ -146,7 +152,7 @@ class Study(StoredResults):
 
     @property
     def margin(self) -> float:
-        """By how much an accuracy may be behind another and still count as equal: a part of 1."""
+        """By how much an accuracy may be behind another and still count as equal, of 1."""
         return self.experiment.margin / 100
 
     @property
@@ -164,15 +170,10 @@ class Study(StoredResults):
         question = asked[0] if len(asked) == 1 else Question(scenario, backbone)
         return known.get(question, frozenset())
 
-    @property
-    def scenarios(self) -> tuple[str, ...]:
-        """Scenario names in the experiment's order."""
-        return tuple(self.experiment.scenarios)
-
     @cached_property
-    def corners(self) -> tuple[str, ...]:
-        """Scenario names as in the 2 x 2 matrix: small before large, those with fewer images
-        first, of equally many similar before dissimilar, and those without labels last."""
+    def scenarios(self) -> tuple[str, ...]:
+        """Scenario names in the order of the 2 x 2 matrix: small before large, those with fewer
+        images first, of equally many similar before dissimilar, and those without labels last."""
         places = self.experiment.scenarios
         order = {
             name: (
@@ -199,6 +200,31 @@ class Study(StoredResults):
     def trained(self) -> tuple[str, ...]:
         """The regimes that are no controls."""
         return tuple(regime for regime in self.regimes if not self.is_control(regime))
+
+    @cached_property
+    def glosses(self) -> dict[str, str]:
+        """What each regime does, in words; where several do the same, with the options in which
+        they differ."""
+        known = {
+            name: regime_entry(choice).gloss for name, choice in self.experiment.regimes.items()
+        }
+        alike = Counter(known.values())
+        return {
+            name: f"{words}{self._differing(name, known)}" if alike[words] > 1 else words
+            for name, words in known.items()
+        }
+
+    def _differing(self, name: str, known: Mapping[str, str]) -> str:
+        """' (stage=1)': options that not all regimes of the same gloss have alike."""
+        regimes = self.experiment.regimes
+        own = regimes[name].options
+        others = [regimes[r].options for r, words in known.items() if words == known[name]]
+        told = [
+            f"{option}={value}"
+            for option, value in own.items()
+            if any(other.get(option) != value for other in others)
+        ]
+        return f" ({', '.join(told)})" if told else ""
 
     @property
     def facets(self) -> dict[str, tuple[str, ...]]:
@@ -271,6 +297,12 @@ class Study(StoredResults):
     def summary(self, scenario: str, backbone: str, regime: str) -> Summary:
         """The cells of one place, empty if the frame has none."""
         return self._summaries.get(Place(scenario, backbone, regime), Summary({}))
+
+    @cached_property
+    def usual_seeds(self) -> int:
+        """How many seeds most places have."""
+        counts = Counter(found.planned for found in self._summaries.values())
+        return counts.most_common(1)[0][0] if counts else 0
 
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
         """Test accuracy and its interval (seeds and test set), or None where no seed is done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.reporting.blocks import Cell, Line, cell
@@ -43,6 +44,18 @@ def gap(difference: Estimate) -> str:
     return f"{percent(difference.interval())} points"
 
 
+def distance(value: float) -> str:
+    """A difference of accuracies, '2.3 points'."""
+    shown = f"{100 * value:.1f}"
+    return f"{shown} point{'' if shown == '1.0' else 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """'a, b and c'."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def share(probability: float | None) -> str:
     """A probability as whole percent, never rounded to certainty; a dash where there is none."""
     if probability is None:
@@ -50,6 +63,21 @@ def share(probability: float | None) -> str:
     if probability < 0.01:
         return "< 1 %"
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+def bounded(at_most: float | None) -> str:
+    """'3.8': points that are lost at most, rounded up; a dash where that cannot be said."""
+    return "–" if at_most is None else f"{math.ceil(1000 * at_most - 1e-9) / 10:.1f}"
+
+
+def points(margin: float) -> str:
+    """'1 point', '0.5 points'."""
+    return f"{margin:g} point" if margin == 1 else f"{margin:g} points"
+
+
+def verdict_words(verdict: str, margin: float) -> str:
+    """A verdict on a rule; `margin` in points."""
+    return f"behind, by less than {points(margin)}" if verdict == "behind" else verdict
 
 
 def needs(told: Judgement) -> str:
@@ -100,15 +128,21 @@ def absent(summary: Summary) -> Line:
     return Line("–", f"({summary.gap})")
 
 
+def seeds_of(n: int) -> str:
+    """'1 seed', '3 seeds'."""
+    return f"{n} seed{'' if n == 1 else 's'}"
+
+
 def accuracy_cell(
-    summary: Summary, *, mark: str = "", note: str = "", strong: bool = False
+    summary: Summary, *, mark: str = "", note: str = "", strong: bool = False, usual: int = 0
 ) -> Cell:
     """'34.1 ± 1.2' and '(n=5)', with a mark before and a note behind; a dash and the reason where
-    nothing was measured."""
+    nothing was measured. Where that is the usual number of seeds it is not said."""
     if summary.accuracy is None:
         line = absent(summary)
         return cell(mark + line.text, line.note)
-    number = count(summary.accuracy.n, summary.planned) + note
+    n = summary.accuracy.n
+    number = note if n == summary.planned == usual else count(n, summary.planned) + note
     return cell(mark + percent(summary.accuracy), number, strong=strong)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_LEAST = 1e-5
+_LEAST = 1e-4
 """Of the median: smaller variances count as so large, or their logarithms would rule the fit."""
 _FEWEST = 3
 

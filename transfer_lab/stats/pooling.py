@@ -1,9 +1,8 @@
-"""Statements over several targets, and which arm or rule is best: draws at every level."""
+"""Statements over several targets, and how probably an arm is the best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -47,38 +46,6 @@ def probability_best(found: Crossed, arm: int, draws: int = DRAWS) -> float:
     """How probably this arm has the highest true mean of all; equal ones share it."""
     drawn = found.draws(draws, np.random.default_rng(0))
     return float(_shared(drawn >= drawn.max(axis=1, keepdims=True) - 1e-12)[arm])
-
-
-@dataclass(frozen=True)
-class Target:
-    """All arms of one target, and what each rule follows in each of its places.
-
-    `places`: for each place the indices of its arms. `followed`: by (rule, place) the index of
-    the arm that the rule follows there.
-    """
-
-    arms: Crossed
-    places: Sequence[Sequence[int]]
-    followed: np.ndarray
-
-
-def probability_of_least_regret(targets: Sequence[Target], draws: int = DRAWS) -> np.ndarray:
-    """How probably following each rule everywhere loses least: a hierarchical bootstrap.
-
-    Targets are drawn with replacement; within each, its seeds and test images are redrawn by
-    Student and normal multipliers (three seeds resampled as they are would scatter far too
-    little), jointly for all arms. A rule's regret is its mean distance to the best arm of a
-    place; equal ones share the probability.
-    """
-    chance = np.random.default_rng(0)
-    drawn = chance.multinomial(len(targets), [1 / len(targets)] * len(targets), size=draws)
-    lost: np.ndarray = np.zeros((draws, targets[0].followed.shape[0]))
-    for number, target in enumerate(targets):
-        means = target.arms.draws(draws, chance)
-        best = np.stack([means[:, list(arms)].max(axis=1) for arms in target.places], axis=1)
-        regret = best[:, None, :] - means[:, target.followed]  # (draws, rules, places)
-        lost = lost + drawn[:, number, None] * regret.sum(axis=2)
-    return _shared(lost <= lost.min(axis=1, keepdims=True) + 1e-12)
 
 
 def _shared(wins: np.ndarray) -> np.ndarray:

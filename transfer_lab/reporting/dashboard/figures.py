@@ -39,7 +39,7 @@ def look_of(experiments: Iterable[Experiment]) -> Look:
 
 def accuracies(study: Study, look: Look) -> go.Figure:
     """The report's figure of accuracies, of the same range beside another experiment."""
-    height = 90 + len(study.corners) * (45 + 24 * len(study.regimes))
+    height = 90 + len(study.scenarios) * (45 + 24 * len(study.regimes))
     drawn = subplots(accuracy.figure(study, look), columns=1, height=height)
     return drawn.update_xaxes(range=[0, 100])
 

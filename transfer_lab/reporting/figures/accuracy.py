@@ -22,7 +22,7 @@ def figure(study: Study, look: Mapping[str, Pen] | None = None) -> Figure:
                 tuple(_series(study, scenario, look)),
                 shaded=study.of_kind(prescribed(study, scenario)),
             )
-            for scenario in study.corners
+            for scenario in study.scenarios
         ),
         x=Axis("test accuracy (%)", low=0, percent=True),
         y=Axis(names=study.regimes),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from transfer_lab.reporting.figures.pens import PALETTE, marker, panel_title
+from transfer_lab.reporting.figures.pens import OTHERS, marker, panel_title
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import accuracy_text
@@ -33,7 +33,7 @@ def figure(study: Study, curves: Sequence[DepthCurve]) -> Figure:
     """Panels are scenarios, colours and markers backbones, dashes the two questions."""
     shown = {curve.backbone for curve in curves}
     colours = {
-        name: PALETTE[number % len(PALETTE)]
+        name: OTHERS[number % len(OTHERS)]
         for number, name in enumerate(study.backbones)
         if name in shown
     }
@@ -49,7 +49,7 @@ def figure(study: Study, curves: Sequence[DepthCurve]) -> Figure:
                     if curve.scenario == scenario
                 ),
             )
-            for scenario in study.corners
+            for scenario in study.scenarios
         ),
         x=Axis("stages", names=tuple(map(depth_name, depths))),
         y=Axis("test accuracy (%)", low=0, percent=True),

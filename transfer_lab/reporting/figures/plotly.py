@@ -260,7 +260,7 @@ def _told(series: Series) -> dict:
             return {"text": told, "hovertemplate": "%{text}<extra></extra>"}
         return {
             "text": [series.label],
-            "textposition": "top right",
+            "textposition": series.label_at,
             "textfont": {"size": 11},
             "hovertext": told,
             "hovertemplate": "%{hovertext}<extra></extra>",

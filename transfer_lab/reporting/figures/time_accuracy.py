@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from transfer_lab.reporting.accuracies import one_a_pass
 from transfer_lab.reporting.blocks import Picture
 from transfer_lab.reporting.costs import cold
 from transfer_lab.reporting.figures.pens import marker, panel_title, pens
-from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
+from transfer_lab.reporting.figures.spec import Axis, Figure, Key, LabelPlace, Panel, Pen, Series
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import count, percent, seconds, timed
 from transfer_lab.stats.intervals import Interval
 
 AXIS = "seconds a target task takes, cold"
 CAPTION = (
-    "Test accuracy against the time that a target task takes: decoding, extraction of frozen "
-    "features, search for options if any, fit and evaluation, without pretraining; means over "
-    "seeds, 95 % intervals. The stepped line joins the arms that no other beats in both; the "
-    "others are grey. Numbers stand for regimes."
+    "Test accuracy against the seconds of a target, pretraining apart; the stepped line joins the "
+    "arms that no other beats in both, the others are grey."
 )
 
 
+_ASIDE, _ABOVE, _WIDE, _HIGH = 0.025, 0.035, 0.035, 0.055
+"""Of a panel's width and height: from a dot to its number, and what that takes."""
 DOMINATED, EDGE = Pen("#B6BCC5"), Pen("#9CA3AF")
 _STEPS = (
     (1, 2, 5),
@@ -86,6 +86,7 @@ def figure(study: Study, found: Mapping[Place, Arm]) -> Figure:
     if len(study.backbones) > 1:
         keys += [Key("backbone", name, marker=marker(study, name)) for name in study.backbones]
     low, high = (10**end for end in _decades(found))
+    labels = {s: _labels(study, found, s) for s in study.scenarios}
     ends = (100 * (arm.accuracy.mean + (arm.accuracy.half or 0)) for arm in found.values())
     return Figure(
         panels=tuple(
@@ -93,10 +94,14 @@ def figure(study: Study, found: Mapping[Place, Arm]) -> Figure:
                 panel_title(study, scenario),
                 (
                     _edge([found[place] for place in front(found, scenario)]),
-                    *(_point(study, p, found) for p in found if p.scenario == scenario),
+                    *(
+                        _point(study, p, found, labels[scenario].get(p))
+                        for p in found
+                        if p.scenario == scenario
+                    ),
                 ),
             )
-            for scenario in study.corners
+            for scenario in study.scenarios
         ),
         x=Axis(AXIS, low, high, log=True, ticks=_ticks(found)),
         y=Axis("test accuracy (%)", 0, min(100.0, 1.05 * max(ends))),
@@ -114,7 +119,40 @@ def _edge(arms: list[Arm]) -> Series:
     )
 
 
-def _point(study: Study, place: Place, found: Mapping[Place, Arm]) -> Series:
+def _labels(study: Study, found: Mapping[Place, Arm], scenario: str) -> dict[Place, LabelPlace]:
+    """Where the numbers of the arms on the line stand so that they cover no other and no dot of
+    it; those that would, and those of arms off the line, are left out."""
+    on_line = front(found, scenario)
+    low, high = _decades(found)
+
+    def at(place: Place) -> tuple[float, float]:
+        arm = found[place]
+        return (math.log10(arm.seconds.mean) - low) / (high - low), arm.accuracy.mean
+
+    taken = [at(place) for place in on_line]
+    chosen: dict[Place, LabelPlace] = {}
+    for place in on_line:
+        x, y = at(place)
+        for side in get_args(LabelPlace):
+            spot = (
+                x + (_ASIDE if side.endswith("right") else -_ASIDE),
+                y + (_ABOVE if side.startswith("top") else -_ABOVE),
+            )
+            others = [other for other in taken if other != (x, y)]
+            if not any(_covers(spot, other) for other in others):
+                chosen[place] = side
+                taken.append(spot)
+                break
+    return chosen
+
+
+def _covers(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return abs(one[0] - other[0]) < _WIDE and abs(one[1] - other[1]) < _HIGH
+
+
+def _point(
+    study: Study, place: Place, found: Mapping[Place, Arm], label: LabelPlace | None
+) -> Series:
     arm, kept = found[place], place in front(found, place.scenario)
     planned = study.summary(*place).planned
     return Series(
@@ -131,8 +169,8 @@ def _point(study: Study, place: Place, found: Mapping[Place, Arm]) -> Series:
                 f"{seconds(arm.seconds)} s {timed(arm.seconds.n, arm.accuracy.n, planned)}",
             )
         ],
-        label=str(_number(study, place.regime)),
-        faint=not kept,
+        label=str(_number(study, place.regime)) if label else "",
+        label_at=label or "top right",
         facets={"regime": place.regime, "backbone": place.backbone},
     )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from transfer_lab.reporting.blocks import Block, Bullets, Paragraph
+from transfer_lab.reporting.blocks import Bullets, Note, Section
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.ranking import told_apart
 from transfer_lab.reporting.study import Place, Study
@@ -16,8 +16,10 @@ from transfer_lab.stats.hypotheses import LEVEL
 
 BASELINE = "source_only"
 """The kind of regime that what needs no labels is compared with: the source's model as it is."""
+TITLE = "Seeing more"
+LEAD = "What images of the source, unlabelled images or a teacher add to the best without."
 LEGEND = (
-    "Beyond the rules: regimes that see more are compared with the best one that sees no more than "
+    "Regimes that see more are compared with the best one that sees no more than "
     "labelled images of the target and source weights. Of each group mean validation accuracy "
     "chooses one (the first listed where nothing was held out), so that the test set tells how far "
     "apart they are and has chosen neither; single comparisons, not corrected. Without labels "
@@ -26,15 +28,15 @@ LEGEND = (
 )
 
 
-def beyond(study: Study) -> tuple[Block, ...]:
+def beyond(study: Study) -> Section | None:
     """What is gained by seeing more, a line a scenario and backbone; nothing where all regimes see
     the same."""
     lines = tuple(_lines(study))
-    return (Paragraph(LEGEND), Bullets(lines)) if lines else ()
+    return Section(TITLE, (Bullets(lines), Note(LEGEND)), LEAD) if lines else None
 
 
 def _lines(study: Study) -> Iterator[str]:
-    for scenario in study.corners:
+    for scenario in study.scenarios:
         for backbone in study.backbones:
             spot = Spot(scenario, backbone)
             told = _without(study, spot) if study.is_unlabelled(scenario) else _with(study, spot)

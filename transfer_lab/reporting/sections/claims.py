@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Claim
 from transfer_lab.reporting.accuracies import one_a_pass
-from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.sections.majority import gain
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import percent, seconds
@@ -22,6 +22,8 @@ WORDS: dict[Verdict, str] = {
     "undecided": "undecided",
     "no data": "not measured",
 }
+TITLE = "The claims, one by one"
+LEAD = "What an article says, beside what was measured here."
 LEGEND = (
     "A claim holds, or does not, where the 95 % interval of the difference lies on one side of "
     "zero, and is undecided otherwise. Differences are paired by seed; those of accuracies hold "
@@ -40,7 +42,7 @@ def claims(study: Study) -> Section | None:
     rows = tuple(_row(study, claim) for claim in study.experiment.claims.values())
     head = ("the claim", "verdict", "published", "here", "compared with")
     table = Table("Claims", head, rows, texts=5)
-    return Section("The claims, one by one", (table, Paragraph(LEGEND)))
+    return Section(TITLE, (table, Note(LEGEND)), LEAD, open=True)
 
 
 def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:

@@ -17,6 +17,7 @@ from transfer_lab.reporting.study import Place, Study
 from transfer_lab.similarity.overlap import Counted, pairs
 
 TITLE = "Flags"
+LEAD = "What makes a number worth less than it looks: looked for, and where found."
 SEEN_BEFORE = (
     "The images that ready-made weights were trained on are not here: whether the target's are "
     "among them is not known."
@@ -34,12 +35,11 @@ class Flag(NamedTuple):
     find: Callable[[Study], Iterable[str] | None]
 
 
-def flags(study: Study) -> Section:
+def flags(study: Study) -> Section | None:
     """Every flag that is up, and the names of those that were looked for and not found."""
     if study.done.empty:
-        return Section(TITLE, (Paragraph("Nothing measured yet."),))
-    found = {flag: flag.find(study) for flag in FLAGS}
-    known = {flag: list(places) for flag, places in found.items() if places is not None}
+        return None
+    known = raised(study)
     rows = tuple(
         (cell(flag.name), _lines(places), cell(flag.meaning))
         for flag, places in known.items()
@@ -50,7 +50,13 @@ def flags(study: Study) -> Section:
     texts = (("Looked for and not found", down), ("Not told by these records", untold))
     said = tuple(Paragraph(f"{text}: {', '.join(names)}.") for text, names in texts if names)
     table = Table("Flags", ("flag", "where", "what it means"), rows, texts=3)
-    return Section(TITLE, (*((table,) if rows else ()), *said, *_seen_before(study)))
+    return Section(TITLE, (*((table,) if rows else ()), *said, *_seen_before(study)), LEAD)
+
+
+def raised(study: Study) -> dict[Flag, list[str]]:
+    """Where each flag is up, nowhere or in some places; not those that the records do not tell."""
+    found = {flag: flag.find(study) for flag in FLAGS}
+    return {flag: list(places) for flag, places in found.items() if places is not None}
 
 
 def _lines(places: list[str]) -> Cell:
@@ -111,6 +117,12 @@ def _copies(study: Study) -> Iterable[str]:
     found = study.done[study.done["test_copies"] > 0].groupby("target", sort=False)
     for target, copies in found["test_copies"].max().items():
         yield f"{target}: {copies:,.0f} test images"
+
+
+def _set_aside(study: Study) -> Iterable[str]:
+    found = study.done[study.done["set_aside"] > 0].groupby("target", sort=False)
+    for target, files in found["set_aside"].max().items():
+        yield f"{target}: {files:,.0f} files"
 
 
 def _shared_images(study: Study) -> list[str] | None:
@@ -204,6 +216,11 @@ FLAGS = (
         "copies in the test set",
         "test images that the training pool holds too: accuracies may be too high",
         _copies,
+    ),
+    Flag(
+        "files that cannot be read",
+        "left out of the training pool and the test set",
+        _set_aside,
     ),
     Flag(
         "source and target share images",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
-from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Picture, Section, Table, cell
 from transfer_lab.reporting.figures.learning_curves import SizeSweep, figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.crossover import Crossover, Curve, crossover
 
+LEAD = "Accuracy by the number of labelled images, and where regimes change places."
 LEGEND = (
     "Crossover: the number of images per class from which the regime that leads at the largest "
     "size stays ahead of the one that leads at the smallest, with accuracies linear in the "
@@ -37,7 +38,7 @@ def learning_curves(study: Study) -> Section | None:
     )
     rows = tuple(_row(study, panel) for panel in found)
     table = Table("Where the leading regimes change places", head, rows, texts=5)
-    return Section("Learning curves", (picture, table, Paragraph(LEGEND)))
+    return Section("Learning curves", (picture, table, Note(LEGEND)), LEAD)
 
 
 def curve(study: Study, panel: SizeSweep, regime: str) -> Curve:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean, variance
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import percent
 from transfer_lab.stats.intervals import Interval
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONSTANT = 0.99
 """The share of one class among all predictions from which an answer is called constant."""
 _DEAD = 0.5
+LEAD = "Arms that do no better than an answer that looks at no image, and why."
 LEGEND = (
     "Every trained arm that is not above the majority class and chance by the 95 % interval of the "
     "difference (seeds and test set; single comparisons, not corrected). The majority class is the "
@@ -34,24 +35,17 @@ STANDS: dict[Verdict, str] = {
 }
 
 
-def majority(study: Study) -> Section:
+def majority(study: Study) -> Section | None:
     """Which arms a constant answer would have beaten."""
     rows = tuple(_rows(study))
-    if study.done.empty:
-        return Section("Against the majority class", (Paragraph("Nothing measured yet."),))
     if not rows:
-        text = (
-            "Every trained arm of every scenario is above the majority class (where all classes "
-            "are equally frequent in training the first one stands for it) and above chance, "
-            "which is 100 / number of classes %."
-        )
-        return Section("Against the majority class", (Paragraph(text),))
+        return None
     head = (
         *("backbone", "regime", "scenario", "accuracy (%)", "majority or chance (%)", "stands"),
         *("classes predicted", "commonest prediction (%)", "dead units (%)", "why"),
     )
     table = Table("Arms not above the majority class", head, rows, texts=3)
-    return Section("Against the majority class", (Paragraph(LEGEND, warning=True), table))
+    return Section("Against the majority class", (table, Note(LEGEND)), LEAD)
 
 
 def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame, str]]:

@@ -10,6 +10,7 @@ from transfer_lab.reporting.blocks import (
     Cell,
     Fold,
     Line,
+    Note,
     Paragraph,
     Section,
     Table,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LONG = 20
+LEAD = "Which classes the best arm of each scenario finds, and which it misses."
 LEGEND = (
     "Recall in percent: of a class's test images the share that is answered rightly, by the arm of "
     "highest mean accuracy in the scenario, ± the half-width of its 95 % interval (seeds and the "
@@ -41,10 +43,10 @@ def per_class(study: Study) -> Section | None:
     targets: dict[str, list[str]] = {}
     for scenario in best:
         targets.setdefault(study.experiment.scenarios[scenario].target, []).append(scenario)
-    blocks: list[Block] = [Paragraph(LEGEND)]
+    blocks: list[Block] = []
     for target, scenarios in targets.items():
         blocks += _blocks(study, target, {s: best[s] for s in scenarios})
-    return Section("Class by class", tuple(blocks))
+    return Section("Class by class", (*blocks, Note(LEGEND)), LEAD)
 
 
 def _blocks(study: Study, target: str, best: dict[str, Arm]) -> tuple[Block, ...]:

@@ -10,6 +10,7 @@ from transfer_lab.reporting.course import Course, Question
 from transfer_lab.reporting.study import Study
 from transfer_lab.store.results import NOT_NEEDED
 
+LEAD = "How many trainings each place took, and what fixed seeds would have taken."
 TRAINED = ("done", "failed")
 
 
@@ -21,7 +22,7 @@ def seeds(study: Study) -> Section | None:
     head = ("scenario", "backbone", "last look", "trainings", f"with {looks.at_most} seeds each")
     rows = tuple(_rows(study, course))
     table = Table("Trainings of each place, and what its last look says", head, rows, texts=3)
-    return Section("Seeds", (Paragraph(_told(study, looks)), table))
+    return Section("Seeds", (Paragraph(_told(study, looks)), table), LEAD)
 
 
 def _sharing(looks: Looks) -> str:

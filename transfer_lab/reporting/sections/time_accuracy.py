@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from transfer_lab.reporting.blocks import Cell, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Fold, Line, Note, Section, Table, cell
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.figures.time_accuracy import picture
 from transfer_lab.reporting.sections.time import mixed_conditions
@@ -34,11 +34,10 @@ def time_accuracy(study: Study) -> Section | None:
     figure = picture(study)
     blocks = (
         *mixed_conditions(study),
-        Paragraph(LEGEND),
-        _frontier_table(study, found),
         *((figure,) if figure else ()),
+        _frontier_table(study, found),
     )
-    return Section("Accuracy against time", (*blocks, rest))
+    return Section("Accuracy against time", (*blocks, rest, Note(LEGEND)))
 
 
 def timed(study: Study, scenario: str) -> tuple[Arm, ...]:
@@ -75,7 +74,7 @@ def _frontier_table(study: Study, found: dict[str, tuple[Arm, ...]]) -> Table:
 
 
 def _arm(study: Study, arm: Arm) -> tuple[Cell, ...]:
-    accuracy = accuracy_cell(study.summary(*arm.place))
+    accuracy = accuracy_cell(study.summary(*arm.place), usual=study.usual_seeds)
     return (cell(arm.place.backbone), cell(arm.place.regime), accuracy)
 
 

@@ -13,13 +13,16 @@ from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
+from transfer_lab.reporting.course import Course, Question
 from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.stats.hypotheses import LEVEL
 from transfer_lab.stats.intervals import Interval, t_interval
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
 from transfer_lab.store.curves import Curve
 from transfer_lab.store.records import Record
+from transfer_lab.store.results import NOT_NEEDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +51,8 @@ class Summary:
 
     @property
     def planned(self) -> int:
-        """How many seeds the experiment asks for here."""
-        return sum(self.states.values())
+        """How many seeds the experiment asks for here, or may still ask for."""
+        return sum(self.states.values()) - self.states.get(NOT_NEEDED, 0)
 
     @property
     def complete(self) -> bool:
@@ -59,7 +62,8 @@ class Summary:
     @property
     def gap(self) -> str:
         """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
-        absent = {state: count for state, count in self.states.items() if state != "done"}
+        known = ("done", NOT_NEEDED)
+        absent = {state: count for state, count in self.states.items() if state not in known}
         if not absent:
             return "not measured" if self.states else "not planned"
         if len(absent) == 1:
@@ -97,6 +101,8 @@ class StoredResults:
     """The finished source runs, by id."""
     gallery: Gallery = field(default_factory=Gallery)
     """What the domains look like."""
+    course: Course | None = None
+    """How far the looks have come where seeds are trained only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +157,21 @@ class Study(StoredResults):
     def margin(self) -> float:
         """By how much an accuracy may be behind another and still count as equal, of 1."""
         return self.experiment.margin / 100
+
+    @property
+    def error(self) -> float:
+        """The chance of a wrong conclusion that may be taken at one look, so that it is 5 % for all
+        of them where seeds are given look after look."""
+        looks = self.experiment.looks
+        return looks.share(LEVEL) if looks else LEVEL
+
+    def ruled_out(self, scenario: str, backbone: str | None) -> frozenset[Place]:
+        """The arms that some look has ruled out among those of a scenario, or of a backbone (None:
+        of all) there."""
+        known = self.course.ruled_out if self.course else {}
+        asked = [question for question in known if question.scenario == scenario]
+        question = asked[0] if len(asked) == 1 else Question(scenario, backbone)
+        return known.get(question, frozenset())
 
     @cached_property
     def scenarios(self) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ from transfer_lab.reporting.dashboard.loading import (
 )
 from transfer_lab.reporting.dashboard.selection import Selection
 from transfer_lab.reporting.gallery import Gallery
+from transfer_lab.reporting.looks import looked_at
 from transfer_lab.reporting.sections.cards import Answers
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.thumbnails import thumbnails
 from transfer_lab.store.layout import IMAGES
-from transfer_lab.store.results import frame
 from transfer_lab.store.running import RunningGrid, running
 
 _SECONDS_BETWEEN_LOOKS = 0.8
@@ -149,10 +149,12 @@ class Lab:
         return [one for one in found if selection.has_any(one.study)]
 
     def _made(self, planned: Planned, seeds: frozenset[int]) -> Study:
-        table = frame(planned.cells, self.store)
+        table, course = looked_at(
+            planned.experiment, planned.cells, self.store, self.store.predictions
+        )
         if seeds:
             table = table[table["seed"].isin(seeds)]
-        stored = StoredResults(table, predictions=self.store.predictions)
+        stored = StoredResults(table, course=course, predictions=self.store.predictions)
         return Study.of(planned.experiment, stored)
 
     def _look(self) -> None:

@@ -26,6 +26,7 @@ from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
 from transfer_lab.reporting.sections.rules import rules
 from transfer_lab.reporting.sections.searches import searches
+from transfer_lab.reporting.sections.seeds import seeds
 from transfer_lab.reporting.sections.similarity import similarity
 from transfer_lab.reporting.sections.source_runs import source_runs
 from transfer_lab.reporting.sections.stage_drift import stage_drift
@@ -85,6 +86,7 @@ PARTS = (
     Part((majority,)),
     Part((training_curves,)),
     Part((stage_drift,)),
+    Part((seeds,)),
     Part((failures,), brief=True),
     Part(
         (protocol, provenance),

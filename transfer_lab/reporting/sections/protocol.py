@@ -272,7 +272,8 @@ def _options(study: Study) -> Table:
 
 def inference(study: Study) -> tuple[str, ...]:
     """One sentence or a few for each question a statistician asks."""
-    seeds = len(study.experiment.seeds)
+    looks = study.experiment.looks
+    seeds = f"{looks.start} to {looks.at_most}" if looks else len(study.experiment.seeds)
     return (
         f"Intervals of accuracies hold two errors. That of the seeds ({seeds}: subset, "
         "initialisation, order of training) is Student's t. That of the test set is what all seeds "

@@ -191,7 +191,7 @@ def test_an_arm_below_the_majority_class_is_named_with_its_numbers():
     assert [line[:2] for line in rows] == [["cnn", "linear_probe"], ["cnn", "from_scratch"]]
     found = dict(zip(head, rows[0], strict=True))
     assert found["not shown to be better"] == "3 of 3 networks"
-    assert found["classes predicted"] == "1.0 of 16"
+    assert found["classes answered"] == "1.0 of 16"
     assert found["dead units (%)"] == "97.5"
     assert found["why"] == "constant answer in 3 of 3 seeds; most units dead in 3 of 3 seeds"
 

@@ -233,29 +233,25 @@ def test_every_number_of_a_decision_can_be_recomputed(grid):
 
 def test_what_to_expect_can_be_recomputed(grid):
     made = grid.study()
-    done = made.done[~made.done["regime"].isin(made.controls)]
-    arms = done.groupby(["scenario", "backbone", "regime"])["test_accuracy"]
-    k = arms.count().to_numpy()
-    worth, variance = prior(arms.var(ddof=1).to_numpy(), k - 1, len(k))
+    done = made.done[~made.done["regime"].isin(made.controls) & (made.done["backbone"] == "cnn")]
+    arms = done.groupby(["scenario", "regime"])["test_accuracy"]
+    worth, variance = prior(arms.var(ddof=1).to_numpy(), arms.count().to_numpy() - 1, len(arms))
     for scenario in made.scenarios:
         told = decide(made, scenario, "cnn")
-        here = done[(done["scenario"] == scenario) & (done["backbone"] == "cnn")]
+        here = done[done["scenario"] == scenario]
         scores = here.pivot(index="regime", columns="seed", values="test_accuracy").loc[[*REGIMES]]
-        values = np.array(
+        fitted = np.mean(
             [scores.loc[scores.drop(columns=s).mean(axis=1).idxmax(), s] for s in scores]
         )
-        leader = made.measured.estimate(told.leader.place)
-
-        def spread(own: float, n: float = 4) -> float:
-            return (worth * variance + (n - 1) * own) / (worth + n - 1)
-
-        t, z = stats.t.isf(0.025, worth + 3), stats.t.isf(0.025, 369)
-        images = z * z * leader.over_images
-        half = math.sqrt(t * t * spread(values.var(ddof=1)) / 4 + images)
-        assert told.expected == pytest.approx((values.mean(), half, 4))
         own = scores.loc[told.leader.place.regime]
-        reach = math.sqrt(t * t * spread(own.var(ddof=1)) * (1 + 1 / 4) + images)
-        assert told.one_training == pytest.approx((values.mean() - reach, values.mean() + reach))
+        spread = (worth * variance + 3 * own.var(ddof=1)) / (worth + 3)
+        t, z = stats.t.isf(0.025, worth + 3), stats.t.isf(0.025, 369)
+        images = z * z * made.measured.estimate(told.leader.place).over_images
+        optimism = abs(own.mean() - fitted)
+        half = math.sqrt(t * t * spread / 4 + images) + optimism
+        assert told.expected == pytest.approx((fitted, half, 4))
+        reach = math.sqrt(t * t * spread * (1 + 1 / 4) + images) + optimism
+        assert told.one_training == pytest.approx((fitted - reach, fitted + reach))
 
 
 def test_predictions_that_are_missing_for_one_arm_blur_its_own_pairs_alone(grid):

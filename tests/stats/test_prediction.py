@@ -12,7 +12,7 @@ from scipy import stats
 
 from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.moderation import fit_prior
-from transfer_lab.stats.prediction import cross_fitted, of_one_training
+from transfer_lab.stats.prediction import cross_fitted, of_mean, of_one_training
 
 EXACT = 10**9
 
@@ -35,7 +35,7 @@ def test_one_more_training_lies_in_its_interval(seeds, images, heavy):
         ]
         prior = fit_prior([one.over_seeds * seeds for one in found], [seeds - 1] * arms)
         for one, true in zip(found, scores[:, seeds], strict=True):
-            low, high = of_one_training(one.moderated(prior))
+            low, high = of_one_training(one.moderated(prior), one.mean)
             hits += low <= true <= high
     count = runs * arms
     least = 0.92 if heavy else 0.95 - 3.5 * math.sqrt(0.95 * 0.05 / count)
@@ -53,15 +53,17 @@ def test_without_an_error_of_the_images_it_is_the_textbooks_interval():
     scores = np.array([0.5, 0.52, 0.55, 0.51])
     found = Estimate(scores.mean(), scores.var(ddof=1) / 4, 0.0, 4, EXACT)
     reach = stats.t.ppf(0.975, 3) * scores.std(ddof=1) * math.sqrt(1 + 1 / 4)
-    assert of_one_training(found) == pytest.approx((scores.mean() - reach, scores.mean() + reach))
+    assert of_one_training(found, found.mean) == pytest.approx(
+        (scores.mean() - reach, scores.mean() + reach)
+    )
 
 
 def test_it_ends_at_nought_and_at_one():
-    assert of_one_training(Estimate(0.5, 0.5, 0.0, 3, EXACT)) == (0.0, 1.0)
+    assert of_one_training(Estimate(0.5, 0.5, 0.0, 3, EXACT), 0.5) == (0.0, 1.0)
 
 
 def test_one_seed_predicts_nothing():
-    assert of_one_training(Estimate(0.5, None, 1e-4, 1, 100)) is None
+    assert of_one_training(Estimate(0.5, None, 1e-4, 1, 100), 0.5) is None
     assert cross_fitted([{0: 0.5}, {0: 0.7}]) == {}
 
 
@@ -93,3 +95,37 @@ def test_the_picked_mean_is_too_high_and_the_cross_fitted_one_is_not():
         fitted.append(np.mean([*cross_fitted([dict(enumerate(row)) for row in scores]).values()]))
     assert np.mean(shown) > 0.51
     assert np.mean(fitted) == pytest.approx(0.5, abs=0.001)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("ahead", [0.0, 0.05])
+def test_what_is_expected_of_a_picked_arm_holds(seeds, ahead):
+    """Of twelve arms, of which all are equal, or one is ahead: its true mean, and one more
+    training of it. Where all are equal its own interval misses twice as often."""
+    chance, runs, arms = np.random.default_rng(seeds), 900, 12
+    missed = alone = one_more = 0
+    true = 0.5 + np.array([ahead] + [0.0] * (arms - 1))
+    for _ in range(runs):
+        scores = true[:, None] + chance.normal(0, 0.02, (arms, seeds + 1))
+        seen = scores[:, :seeds]
+        variances = seen.var(axis=1, ddof=1)
+        prior = fit_prior(variances.tolist(), [seeds - 1] * arms)
+        leader = int(seen.mean(axis=1).argmax())
+        found = Estimate(seen[leader].mean(), variances[leader] / seeds, 0.0, seeds, EXACT)
+        found = found.moderated(prior)
+        fitted = float(np.mean([*cross_fitted([dict(enumerate(row)) for row in seen]).values()]))
+        mean, half, _ = of_mean(found, fitted)
+        missed += abs(mean - true[leader]) > half
+        alone += abs(found.mean - true[leader]) > found.half()
+        low, high = of_one_training(found, fitted)
+        one_more += not low <= scores[leader, seeds] <= high
+    room = 3 * math.sqrt(0.05 * 0.95 / runs)
+    assert missed / runs < (0.05 if ahead else 0.09) + room
+    assert one_more / runs < 0.05 + room
+    assert ahead or alone > 1.8 * missed
+
+
+def test_where_nothing_was_picked_it_is_the_arms_own_interval():
+    found = Estimate(0.5, 1e-4, 1e-5, 3, 100)
+    assert of_mean(found, found.mean) == found.interval()
+    assert of_mean(Estimate(0.5, None, 1e-5, 1, 100), 0.48) == (0.48, None, 1)

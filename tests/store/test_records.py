@@ -420,7 +420,8 @@ def test_the_columns_stand_in_the_order_that_readers_of_stored_files_know():
 
 
 def test_the_columns_hold_every_field_of_a_record_but_the_internal():
-    assert set(Record.model_fields) - set(COLUMNS) == {"protocol", "weights_sha256"}
+    internal = {"protocol", "weights_sha256", "trials_sha256"}
+    assert set(Record.model_fields) - set(COLUMNS) == internal
     assert len(set(COLUMNS)) == len(COLUMNS)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -81,19 +83,57 @@ def peers(run: Run) -> str | None:
     seed. None for a run that is fitted alone.
 
     Such runs learn heads on the same stored outputs: they start from the same weights, and their
-    images are the same at every epoch. With patience each would end at an epoch of its own.
+    images are the same at every epoch.
     """
+    alone = run.purpose == "search" or run.init is None or run.fit.augment is not None
+    return None if alone or not is_in_one_pass(run) else run.canonical_but("seed")
+
+
+def is_in_one_pass(run: Run) -> bool:
+    """Whether all that learns is a linear head, or several that differ in their rates alone: a
+    search fits those in one pass. With patience each would end at an epoch of its own."""
     by_rate = all(set(options) == {"lr"} for options in run.tune or ())
-    in_step = run.fit.augment is None and run.fit.patience is None
-    if not (run.init and by_rate and in_step and regime_entry(run.regime).head_alone):
-        return None
-    return run.canonical_but("seed")
+    return by_rate and run.fit.patience is None and regime_entry(run.regime).head_alone
 
 
 def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     """What is tried for a regime: its own trials, or those of all regimes that learn."""
     choice = experiment.regimes[regime]
     return (choice.tune or experiment.tune) if regime_entry(choice).tunable else None
+
+
+def searched_in(experiment: Experiment, regime: str) -> tuple[str, ...]:
+    """The scenarios in which a regime's trials are tried once for the whole grid: those that the
+    experiment names, or of those in which the regime is planned the ones with the fewest images.
+    None where trials are tried in each place."""
+    if experiment.search is None or not trials_of(experiment, regime):
+        return ()
+    planned = {
+        name: math.inf if place.per_class == "all" else place.per_class
+        for name, place in experiment.scenarios.items()
+        if suits(experiment, name, regime)
+    }
+    named = experiment.search.scenarios
+    if named is not None:
+        return tuple(name for name in planned if name in named)
+    return tuple(name for name, images in planned.items() if images == min(planned.values()))
+
+
+def searches_of(experiment: Experiment) -> dict[tuple[str, str, str | None], dict[str, Run]]:
+    """The searches for the whole grid by the names of backbone, regime and budget (None: the main
+    one), each by its scenario; scenarios that differ in nothing that the regime sees share one."""
+    if experiment.search is None:
+        return {}
+    shared = _Shared(experiment)
+    return {
+        (backbone, regime, budget): found
+        for budget, backbone, regime in product(
+            (None, *experiment.budgets), experiment.backbones, experiment.regimes
+        )
+        if fits(experiment, backbone, regime)
+        and (budget is None or spends_budget(experiment, regime))
+        and (found := shared.searches(backbone, regime, budget))
+    }
 
 
 def fixed_options(experiment: Experiment, regime: str) -> dict[str, JsonValue]:
@@ -113,7 +153,7 @@ def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
 
 def parents_of(runs: Iterable[Run]) -> frozenset[str]:
     """Ids of the runs whose weights another run starts from, or draws on."""
-    return frozenset(parent.id for run in runs for parent in run.parents)
+    return frozenset(parent.id for run in runs for parent in run.drawn_on)
 
 
 class _Shared:
@@ -129,6 +169,7 @@ class _Shared:
         }
         self._starts: dict[tuple[object, ...], Run | Weights] = {}
         self._arms: dict[tuple[str, str, str, int, str | None], Cell] = {}
+        self._searches: dict[tuple[str, str, str | None], dict[str, Run]] = {}
 
     def start(
         self, scenario: str, backbone: str, seed: int, *, with_head: bool = False
@@ -155,13 +196,67 @@ class _Shared:
             self._arms[key] = _cell(self, *key)
         return self._arms[key]
 
+    def searches(self, backbone: str, regime: str, budget: str | None) -> dict[str, Run]:
+        """Where the trials of an arm are tried once for the whole grid, by scenario."""
+        key = (backbone, regime, budget)
+        if key not in self._searches:
+            self._searches[key] = {
+                scenario: _search(self, scenario, *key)
+                for scenario in searched_in(self.experiment, regime)
+            }
+        return self._searches[key]
+
 
 def _cell(
     shared: _Shared, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
 ) -> Cell:
     experiment = shared.experiment
     place = experiment.scenarios[scenario]
-    choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
+    searches = {run.id: run for run in shared.searches(backbone, regime, budget).values()}
+    return Cell(
+        experiment=experiment.name,
+        scenario=scenario,
+        backbone=shared.labels[backbone],
+        regime=regime,
+        budget=budget,
+        seed=seed,
+        run=_run(
+            shared,
+            *(scenario, backbone, regime, seed, budget),
+            tune=None if searches else shared.trials[regime],
+            searches=tuple(searches.values()),
+        ),
+        source=_source(
+            experiment.backbones[backbone].pretrained, place, regime_entry(shared.regimes[regime])
+        ),
+        size=place.size,
+        similarity=place.similarity,
+        target=place.target,
+    )
+
+
+def _search(shared: _Shared, scenario: str, backbone: str, regime: str, budget: str | None) -> Run:
+    """The trials of a regime at the seed of searches: what a run of the grid would be there, but
+    for the fit that follows the choice, and the test."""
+    how = shared.experiment.search
+    assert how is not None
+    place = (scenario, backbone, regime, how.seed, budget)
+    return _run(shared, *place, tune=shared.trials[regime], purpose="search")
+
+
+def _run(
+    shared: _Shared,
+    scenario: str,
+    backbone: str,
+    regime: str,
+    seed: int,
+    budget: str | None,
+    **choosing: Any,
+) -> Run:
+    """The run of a regime at a seed; `choosing`: how its options are found."""
+    experiment = shared.experiment
+    place = experiment.scenarios[scenario]
+    choice = shared.regimes[regime]
     entry = regime_entry(choice)
     init: Run | Weights | None = None
     if entry.from_source:
@@ -172,7 +267,7 @@ def _cell(
         under = budget if spends_budget(experiment, teacher.regime) else None
         starts["teacher"] = shared.cell(scenario, *_names(teacher), seed, under).run
     fit = experiment.fit if budget is None else experiment.budgets[budget]
-    run = Run(
+    return Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,
         per_class=place.per_class,
@@ -181,23 +276,10 @@ def _cell(
         fit=fit if place.labels == "given" else fit.model_copy(update={"val_fraction": 0.0}),
         seed=seed,
         init=init,
-        tune=shared.trials[regime],
         streams=dict(streams_of(experiment, scenario, regime, seed)),
         starts=starts,
         labels=place.labels,
-    )
-    return Cell(
-        experiment=experiment.name,
-        scenario=scenario,
-        backbone=shared.labels[backbone],
-        regime=regime,
-        budget=budget,
-        seed=seed,
-        run=run,
-        source=_source(start, place, entry),
-        size=place.size,
-        similarity=place.similarity,
-        target=place.target,
+        **choosing,
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -28,6 +29,7 @@ from transfer_lab.experiment.choices import (
     Trials,
     Weights,
 )
+from transfer_lab.experiment.looks import EXAMPLE, Looks, Seed, spelt_out
 from transfer_lab.system.sealed_json import canonical
 
 PROTOCOL = 3
@@ -37,7 +39,6 @@ Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
-Seed = Annotated[Int, Field(ge=0, lt=2**31)]
 Size = Literal["small", "medium", "large"]
 """Of the sizes between the smallest and the largest, the rules say nothing."""
 SIZES: tuple[Size, ...] = ("small", "medium", "large")
@@ -153,9 +154,22 @@ class Tracking(Spec):
     entity: str | None = None
 
 
+class SearchSettings(Spec):
+    """Where trials are tried once for the whole grid: at a seed of its own, which no cell has, in
+    the scenarios whose mean validation accuracy chooses (those with the fewest images unless
+    named)."""
+
+    seed: Seed = 0
+    scenarios: tuple[str, ...] | None = Field(None, min_length=1)
+
+
 class Experiment(Spec):
     """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
-    each of the further `budgets` again."""
+    each of the further `budgets` again.
+
+    `seeds` are all that an arm may come to; with `looks`, which are written in their place, those
+    after the first look are for arms that are still in question.
+    """
 
     name: Slug
     title: str = ""
@@ -165,10 +179,12 @@ class Experiment(Spec):
     backbones: dict[Name, Architecture] = Field(min_length=1)
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
+    looks: Looks | None = None
     fit: Fit = Fit()
     budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
+    search: SearchSettings | None = None
     claims: dict[Slug, Claim] = Field({})
     margin: Float = Field(1, gt=0, le=100)
     """Points by which a regime may be behind and still count as good as another; of no run."""
@@ -176,6 +192,11 @@ class Experiment(Spec):
     """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     wandb: Tracking = Tracking()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_in_place_of_seeds(cls, data: Any) -> Any:
+        return spelt_out(data)
 
     @field_validator("backbones")
     @classmethod
@@ -197,6 +218,13 @@ class Experiment(Spec):
         if len(set(seeds)) < len(seeds):
             raise ValueError("the same seed twice would count one result as two")
         return seeds
+
+    @field_validator("looks")
+    @classmethod
+    def _of_the_seeds(cls, looks: Looks | None, info: ValidationInfo) -> Looks | None:
+        if looks and info.data.get("seeds", looks.seeds) != looks.seeds:
+            raise ValueError(f"is no key of its own; write seeds: {EXAMPLE}")
+        return looks
 
 
 class Stream(Spec):
@@ -221,7 +249,9 @@ class Run(Spec):
     hidden but for the test. Each of these is written, and so hashed, only where there is any.
 
     With `tune` each of these options is tried with the same seed, and the model is fitted anew on
-    training and validation images with those of the best validation accuracy.
+    training and validation images with those of the best validation accuracy. A run whose `purpose`
+    is `search` ends with the trials: it refits nothing and reads no test image. A run that names
+    `searches` takes the options of the best mean validation accuracy over them.
     """
 
     domain: Choice
@@ -233,6 +263,8 @@ class Run(Spec):
     seed: Seed
     init: Run | Weights | None = None
     tune: Trials | None = None
+    purpose: Literal["result", "search"] = "result"
+    searches: tuple[Run, ...] = ()
     streams: dict[str, Stream] = Field({})
     starts: dict[str, Run] = Field({})
     labels: Literal["given", "none"] = "given"
@@ -243,10 +275,11 @@ class Run(Spec):
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A run without trials is written, and so hashed, as if nothing could be tuned, and one
         without streams as if there were none."""
-        return {k: v for k, v in handler(self).items() if k not in _ABSENT or v != _ABSENT[k]}
+        absent = {name for name, value in _ABSENT.items() if getattr(self, name) == value}
+        return {name: value for name, value in handler(self).items() if name not in absent}
 
     def trial(self, options: Options) -> Run:
-        """The untuned run that tries these options."""
+        """The untuned run with these options, its validation images held back."""
         return self._with(options, self.fit)
 
     def refit(self, options: Options) -> Run:
@@ -257,7 +290,8 @@ class Run(Spec):
         regime = self.regime.with_options(self.regime.options | options)
         # Not model_copy, which would take the id along.
         content = {name: getattr(self, name) for name in Run.model_fields}
-        return Run(**content | {"regime": regime, "fit": fit, "tune": None})
+        untuned = {"tune": None, "purpose": "result", "searches": ()}
+        return Run(**content | {"regime": regime, "fit": fit} | untuned)
 
     @cached_property
     def id(self) -> str:
@@ -290,9 +324,14 @@ class Run(Spec):
         return self.init if isinstance(self.init, Run) else None
 
     @property
-    def parents(self) -> tuple[Run, ...]:
-        """All runs that must be trained first."""
+    def drawn_on(self) -> tuple[Run, ...]:
+        """The runs whose weights this one starts from, or draws on."""
         return (*([self.parent] if self.parent else []), *self.starts.values())
+
+    @property
+    def parents(self) -> tuple[Run, ...]:
+        """All runs that must be trained first, those included that only tell which options."""
+        return (*self.drawn_on, *self.searches)
 
     @property
     def ancestors(self) -> Iterator[Run]:
@@ -309,8 +348,9 @@ class Run(Spec):
     @property
     def title(self) -> str:
         """A short line for people: progress bars and error lists."""
+        searching = "search of " if self.purpose == "search" else ""
         return (
-            f"{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
+            f"{searching}{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
             f"{self.regime.kind} seed {self.seed}"
         )
 
@@ -337,6 +377,8 @@ class Cell(Spec):
 _FIELDS = tuple(sorted(Run.model_fields))
 _ABSENT: dict[str, object] = {
     "tune": None,
+    "purpose": "result",
+    "searches": (),
     "streams": {},
     "starts": {},
     "labels": "given",
@@ -353,6 +395,8 @@ def _json(value: object) -> str:
     if isinstance(value, dict):
         inner = (f"{json.dumps(key)}: {_json(value[key])}" for key in sorted(value))
         return "{" + ", ".join(inner) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_json, value)) + "]"
     return value.canonical if isinstance(value, Spec) else canonical(value)
 
 

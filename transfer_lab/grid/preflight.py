@@ -226,7 +226,8 @@ def _check_patience(experiment: Experiment, counts: Sizes) -> Iterator[Problem]:
 
 def _least_epochs(experiment: Experiment, counts: Sizes, *, tuned: bool) -> Epochs:
     """By the place of each budget, its epochs in the scenario that has the fewest; nothing where
-    no target could be counted. The model of a tuned run learns from validation images, too."""
+    no target could be counted. The model of a run that is tuned by itself learns from validation
+    images, too."""
 
     def images(fit: Fit) -> int:
         fraction = 0 if tuned else fit.val_fraction
@@ -274,7 +275,7 @@ def _check_regime(
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
     trials = trials_of(experiment, name)
-    epochs = least[trials is not None]
+    epochs = least[trials is not None and experiment.search is None]
     if trials is None:
         yield from _check_options(regime, here, backbone, epochs)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
@@ -49,7 +50,7 @@ class Leads:
 
     def accuracy(self, place: Place) -> Estimate:
         """Score of one arm, moderated."""
-        return self._alone[place].moderated(self.prior_alone)
+        return self._alone[place].moderated(self._priors_alone[place.backbone])
 
     @cached_property
     def _pairs(self) -> dict[tuple[Place, Place], Estimate]:
@@ -69,9 +70,14 @@ class Leads:
         return prior_of(self._pairs.values(), independent)
 
     @cached_property
-    def prior_alone(self) -> Prior | None:
-        """Of the variance of single accuracies over seeds."""
-        return prior_of(self._alone.values())
+    def _priors_alone(self) -> dict[str, Prior | None]:
+        """Of the variance of single accuracies over seeds, by backbone: what is picked for its
+        accuracy is mostly on one that scatters more than others."""
+        usual = prior_of(self._alone.values())
+        of_backbone: dict[str, list[Estimate]] = defaultdict(list)
+        for place, one in self._alone.items():
+            of_backbone[place.backbone].append(one)
+        return {backbone: prior_of(found) or usual for backbone, found in of_backbone.items()}
 
 
 def prior_of(found: Iterable[Estimate], independent: float = math.inf) -> Prior | None:

@@ -14,11 +14,13 @@ from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
 from transfer_lab.reporting.columns import measured
+from transfer_lab.reporting.course import Course, Question
 from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.leads import Leads
 from transfer_lab.reporting.measures import ACCURACY, MEASURES, Measure
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.summaries import Summary, interval
+from transfer_lab.stats.hypotheses import LEVEL
 from transfer_lab.stats.intervals import Interval
 from transfer_lab.stats.outliers import far_below, usual_spread
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from transfer_lab.similarity.overlap import Counted
     from transfer_lab.similarity.pairs import Compared
+    from transfer_lab.store.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class StoredResults:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Training curves, by the run's id."""
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """What a search for options tried, by the run's id."""
+    """What a run that is tuned by itself tried, by its id."""
+    searches: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
+    """What the searches for the whole grid tried, by their ids."""
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""
@@ -52,6 +57,8 @@ class StoredResults:
     """The finished source runs, by id."""
     gallery: Gallery = field(default_factory=Gallery)
     """What the domains look like."""
+    course: Course | None = None
+    """How far the looks have come where seeds are trained only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +113,21 @@ class Study(StoredResults):
     def margin(self) -> float:
         """By how much an accuracy may be behind another and still count as equal, of 1."""
         return self.experiment.margin / 100
+
+    @property
+    def error(self) -> float:
+        """The chance of a wrong conclusion that may be taken at one look, so that it is 5 % for all
+        of them where seeds are given look after look."""
+        looks = self.experiment.looks
+        return looks.share(LEVEL) if looks else LEVEL
+
+    def ruled_out(self, scenario: str, backbone: str | None) -> frozenset[Place]:
+        """The arms that some look has ruled out among those of a scenario, or of a backbone (None:
+        of all) there."""
+        known = self.course.ruled_out if self.course else {}
+        asked = [question for question in known if question.scenario == scenario]
+        question = asked[0] if len(asked) == 1 else Question(scenario, backbone)
+        return known.get(question, frozenset())
 
     @cached_property
     def scenarios(self) -> tuple[str, ...]:

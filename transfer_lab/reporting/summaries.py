@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transfer_lab.reporting.measures import ACCURACY, Measure
 from transfer_lab.stats.intervals import Interval, t_interval
+from transfer_lab.store.results import NOT_NEEDED
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Summary:
 
     @property
     def planned(self) -> int:
-        """How many seeds the experiment asks for here."""
-        return sum(self.states.values())
+        """How many seeds the experiment asks for here, or may still ask for."""
+        return sum(self.states.values()) - self.states.get(NOT_NEEDED, 0)
 
     @property
     def complete(self) -> bool:
@@ -38,7 +39,8 @@ class Summary:
     @property
     def gap(self) -> str:
         """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
-        absent = {state: count for state, count in self.states.items() if state != "done"}
+        known = ("done", NOT_NEEDED)
+        absent = {state: count for state, count in self.states.items() if state not in known}
         if not absent:
             return "not measured" if self.states else "not planned"
         if len(absent) == 1:

@@ -8,22 +8,37 @@ from dataclasses import replace
 from operator import itemgetter
 
 from transfer_lab.stats.estimates import Estimate
+from transfer_lab.stats.intervals import Interval
+
+
+def of_mean(found: Estimate, fitted: float, level: float = 0.95) -> Interval:
+    """The true mean of an arm that was picked for its mean, around what was read where nothing was
+    picked.
+
+    The arm's own half-width and the distance of the two means, added up: where many arms are about
+    equal, both means are off, mostly to opposite sides. No interval where an error is not known.
+    """
+    half = found.half(level)
+    wider = None if half is None else half + abs(found.mean - fitted)
+    return Interval(fitted, wider, found.seeds)
 
 
 def of_one_training(
-    found: Estimate, limits: tuple[float, float] = (0.0, 1.0), level: float = 0.95
+    found: Estimate,
+    fitted: float,
+    limits: tuple[float, float] = (0.0, 1.0),
+    level: float = 0.95,
 ) -> tuple[float, float] | None:
-    """Between what the true score of one more training lies, within the limits of such scores; None
-    where an error is not known.
+    """Between what the true score of one more training of such an arm lies, within the limits of
+    such scores; None where an error is not known.
 
-    The spread of single trainings and the error of their mean, by Student's t, and the error of
-    the test images, added in quadrature as in an interval of the mean.
+    As `of_mean`, with the spread of single trainings beside the error of their mean.
     """
     if not found.known:
         return None
     single = replace(found, over_seeds=found.over_seeds * (found.seeds + 1))
-    reach = single.reach((1 - level) / 2)
-    return max(limits[0], found.mean - reach), min(limits[1], found.mean + reach)
+    reach = single.reach((1 - level) / 2) + abs(found.mean - fitted)
+    return max(limits[0], fitted - reach), min(limits[1], fitted + reach)
 
 
 def cross_fitted(arms: Sequence[Mapping[int, float]]) -> dict[int, float]:

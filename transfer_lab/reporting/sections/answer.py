@@ -11,6 +11,7 @@ from transfer_lab.reporting.sections.flags import raised
 from transfer_lab.reporting.sections.in_short import in_short
 from transfer_lab.reporting.sections.pictured import pictured
 from transfer_lab.reporting.study import Study
+from transfer_lab.store.results import NOT_NEEDED, WAITING
 
 TITLE = "The answer"
 QUESTION = "Which way of reusing a pretrained network?"
@@ -39,10 +40,9 @@ def _facts(study: Study) -> Iterator[str]:
     yield _count(len(study.trained), "regime")
     yield from _measured(study)
     states = study.cells["status"].value_counts()
-    total, done = len(study.cells), int(states.get("done", 0))
-    rest = ", ".join(
-        f"{states[state]} {state}" for state in ("failed", "blocked", "missing") if state in states
-    )
+    total, done = len(study.cells) - states.get(NOT_NEEDED, 0), int(states.get("done", 0))
+    absent = ("failed", "blocked", "missing", WAITING, NOT_NEEDED)
+    rest = ", ".join(f"{states[state]} {state}" for state in absent if state in states)
     yield f"{done:,} of {total:,} cells done" + (f" ({rest})" if rest else "")
 
 

@@ -67,12 +67,15 @@ class Answers:
 def boards(answers: Answers) -> tuple[Board, ...]:
     """A board for the best of all networks, and one for each where there are several."""
     study = answers.study
-    networks = dict.fromkeys(network for _, network in answers.decisions)
-    rows, columns, places = layout(study)
-    return tuple(
-        Board(network, tuple(s and _card(answers, s, network) for s in places), rows, columns)
-        for network in networks
-    )
+    networks = (None, *(study.backbones if len(study.backbones) > 1 else ()))
+    return tuple(board_of(answers, network) for network in networks)
+
+
+def board_of(answers: Answers, network: str | None) -> Board:
+    """The board of one network, or (None) of the best of all."""
+    rows, columns, places = layout(answers.study)
+    cards = tuple(scenario and _card(answers, scenario, network) for scenario in places)
+    return Board(network, cards, rows, columns)
 
 
 def layout(study: Study) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str | None, ...]]:

@@ -10,6 +10,7 @@ from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.packaged import packaged_as
+from transfer_lab.experiment.plan import searched_in
 from transfer_lab.experiment.spec import PROTOCOL, PerClass
 from transfer_lab.reporting.blocks import (
     Block,
@@ -113,6 +114,8 @@ def _selection(study: Study) -> str:
             "below. They are untuned: rates set by hand."
         )
     (count,) = {len(found) for found in trials.values()}
+    if study.experiment.search:
+        return _searches(study, count)
     return (
         f"Every regime that learns has {count} trials in each place of the grid and with each "
         "seed, all from the same initial weights. A trial learns from the training images alone; "
@@ -120,6 +123,22 @@ def _selection(study: Study) -> str:
         "first listed). One model then learns anew, from training and validation images, with the "
         "chosen options and the same budget, and is the one that is tested. Source runs are not "
         "tuned."
+    )
+
+
+def _searches(study: Study, count: int) -> str:
+    """That validation at another seed has chosen for the whole grid."""
+    experiment = study.experiment
+    assert experiment.search is not None
+    named = (name for regime in tried(study) for name in searched_in(experiment, regime))
+    return (
+        f"Every regime that learns has {count} trials on each backbone, tried once, at seed "
+        f"{experiment.search.seed}, which no run of the grid has, in "
+        f"{' and '.join(dict.fromkeys(named))}: from the same initial weights each learns from the "
+        "training images, and the best mean validation accuracy chooses (among equals the lower "
+        "mean validation loss, then the first listed). No search reads a test image. What it "
+        "chose holds in every scenario and at every seed; the runs there learn from training "
+        "images alone. Source runs are not tuned."
     )
 
 
@@ -291,7 +310,8 @@ def inference(study: Study) -> tuple[str, ...]:
 
 def _errors(study: Study) -> tuple[str, ...]:
     """What intervals of scores hold, where all is known by image and where it is not."""
-    seeds, measure = len(study.experiment.seeds), study.measure
+    looks, measure = study.experiment.looks, study.measure
+    seeds = f"{looks.start} to {looks.at_most}" if looks else len(study.experiment.seeds)
     what = "accuracies" if measure is ACCURACY else f"{measure.title}, which leads here,"
     return (
         f"Intervals of {what} hold two errors. That of the seeds ({seeds}: subset, "

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 
 from transfer_lab.reporting.blocks import Cell, Note, Picture, Section, Table, cell
-from transfer_lab.reporting.decision import LEVEL, decide
+from transfer_lab.reporting.decision import decide
 from transfer_lab.reporting.figures.learning_curves import SizeSweep, figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.crossover import Crossover, Curve, crossover
@@ -90,7 +90,7 @@ def _row(study: Study, panel: SizeSweep) -> tuple[Cell, ...]:
 def _outlived(study: Study, panel: SizeSweep) -> Cell:
     """The regime to use at the smallest size, and from which larger one it is ruled out."""
     smallest, *larger = sorted(panel.scenarios)
-    level = 1 - (1 - LEVEL) / len(larger)
+    level = 1 - study.error / len(larger)
     chosen = decide(study, panel.scenarios[smallest], panel.backbone).leader
     if chosen is None:
         return cell("–")

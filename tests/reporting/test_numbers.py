@@ -2,14 +2,14 @@
 
 import html
 import re
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from transfer_lab.reporting.hypotheses import JUDGED
 from transfer_lab.stats.hypotheses import holm
 
 from .invented import CONTROLS, CORNERS, REGIMES, Grid, experiment
@@ -201,53 +201,172 @@ def test_the_cards_on_the_page_say_what_the_rows_say(out):
         assert f'title="{expected.replace(" %", chr(160) + "%")}"' in card
 
 
-def one_sided(y: np.ndarray, labels: np.ndarray, above: float) -> float:
-    """p that the mean is not above a value, found by halving."""
+def inverse_trigamma(value: float) -> float:
+    low, high = 1e-6, 1e9
+    for _ in range(200):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if special.polygamma(1, middle) > value else (low, middle)
+    return low
+
+
+def prior(variances: list[float], freedom: list[float], independent: int) -> tuple[float, float]:
+    """The freedom and variance that moderated variances have in common (Smyth 2004)."""
+    v, d = np.array(variances), np.array(freedom)
+    v, d = v[v > 1e-12 * v.max()], d[v > 1e-12 * v.max()]
+    e = np.log(np.maximum(v, 1e-4 * np.median(v))) - special.digamma(d / 2) + np.log(d / 2)
+    excess = e.var() * (independent + 1) / (independent - 1) - special.polygamma(1, d / 2).mean()
+    most = d.mean() * (independent - 1) / 2
+    if excess <= 0:
+        return most, (v * d).sum() / d.sum()
+    worth = 2 * inverse_trigamma(excess)
+    variance = np.exp(e.mean() + special.digamma(worth / 2) - np.log(worth / 2))
+    return min(worth, most), variance
+
+
+def over_networks(out: Path, records: pd.DataFrame, scenario: str, one: str, over: str):
+    """The mean lead of a regime over another one on both networks: by common seed and image."""
+    arms = [cells_of(records, scenario, b, r) for b in BACKBONES for r in (one, over)]
+    common = sorted(set.intersection(*(set(arm["seed"]) for arm in arms)))
+    read = [correctness(out, arm[arm["seed"].isin(common)]) for arm in arms]
+    y = (read[0][0] - read[1][0] + read[2][0] - read[3][0]) / 2
+    return y, read[0][1]
+
+
+def one_sided(
+    y: np.ndarray, labels: np.ndarray, above: float, of: tuple[float, float]
+) -> tuple[float, float]:
+    """p that the mean is not above a value, found by halving; and where the interval ends whose
+    tail is 5 %."""
     seeds, images = errors(y, labels)
     k, m = y.shape
+    worth, variance = of
+    seeds = (worth * variance / k + (k - 1) * seeds) / (worth + k - 1)
+
+    def reach(tail: float) -> float:
+        t, z = stats.t.isf(tail, worth + k - 1), stats.t.isf(tail, m - 1)
+        return np.sign(t) * (t * t * seeds + z * z * images) ** 0.5
+
     low, high = 0.0, 1.0
     for _ in range(60):
         tail = (low + high) / 2
-        t, z = stats.t.isf(tail, k - 1), stats.t.isf(tail, m - 1)
-        reach = np.sign(t) * (t * t * seeds + z * z * images) ** 0.5
-        low, high = (tail, high) if y.mean() - reach < above else (low, tail)
-    return tail
+        low, high = (tail, high) if y.mean() - reach(tail) < above else (low, tail)
+    return tail, y.mean() + reach(0.05)
 
 
 def test_every_verdict_can_be_recomputed_from_records_and_predictions(out, tables, records):
-    """The whole family again: Bonferroni over rivals, Holm over hypotheses, both directions."""
+    """The whole family again: variances moderated over all mean leads, Bonferroni over rivals,
+    Holm over hypotheses, in all directions; and what each loses at most."""
     trained = list(REGIMES)
-    rows = [row for name in JUDGED for row in tables[f"{name}: verdict in every scenario"][1:]]
-    family = {}
-    for scenario, backbone, regime, *_ in rows:
-        own = cells_of(records, scenario, backbone, regime)
-        if own.empty:
+    means = {
+        (scenario, one, over): over_networks(out, records, scenario, one, over)
+        for scenario in RULE
+        for one, over in permutations(trained, 2)
+    }
+    pairs = [y for (_, one, over), (y, _) in means.items() if one < over]
+    variances = [y.mean(1).var(ddof=1) for y in pairs]
+    common = prior(variances, [len(y) - 1 for y in pairs], 4 * (len(trained) - 1))
+    rows = tables["Rules of thumb, over all backbones"][1:]
+    family, at_most = {}, {}
+    for _, scenario, regime, *_ in rows:
+        if regime not in trained:
             continue
-        worse, good = [], []
-        for rival in (r for r in trained if r != regime):
-            y, labels = paired(out, cells_of(records, scenario, backbone, rival), own)
-            worse.append(one_sided(y, labels, 0.0))
-            good.append(one_sided(-y, labels, -0.01))
-        family[scenario, backbone, regime] = (min(1, len(worse) * min(worse)), max(good))
-    refuted = [p <= 0.05 for p in holm([p for p, _ in family.values()])]
-    supported = [p <= 0.05 for p in holm([p for _, p in family.values()])]
+        rivals = [r for r in trained if r != regime]
+        ahead, behind, good, ends = [], [], [], []
+        for rival in rivals:
+            y, labels = means[scenario, rival, regime]
+            p, end = one_sided(y, labels, 0.01, common)
+            ahead.append(p)
+            ends.append(end)
+            behind.append(one_sided(y, labels, 0.0, common)[0])
+            good.append(one_sided(-y, labels, -0.01, common)[0])
+        family[scenario, regime] = (
+            *(min(1, len(rivals) * min(ahead)), max(good), min(1, len(rivals) * min(behind))),
+        )
+        at_most[scenario, regime] = max(0, *ends)
+    refuted, good, behind = (
+        [p <= 0.05 for p in holm(column)] for column in zip(*family.values(), strict=True)
+    )
     told = {
-        key: "refuted" if no else "supported" if yes else "undecided"
-        for key, no, yes in zip(family, refuted, supported, strict=True)
+        key: "refuted" if no else ("behind" if less else "supported") if yes else "undecided"
+        for key, no, yes, less in zip(family, refuted, good, behind, strict=True)
     }
     assert len({*told.values()}) > 1
-    for scenario, backbone, regime, *_, verdict in rows:
-        expected = told.get((scenario, backbone, regime), "no data")
-        assert verdict.startswith(expected), (scenario, backbone, regime)
+    for _, scenario, regime, verdict, bound, rival in rows:
+        expected = told.get((scenario, regime), "no data")
+        assert verdict.startswith(expected), (scenario, regime)
+        if expected != "no data":
+            lost = 100 * at_most[scenario, regime]
+            assert lost - 1e-6 <= float(bound) <= lost + 0.1 + 1e-6
+            name, lead, side = re.match(r"(\S+) ([\d.]+) ± .* points (\w+)", rival).groups()
+            leads = {r: means[scenario, r, regime][0].mean() for r in trained if r != regime}
+            assert name == max(leads, key=leads.__getitem__)
+            assert agrees(lead, 100 * abs(leads[name]))
+            assert side == ("ahead" if leads[name] > 0 else "behind")
+
+
+def test_the_regrets_intervals_can_be_recomputed(out, tables, records):
+    """The lower end: picked on the other seeds and read on one, by the seeds of all places; the
+    upper: how much each place loses at most, with the variances of all pairs of arms."""
+    trained, places = list(REGIMES), [(s, b) for s in RULE for b in BACKBONES]
+    arms = [(s, b, r) for s, b in places for r in trained]
+    read = {arm: cells_of(records, *arm).set_index("seed")["test_accuracy"] for arm in arms}
+    both = [(i, j) for i, j in combinations(arms, 2) if i[0] == j[0]]
+    gaps = [(read[i] - read[j]).dropna() for i, j in both]
+    common = prior(
+        [gap.var(ddof=1) for gap in gaps],
+        [len(gap) - 1 for gap in gaps],
+        sum(2 * len(trained) - 1 for _ in RULE),
+    )
+    shown = next(rows for caption, rows in tables.items() if "Regret" in caption)
+    (text,) = (row[1] for row in shown if row[0] == "always_lp_ft")
+    low, high = re.search(r"\(([\d.]+) to ([\d.]+)\)", text).groups()
+    ends, values = [], []
+    for scenario, backbone in places:
+        own = cells_of(records, scenario, backbone, "lp_ft")
+        tails = [0.0]
+        for rival in (r for r in trained if r != "lp_ft"):
+            y, labels = paired(out, cells_of(records, scenario, backbone, rival), own)
+            seeds, images = errors(y, labels)
+            (k, m), (worth, variance) = y.shape, common
+            seeds = (worth * variance / k + (k - 1) * seeds) / (worth + k - 1)
+            t, z = stats.t.isf(0.025, worth + k - 1), stats.t.isf(0.025, m - 1)
+            tails.append(y.mean() + (t * t * seeds + z * z * images) ** 0.5)
+        ends.append(max(tails))
+        scores = pd.DataFrame({r: read[scenario, backbone, r] for r in trained})
+        place = {}
+        for seed in scores.index:
+            rest = scores.drop(index=seed).mean()[scores.loc[seed].notna()]
+            place[seed] = scores.loc[seed, rest.idxmax()] - scores.loc[seed, "lp_ft"]
+        values.append(place)
+    assert agrees(high, 100 * np.mean(ends))
+    lost = pd.DataFrame(values).dropna(axis=1).mean()
+    images, best = 0.0, []
+    for scenario, backbone in places:
+        scores = {r: read[scenario, backbone, r].mean() for r in trained}
+        best.append((scenario, backbone, max(scores, key=scores.__getitem__)))
+    y, labels = 0.0, None
+    behind = [arm for arm in best if arm[2] != "lp_ft"]
+    seeds = sorted(
+        set.intersection(*(set(read[a].index) & set(read[*a[:2], "lp_ft"].index) for a in behind))
+    )
+    for arm in behind:
+        pair = [cells_of(records, *arm[:2], name) for name in (arm[2], "lp_ft")]
+        one, labels = correctness(out, pair[0][pair[0]["seed"].isin(seeds)])
+        other, _ = correctness(out, pair[1][pair[1]["seed"].isin(seeds)])
+        y = y + (one - other) / len(places)
+    images = errors(y, labels)[1] if behind else 0.0
+    t, z = stats.t.isf(0.025, len(lost) - 1), stats.t.isf(0.025, y.shape[1] - 1)
+    reach = (t * t * lost.var(ddof=1) / len(lost) + z * z * images) ** 0.5
+    assert agrees(low, 100 * max(0.0, lost.mean() - reach))
 
 
 def test_the_probability_of_being_best_is_that_of_draws_made_another_way(out, tables, records):
     """Seeds by Student multipliers, images by resampling them class by class: not the package's
     covariance matrices."""
     chance, draws, trained = np.random.default_rng(7), 3000, list(REGIMES)
-    for scenario, backbone, regime, *_, shown, _, _ in tables["rule_av: verdict in every scenario"][
-        1:3
-    ]:
+    page = html_tables((out / "index.html").read_text())
+    rows = page["Rules of thumb by scenario and backbone"][1:3]
+    for _, scenario, backbone, regime, *_, shown, _ in rows:
         y = []
         for rival in trained:
             right, labels = correctness(out, cells_of(records, scenario, backbone, rival))

@@ -113,12 +113,6 @@ def test_equal_labels_are_kept_once(grid):
     assert all(one is labels[0] for one in labels)
 
 
-def test_two_networks_of_one_seed_are_compared_by_mcnemar(tmp_path):
-    asked = experiment(corners=CORNERS[:1], regimes=["lp_ft", "from_scratch"], seeds=1)
-    grid = Grid(asked).finish().predict(tmp_path)
-    assert "interval unknown; these two networks: McNemar's p &lt; 0.001" in grid.markdown()
-
-
 def test_a_report_without_predictions_says_so():
     text = Grid(experiment(seeds=2)).finish().markdown()
     assert "not handed to the report" in text

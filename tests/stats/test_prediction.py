@@ -120,7 +120,7 @@ def test_what_is_expected_of_a_picked_arm_holds(seeds, ahead):
         low, high = of_one_training(found, fitted)
         one_more += not low <= scores[leader, seeds] <= high
     room = 3 * math.sqrt(0.05 * 0.95 / runs)
-    assert missed / runs < (0.05 if ahead else 0.09) + room
+    assert missed / runs < (0.05 if ahead else 0.11) + room
     assert one_more / runs < 0.05 + room
     assert ahead or alone > 1.8 * missed
 

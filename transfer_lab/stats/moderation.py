@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _LEAST = 1e-4
 """Of the median: smaller variances count as so large, or their logarithms would rule the fit."""
+_ROUNDING = 1e-12
+"""Of the largest: what is smaller is nothing but rounding."""
 _FEWEST = 3
 
 
@@ -34,7 +36,8 @@ def fit_prior(
     import numpy as np
     from scipy.special import digamma, polygamma
 
-    known = [(v, d) for v, d in zip(variances, freedoms, strict=True) if v > 0 and d > 0]
+    nought = _ROUNDING * max(variances, default=0.0)
+    known = [(v, d) for v, d in zip(variances, freedoms, strict=True) if v > nought and d > 0]
     count = min(len(known), len(known) if independent is None else independent)
     if count < _FEWEST:
         return None

@@ -130,7 +130,9 @@ def test_where_the_rule_is_the_choice_its_loss_is_that_of_the_choice():
 
 def test_a_regime_that_the_rule_prescribes_may_be_absent():
     made = study({"full_finetune": [0.3, 0.4, 0.3], "lp_ft": [0.2, 0.3, 0.2]})
-    assert card(made).rule == "rule “new layer only”: not measured here"
+    assert card(made).rule == ""
+    planned = scored({"full_finetune": [0.3, 0.4], "linear_probe": []}).study()
+    assert card(planned).rule == "rule “new layer only”: not measured here"
 
 
 def test_two_sizes_and_two_similarities_lie_two_by_two_and_others_in_a_list():
@@ -169,6 +171,10 @@ GOOD, BAD = [0.60, 0.61, 0.62], [0.20, 0.21, 0.22]
         (
             {"from_scratch": GOOD, "lp_ft": BAD},
             "Train from zero: no pretrained start did better anywhere. Best: from zero.",
+        ),
+        (
+            {"lp_ft": [0.3, 0.7], "full_finetune": [0.6, 0.3]},
+            "New layer, then everything leads here, but others may be as good.",
         ),
         (
             {"lp_ft": GOOD, "full_finetune": [0.605, 0.60, 0.615]},
@@ -268,3 +274,20 @@ def test_regimes_of_one_kind_are_told_apart_by_their_options():
         "early": "new layer only (stage=1)",
         "all": "everything",
     }
+
+
+@pytest.mark.parametrize(
+    ("spread", "said"),
+    [
+        (0.001, "mostly a tie: those named below are close to the best."),
+        (0.2, "not settled: in most cases several may be best."),
+    ],
+)
+def test_a_tie_is_only_called_one_where_bounds_are_small(spread, said):
+    grid = Grid(experiment(regimes=["lp_ft", "full_finetune"], seeds=4))
+    for cell in grid.cells:
+        ahead = (cell.size == "small") == (cell.regime == "lp_ft")
+        moved = spread * ((cell.seed + ahead) % 2)
+        grid.finish(lambda c, at=cell: c == at, test_accuracy=0.6 + moved + 0.001 * ahead)
+    made = replace(grid.study(), frame=grid.study().frame.assign(n_test=100_000.0))
+    assert block(made, InShort).text == f"Which way of fine-tuning is {said}"

@@ -1,5 +1,5 @@
-"""The page in a browser: network switch, filters, folds, sorting, light and dark, print, a phone, no
-request."""
+"""The page in a browser: network switch, filters, folds, sorting, light and dark, print, a phone,
+and no request."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _answers(cards: list[Card]) -> str:
             (Line(card.words, weight="strong"), *([Line("", card.name)] if card.name else [])),
             cell(card.expect.text if card.expect else "–"),
             cell(card.bound.removeprefix("at most ").removesuffix(" behind the best") or "–"),
-            cell(card.rule),
+            cell(card.rule or "–"),
         )
         for card in cards
     )

@@ -101,20 +101,19 @@ def _column(place: Scenario) -> str:
 
 
 def case(study: Study, scenario: str) -> str:
-    """'5 images per class, similar source', and of which domains where there are several."""
-    place = study.experiment.scenarios[scenario]
+    """'5 images per class, similar source'; with the scenarios' names where some are alike."""
+    told = {name: _case(place) for name, place in study.experiment.scenarios.items()}
+    alike = len({*told.values()}) < len(told)
+    return f"{scenario}: {told[scenario]}" if alike else told[scenario]
+
+
+def _case(place: Scenario) -> str:
     amount = f"{place.per_class} image{'' if place.per_class == 1 else 's'} per class"
     if place.per_class == "all":
         amount = "all images"
-    if study.is_unlabelled(scenario):
+    if place.labels == "none":
         amount += " without labels"
-    told = f"{amount}, {place.similarity} source"
-    alike = sum(
-        (other.per_class, other.similarity, other.labels)
-        == (place.per_class, place.similarity, place.labels)
-        for other in study.experiment.scenarios.values()
-    )
-    return f"{scenario}: {told}" if alike > 1 else told
+    return f"{amount}, {place.similarity} source"
 
 
 def _card(answers: Answers, scenario: str, network: str | None) -> Card:
@@ -188,13 +187,16 @@ def _time(answers: Answers, place: Place) -> str:
 
 
 def rule_line(answers: Answers, scenario: str, network: str | None) -> tuple[str, str]:
-    """What the rule of thumb says and loses, and a word on it."""
+    """What the rule of thumb says and loses, and a word on it; nothing where the experiment has no
+    such regime."""
     study = answers.study
     kind = prescribed(study, scenario)
     if kind == SILENT:
         return "no rule speaks of targets without labels", "no data"
     if kind == NOTHING:
         return "no rule speaks of a medium size", "no data"
+    if not study.of_kind(kind):
+        return "", "no data"
     words = f"rule “{REGIMES[kind].gloss}”"
     told = _on_one(answers, scenario, network) if network else _over_all(answers, scenario)
     return f"{words}: {told[0]}", told[1]

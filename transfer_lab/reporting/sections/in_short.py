@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from transfer_lab.reporting.blocks import InShort
@@ -24,11 +25,12 @@ def in_short(answers: Answers) -> InShort:
     decided = [found for found in decided if found.leader]
     measure = answers.study.measure
     meaning = MEANING.format(*(measure.apart(limit) for limit in _SURE))
-    text = " ".join(filter(None, (_transfer(answers.study, decided), _way(answers.study, decided))))
     bounds = [found.bound for found in decided if len(found.standings) > 1]
-    if not bounds or any(bound is None for bound in bounds):
+    worst = max(bounds) if bounds and None not in bounds else math.inf
+    said = (_transfer(answers.study, decided), _way(answers.study, decided, worst))
+    text = " ".join(filter(None, said))
+    if math.isinf(worst):
         return InShort(text, 0, "too few seeds to say how sure this is", meaning)
-    worst = max(bounds)
     dots = 1 + sum(worst <= limit for limit in _SURE)
     return InShort(text, dots, f"within {bounded(worst, measure)} {measure.steps}", meaning)
 
@@ -56,7 +58,7 @@ def _transfer(study: Study, decided: Sequence[Decision]) -> str:
     return "Start from a pretrained network: training from zero was best nowhere."
 
 
-def _way(study: Study, decided: Sequence[Decision]) -> str:
+def _way(study: Study, decided: Sequence[Decision], worst: float) -> str:
     """Which of the ways leads, or that it makes little difference."""
     if not decided:
         return ""
@@ -68,6 +70,8 @@ def _way(study: Study, decided: Sequence[Decision]) -> str:
     if best:
         where = "everywhere" if len(decided) > 1 else "here"
         return f"{best[0].upper()}{best[1:]} leads {where}, but others may be as good."
+    if 2 * tied > len(decided) and worst <= _SURE[-1]:
+        return "Which way of fine-tuning is mostly a tie: those named below are close to the best."
     if 2 * tied > len(decided):
-        return "Which way of fine-tuning is mostly a tie: any that is named below will do."
+        return "Which way of fine-tuning is not settled: in most cases several may be best."
     return "Which way is best depends on the case, as below."

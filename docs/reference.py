@@ -86,6 +86,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tune": "Trials for every regime that learns: `{option: [values]}` for all combinations, "
         "or a list of `{option: value}`. Validation accuracy chooses.",
         "search": "Trials are tried once for the whole grid: see [search](#search).",
+        "margin": "Percentage points: accuracies that are closer count as equal in practice. A "
+        "rule is refuted only where something is better by more.",
         "claims": "Statements to be measured: see [claims](#claims).",
         "margin": "Points by which a regime may be behind another and still count as as good: a "
         "rule is refuted only by a larger lead. For `log_loss` hundredths of a nat.",
@@ -112,7 +114,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     "seeds": {
         "start": "Seeds of every arm.",
         "at_most": "Seeds that an arm comes to which is still in question by then. Between the two "
-        "are looks, each at about 1.6 times the seeds of the last: 3, 5, 8.",
+        "are looks, each with rather more than half as many again: 3, 5, 8.",
         "until": "Percentage points: no more seeds once nothing tried can be so much better than "
         "what leads, with 95 % confidence over all looks.",
         "first": "The number of the first seed; the others follow.",

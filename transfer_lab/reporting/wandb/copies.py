@@ -95,7 +95,8 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
             logged[title] = wandb.Image(image, caption=picture.caption)
         run.log(logged)
         states = study.cells["status"].value_counts()
-        run.summary.update({f"cells_{state}": int(number) for state, number in states.items()})
+        counts = {f"cells_{s.replace(' ', '_')}": int(number) for s, number in states.items()}
+        run.summary.update(counts)
         return run.url
     finally:
         run.finish()

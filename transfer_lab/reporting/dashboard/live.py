@@ -16,8 +16,6 @@ from transfer_lab.reporting.dashboard.wire import Told, told
 from transfer_lab.store.running import AtWork
 from transfer_lab.system.pulse import drawn
 
-STATES = ("done", "failed", "blocked", "missing")
-
 
 def live(lab: Lab, selection: Selection) -> Told:
     """The grids that are running, and a token for each experiment that is looked at, which changes
@@ -64,7 +62,7 @@ def facets(lab: Lab, selection: Selection) -> Told:
             ("seed", sorted(study.cells["seed"].unique().tolist())),
         ):
             found[axis] |= dict.fromkeys(values)
-    found["seed"] = dict.fromkeys(sorted(found["seed"]))  # type: ignore[type-var]
+    found["seed"] = dict.fromkeys(sorted(found["seed"]))
     return {axis: [str(one) for one in values] for axis, values in found.items()}
 
 

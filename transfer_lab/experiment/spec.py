@@ -188,6 +188,8 @@ class Experiment(Spec):
     claims: dict[Slug, Claim] = Field({})
     margin: Float = Field(1, gt=0, le=100)
     """Points by which a regime may be behind and still count as good as another; of no run."""
+    measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
+    """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     wandb: Tracking = Tracking()
 

@@ -15,7 +15,7 @@ from transfer_lab.reporting.dashboard.selection import Selection
 from transfer_lab.reporting.dashboard.wire import Told, told
 from transfer_lab.reporting.figures import accuracy, time_accuracy
 from transfer_lab.reporting.figures.pens import pens, pens_of
-from transfer_lab.reporting.figures.spec import Figure, Key, Pen, Series
+from transfer_lab.reporting.figures.spec import Figure, Pen, Series
 from transfer_lab.reporting.ranking import rule_regime
 from transfer_lab.reporting.sections.cards import Answers, board_of, layout
 from transfer_lab.reporting.study import Study
@@ -105,10 +105,11 @@ def narrowed(figure: Figure, study: Study, selection: Selection, look: Look) -> 
         and (series := tuple(drawn(s) for s in panel.series if s.x and _kept(s.facets, selection)))
     )
     names = tuple(name for name in figure.y.names if selection.keeps("regime", name))
+    drawn_of = {pair for panel in panels for series in panel.series for pair in _said(series)}
     keys = tuple(
         replace(key, colour=look[key.value].colour) if key.facet == "regime" else key
         for key in figure.keys
-        if _key_kept(key, selection)
+        if (key.facet, key.value) in drawn_of
     )
     return replace(figure, panels=panels, keys=keys, y=replace(figure.y, names=names))
 
@@ -120,8 +121,9 @@ def _kept(facets: Mapping[str, object], selection: Selection) -> bool:
     )
 
 
-def _key_kept(key: Key, selection: Selection) -> bool:
-    return selection.keeps(key.facet, key.value)
+def _said(series: Series) -> Iterator[tuple[str, str]]:
+    """What all of its points show."""
+    return ((facet, value) for facet, value in series.facets.items() if isinstance(value, str))
 
 
 def _accuracies(study: Study, selection: Selection, found: frozenset[Place]) -> Table:

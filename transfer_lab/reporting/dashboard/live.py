@@ -16,8 +16,6 @@ from transfer_lab.reporting.dashboard.wire import Told, told
 from transfer_lab.store.running import AtWork
 from transfer_lab.system.pulse import drawn
 
-STATES = ("done", "failed", "blocked", "missing")
-
 
 def live(lab: Lab, selection: Selection) -> Told:
     """The grids that are running, and a token for each experiment that is looked at, which changes
@@ -85,7 +83,8 @@ def _filled(shown: Shown, selection: Selection, working: set[str]) -> Told:
     columns = ("scenario", "backbone", "regime", "status", "test_accuracy", "run_id")
     for *names, status, score, run_id in rows_of(study.frame, *columns):
         place = Place(*names)
-        states[place]["working" if status == "missing" and run_id in working else status] += 1
+        open_still = status not in ("done", "failed", "blocked")
+        states[place]["working" if open_still and run_id in working else status] += 1
         if status == "done" and not math.isnan(score):
             scores[place].append(score)
     total: Counter[str] = Counter()

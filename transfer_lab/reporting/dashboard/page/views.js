@@ -90,7 +90,7 @@ function filled(study) {
   const rows = study.regimes.map((regime) =>
     make("tr", {}, make("th", { scope: "row" }, regime), ...study.scenarios.flatMap((scenario) => study.backbones.map((backbone) => place(places.get(`${scenario}\n${backbone}\n${regime}`))))),
   );
-  const counts = ["done", "working", "failed", "blocked", "missing"].filter((state) => study.counts[state]).map((state) => `${number(study.counts[state])} ${state === "working" ? "in work" : state}`);
+  const counts = ["done", "working", "failed", "blocked", "missing", "waiting", "not needed"].filter((state) => study.counts[state]).map((state) => `${number(study.counts[state])} ${state === "working" ? "in work" : state}`);
   const caption = `${study.name}: ${counts.join(", ")}`;
   const grid = make("table", { className: "filling" }, make("caption", {}, caption), make("thead", {}, top, second), make("tbody", {}, ...rows));
   return section(study.name, make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, grid), make("p", { className: "note" }, "Mean test accuracy of the finished seeds (%) and how many of the planned ones are finished; intervals are under Compare."));
@@ -99,7 +99,9 @@ function filled(study) {
 function place(known) {
   if (!known) return make("td", { className: "none" }, "–");
   const { counts, mean } = known;
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const { "not needed": spared, ...asked } = counts;
+  const total = Object.values(asked).reduce((sum, count) => sum + count, 0);
+  if (!total) return make("td", { className: "none" }, "–", make("span", { className: "unseen" }, "not needed"));
   const done = counts.done ?? 0;
   const broken = (counts.failed ?? 0) + (counts.blocked ?? 0);
   const state = counts.working ? "working" : broken ? "broken" : done === total ? "done" : done ? "part" : "missing";

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -28,6 +29,7 @@ from transfer_lab.experiment.choices import (
     Trials,
     Weights,
 )
+from transfer_lab.experiment.looks import EXAMPLE, Looks, Seed, spelt_out
 from transfer_lab.system.sealed_json import canonical
 
 PROTOCOL = 3
@@ -37,7 +39,6 @@ Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
-Seed = Annotated[Int, Field(ge=0, lt=2**31)]
 Size = Literal["small", "medium", "large"]
 """Of the sizes between the smallest and the largest, the rules say nothing."""
 SIZES: tuple[Size, ...] = ("small", "medium", "large")
@@ -164,7 +165,11 @@ class SearchSettings(Spec):
 
 class Experiment(Spec):
     """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
-    each of the further `budgets` again."""
+    each of the further `budgets` again.
+
+    `seeds` are all that an arm may come to; with `looks`, which are written in their place, those
+    after the first look are for arms that are still in question.
+    """
 
     name: Slug
     title: str = ""
@@ -174,14 +179,24 @@ class Experiment(Spec):
     backbones: dict[Name, Architecture] = Field(min_length=1)
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
+    looks: Looks | None = None
     fit: Fit = Fit()
     budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
     search: SearchSettings | None = None
     claims: dict[Slug, Claim] = Field({})
+    margin: Float = Field(1, gt=0, le=100)
+    """Points by which a regime may be behind and still count as good as another; of no run."""
+    measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
+    """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     wandb: Tracking = Tracking()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_in_place_of_seeds(cls, data: Any) -> Any:
+        return spelt_out(data)
 
     @field_validator("backbones")
     @classmethod
@@ -203,6 +218,13 @@ class Experiment(Spec):
         if len(set(seeds)) < len(seeds):
             raise ValueError("the same seed twice would count one result as two")
         return seeds
+
+    @field_validator("looks")
+    @classmethod
+    def _of_the_seeds(cls, looks: Looks | None, info: ValidationInfo) -> Looks | None:
+        if looks and info.data.get("seeds", looks.seeds) != looks.seeds:
+            raise ValueError(f"is no key of its own; write seeds: {EXAMPLE}")
+        return looks
 
 
 class Stream(Spec):

@@ -64,6 +64,13 @@ class Summary:
     failed: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
 
+    def add(self, other: Summary) -> None:
+        """Count in how the grid went on."""
+        self.done += other.done
+        self.elsewhere += other.elsewhere
+        self.failed += other.failed
+        self.blocked += other.blocked
+
 
 def todo(cells: Iterable[Cell], store: RecordStore) -> Todo:
     """Runs without a finished record, and the source runs and searches that those need.

@@ -7,15 +7,17 @@ from typing import IO, TYPE_CHECKING
 
 from transfer_lab.experiment.plan import searches_of
 from transfer_lab.experiment.spec import Cell, Experiment
+from transfer_lab.reporting.gallery import Gallery
+from transfer_lab.reporting.looks import looked_at
 from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
+from transfer_lab.similarity.thumbnails import thumbnails
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, IMAGES, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.store.results import frame
 from transfer_lab.store.trials import Trial, TrialsError
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    known = StoredResults(frame(cells, store), predictions=Predictions(beside(store)))
+    predictions = Predictions(beside(store))
+    table, course = looked_at(experiment, cells, store, predictions)
+    known = StoredResults(table, predictions=predictions, course=course)
     return write_latex(experiment, known, reports / experiment.name)
 
 
@@ -50,17 +54,20 @@ def study(
 
 def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) -> StoredResults:
     """All that a store holds of the cells."""
-    table = frame(cells, store)
+    predictions = Predictions(beside(store))
+    table, course = looked_at(experiment, cells, store, predictions)
     return StoredResults(
         frame=table,
+        course=course,
         curves=curves(table, store),
         trials=left_behind(table, store, TRIALS),
         searches=searches(experiment, store),
-        predictions=Predictions(beside(store)),
+        predictions=predictions,
         similarities=results(experiment, store),
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),
         sources=source_records(table, store),
+        gallery=Gallery(thumbnails(experiment, store), store.root / IMAGES),
     )
 
 

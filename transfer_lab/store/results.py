@@ -13,6 +13,10 @@ from transfer_lab.store.records import COLUMNS, OF_CELL, OF_RUN, Record, RecordS
 if TYPE_CHECKING:
     import pandas as pd
 
+WAITING, NOT_NEEDED = "waiting", "not needed"
+"""Cells of seeds that are trained only where they are needed: it is not known yet, or they are
+not. Who knows the results says so; here they are missing."""
+
 
 def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
     """One row a cell in the columns of records.csv: its place, and its record where there is one.

@@ -126,7 +126,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "val_fraction": "Part of the labelled images that is held back for validation.",
         "augment": "Random changes of training images: see [augment](#augment).",
         "patience": "A phase of training ends once validation has not been better for so many "
-        "times in a row, and the best model is kept. Not together with `tune`.",
+        "times in a row, and the best model is kept. Together with `tune` only if there is a "
+        "`search`.",
     },
     "augment": {
         "flip": "Left and right are swapped for half of the images.",

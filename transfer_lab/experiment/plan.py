@@ -80,13 +80,19 @@ def budgets_of(experiment: Experiment) -> dict[tuple[str, ...], Fit]:
 
 def peers(run: Run) -> str | None:
     """What the run has in common with those that can be fitted with it in one pass: all but the
-    seed. None for a run that is fitted alone.
+    seed, and that of its source run. None for a run that is fitted alone.
 
-    Such runs learn heads on the same stored outputs: they start from the same weights, and their
-    images are the same at every epoch.
+    Such runs learn heads on stored outputs: their images are the same at every epoch.
     """
     alone = run.purpose == "search" or run.init is None or run.fit.augment is not None
-    return None if alone or not is_in_one_pass(run) else run.canonical_but("seed")
+    return None if alone or not is_in_one_pass(run) else _but_seeds(run)
+
+
+def _but_seeds(run: Run) -> str:
+    """All that determines a run and what it starts from but their seeds."""
+    if run.parent is None:
+        return run.canonical_but("seed")
+    return f"{run.canonical_but('seed', 'init')} {_but_seeds(run.parent)}"
 
 
 def is_in_one_pass(run: Run) -> bool:

@@ -80,14 +80,16 @@ class MultiHeadModule(L.LightningModule):
     The regimes of a group read the same batches. The losses are added up, so that no head's
     gradient holds anything of another's, and each has its rate in one optimiser: every head ends
     where it would have ended alone, bit for bit, as it would not if the heads' products were one.
-    Raises ValueError where they do not have the same backbone.
+    Raises ValueError where those of a group do not have the same backbone.
     """
 
     def __init__(self, groups: Sequence[Sequence[TransferModule]]):
         super().__init__()
         members = [member for group in groups for member in group]
-        if not share_backbone(members):
-            raise ValueError("heads on different backbones are not trained together")
+        for group in groups:
+            if not share_backbone(group):
+                raise ValueError("heads on different backbones do not read the same batches")
+            share_backbone([members[0], *group])  # of equal ones one is enough to hold
         self.members = nn.ModuleList(members)
         self._reads = [place for place, group in enumerate(groups) for _ in group]
         self.steps: int | None = None
@@ -216,8 +218,8 @@ def fit_heads(
 
     Every result has the seconds of the whole pass: that is how long its head took here, and never
     less than it takes alone. A head that diverges ends no other. Raises ValueError where backbones
-    or the numbers of images differ, with patience, which would end each head by itself, and where
-    the outputs that several groups learn from could not be stored.
+    in a group or the numbers of images differ, with patience, which would end each head by itself,
+    and where the outputs that several groups learn from could not be stored.
     """
     if fit.patience:
         raise ValueError("with patience heads are not fitted in one pass")

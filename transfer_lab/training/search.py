@@ -142,17 +142,13 @@ def _in_one_pass(
     tune = runs[0].tune
     if any(set(options) != {"lr"} for options in tune) or runs[0].fit.patience:
         return None
-    regimes = []
+    groups: list[Heads] = []
     for run, domain in zip(runs, domains, strict=True):
-        for options in tune:
-            regimes.append(build_regime(run.trial(options), domain, store))
-            first, last = regimes[0], regimes[-1]
-            if not differ_in_rate_alone([first, last]) or not share_backbone([first, last]):
-                return None
-    groups = [
-        Heads(domain, regimes[place * len(tune) : (place + 1) * len(tune)])
-        for place, domain in enumerate(domains)
-    ]
+        regimes = [build_regime(run.trial(options), domain, store) for options in tune]
+        first = groups[0].regimes[0] if groups else regimes[0]
+        if not differ_in_rate_alone([first, *regimes]) or not share_backbone(regimes):
+            return None
+        groups.append(Heads(domain, regimes))
     fits = 1 + _refits(runs[0])
     pulse.part(1, fits)
     fitted = fit_heads(groups, runs[0].fit, **fitting)

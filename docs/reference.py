@@ -51,7 +51,7 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     ),
     "claims": (Claim, "Each entry is a statement that the report holds against the results."),
     "similarity": (SimilaritySettings, "How the distance of source and target is measured."),
-    "wandb": (Tracking, "Where copies of the results go."),
+    "wandb": (Tracking, "Where copies of the results go at Weights & Biases."),
 }
 
 MEANINGS: dict[str, dict[str, str]] = {
@@ -73,6 +73,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "or a list of `{option: value}`. Validation accuracy chooses.",
         "claims": "Statements to be measured: see [claims](#claims).",
         "similarity": "See [similarity](#similarity).",
+        "trackers": "Where finished runs are copied to: see "
+        "[trackers](dashboard-and-trackers.md#trackers). `--tracker` overrides it.",
         "wandb": "See [wandb](#wandb).",
     },
     "scenarios": {
@@ -128,7 +130,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "images": "Images of each domain's training pool that are looked at, at most.",
     },
     "wandb": {
-        "mode": "Whether finished runs are copied to Weights & Biases; `--wandb` overrides it.",
+        "mode": "Whether finished runs are copied to Weights & Biases; `--wandb` overrides it. "
+        "`offline` where it is left out and `trackers` names `wandb`.",
         "project": "Its project there.",
         "entity": "Its user or team there.",
     },

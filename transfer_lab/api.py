@@ -21,7 +21,7 @@ from transfer_lab.experiment.yaml_source import given, read_yaml
 from transfer_lab.grid import train as grid
 from transfer_lab.reporting.collect import study, write_report
 from transfer_lab.reporting.study import measured
-from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.results import frame
 from transfer_lab.system.files import REPORTS, RUNS
@@ -71,15 +71,15 @@ def run(
     grid.check_writable(store.root)
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
-    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
+    trackers = Trackers(file.experiment, cells, store, _warn)
     try:
-        grid.train_missing(file, cells, store, tracker, workers, voice, download=download)
+        grid.train_missing(file, cells, store, trackers, workers, voice, download=download)
     except BaseException:
-        tracker.abandon()
+        trackers.abandon()
         raise
     command = grid.command_for(file, store.root, REPORTS)
-    tracker.summarise(partial(study, file.experiment, cells, store, command))
-    tracker.close()
+    trackers.summarise(partial(study, file.experiment, cells, store, command))
+    trackers.close()
     return measured(frame(cells, store))
 
 

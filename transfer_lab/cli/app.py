@@ -24,6 +24,7 @@ from transfer_lab.cli.options import (
     ReportsFolder,
     RunsFolder,
     Threads,
+    TrackerNames,
     Wandb,
     Wide,
 )
@@ -150,6 +151,7 @@ def run(
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
+    tracker: TrackerNames = None,
     download: Download = False,
 ) -> None:
     """Train what is not stored yet, then write the report.
@@ -161,6 +163,8 @@ def run(
 
     if wandb:
         overrides = [*(overrides or []), f"wandb.mode={wandb}"]
+    if tracker:
+        overrides = [*(overrides or []), f"trackers=[{','.join(tracker)}]"]
     raise typer.Exit(
         commands.run(
             experiment,

@@ -145,8 +145,11 @@ class SimilaritySettings(Spec):
     images: Int = Field(1000, ge=20, le=10_000)
 
 
+TrackerName = Literal["wandb", "tensorboard", "mlflow", "csv"]
+
+
 class Tracking(Spec):
-    """Where copies of the results go; never part of a run's identity."""
+    """Where copies of the results go at Weights & Biases; never part of a run's identity."""
 
     mode: Literal["disabled", "offline", "online"] = "disabled"
     project: str = "transfer_lab"
@@ -171,7 +174,17 @@ class Experiment(Spec):
     tune: Trials | None = None
     claims: dict[Slug, Claim] = Field({})
     similarity: SimilaritySettings = SimilaritySettings()
+    trackers: tuple[TrackerName, ...] = ()
     wandb: Tracking = Tracking()
+
+    @property
+    def tracking(self) -> Tracking:
+        """What W&B is given: copies that stay here, where `trackers` names it and `wandb.mode` says
+        nothing."""
+        silent = "mode" not in self.wandb.model_fields_set
+        if "wandb" in self.trackers and silent:
+            return self.wandb.model_copy(update={"mode": "offline"})
+        return self.wandb
 
     @field_validator("backbones")
     @classmethod

@@ -76,7 +76,7 @@ class Planned:
         for cell, row in zip(self.cells, rows, strict=True):
             place = "  ".join(f"{text:{w}}" for text, w in zip(row, widths, strict=True))
             run_id = f"  {cell.run.id}" if wide else ""
-            yield f"{self._state(cell):8}  {place}  seed {cell.seed}{run_id}"
+            yield f"{self._state(cell):8}  {place}  {cell.unit}{run_id}"
 
     def content(self) -> dict[str, object]:
         """The same as data: what `--json` prints. Keys are added, never renamed, under a schema."""
@@ -105,6 +105,7 @@ class Planned:
                     "regime": cell.regime,
                     "budget": cell.budget,
                     "seed": cell.seed,
+                    "fold": cell.fold,
                     "run_id": cell.run.id,
                     "state": self._state(cell),
                 }

@@ -22,7 +22,19 @@ def contradictions(experiment: Experiment) -> list[Problem]:
     problems += unseen(experiment)
     problems += _unfair_trials(experiment)
     problems += _budget_problems(experiment)
+    problems += _unread_groups(experiment)
     return problems
+
+
+def _unread_groups(experiment: Experiment) -> Iterator[Problem]:
+    """Groups of images that nothing keeps together: only folds do."""
+    targets = {place.target for place in experiment.scenarios.values()}
+    for name, domain in experiment.domains.items():
+        if domain.options.get("groups") is None or name not in targets:
+            continue
+        if experiment.folds is None:
+            told = "only folds keep groups of images together: write folds: 5, or leave groups out"
+            yield ("domains", name, "groups"), told
 
 
 def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

@@ -43,10 +43,14 @@ def run_names(experiment: Experiment, cells: Iterable[Cell]) -> dict[str, RunNam
                 place += f" {parent.regime.kind}"
             if parent.subset_seed is not None:
                 place += f", {parent.per_class} per class"
+            if parent.fold is not None:
+                place += f", without fold {parent.fold[1]}"
             names.setdefault(parent.id, RunName(place, parent.seed))
     for run_id, cell in first.items():
         where = _joined(dict.fromkeys(scenarios[run_id]))
         place = f"{keys[cell.backbone]} {cell.regime}{under(cell.budget)}, {where},"
+        if cell.fold is not None:
+            place += f" fold {cell.fold}"
         names[run_id] = RunName(place, cell.seed)
     return names
 

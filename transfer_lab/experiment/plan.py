@@ -19,8 +19,8 @@ _APART = 1000
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:
-    """Every cell of the grid, in the order scenario, backbone, regime, seed; after those of the
-    budget `fit` come those of each further budget.
+    """Every cell of the grid, in the order scenario, backbone, regime, seed, fold; after those
+    of the budget `fit` come those of each further budget.
 
     A regime is planned on the backbones it is meant for, and one that starts from a source only on
     those that have one. One that learns nothing has no further budgets. Without labels of the
@@ -28,10 +28,11 @@ def plan(experiment: Experiment) -> tuple[Cell, ...]:
     """
     shared = _Shared(experiment)
     return tuple(
-        shared.cell(scenario, backbone, regime, seed, budget)
-        for budget, scenario, backbone, regime, seed in product(
+        shared.cell(scenario, backbone, regime, seed, budget, fold)
+        for budget, scenario, backbone, regime, seed, fold in product(
             (None, *experiment.budgets),
             *(experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds),
+            range(experiment.folds) if experiment.folds else (None,),
         )
         if fits(experiment, backbone, regime)
         and suits(experiment, scenario, regime)
@@ -85,6 +86,8 @@ def peers(run: Run) -> str | None:
     """
     by_rate = all(set(options) == {"lr"} for options in run.tune or ())
     in_step = run.fit.augment is None and run.fit.patience is None
+    # What is left beside a fold may be more or fewer images from seed to seed.
+    in_step = in_step and not (run.fold and run.per_class == "all")
     if not (run.init and by_rate and in_step and regime_entry(run.regime).head_alone):
         return None
     return run.canonical_but("seed")
@@ -128,36 +131,54 @@ class _Shared:
             for name, choice in experiment.regimes.items()
         }
         self._starts: dict[tuple[object, ...], Run | Weights] = {}
-        self._arms: dict[tuple[str, str, str, int, str | None], Cell] = {}
+        self._arms: dict[tuple[object, ...], Cell] = {}
 
     def start(
-        self, scenario: str, backbone: str, seed: int, *, with_head: bool = False
+        self,
+        scenario: str,
+        backbone: str,
+        seed: int,
+        *,
+        with_head: bool = False,
+        fold: int | None = None,
     ) -> Run | Weights:
         """What the runs of a seed start from: ready-made weights, or the source run, and what comes
         of it on the domains that lie between; `with_head`: a model that has learnt the source's
         classes, whatever its weights were before. Raises ValueError where there is no source."""
         place = self.experiment.scenarios[scenario]
         # Scenarios of one source share its runs; the target's own images are those of the size.
-        own = scenario if place.control == "self" else None
+        own = (scenario, fold) if place.control == "self" else None
         key = (place.source, place.via, own, backbone, seed, with_head)
         if key not in self._starts:
             self._starts[key] = start_of(
-                self.experiment, scenario, backbone, seed, with_head=with_head
+                self.experiment, scenario, backbone, seed, with_head=with_head, fold=fold
             )
         return self._starts[key]
 
     def cell(
-        self, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
+        self,
+        scenario: str,
+        backbone: str,
+        regime: str,
+        seed: int,
+        budget: str | None,
+        fold: int | None,
     ) -> Cell:
         """The cell of that place, made once: others may draw on its run."""
-        key = (scenario, backbone, regime, seed, budget)
+        key = (scenario, backbone, regime, seed, budget, fold)
         if key not in self._arms:
             self._arms[key] = _cell(self, *key)
         return self._arms[key]
 
 
 def _cell(
-    shared: _Shared, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
+    shared: _Shared,
+    scenario: str,
+    backbone: str,
+    regime: str,
+    seed: int,
+    budget: str | None,
+    fold: int | None,
 ) -> Cell:
     experiment = shared.experiment
     place = experiment.scenarios[scenario]
@@ -165,12 +186,12 @@ def _cell(
     entry = regime_entry(choice)
     init: Run | Weights | None = None
     if entry.from_source:
-        init = shared.start(scenario, backbone, seed, with_head=entry.source_head)
+        init = shared.start(scenario, backbone, seed, with_head=entry.source_head, fold=fold)
     starts: dict[str, Run] = {}
     if teacher := experiment.regimes[regime].teacher:
         # A teacher that spends no budget is the same under every one.
         under = budget if spends_budget(experiment, teacher.regime) else None
-        starts["teacher"] = shared.cell(scenario, *_names(teacher), seed, under).run
+        starts["teacher"] = shared.cell(scenario, *_names(teacher), seed, under, fold).run
     fit = experiment.fit if budget is None else experiment.budgets[budget]
     run = Run(
         domain=experiment.domains[place.target],
@@ -182,9 +203,10 @@ def _cell(
         seed=seed,
         init=init,
         tune=shared.trials[regime],
-        streams=dict(streams_of(experiment, scenario, regime, seed)),
+        streams=dict(streams_of(experiment, scenario, regime, seed, fold)),
         starts=starts,
         labels=place.labels,
+        fold=_fold(experiment, fold),
     )
     return Cell(
         experiment=experiment.name,
@@ -193,12 +215,18 @@ def _cell(
         regime=regime,
         budget=budget,
         seed=seed,
+        fold=fold,
         run=run,
         source=_source(start, place, entry),
         size=place.size,
         similarity=place.similarity,
         target=place.target,
     )
+
+
+def _fold(experiment: Experiment, number: int | None) -> tuple[int, int] | None:
+    """As a run has it."""
+    return None if number is None or experiment.folds is None else (experiment.folds, number)
 
 
 def _fixed(options: Mapping[str, JsonValue], trials: Trials | None) -> dict[str, JsonValue]:
@@ -222,12 +250,13 @@ def _source(start: str | Weights, place: Scenario, entry: RegimeEntry) -> str | 
 
 
 def streams_of(
-    experiment: Experiment, scenario: str, regime: str, seed: int
+    experiment: Experiment, scenario: str, regime: str, seed: int, fold: int | None = None
 ) -> Iterator[tuple[str, Stream]]:
     """What a regime sees beside the target's images in a scenario, by role.
 
     Of a source: the images that the source run of the seed learns from. Unlabelled images are the
-    target's whole training pool; where there are no labels anyway, the images of the scenario.
+    target's whole training pool, which is what lies outside the fold; where there are no labels
+    anyway, the images of the scenario.
     """
     place, sees = experiment.scenarios[scenario], regime_entry(experiment.regimes[regime]).sees
     sources = [place.source] if {"source", "sources"} & {*sees} else []
@@ -247,6 +276,7 @@ def streams_of(
                 val_fraction=0.0,
                 seed=seed,
                 labelled=False,
+                fold=_fold(experiment, fold),
             ),
         )
 
@@ -262,7 +292,13 @@ def _stream(experiment: Experiment, source: str, seed: int) -> Stream:
 
 
 def start_of(
-    experiment: Experiment, scenario: str, backbone: str, seed: int, *, with_head: bool = False
+    experiment: Experiment,
+    scenario: str,
+    backbone: str,
+    seed: int,
+    *,
+    with_head: bool = False,
+    fold: int | None = None,
 ) -> Run | Weights:
     """What the runs of a seed start from in a scenario; see `_Shared.start`."""
     place, known = experiment.scenarios[scenario], experiment.backbones[backbone].pretrained
@@ -275,8 +311,9 @@ def start_of(
             # The very images of the target's runs, of which those that validate are not learnt
             # from; weights and batches of its own, or stages drawn anew would be those it had.
             fit = start.fit.model_copy(update={"val_fraction": experiment.fit.val_fraction})
-            update = {"per_class": place.per_class, "seed": seed + _APART, "subset_seed": seed}
-            start = start.model_copy(update=update | {"fit": fit})
+            update: dict[str, object] = {"seed": seed + _APART, "subset_seed": seed}
+            update |= {"per_class": place.per_class, "fit": fit, "fold": _fold(experiment, fold)}
+            start = start.model_copy(update=update)
     for domain in place.via:
         between = source_run(experiment, domain, backbone, seed, start)
         start = between.model_copy(update={"regime": Choice(kind=_BETWEEN)})

@@ -168,6 +168,7 @@ class Experiment(Spec):
     backbones: dict[Name, Architecture] = Field(min_length=1)
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
+    folds: Annotated[Int, Field(ge=2)] | None = None
     fit: Fit = Fit()
     budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()
@@ -220,6 +221,12 @@ class Stream(Spec):
     val_fraction: float
     seed: int
     labelled: bool = True
+    fold: tuple[int, int] | None = None
+    """As that of a run: the fold that is not seen."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if k != "fold" or v is not None}
 
 
 class Run(Spec):
@@ -247,6 +254,9 @@ class Run(Spec):
     labels: Literal["given", "none"] = "given"
     subset_seed: Seed | None = None
     """The seed of the drawn images, where it is not that of weights and batches."""
+    fold: tuple[int, int] | None = None
+    """With cross-validation: how many folds the seed divides all images into, and the number, from
+    0, of the one that is the test set."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -320,7 +330,7 @@ class Run(Spec):
         """A short line for people: progress bars and error lists."""
         return (
             f"{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
-            f"{self.regime.kind} seed {self.seed}"
+            f"{self.regime.kind} seed {self.seed}" + (f" fold {self.fold[1]}" if self.fold else "")
         )
 
 
@@ -328,6 +338,7 @@ class Cell(Spec):
     """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run.
 
     `budget` names one of the experiment's further budgets; without, the run's budget is `fit`.
+    `fold`: with cross-validation, the number of the fold that is tested on, from 0.
     """
 
     experiment: str
@@ -340,7 +351,13 @@ class Cell(Spec):
     regime: str
     budget: Slug | None = None
     seed: Seed
+    fold: int | None = None
     run: Run
+
+    @property
+    def unit(self) -> str:
+        """Which of a place's runs it is: `seed 0`, or `seed 0 fold 3`."""
+        return f"seed {self.seed}" + ("" if self.fold is None else f" fold {self.fold}")
 
 
 _FIELDS = tuple(sorted(Run.model_fields))
@@ -350,6 +367,7 @@ _ABSENT: dict[str, object] = {
     "starts": {},
     "labels": "given",
     "subset_seed": None,
+    "fold": None,
 }
 """Fields of a run that are left out where they say nothing."""
 

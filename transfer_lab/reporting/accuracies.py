@@ -40,21 +40,44 @@ def rows_of(table: pd.DataFrame, *columns: str) -> Iterator[tuple]:
     return zip(*(table[name].tolist() for name in columns), strict=True)
 
 
-class Measured:
-    """The finished, tested cells; the predictions behind them are read where they are needed."""
+Unit = int | tuple[int, int]
+"""What the runs of a place differ in: the seed, or with cross-validation the seed and the fold."""
 
-    def __init__(self, done: pd.DataFrame, predictions: Predictions):
-        self.predictions = predictions
+
+def units_of(rows: pd.DataFrame) -> list[Unit]:
+    """Of each row."""
+    seeds = rows["seed"].tolist()
+    if "fold" not in rows or rows["fold"].isna().all():
+        return seeds
+    return [*zip(seeds, map(int, rows["fold"].tolist()), strict=True)]
+
+
+def unit_name(unit: Unit) -> str:
+    """For people: `seed 0`, or `seed 0 fold 3`."""
+    return f"seed {unit}" if isinstance(unit, int) else f"seed {unit[0]} fold {unit[1]}"
+
+
+class Measured:
+    """The finished, tested cells; the predictions behind them are read where they are needed.
+
+    `folds`: how many, with cross-validation. Its units are the folds of all seeds, and their spread
+    is corrected for what folds share; it holds the error of the test images.
+    """
+
+    def __init__(self, done: pd.DataFrame, predictions: Predictions, folds: int | None = None):
+        self.predictions, self.folds = predictions, folds
         self._crossed: dict[tuple[Place, ...], Crossed | None] = {}
-        self._tested: dict[Place, dict[int, Tested]] = defaultdict(dict)
-        columns = ("scenario", "backbone", "regime", "seed", "run_id", "test_accuracy", "n_test")
-        for *names, seed, run_id, score, images in rows_of(done, *columns):
+        self._tested: dict[Place, dict[Unit, Tested]] = defaultdict(dict)
+        columns = ("scenario", "backbone", "regime", "run_id", "test_accuracy", "n_test")
+        for unit, (*names, run_id, score, images) in zip(
+            units_of(done), rows_of(done, *columns), strict=True
+        ):
             if score == score:
                 known = None if images != images else int(images)
-                self._tested[Place(*names)][seed] = Tested(run_id, score, known)
+                self._tested[Place(*names)][unit] = Tested(run_id, score, known)
 
-    def tested(self, place: Place) -> dict[int, Tested]:
-        """Every tested seed of one place."""
+    def tested(self, place: Place) -> dict[Unit, Tested]:
+        """Every tested seed of one place, or with cross-validation every fold of every seed."""
         return self._tested.get(place, {})
 
     def outcome(self, run: Tested) -> Outcome | None:
@@ -90,10 +113,11 @@ class Measured:
     def _cross(self, places: tuple[Place, ...]) -> Crossed | None:
         return self.crossed([self.tested(place) for place in places])
 
-    def crossed(self, tested: Sequence[Mapping[int, Tested]]) -> Crossed | None:
+    def crossed(self, tested: Sequence[Mapping[Unit, Tested]]) -> Crossed | None:
         """As `together`, of finished runs by seed, whatever budgets they are of."""
         import numpy as np
 
+        from transfer_lab.stats.cross_validation import cross_validated
         from transfer_lab.stats.two_way import Crossed
 
         seeds = sorted(set.intersection(*(set(found) for found in tested)))
@@ -101,6 +125,9 @@ class Measured:
             return None
         runs = [found[seed] for found in tested for seed in seeds]
         scores = np.array([run.accuracy for run in runs]).reshape(len(tested), len(seeds))
+        if self.folds:
+            counts = [run.images or 0 for run in runs[: len(seeds)]]
+            return cross_validated(scores, self.folds, sum(counts))
         known = self.predictions.together([(run.run_id, run.accuracy) for run in runs])
         if known is None:
             images = [run.images for run in runs if run.images is not None]

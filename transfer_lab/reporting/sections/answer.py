@@ -20,6 +20,7 @@ from transfer_lab.reporting.hypotheses import Spot, verdicts
 from transfer_lab.reporting.ranking import ranking
 from transfer_lab.reporting.sections.advice import advice
 from transfer_lab.reporting.sections.beyond import beyond
+from transfer_lab.reporting.sections.protocol import cross_validation
 from transfer_lab.reporting.sections.tuning import untuned
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import count, needs, percent
@@ -59,6 +60,7 @@ def head(study: Study) -> Section:
         "which transfer regime should I use, what accuracy will I get, and what will it cost?"
     )
     lead = f"Experiment {experiment.name}: {progress}"
+    lead += f" {cross_validation(study)}." if experiment.folds else ""
     warnings = (*_copies(study), *_set_aside(study), *untuned(study))
     blocks = (Paragraph(question), Paragraph(lead, warning=done < total), *warnings)
     return Section(experiment.title or experiment.name, blocks)

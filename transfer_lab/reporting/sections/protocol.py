@@ -43,10 +43,10 @@ def protocol(study: Study) -> Section:
     rules = (
         f"Protocol {PROTOCOL}: the number is part of every run's id and is raised whenever the "
         "code changes results, so that no two protocols stand in one report.",
-        "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
-        "seeds. A run reads it once, after training, and selects nothing on it.",
-        "Each seed draws its own stratified subset of the target; the small ones lie within the "
-        "large ones, and validation images count towards n.",
+        _tested(study),
+        "Each seed draws its own stratified subset of the target"
+        + (" from what is left beside each fold" if experiment.folds else "")
+        + "; the small ones lie within the large ones, and validation images count towards n.",
         f"Every regime has the same budget: {_budget(experiment.fit)}. {_end(experiment.fit)}",
         *_further(study),
         _selection(study),
@@ -55,6 +55,36 @@ def protocol(study: Study) -> Section:
     )
     tables = (_scenarios(study), *_taxonomy(study), _options(study))
     return Section("Protocol", (Bullets(rules), *tables))
+
+
+def _tested(study: Study) -> str:
+    """What runs are tested on."""
+    experiment = study.experiment
+    if not experiment.folds:
+        return (
+            "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
+            "seeds. A run reads it once, after training, and selects nothing on it."
+        )
+    grouped = [
+        name
+        for name in dict.fromkeys(place.target for place in experiment.scenarios.values())
+        if experiment.domains[name].options.get("groups")
+    ]
+    groups = f", and the groups of {', '.join(grouped)}" if grouped else ""
+    return (
+        f"{cross_validation(study)}: each seed divides all images of a target, its test set "
+        f"included, into {experiment.folds} folds in the same mix of classes; copies of an image"
+        f"{groups} are never divided. A run is tested on one fold and learns from the rest, the "
+        "same for all regimes and backbones. It reads its fold once, after training, and selects "
+        "nothing on it."
+    )
+
+
+def cross_validation(study: Study) -> str:
+    """'5-fold cross-validation, repeated with 3 seeds'."""
+    count = len(study.experiment.seeds)
+    again = f", repeated with {count} seeds" if count > 1 else ", with one seed"
+    return f"{study.experiment.folds}-fold cross-validation{again}"
 
 
 def _budget(fit: Fit) -> str:
@@ -248,6 +278,25 @@ def _options(study: Study) -> Table:
 
 def inference(study: Study) -> tuple[str, ...]:
     """One sentence or a few for each question a statistician asks."""
+    return (*_errors(study), *_conclusions(study))
+
+
+def _errors(study: Study) -> tuple[str, ...]:
+    """What intervals of accuracies hold."""
+    if folds := study.experiment.folds:
+        return (
+            "Intervals of accuracies are Student's t over the folds of all seeds. Folds have most "
+            "of their training images in common, so the variance s² over J of them is multiplied "
+            f"by 1 / J + 1 / {folds - 1} instead of 1 / J, with J - 1 degrees of freedom (Nadeau "
+            "and Bengio 2003): a correction that mostly covers as often as it says, and no "
+            "guarantee. The folds' spread holds the error of their test images. Intervals of times "
+            "and of other columns are not corrected.",
+            "They generalise to new images like these, of as many to learn from. More seeds divide "
+            "the same images again and cannot replace more images. They do not hold what another "
+            "source run, other targets, other options or another budget would change.",
+            "Comparisons are paired by scenario, seed and fold. Folds that one side lacks are left "
+            "out of a comparison.",
+        )
     seeds = len(study.experiment.seeds)
     return (
         f"Intervals of accuracies hold two errors. That of the seeds ({seeds}: subset, "
@@ -266,6 +315,12 @@ def inference(study: Study) -> tuple[str, ...]:
         "change" + _sizes(study) + ".",
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
+    )
+
+
+def _conclusions(study: Study) -> tuple[str, ...]:
+    """What is tested, and what is not."""
+    return (
         _family(study),
         f"Equal means shown to differ by less than {100 * MARGIN:g} point, by two one-sided tests "
         f"(TOST) at {100 * LEVEL:g} %; a difference that was not found is not called equal.",

@@ -13,7 +13,7 @@ from transfer_lab.store.records import Record, RecordStore
 
 _PLACE = (
     *("scenario", "size", "similarity", "source", "target", "backbone", "regime", "budget"),
-    "seed",
+    *("seed", "fold"),
 )
 
 
@@ -41,7 +41,8 @@ class Copy:
         """Where it stands in the experiment: `small_similar/cnn/linear_probe/seed0`."""
         known = self.config
         parts = (known["scenario"], self.backbone, self.job_type, known["budget"])
-        return "/".join([*filter(None, parts), f"seed{known['seed']}"])
+        unit = f"seed{known['seed']}" + ("" if known["fold"] is None else f"-fold{known['fold']}")
+        return "/".join([*filter(None, parts), unit])
 
     @property
     def folder(self) -> str:
@@ -71,6 +72,7 @@ class Copy:
 def place_of(cell: Cell) -> str:
     """The name of a cell within its experiment."""
     place = f"{cell.scenario}/{cell.backbone}/{cell.regime}/{cell.seed}"
+    place += "" if cell.fold is None else f"-{cell.fold}"
     return f"{place}/{cell.budget}" if cell.budget else place
 
 
@@ -80,6 +82,7 @@ def copy_of(cell: Cell, backbone: str, record: Record, store: RecordStore) -> Co
     kind = cell.run.backbone.kind
     short = hashlib.sha256(place_of(cell).encode()).hexdigest()[:8]
     name = (cell.scenario, kind, cell.regime, cell.budget, f"s{cell.seed}")
+    name += () if cell.fold is None else (f"f{cell.fold}",)
     return Copy(
         id=f"{record.run_id}-{short}-{cell.experiment}",
         name="-".join(filter(None, name)),

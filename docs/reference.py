@@ -65,6 +65,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "backbones": "Backbones, by name: a list of kinds, or options (see [below](#entries)).",
         "regimes": "Regimes, by name: a list of kinds, or options (see [below](#entries)).",
         "seeds": "Each seed draws its own subset, initial weights and order of training.",
+        "folds": "k-fold cross-validation: each seed divides all images of a target, its test set "
+        "included, into so many folds, and each is tested on once. See "
+        "[no images to spare](own-images-and-weights.md#no-images-to-spare-for-a-test-set).",
         "fit": "The budget of every regime: see [fit](#fit).",
         "budgets": "Further budgets by name, each as what it changes of `fit`; everything that "
         "learns is run under each again.",

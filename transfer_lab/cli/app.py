@@ -125,7 +125,7 @@ def plan(
     (`total`, `to_train`, `stored_or_not_needed`), `older_protocols` (protocol to records),
     `estimate` (null if nothing is to be trained; `low_seconds`, `high_seconds`, `workers`,
     `memory_mb`, `disk_mb`, `stored_runs`, `calibration_seconds`) and `cells`, each with `scenario`,
-    `backbone`, `regime`, `budget`, `seed`, `run_id` and `state` (`to train` or `stored`).
+    `backbone`, `regime`, `budget`, `seed`, `fold`, `run_id` and `state` (`to train` or `stored`).
     """
     from transfer_lab.cli import commands
 
@@ -207,7 +207,7 @@ def status(
 
     JSON has the keys `schema` (1), `experiment`, `runs_folder`, `counts` (`done`, `failed`,
     `blocked`, `missing`), `older_protocols` (protocol to records) and `cells`, each with
-    `scenario`, `backbone`, `regime`, `budget`, `seed`, `run_id`, `status` and `error`.
+    `scenario`, `backbone`, `regime`, `budget`, `seed`, `fold`, `run_id`, `status` and `error`.
     """
     from transfer_lab.cli import commands
 

@@ -52,10 +52,12 @@ def share(probability: float | None) -> str:
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def needs(told: Judgement) -> str:
-    """What would decide an undecided verdict."""
+def needs(told: Judgement, folds: int | None = None) -> str:
+    """What would decide an undecided verdict; with cross-validation that is seldom seeds."""
     if told.verdict != "undecided":
         return ""
+    if folds and told.lacking != "a second seed":
+        return "(needs more images; more seeds divide the same ones again)"
     if told.lacking == "images":
         return "(the test set is too small to tell, with any number of seeds)"
     if told.lacking == "a second seed":

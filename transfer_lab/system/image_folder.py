@@ -101,7 +101,7 @@ class Listing:
         if without:
             raise DataUnavailable(
                 f"{self.root}: groups: {pattern!r} finds no group in {len(without)} of "
-                f"{len(self.files)} {self.kind.noun}, as {without[0]}; let it match every path"
+                f"{len(self.files)} {self.kind.noun}, as {min(without)}; let it match every path"
             )
         return found
 

@@ -186,14 +186,14 @@ def _lead(study: Study, spot: Spot, told: Verdicts) -> list[Line]:
         Line(f"{percent(accuracy)} %", count(accuracy.n, summary.planned) + so_far),
         Line("", found.contest),
         Line("", f"rule: {found.rule}"),
-        *_verdict(told.get(("rule_av", spot))),
+        *_verdict(told.get(("rule_av", spot)), study.experiment.folds),
     ]
 
 
-def _verdict(judged: Judgement | None) -> tuple[Line, ...]:
+def _verdict(judged: Judgement | None, folds: int | None) -> tuple[Line, ...]:
     if judged is None:
         return ()
-    return (Line("", " ".join(filter(None, (f"verdict: {judged.verdict}", needs(judged))))),)
+    return (Line("", " ".join(filter(None, (f"verdict: {judged.verdict}", needs(judged, folds))))),)
 
 
 def _picture(study: Study) -> Picture:

@@ -102,7 +102,11 @@ def _verdict_row(study: Study, rule: Rule, place: Spot, told: Judgement | None) 
         cell(rival, note),
         cell(share(chance_of_best(study, place, regime))),
         cell(_detectable(told.detectable, found.mean)),
-        cell(told.verdict, needs(told), strong=told.verdict in ("supported", "refuted")),
+        cell(
+            told.verdict,
+            needs(told, study.experiment.folds),
+            strong=told.verdict in ("supported", "refuted"),
+        ),
     )
 
 

@@ -48,10 +48,11 @@ FLOORS = 7
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 ROOMS_WITHOUT_TORCH = {"cli", "experiment", "reporting", "stats", "system"}
 STARTS_WITHOUT_TORCH = {
-    *("", "api", "grid.engines", "grid.engines.local", "grid.engines.ray", "grid.progress"),
+    *("", "api", "grid.engines", "grid.engines.local", "grid.engines.ray", "grid.announcing"),
+    "grid.progress",
     *("grid.scheduler", "grid.similarity", "grid.train", "similarity.axis", "similarity.overlap"),
-    *("similarity.pairs", "store.curves", "store.locks", "store.records", "store.results"),
-    *("store.stage_drift", "store.trials"),
+    *("similarity.pairs", "similarity.thumbnails", "store.curves", "store.locks"),
+    *("store.records", "store.results", "store.running", "store.stage_drift", "store.trials"),
 }
 """What a command loads before it knows whether there is anything to train."""
 TRACKERS = {f"reporting.trackers.{name}" for name in ("wandb", "tensorboard", "mlflow", "csv")}

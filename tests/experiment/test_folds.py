@@ -186,3 +186,24 @@ def test_groups_without_folds_are_refused_and_count_for_the_run_with_them(tmp_pa
         loaded("'('", "folds: 3")
     with pytest.raises(ConfigError, match="folds"):
         loaded("'^[0-9]'", "folds: 1")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            "tune: {lr: [0.1, 0.01]}\nsearch: {}",
+            r"search: would choose by images that folds test on",
+        ),
+        ("SEEDS", r"seeds: with folds more seeds divide the same images again"),
+    ],
+)
+def test_what_would_choose_by_tested_images_or_stop_by_intervals_is_refused(tmp_path, more, told):
+    fill(tmp_path / "photos")
+    text = TEXT.format(root=tmp_path / "photos", groups="'^[0-9]'", folds="folds: 3")
+    if more == "SEEDS":
+        text = text.replace("seeds: [0]", "seeds: {start: 3, at_most: 8, until: 2}")
+    else:
+        text = text.replace("seeds: [0]", "seeds: [1]") + more + "\n"
+    with pytest.raises(ConfigError, match=told):
+        load_experiment(write_tiny(tmp_path, text))

@@ -19,7 +19,7 @@ from transfer_lab.experiment.classes import ModuleError, class_of
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import peers, plan, runs_of
 from transfer_lab.experiment.yaml_source import ConfigError
-from transfer_lab.reporting.dashboard.figures import look_of
+from transfer_lab.reporting.dashboard.comparison import look_of
 from transfer_lab.reporting.figures.pens import GREYS
 
 PROVIDED = {

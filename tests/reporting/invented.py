@@ -16,10 +16,11 @@ import pandas as pd
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.reporting.collect import read_exactly
+from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.report import write
-from transfer_lab.reporting.sections.order import SECTIONS
+from transfer_lab.reporting.sections.order import sections
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.pairs import Compared, comparisons
 from transfer_lab.store.records import Record
@@ -200,8 +201,10 @@ class Grid:
     records: dict[str, Record] = field(default_factory=dict)
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)
     trials: dict[str, pd.DataFrame] = field(default_factory=dict)
+    searches: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
     similarities: dict[str, Compared] = field(default_factory=dict)
     store: Path | None = None
+    gallery: Gallery = field(default_factory=Gallery)
 
     def place(self, where: dict[str, tuple[float, float, float]]) -> Grid:
         """Put each source at its place on the axis, in every space."""
@@ -262,17 +265,19 @@ class Grid:
             frame=self.frame,
             curves=self.curves,
             trials=self.trials,
+            searches=self.searches,
             predictions=Predictions(self.locate if self.store else None),
             similarities=self.similarities,
+            gallery=self.gallery,
         )
 
     def study(self, command: str = "transfer-lab report letters.yaml") -> Study:
         return Study.of(self.experiment, self.stored, command)
 
     def markdown(self, command: str = "transfer-lab report letters.yaml") -> str:
-        """report.md without its figures, which take most of the time."""
-        study = self.study(command)
-        return to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
+        """All that is on the page, as Markdown, and without figures, which take most of the
+        time."""
+        return to_markdown(sections(self.study(command)))
 
     def write(self, out: Path, command: str = "transfer-lab report letters.yaml") -> Path:
         return write(self.experiment, self.stored, out, command)

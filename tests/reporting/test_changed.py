@@ -102,7 +102,7 @@ def test_a_written_report_holds_table_and_file_and_forgets_older_ones(tmp_path, 
     (tmp_path / "cka.csv").write_text("older")
     stored = StoredResults(made.frame, changes=changes if with_changes else {})
     write(made.experiment, stored, tmp_path, "x")
-    text = (tmp_path / "report.md").read_text()
+    text = (tmp_path / "index.html").read_text()
     assert ("What fine-tuning changed" in text) == with_changes
     assert (tmp_path / "cka.csv").exists() == with_changes
     if with_changes:

@@ -20,7 +20,7 @@ from transfer_lab.reporting.figures import (
 )
 from transfer_lab.reporting.figures.pens import pens
 from transfer_lab.reporting.figures.plotly import chart, in_script
-from transfer_lab.reporting.sections.order import SECTIONS
+from transfer_lab.reporting.sections.order import sections
 from transfer_lab.reporting.study import Place, StoredResults, Study
 from transfer_lab.stats.intervals import Interval
 
@@ -45,7 +45,7 @@ def done(study: Study, place: Place):
 
 def places(figure, study: Study):
     """Every trace that stands for a place, with that place."""
-    for panel, scenario in zip(chart(figure).panels, study.corners, strict=True):
+    for panel, scenario in zip(chart(figure).panels, study.scenarios, strict=True):
         for trace in panel.traces:
             if "meta" in trace:
                 yield Place(scenario, trace["meta"]["backbone"], trace["meta"]["regime"]), trace
@@ -148,7 +148,6 @@ def test_regimes_differ_in_more_than_their_colour():
 
 
 def test_every_picture_has_a_twin(study):
-    sections = tuple(made for section in SECTIONS if (made := section(study)))
-    found = pictures(sections)
+    found = pictures(sections(study))
     assert {p.name.partition("-")[0] for p in found} == {"accuracy.png", "time", "train", "val"}
     assert all(in_script(chart(picture.figure)) for picture in found)

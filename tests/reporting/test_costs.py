@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transfer_lab.reporting.accuracies import Place
+from transfer_lab.reporting.blocks import Board, Card, Table
 from transfer_lab.reporting.costs import Arm, Cost, arms
 from transfer_lab.reporting.sections.answer import answer
 from transfer_lab.reporting.sections.flags import FLAGS, flags
@@ -60,7 +61,9 @@ def test_an_arm_whose_time_was_not_measured_is_on_no_frontier():
     assert math.isnan(
         next(a for a in arms(grid.study(), "small_similar") if a.place.regime == "lp_ft").cost.cold
     )
-    shown = [row[2][0].text for row in time_accuracy(grid.study()).blocks[1].rows]
+    blocks = time_accuracy(grid.study()).blocks
+    (table,) = (block for block in blocks if isinstance(block, Table))
+    shown = [row[2][0].text for row in table.rows]
     assert "lp_ft" not in shown
 
 
@@ -79,7 +82,14 @@ def decisions(small: dict[str, float], large: dict[str, float], **more: object) 
                 test_accuracy=score,
                 **more,
             )
-    return tuple(item.text for item in answer(grid.study()).blocks[0].items)
+    return tuple("; ".join(card.more) for card in cards(grid))
+
+
+def cards(grid: Grid) -> list[Card]:
+    """What the answer says of every scenario."""
+    found = answer(grid.study()).blocks
+    (board,) = (block for block in found if isinstance(block, Board) and block.network is None)
+    return [card for card in board.cards if card]
 
 
 def test_a_leader_that_changes_with_more_images_is_announced():
@@ -87,14 +97,14 @@ def test_a_leader_that_changes_with_more_images_is_announced():
         {"linear_probe": 0.5, "lp_ft": 0.3}, {"linear_probe": 0.6, "lp_ft": 0.9}
     )
     assert (
-        "; would change with more than 5 per class: at 200 lp_ft on cnn leads it by 30.0 ± "
+        "would change with more than 5 per class: at 200 lp_ft on cnn leads it by 30.0 ± "
     ) in small
     assert "change" not in large
 
 
 def test_a_change_that_is_not_shown_is_only_possible():
     small, _ = decisions({"linear_probe": 0.5, "lp_ft": 0.3}, {"linear_probe": 0.60, "lp_ft": 0.61})
-    assert "; might change with more than 5 per class: at 200 lp_ft on cnn leads it by " in small
+    assert "might change with more than 5 per class: at 200 lp_ft on cnn leads it by " in small
 
 
 @pytest.mark.parametrize("larger", [0.7, 0.601])
@@ -104,16 +114,15 @@ def test_the_same_leader_or_one_shown_to_be_equal_is_no_change(larger):
         {"linear_probe": 0.6 if larger == 0.601 else 0.9, "lp_ft": larger},
         n_test=10_000_000,
     )
-    assert "; up to 200 images per class nothing is seen to lead it by more than a point" in small
+    assert "up to 200 images per class nothing is seen to lead it by more than 1 point" in small
 
 
 def test_times_of_several_machines_are_not_told():
     grid = Grid(experiment(corners=CORNERS[:1], seeds=2)).finish()
     grid.finish(lambda cell: cell.seed == 1, host="another")
-    (line,) = (item.text for item in answer(grid.study()).blocks[0].items)
-    assert "times of several machines, not compared" in line
-    assert " s here" not in line
-    assert "cheapest" not in line
+    (card,) = cards(grid)
+    assert card.time == ""
+    assert not any("cheapest" in line for line in card.more)
 
 
 def raised(grid: Grid, **known: object) -> dict[str, str]:
@@ -180,7 +189,7 @@ def test_what_the_records_do_not_tell_is_not_said_to_be_absent(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "flag", "where"),
     [
-        ({"test_accuracy": 0.03}, "not above the majority class", "lp_ft (not separated)"),
+        ({"test_accuracy": 0.03}, "not above the majority class", "lp_ft (3 of 3 networks)"),
         ({"commonest_prediction": 0.995}, "constant answer", "lp_ft (1 of 3 seeds)"),
         ({"host": "another"}, "mixed conditions", "host: another, laptop"),
         ({"precision": "bf16"}, "mixed conditions", "precision: bf16, fp32"),
@@ -269,4 +278,24 @@ def test_long_lists_are_cut_and_counted(tmp_path):
 
 
 def test_nothing_measured_is_said():
-    assert flags(Grid(experiment()).study()).blocks[0].text == "Nothing measured yet."
+    assert flags(Grid(experiment()).study()) is None
+    (said,) = answer(Grid(experiment()).study()).blocks
+    assert said.text == "Nothing has been measured yet."
+
+
+def test_a_seed_far_below_the_others_is_a_failed_training_and_counted_beside_the_mean(tmp_path):
+    made = grid()
+    made.finish(lambda c: c.regime == "lp_ft" and c.seed == 1, test_accuracy=0.12)
+    made.predict(tmp_path)
+    shown = raised(made)["failed trainings"]
+    assert "cnn / lp_ft (1 of 3 seeds: 11.9 against " in shown
+    assert shown.endswith("; 1 of all 6 trainings")
+    assert "(n=3, 1 far below)" in made.markdown()
+
+
+def test_seeds_that_merely_scatter_have_not_failed(tmp_path):
+    made = grid()
+    for seed, accuracy in enumerate((0.25, 0.33, 0.41)):
+        made.finish(lambda c, s=seed: c.regime == "lp_ft" and c.seed == s, test_accuracy=accuracy)
+    assert "failed trainings" not in raised(made.predict(tmp_path))
+    assert "far below)" not in made.markdown()

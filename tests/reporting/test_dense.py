@@ -29,7 +29,7 @@ def study(found: dict[str, tuple[float, ...]] = FOUND, **options: object) -> Stu
 
 
 def rows(made: Study) -> dict[str, list[str]]:
-    (table,) = dense(made).blocks[1:]
+    table, _ = dense(made).blocks
     return {row[1][0].text: [line.text for c in row[2:] for line in c] for row in table.rows}
 
 
@@ -48,7 +48,7 @@ def test_means_and_intervals_are_those_of_the_seeds_and_of_pairs():
 def test_only_seeds_of_both_are_paired_and_it_is_said_how_many_there_are():
     made = study({"detection": (0.7, 0.8, 0.9), "at_random": (0.6,)})
     assert rows(made)["detection"][-1] == "10.0"
-    (table,) = dense(made).blocks[1:]
+    table, _ = dense(made).blocks
     assert [row[1][0].note for row in table.rows] == ["(n=3)", "(1 of 3)"]
 
 

@@ -13,7 +13,7 @@ from transfer_lab.experiment.plan import plan
 from transfer_lab.reporting.accuracies import Measured, Place, units_of
 from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.render.markdown import to_markdown
-from transfer_lab.reporting.sections.order import SECTIONS
+from transfer_lab.reporting.sections.order import sections
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.results import frame
@@ -69,15 +69,15 @@ def test_leads_are_paired_by_fold(study):
 def test_folds_that_one_side_lacks_are_left_out(study):
     rows = study.done
     without = rows[~((rows["regime"] == "lp_ft") & (rows["seed"] == 1) & (rows["fold"] == 2))]
-    measured = Measured(without, Predictions(), FOLDS)
+    measured = Measured(without, Predictions(), folds=FOLDS)
     assert len(measured.tested(Place(*SPOT, "lp_ft"))) == 7
     assert measured.lead(Place(*SPOT, "lp_ft"), Place(*SPOT, "from_scratch")).seeds == 7
 
 
 def test_the_report_says_what_it_is_and_promises_no_more(study):
-    text = to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
+    text = to_markdown(sections(study))
     head, _, rest = text.partition("## ")
-    assert "4-fold cross-validation, repeated with 2 seeds." in head
+    assert "4-fold cross-validation, repeated with 2 seeds" in head
     assert "4-fold cross-validation, repeated with 2 seeds: each seed divides all images" in rest
     assert "Nadeau and Bengio 2003" in rest
     assert "one fixed test set" not in text
@@ -90,12 +90,12 @@ def test_without_folds_nothing_is_said_of_them(tmp_path):
     for cell in plan(asked):
         store.put(record(cell))
     study = Study.of(asked, StoredResults(frame(plan(asked), store)))
-    text = to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
+    text = to_markdown(sections(study))
     assert "cross-validation" not in text
     assert "fold" not in text.replace("folder", "")
 
 
 def test_missing_folds_are_listed_with_their_seed(asked, tmp_path):
     study = Study.of(asked, StoredResults(frame(plan(asked), RecordStore(tmp_path))))
-    text = to_markdown(tuple(made for section in SECTIONS if (made := section(study))))
+    text = to_markdown(sections(study))
     assert "seed 0 fold 0, seed 0 fold 1" in text

@@ -142,7 +142,7 @@ def test_the_page_and_the_markdown_hold_the_same_tables(page, markdown):
 
 def test_a_line_a_scenario_tells_what_source_images_add_to_the_best_without(study):
     told = lines(study)
-    assert [*told] == list(study.corners)
+    assert [*told] == list(study.scenarios)
     for scenario in LABELLED:
         with_images, with_teacher = told[scenario].split("; ")
         assert with_images.startswith("with source images best joint_training, 1")

@@ -1,5 +1,6 @@
 """Every printed number follows from records.csv, and both formats print the same."""
 
+import html
 import re
 from pathlib import Path
 
@@ -24,7 +25,7 @@ RULE = {
     "large_similar": "full_finetune",
     "large_dissimilar": "from_scratch",
 }
-NUMBER = re.compile(r"(\d+\.?\d*)(?: ± (\d+\.?\d*))? \((?:n=)?(\d+)(?: of (\d+))?\)")
+NUMBER = re.compile(r"(\d+\.?\d*)(?: ± (\d+\.?\d*))?(?: \((?:n=)?(\d+)(?: of (\d+))?\))?$")
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +40,15 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tables(out: Path) -> dict[str, list[list[str]]]:
-    return markdown_tables((out / "report.md").read_text())
+    """Those of the page, which holds all of them."""
+    return html_tables((out / "index.html").read_text())
 
 
 @pytest.fixture(scope="module")
 def records(out: Path) -> pd.DataFrame:
-    return pd.read_csv(out / "records.csv", float_precision="round_trip")
+    """The records, backbones by their names in the experiment."""
+    found = pd.read_csv(out / "records.csv", float_precision="round_trip")
+    return found.assign(backbone=found["backbone"].replace("vgg16(width=0.125)", "vgg"))
 
 
 def agrees(shown: str, exact: float) -> bool:
@@ -57,6 +61,12 @@ def correctness(out: Path, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Correctness by seed and image, read anew, and the images' classes."""
     files = [np.load(out / "runs" / run_id / "predictions.npz") for run_id in rows["run_id"]]
     return np.array([f["label"] == f["predicted"] for f in files], float), files[0]["label"]
+
+
+def answers_of(out: Path, rows: pd.DataFrame) -> np.ndarray:
+    """Answers by seed and image."""
+    files = [out / "runs" / run_id / "predictions.npz" for run_id in rows["run_id"]]
+    return np.array([np.load(file)["predicted"] for file in files])
 
 
 def errors(y: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -104,67 +114,91 @@ def paired(out: Path, one: pd.DataFrame, other: pd.DataFrame) -> tuple[np.ndarra
 
 @pytest.mark.parametrize("title", ["Test accuracy (%)", "Fit time (s)"])
 def test_every_entry_of_a_matrix_can_be_recomputed(out, tables, records, title):
+    (caption,) = (name for name in tables if name.startswith(title))
+    groups, (_, *backbones), *rows = tables[caption]
+    assert groups == ["", *RULE]  # over as many columns as there are networks
+    assert backbones == [*BACKBONES] * 4
     checked = 0
-    for backbone in ("cnn", "vgg16(width=0.125)"):
-        caption = next(name for name in tables if name.startswith(f"{title}, {backbone}"))
-        (_, *scenarios), *rows = tables[caption]
-        for name, *entries in rows:
-            for scenario, entry in zip(scenarios, entries, strict=True):
-                regime = name.removesuffix(" (control)")
-                here = cells_of(records, scenario, backbone, regime)
-                mean, half, n, planned = NUMBER.search(entry).groups()
-                if title == "Fit time (s)":
-                    values = here["fit_seconds"]
-                    exact = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
-                else:
-                    values = 100 * here["test_accuracy"]
-                    exact = 100 * halfwidth(*correctness(out, here))
-                assert agrees(mean, values.mean()), (caption, name, scenario)
-                assert agrees(half, exact), (caption, name, scenario)
-                assert int(n) == len(values)
-                assert int(planned or n) == 5
-                checked += 1
+    for name, *entries in rows:
+        regime = name.split()[0]
+        for number, entry in enumerate(entries):
+            scenario, backbone = [*RULE][number // 2], backbones[number]
+            here = cells_of(records, scenario, backbone, regime)
+            mean, half, n, planned = NUMBER.search(entry).groups()
+            if title == "Fit time (s)":
+                values = here["fit_seconds"]
+                exact = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+            else:
+                values = 100 * here["test_accuracy"]
+                exact = 100 * halfwidth(*correctness(out, here))
+            assert agrees(mean, values.mean()), (caption, name, scenario)
+            assert agrees(half, exact), (caption, name, scenario)
+            assert int(n or 5) == len(values)
+            assert int(planned or n or 5) == 5
+            checked += 1
     assert checked == 2 * 7 * 4
 
 
 def test_best_trained_regime_is_bold_and_no_control_ever_is(out, records):
-    text = (out / "report.md").read_text().split("## Accuracy")[1].split("## Training time")[0]
-    bold = re.findall(r"^\| (\S+)(?: \(control\))? \|.*\*\*(?:† )?([\d.]+) ±", text, re.MULTILINE)
+    text = (out / "report.md").read_text().split("## Accuracy")[1].split("\n## ")[0]
+    bold = {
+        (number, line.split("<br>")[0].strip("| *"))
+        for line in text.splitlines()
+        for number, entry in enumerate(line.split("|")[2:-1])
+        if "**" in entry
+    }
     trained = records[~records["regime_kind"].isin(["majority", "random_features"])]
-    means = trained.groupby(["backbone", "scenario", "regime"])["test_accuracy"].mean()
-    best = {place[-1] for place in means.groupby(level=[0, 1]).idxmax()}
-    assert {regime for regime, _ in bold} == best
+    means = trained.groupby(["scenario", "backbone", "regime"])["test_accuracy"].mean()
+    spots = [(scenario, backbone) for scenario in RULE for backbone in BACKBONES]
+    assert bold == {(n, means[spot].idxmax()) for n, spot in enumerate(spots)}
 
 
-@pytest.mark.parametrize("backbone", ["cnn", "vgg16(width=0.125)"])
-def test_the_answer_follows_from_the_records(out, tables, records, backbone):
-    done = records[(records["backbone"] == backbone) & (records["status"] == "done")]
-    means = done.groupby(["scenario", "regime"])["test_accuracy"].mean()
-    (_, *columns), *rows = tables[f"Best trained regime by scenario, {backbone}"]
-    for size, *corners in rows:
-        for column, corner in zip(columns, corners, strict=True):
-            scenario = f"{size}_{column.removesuffix(' source')}"
-            scores = means[scenario].drop(["majority", "random_features"]).sort_values()
-            best, second = scores.index[-1], scores.index[-2]
-            assert corner.startswith(f"{best} {100 * scores.iloc[-1]:.1f} ± ")
-            own = cells_of(records, scenario, backbone, best)
-            margin = re.search(
-                rf"runner-up {second}, (-?[\d.]+) ± ([\d.]+) points behind \((.+?)\) rule", corner
-            )
-            y, labels = paired(out, own, cells_of(records, scenario, backbone, second))
-            half = halfwidth(y, labels)
-            assert agrees(margin[1], 100 * y.mean())
-            assert agrees(margin[2], 100 * half)
-            if margin[3] != "equal within 1 point":
-                assert (margin[3] == "separated") == (abs(y.mean()) > half)
-            told = RULE[scenario]
-            if told == best:
-                assert f"rule: {told}, the best " in corner
-                continue
-            behind = re.search(rf"rule: {told}, (-?[\d.]+) ± ([\d.]+) points behind ", corner)
-            y, labels = paired(out, own, cells_of(records, scenario, backbone, told))
-            assert agrees(behind[1], 100 * y.mean())
-            assert agrees(behind[2], 100 * halfwidth(y, labels))
+def answers(out: Path) -> dict[str, list[str]]:
+    """The rows of report.md's answer, by scenario."""
+    _, *rows = markdown_tables((out / "report.md").read_text())["The answer"]
+    return dict(zip(RULE, rows, strict=True))
+
+
+def cross_fitted(scores: pd.DataFrame) -> float:
+    """Of a table of seeds by arms: what is best on an arm's other seeds, read on each seed."""
+    read = []
+    for seed, row in scores.iterrows():
+        others = scores.drop(seed)[row.dropna().index].mean().round(12)
+        read.append(row[others.idxmax()])
+    return np.mean(read)
+
+
+def test_the_answer_follows_from_the_records(out, records):
+    done = records[(records["status"] == "done") & ~records["regime"].isin(CONTROLS)]
+    for scenario, row in answers(out).items():
+        case, choice, expected, bound, _ = row
+        size, similarity = scenario.split("_")
+        per_class = {"small": 5, "large": 200}[size]
+        assert case == f"{per_class} images per class, {similarity} source"
+        arms = done[done["scenario"] == scenario].groupby(["backbone", "regime"])
+        backbone, regime = arms["test_accuracy"].mean().idxmax()
+        assert choice.endswith(f" {regime} on {backbone}")
+        mean, low, high = map(float, re.findall(r"\d+\.\d", expected))
+        assert low <= mean <= high
+        values = done[done["scenario"] == scenario].pivot_table(
+            index="seed", columns=["backbone", "regime"], values="test_accuracy"
+        )[[(backbone, regime) for backbone in BACKBONES for regime in REGIMES]]
+        assert agrees(f"{mean}", 100 * cross_fitted(values))
+        assert re.fullmatch(r"\d+\.\d points|the best of all compared", bound)
+
+
+def test_the_cards_on_the_page_say_what_the_rows_say(out):
+    page = (out / "index.html").read_text()
+    first = page.split('data-network=""')[1].split("data-network=")[0]
+    cards = first.split("<article")[1:]
+    assert len(cards) == 4
+    for card, row in zip(cards, answers(out).values(), strict=True):
+        text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", card))).replace("\xa0", " ")
+        case, choice, expected, bound, rule = row
+        words, name = choice.rsplit(" ", 3)[0], " ".join(choice.rsplit(" ", 3)[1:])
+        for said in (case, words, name, bound, rule):
+            assert said in text
+        assert f'title="{expected.replace(" %", chr(160) + "%")}"' in card
 
 
 def one_sided(y: np.ndarray, labels: np.ndarray, above: float) -> float:
@@ -256,7 +290,7 @@ def test_the_pooled_lead_over_rule_av_can_be_recomputed(out, tables, records):
     regret = {row[0]: row for row in tables[next(t for t in tables if "Regret" in t)][1:]}
     for name in ("always_full_finetune", "always_from_scratch", "always_lp_ft"):
         differences, labels = 0.0, None
-        places = [(s, b) for s in RULE for b in ("cnn", "vgg16(width=0.125)")]
+        places = [(s, b) for s in RULE for b in ("cnn", "vgg")]
         kind = name.removeprefix("always_")
         seeds = range(5)
         for scenario, backbone in places:
@@ -302,8 +336,10 @@ def test_the_frontier_is_what_no_other_arm_beats(tables, records):
                 assert agrees(text.split()[0], seconds[place])
 
 
-def test_recalls_can_be_recomputed_from_the_predictions(out, tables, records):
+def test_recalls_can_be_recomputed_from_the_predictions(out, records):
+    tables = html_tables((out / "index.html").read_text())
     (_, _, *scenarios), *rows = tables["Recall (%) by class, cyrillic"]
+    *rows, every = rows
     assert len(rows) == 37
     done = records[(records["status"] == "done") & ~records["regime"].isin(CONTROLS)]
     means = done.groupby(["scenario", "backbone", "regime"])["test_accuracy"].mean()
@@ -313,42 +349,22 @@ def test_recalls_can_be_recomputed_from_the_predictions(out, tables, records):
             best = means[scenario].idxmax()
             y, labels = correctness(out, cells_of(records, scenario, *best))
             y = y[:, labels == number]
-            mean, half = entry.split(" ± ")
+            pattern = r"([\d.]+) \[(\d+) to (\d+)\] F1 ([\d.]+)"
+            mean, *ends, f1 = re.fullmatch(pattern, entry).groups()
             assert agrees(mean, 100 * y.mean())
-            assert agrees(half, 100 * halfwidth(y, np.zeros(y.shape[1])))
-
-
-def test_the_decision_lines_follow_from_the_records(out, records):
-    text = (out / "report.md").read_text().split("## The answer")[1]
-    lines = re.findall(r"^- (With .*)$", text, re.MULTILINE)[:4]
-    done = records[(records["status"] == "done") & ~records["regime"].isin(CONTROLS)]
-    parts = ["decode_seconds", "feature_seconds", "fit_seconds", "eval_seconds"]
-    done = done.assign(cold=done[parts].sum(axis=1))
-    for scenario, line in zip(RULE, lines, strict=True):
-        arms = done[done["scenario"] == scenario].groupby(["backbone", "regime"])
-        means = arms["test_accuracy"].mean().sort_values(ascending=False)
-        (backbone, regime), (second, runner) = means.index[:2]
-        own = cells_of(records, scenario, backbone, regime)
-        assert f": **{regime} on {backbone}**; expect" in line
-        low, high = map(float, re.search(r"expect ([\d.]+) to ([\d.]+) %", line).groups())
-        half = 100 * halfwidth(*correctness(out, own))
-        assert low == pytest.approx(100 * own["test_accuracy"].mean() - half, abs=0.051)
-        assert high == pytest.approx(100 * own["test_accuracy"].mean() + half, abs=0.051)
-        assert agrees(re.search(r"; ([\d.]+) s here", line)[1], arms["cold"].mean()[means.index[0]])
-        assert f"runner-up {runner} on {second}, " in line
-        near = means[means >= means.iloc[0] - 0.01].index
-        cheapest = arms["cold"].mean()[near].idxmin()
-        if cheapest == means.index[0]:
-            assert "nothing within 1 point of it is cheaper" in line
-        else:
-            assert f"cheapest with a mean within 1 point: {cheapest[1]} on {cheapest[0]}, " in line
-        larger = scenario.replace("small", "large")
-        leader = done[done["scenario"] == larger].groupby(["backbone", "regime"])
-        leader = leader["test_accuracy"].mean().idxmax()
-        if scenario.startswith("large"):
-            assert "change" not in line
-        elif "change with more than 5 per class" in line:
-            assert f"at 200 {leader[1]} on {leader[0]} leads it by " in line
+            answered = answers_of(out, cells_of(records, scenario, *best)) == number
+            both = answered.sum(1) + y.shape[1]
+            assert agrees(f1, 100 * (2 * y.sum(1) / both).mean())
+            p, m = y.mean(), y.shape[1]
+            seen = halfwidth(y, np.zeros(m)) ** 2 / (p * (1 - p)) if 0 < p < 1 else 0
+            # Where (p - end)^2 = end (1 - end) / effective images.
+            inverse = max(seen, stats.norm.isf(0.025) ** 2 / m)
+            exact = np.roots([1 + inverse, -2 * p - inverse, p**2]).real
+            for shown, end in zip(ends, sorted(exact), strict=True):
+                assert agrees(shown, 100 * np.clip(end, 0, 1))
+    assert every[:2] == ["all", "370"]
+    for scenario, entry in zip(scenarios, every[2:], strict=True):
+        assert agrees(entry.split()[0], 100 * means[scenario].max())
 
 
 def test_pretraining_is_counted_once_per_source_run_and_shared(tables, records):
@@ -374,8 +390,9 @@ def test_a_source_run_weighs_the_same_however_many_runs_start_from_it():
 
 
 def test_backbone_table_follows_from_the_records(tables, records):
-    (_, *_), *rows = tables["Backbones in large_similar"]
-    for backbone, scratch, transfer, pace, parameters, macs, majority in rows:
+    (_, *_), *rows = tables["Networks compared, in large_similar"]
+    assert [row[:2] for row in rows] == [["cnn", "cnn"], ["vgg", "vgg16(width=0.125)"]]
+    for backbone, _, scratch, transfer, pace, parameters, macs, majority in rows:
         here = records[(records["backbone"] == backbone) & (records["scenario"] == "large_similar")]
         means = here.groupby("regime")["test_accuracy"].mean()
         own = here[(here["regime"] == "from_scratch") & (here["status"] == "done")]
@@ -404,8 +421,15 @@ def test_ledger_holds_the_means_of_each_part(tables, records):
             assert shown == "–" if pd.isna(exact) else agrees(shown, exact)
 
 
-def test_markdown_and_html_hold_the_same_tables(out, tables):
-    assert html_tables((out / "index.html").read_text()) == tables
+def test_tables_of_markdown_are_those_of_the_page(out, tables):
+    text = markdown_tables((out / "report.md").read_text())
+    for caption in text.keys() - {"The answer", "Test accuracy (%)"}:
+        assert tables[caption] == text[caption]
+    groups, head, *rows = tables["Test accuracy (%)"]
+    (first, *titles), *same = text["Test accuracy (%)"]
+    assert same == rows
+    assert first == head[0]
+    assert titles == [f"{groups[1 + n // 2]}, {name}" for n, name in enumerate(head[1:])]
 
 
 def test_records_keep_full_precision_and_whole_counts(out, records):

@@ -1,4 +1,5 @@
-"""The page in a browser: filters, sorting, light and dark, print, a phone, and no request."""
+"""The page in a browser: network switch, filters, folds, sorting, light, dark, print, a phone, no
+request."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ pytestmark = [
 ]
 
 NOTE = "<b>x</b></script><img src=//evil.example/x onerror=alert(1)> %{x} \u2028 a,b&c=d"
-HOSTILE = f"mlp(note={NOTE})"
+OTHER = "net:b.1"
 
 
 @dataclass
@@ -46,6 +47,10 @@ class Visit:
               scrollTo(0, 0);
             }"""
         )
+
+    def unfold(self) -> None:
+        """Open every fold, as readers would."""
+        self.page.get_by_role("button", name="Open all").click()
 
     def with_address(self, state: str) -> None:
         self.page.evaluate("state => { location.hash = state }", state)
@@ -89,7 +94,7 @@ def watched(context: sync_api.BrowserContext, url: str) -> Visit:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    backbones = {"cnn": {"kind": "cnn"}, "mlp": {"kind": "mlp", "options": {"note": NOTE}}}
+    backbones = {"cnn": {"kind": "cnn"}, OTHER: {"kind": "mlp", "options": {"note": NOTE}}}
     corners = [("small", "similar"), ("large", "dissimilar")]
     grid = Grid(experiment(corners=corners, backbones=backbones, seeds=3))
     grid.finish(lambda cell: cell.seed < 2 or cell.regime != "lp_ft")
@@ -98,6 +103,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
             grid.fail(cell.run, "loss is NaN")
     grid.place({"latin": (0.2, 0.1, 0.32), "textures": (0.8, 0.7, 0.95)})
     folder: Path = tmp_path_factory.mktemp("page")
+    return grid.write(folder).as_uri()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of four scenarios and three networks, as large as the default grid's."""
+    backbones = {"mlp": {"kind": "mlp"}, "cnn": {"kind": "cnn"}, "vgg16": {"kind": "vgg16"}}
+    folder: Path = tmp_path_factory.mktemp("large")
+    grid = Grid(experiment(backbones=backbones, seeds=3)).finish().predict(folder / "runs")
     return grid.write(folder).as_uri()
 
 
@@ -116,6 +130,7 @@ def opened(browser, url) -> Visit:
     visit = watched(context, url)
     visit.page.goto(url)
     visit.page.wait_for_selector("html[data-ready]")
+    visit.unfold()
     visit.see_everything()
     return visit
 
@@ -141,26 +156,55 @@ def choose(visit: Visit, facet: str, *unwanted: str) -> None:
     visit.page.keyboard.press("Escape")
 
 
-def test_a_backbone_that_is_not_chosen_goes_from_tables_cards_and_charts(visit):
-    before = visit.traces()
-    choose(visit, "backbone", "cnn")
-    page = visit.page
-    assert not page.locator("table:visible", has_text=re.compile(r"^Test accuracy .*cnn")).count()
+def switch(visit: Visit, network: str) -> None:
+    visit.page.locator(".switch label", has_text=network).click()
+
+
+GRID = "Test accuracy (%)"
+
+
+def columns(visit: Visit) -> list[str]:
+    """The titles of the columns of the table of accuracies that are shown."""
+    table = visit.page.locator("table", has_text=GRID).first
+    return table.locator("thead tr:last-child th:visible").all_inner_texts()
+
+
+def test_the_network_switch_moves_cards_tables_and_charts(visit):
+    before, page = visit.traces(), visit.page
+    boards = page.locator(".board:visible")
+    assert boards.evaluate_all("found => found.map(b => b.dataset.network)") == [""]
+    best = boards.inner_text()
+    assert columns(visit) == ["regime", "cnn", OTHER, "cnn", OTHER]
+    switch(visit, OTHER)
+    assert boards.evaluate_all("found => found.map(b => b.dataset.network)") == [OTHER]
+    assert boards.inner_text() != best
+    assert columns(visit) == ["regime", OTHER, OTHER]
+    widths = page.locator(".grouped thead th[colspan]:visible")
+    assert set(widths.evaluate_all("found => found.map(th => th.colSpan)")) == {1}
     assert page.locator("[data-backbone='cnn']:visible").count() == 0
     shown = page.locator("main [data-backbone]:visible")
-    assert set(shown.evaluate_all("found => found.map(e => e.dataset.backbone)")) == {HOSTILE}
-    assert {trace["meta"]["backbone"] for trace in visit.traces()} == {HOSTILE}
+    assert set(shown.evaluate_all("found => found.map(e => e.dataset.backbone)")) == {OTHER}
+    assert {trace["meta"]["backbone"] for trace in visit.traces()} == {OTHER}
     assert len(visit.traces()) == len(before) / 2
     assert page.locator(".told").inner_text().endswith("rows shown")
+    switch(visit, "best of all")
+    assert boards.inner_text() == best
+    assert columns(visit) == ["regime", "cnn", OTHER, "cnn", OTHER]
+
+
+def test_the_switch_goes_by_keys(visit):
+    visit.page.locator(".switch input").first.focus()
+    visit.page.keyboard.press("ArrowRight")
+    assert visit.page.locator(".board:visible").get_attribute("data-network") == "cnn"
+    visit.page.keyboard.press("ArrowLeft")
+    assert visit.page.locator(".board:visible").get_attribute("data-network") == ""
 
 
 def test_a_regime_that_is_not_chosen_goes_from_rows_and_axis(visit):
-    caption = "Test accuracy (%), cnn"
-    assert "lp_ft" in visit.rows(caption)
+    assert any(row.startswith("lp_ft") for row in visit.rows(GRID))
     choose(visit, "regime", "lp_ft", "majority")
-    assert visit.rows(caption) == [
-        *("from_scratch", "linear_probe", "partial_finetune", "full_finetune"),
-        "random_features (control)",
+    assert [row.split()[0] for row in visit.rows(GRID)] == [
+        *("from_scratch", "linear_probe", "partial_finetune", "full_finetune", "random_features")
     ]
     axis = visit.page.locator(".plot").first.evaluate("div => div.layout.yaxis.categoryarray")
     assert axis == ["from_scratch", "linear_probe", "full_finetune", "random_features"]
@@ -173,7 +217,7 @@ def test_one_click_leaves_a_single_regime(visit):
     menu.locator("summary").click()
     menu.get_by_role("button", name="only lp_ft").click()
     visit.page.keyboard.press("Escape")
-    assert visit.rows("Test accuracy (%), cnn") == ["lp_ft"]
+    assert [row.split()[0] for row in visit.rows(GRID)] == ["lp_ft"]
     assert menu.locator("summary").inner_text() == "Regime: 1 of 7"
     assert {trace["meta"]["regime"] for trace in visit.traces()} == {"lp_ft"}
 
@@ -194,26 +238,30 @@ def test_what_is_shown_is_said_to_those_who_do_not_see_it(visit):
     assert re.fullmatch(r"\d+ of \d+ rows shown", spoken.inner_text())
     visit.page.get_by_role("button", name="Show everything").click()
     assert spoken.inner_text() == "Everything is shown"
-    assert "lp_ft" in visit.rows("Test accuracy (%), cnn")
+    assert any(row.startswith("lp_ft") for row in visit.rows(GRID))
 
 
 def test_the_address_holds_the_state_and_a_link_brings_it_back(visit, browser):
-    choose(visit, "backbone", "cnn")
+    switch(visit, OTHER)
     choose(visit, "regime", "lp_ft", "majority")
     head = visit.page.locator("table.figures th[aria-sort]:visible").first
     head.get_by_role("button").click()
-    visit.page.get_by_role("link", name="Accuracy", exact=True).click()
+    visit.page.get_by_role("link", name="How it was measured").click()
     address = visit.page.url
-    assert f"backbone={quote(HOSTILE, safe='!()*~')}" in address
+    assert f"backbone={quote(OTHER, safe='!()*~')}" in address
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     other = watched(context, visit.url)
     other.page.goto(address)
     other.page.wait_for_selector("html[data-ready]")
+    opened = "[...document.querySelectorAll('details.part[open]')].map(e => e.id)"
+    assert other.page.evaluate(opened) == ["how-it-was-measured"]
+    assert other.page.evaluate("scrollY") > 300
+    assert other.page.evaluate("document.activeElement.id") == "how-it-was-measured"
+    assert other.page.locator(".board:visible").get_attribute("data-network") == OTHER
+    other.unfold()
     shown = "() => [...document.querySelectorAll('main tr')].filter(e => e.checkVisibility())"
     rows = f"({shown})().map(e => e.textContent)"
     assert other.page.evaluate(rows) == visit.page.evaluate(rows)
-    assert other.page.evaluate("scrollY") > 300
-    assert other.page.evaluate("document.activeElement.id") == "section-2"
     assert (other.said, other.asked) == ([], [])
     context.close()
 
@@ -228,8 +276,8 @@ def test_a_broken_link_shows_everything(visit, state):
 
 
 def test_tables_sort_by_click_and_key_and_dashes_come_last(visit):
-    table = visit.page.locator("table", has_text="Test accuracy (%), cnn")
-    head = table.locator("thead th").nth(1)
+    table = visit.page.locator("table", has_text=GRID).first
+    head = table.locator("thead tr:last-child th").nth(1)
 
     def column() -> list[str]:
         return table.locator("tbody td:nth-child(2)").all_inner_texts()
@@ -259,9 +307,10 @@ def test_dark_and_light_change_page_and_charts(visit):
         return paper, chart
 
     light = colours()
+    assert page.locator("#theme").inner_text() == "Dark page"
     page.click("#theme")
     dark = colours()
-    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
+    assert page.locator("#theme").inner_text() == "Light page"
     assert light[0] == light[1] == "rgb(255, 255, 255)"
     assert dark[0] == dark[1]
     assert max(map(int, re.findall(r"\d+", dark[0]))) < 60
@@ -281,7 +330,7 @@ def test_a_key_of_the_legend_hides_and_shows_again(visit):
     key = figure.get_by_role("button", name="cnn")
     key.click()
     assert key.get_attribute("aria-pressed") == "false"
-    assert {trace["meta"]["backbone"] for trace in visit.traces()} == {HOSTILE}
+    assert {trace["meta"]["backbone"] for trace in visit.traces()} == {OTHER}
     key.click()
     assert visit.traces() == before
 
@@ -294,7 +343,7 @@ def test_a_point_says_its_value_and_its_n(visit):
     )
     said = plot.locator(".hoverlayer").text_content()
     assert "random_features" in said
-    assert f"mlp(note={NOTE.split()[0]}" in said
+    assert OTHER in said
     assert re.search(r"[\d.]+ ± [\d.]+ % \(n=3\)", said)
     plot.evaluate("div => Plotly.Fx.unhover(div)")
 
@@ -330,21 +379,85 @@ def test_a_pair_of_the_axis_goes_by_its_key_and_a_space_with_its_backbone(visit)
     key.click()
     assert {trace["x"][0] for trace in drawn_on(figure)} == {0.2}
     key.click()
-    choose(visit, "backbone", "cnn")
+    switch(visit, OTHER)
     spaces = [trace["meta"].get("backbone") for trace in drawn_on(figure)]
-    assert spaces == [None, None, HOSTILE, HOSTILE]
+    assert spaces == [None, None, OTHER, OTHER]
     rows = figure.locator(".plot").evaluate("div => div.layout.yaxis.categoryarray")
     assert len(rows) == 2 and rows[0] == "random filters"
 
 
-def test_one_matrix_at_a_time(visit):
-    cards = visit.page.locator(".cards:visible")
-    assert cards.count() == 1
-    assert cards.get_attribute("data-backbone") == "cnn"
-    visit.page.locator(".choices").first.get_by_role("button", name="mlp").click()
-    assert cards.get_attribute("data-backbone") == HOSTILE
-    choose(visit, "backbone", HOSTILE)
-    assert cards.get_attribute("data-backbone") == "cnn"
+def test_options_of_a_network_are_text_on_the_page(visit):
+    (shown,) = visit.page.locator("td", has_text="note=").all_inner_texts()
+    markup = "</script><img src=//evil.example/x onerror=alert(1)> %{x}"
+    assert markup in shown.replace("\xa0", " ")
+
+
+def test_the_first_screen_is_the_answer_and_details_are_folded(browser, large):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    visit = watched(context, large)
+    visit.page.goto(large)
+    visit.page.wait_for_selector("html[data-ready]")
+    bottoms = visit.page.locator(".board:visible .card").evaluate_all(
+        "found => found.map(card => card.getBoundingClientRect().bottom)"
+    )
+    assert len(bottoms) == 4
+    assert max(bottoms) < 900
+    assert visit.page.locator("details.part[open]").count() == 0
+    assert visit.page.locator("main table:visible, .warning:visible").count() == 0
+    visit.page.locator("details.part summary", has_text="Accuracy").first.click()
+    assert visit.page.url.endswith("#accuracy")
+    assert visit.page.locator("main table:visible").count() == 1
+    assert (visit.said, visit.asked) == ([], [])
+    context.close()
+
+
+def test_on_a_phone_the_answer_stands_on_the_first_screen(browser, large):
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    visit = watched(context, large)
+    visit.page.goto(large)
+    visit.page.wait_for_selector("html[data-ready]")
+    ends = visit.page.locator(".short, .board:visible .card").evaluate_all(
+        "found => found.map(e => e.getBoundingClientRect().bottom)"
+    )
+    assert sum(end < 844 for end in ends) >= 3  # the sentence and two cards
+    assert visit.page.locator(".bar").bounding_box()["y"] > 844
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 768, 390])
+def test_nothing_is_wider_than_the_window(browser, large, width):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    visit = watched(context, large)
+    visit.page.goto(large)
+    visit.page.wait_for_selector("html[data-ready]")
+    visit.unfold()
+    visit.see_everything()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+    wider = visit.page.locator(".scroll:visible").evaluate_all(
+        "found => found.filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)"
+    )
+    assert width < 1440 or wider == []
+    assert (visit.said, visit.asked) == ([], [])
+    context.close()
+
+
+def test_a_regime_has_one_colour_wherever_it_stands(visit):
+    dots = visit.page.evaluate(
+        """() => [...document.querySelectorAll('main tr[data-regime] .dot')]
+            .map(dot => [dot.closest('tr').dataset.regime, dot.style.getPropertyValue('--c')])"""
+    )
+    colours = dict(dots)
+    assert len(colours) == 7
+    assert {tuple(dot) for dot in dots} == set(colours.items())
+    of_chart = visit.page.locator(".plot").first.evaluate(
+        "div => Object.fromEntries(div.data.map(t => [t.meta.regime, t.marker.color]))"
+    )
+    assert of_chart
+    assert of_chart.items() <= colours.items()
+
+
+def test_the_page_is_small(large):
+    assert Path(large.removeprefix("file://")).stat().st_size < 3_000_000
 
 
 def test_markup_is_sound(visit):
@@ -366,20 +479,21 @@ def test_markup_is_sound(visit):
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
     targets = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
-    assert all(target[1:] in ids for target in targets)
+    assert all(target == "records.csv" or target[1:] in ids for target in targets)
 
 
 def test_the_first_stop_of_the_keyboard_leads_past_the_controls(visit):
     page = visit.page
     page.reload()
     page.wait_for_selector("html[data-ready]")
-    visit.see_everything()
     page.keyboard.press("Tab")
     link = page.locator(".skip")
     assert page.evaluate("document.activeElement.className") == "skip"
     assert link.bounding_box()["x"] >= 0
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "section-1"
+    assert page.evaluate("document.activeElement.id") == "the-answer"
+    visit.unfold()
+    visit.see_everything()
 
 
 CONTRAST = """() => {
@@ -437,13 +551,20 @@ def test_a_phone_scrolls_in_one_direction(visit):
 
 
 def test_print_has_everything_and_no_control(visit):
-    choose(visit, "backbone", "cnn")
+    switch(visit, OTHER)
     page = visit.page
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    for gone in (".bar", ".keys", ".panels", ".choices", "nav", ".skip"):
+    for gone in (".bar", ".keys", ".panels", ".choices", ".skip", "#theme", ".all"):
         assert page.locator(f"{gone}:visible").count() == 0, gone
-    for shown in ("main tr", "main figure > img", ".cards", "details > div"):
+    for shown in (
+        "main tr",
+        "main figure > img",
+        ".board",
+        ".card ul",
+        "details > div",
+        ".legend p",
+    ):
         found = page.locator(shown)
         assert found.count() > 0
         assert page.locator(f"{shown}:visible").count() == found.count(), shown
@@ -453,9 +574,11 @@ def test_without_scripts_pictures_and_tables_are_there(browser, url):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(url)
-    for shown in ("main tr", "main figure > img", ".cards"):
-        within = "main details:not([open]) tr" if shown == "main tr" else "never"
-        folded = page.locator(within).count()
-        assert page.locator(f"{shown}:visible").count() == page.locator(shown).count() - folded
+    for fold in page.locator("details.part > summary").all():
+        fold.click()
+    for shown in ("main tr", "main figure > img", ".board", ".card"):
+        folded = page.locator(f"details:not([open]) :is({shown})").count()
+        found = page.locator(shown).count()
+        assert page.locator(f"{shown}:visible").count() == found - folded > 0
     assert page.locator("button:visible, #bar:visible").count() == 0
     context.close()

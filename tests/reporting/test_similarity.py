@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from transfer_lab.reporting.blocks import Code, Fold, Paragraph, Picture, Section, Table
+from transfer_lab.reporting.blocks import Bullets, Code, Fold, Paragraph, Picture, Section, Table
 from transfer_lab.reporting.figures.plotly import chart
 from transfer_lab.reporting.report import write
 from transfer_lab.reporting.sections.similarity import similarity
@@ -62,7 +62,7 @@ def test_places_stand_in_the_table_with_their_intervals():
 def test_words_that_agree_need_no_warning_and_the_cuts_that_agree_are_told():
     section = similarity(everywhere(NEAR, FAR))
     assert warnings(section) == []
-    (told,) = [b for b in section.blocks if hasattr(b, "items")]
+    (told,) = [b for b in section.blocks if isinstance(b, Bullets)]
     assert told.items[0] == (
         f"{NO_BACKBONE}: every cut from 0.20 to 0.80 agrees with the author's words."
     )

@@ -64,10 +64,10 @@ def test_a_source_run_without_labels_is_said_to_be_one(right, told):
     section = source_runs(study(grid, found))
     labelled, unlabelled = texts(section)
     assert labelled[:3] == ["cnn", "latin", "90.0 (n=1)"]
-    assert unlabelled[:3] == ["cnn(pretrained=rotation)", "latin", f"– {WITHOUT_LABELS}{told}"]
-    assert paragraphs(section) == [LEGEND, UNLABELLED]
+    assert unlabelled[:3] == ["turned", "latin", f"– {WITHOUT_LABELS}{told}"]
+    assert paragraphs(section) == [f"{LEGEND} {UNLABELLED}"]
     markdown = grid.markdown()
-    assert "cnn(pretrained=rotation) is pretrained by rotation (without labels" in markdown
+    assert "turned is pretrained by rotation (without labels" in markdown
 
 
 def test_what_lies_between_source_and_target_is_named_and_said():
@@ -78,7 +78,7 @@ def test_what_lies_between_source_and_target_is_named_and_said():
     grid = Grid(plain.model_copy(update={"scenarios": places})).finish()
     section = source_runs(study(grid, records_of(grid, [0.9, 0.8, 0.7])))
     assert [row[1] for row in texts(section)] == ["latin", "textures", "textures → latin"]
-    assert paragraphs(section) == [LEGEND, BETWEEN]
+    assert paragraphs(section) == [f"{LEGEND} {BETWEEN}"]
     markdown = grid.markdown()
     assert "| detour | textures → latin | cyrillic |" in markdown
     assert "Between source and target of detour the whole network is fine-tuned" in markdown

@@ -189,7 +189,8 @@ def test_a_summary_says_what_is_not_there_yet(store, wandb):
     ((_, logged),) = run.rows
     by_place = {(r["scenario"], r["backbone"], r["regime"]): r for r in logged["matrix"]}
     assert len(by_place) == len(CELLS) / 2
-    known = by_place.pop((ALONE.scenario, "mlp", ALONE.regime))
+    names = {choice.label: name for name, choice in few.backbones.items()}
+    known = by_place.pop((ALONE.scenario, names[ALONE.backbone], ALONE.regime))
     assert (known["accuracy"], known["n"], known["planned"], known["best"]) == (0.25, 1, 2, True)
     assert {(r["accuracy"], r["n"], r["best"]) for r in by_place.values()} == {(None, 0, False)}
     words = [r for r in logged["accuracy (%)"] if r["regime"] == "linear_probe"]

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from transfer_lab.stats.estimates import Estimate
-from transfer_lab.stats.pooling import Target, pooled, probability_best, probability_of_least_regret
+from transfer_lab.stats.pooling import pooled, probability_best
 from transfer_lab.stats.two_way import Crossed
 
 
@@ -68,45 +68,6 @@ def test_one_target_is_its_own_estimate():
 def test_without_a_second_seed_somewhere_there_is_a_mean_and_no_interval():
     told = pooled([Estimate(0.1, None, 1e-4, 1, 100), Estimate(0.3, 1e-4, 1e-4, 3, 100)])
     assert told == ((pytest.approx(0.2), None, 2), None)
-
-
-def target(gains: list[float], chance: np.random.Generator, sd: float = 0.001) -> Target:
-    """One place with an arm for each rule, so much better than nought."""
-    arms = measured(chance, true=np.array(gains), seeds=4, seed_sd=sd, common=sd)
-    return Target(arms, [range(len(gains))], np.arange(len(gains))[:, None])
-
-
-def test_the_rule_that_is_best_everywhere_has_least_regret():
-    chance = np.random.default_rng(0)
-    found = probability_of_least_regret([target([0.5, 0.9, 0.1], chance) for _ in range(3)])
-    assert found == pytest.approx([0, 1, 0])
-
-
-def test_targets_that_disagree_leave_it_open_and_draws_of_targets_say_how_far():
-    """Two targets of three for the first rule: among three draws it is ahead in 20 of 27."""
-    chance = np.random.default_rng(0)
-    found = probability_of_least_regret(
-        [target(gains, chance) for gains in ([0.6, 0.5], [0.6, 0.5], [0.5, 0.6])]
-    )
-    assert found[0] == pytest.approx(20 / 27, abs=0.03)
-
-
-def test_regret_is_summed_over_places_and_not_won_by_count():
-    """A rule that is a little behind twice loses less than one that is far behind once."""
-    chance = np.random.default_rng(0)
-    true = np.array([0.50, 0.49, 0.50, 0.49, 0.90, 0.40])
-    arms = measured(chance, true=true, seeds=4, seed_sd=0.0005, common=0.0005)
-    followed = np.array([[0, 2, 5], [1, 3, 4]])
-    found = probability_of_least_regret([Target(arms, [(0, 1), (2, 3), (4, 5)], followed)])
-    assert found == pytest.approx([0, 1])
-
-
-def test_rules_that_follow_the_same_arms_share_the_probability():
-    arms = measured(
-        np.random.default_rng(0), true=np.array([0.5, 0.4]), seeds=4, seed_sd=0.001, common=0.001
-    )
-    found = probability_of_least_regret([Target(arms, [(0, 1)], np.array([[0], [0], [1]]))])
-    assert found == pytest.approx([0.5, 0.5, 0])
 
 
 def test_the_probability_that_the_better_of_two_is_best_is_one_minus_its_p():

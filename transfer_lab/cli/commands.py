@@ -20,6 +20,7 @@ from transfer_lab.experiment.spec import Cell
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid import train as grid
 from transfer_lab.grid.progress import Waiting
+from transfer_lab.reporting import looks
 from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.outdated import outdated
 from transfer_lab.store.records import RecordStore
@@ -95,10 +96,10 @@ def run(
     again = grid.command_for(file, runs, reports, workers) + (" --download" if download else "")
     trackers = Trackers(file.experiment, cells, store, _warn)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    due = looks.due(file.experiment, cells, store, _say)
+    known = (file, cells, store, trackers, workers, VOICE)
     try:
-        summary = grid.train_missing(
-            file, cells, store, trackers, workers, VOICE, download=download
-        )
+        summary = grid.train_missing(*known, looks=due, download=download)
     except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED

@@ -43,6 +43,8 @@ class ImageDomain(L.LightningDataModule, ABC):
     annotates: tuple[Annotation, ...] = ()
     """What it knows of its images beside their classes: of `boxes` and `masks` those that it has. A
     subclass that has masks says its `mask_blocks`; one that has boxes alone, its `annotation`."""
+    has_pixels: bool = True
+    """Whether its images are to be looked at; those of texts hold token ids."""
     version: int = 1
     """Raised when `image_blocks` changes what it makes."""
     origin: Mapping[str, str] = MappingProxyType({})

@@ -27,6 +27,8 @@ _TEST_TEXTS = 50
 class TokenDomain(ImageDomain):
     """A domain whose images hold the ids of tokens, image_size**2 of them at most."""
 
+    has_pixels = False
+
     @classmethod
     def joins(cls) -> bool:
         return True

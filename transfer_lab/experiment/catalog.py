@@ -84,47 +84,83 @@ REGIMES = Registry(
     "regime",
     "transfer_lab.regimes",
     {
-        "from_scratch": RegimeEntry("from_scratch:FromScratch", from_source=False),
-        "linear_probe": RegimeEntry("linear_probe:LinearProbe", head_alone=True),
-        "mlp_probe": RegimeEntry("mlp_probe:MLPProbe"),
-        "partial_finetune": RegimeEntry("partial_finetune:PartialFinetune"),
-        "full_finetune": RegimeEntry("full_finetune:FullFinetune"),
-        "lp_ft": RegimeEntry("lp_ft:LPFT"),
-        "partial_transfer": RegimeEntry("weights.partial_transfer:PartialTransfer"),
-        "surgical_finetune": RegimeEntry("weights.surgical_finetune:SurgicalFinetune"),
-        "gradual_unfreezing": RegimeEntry("weights.gradual_unfreezing:GradualUnfreezing"),
+        "from_scratch": RegimeEntry(
+            "from_scratch:FromScratch", gloss="from zero", from_source=False
+        ),
+        "linear_probe": RegimeEntry(
+            "linear_probe:LinearProbe", gloss="new layer only", head_alone=True
+        ),
+        "mlp_probe": RegimeEntry(
+            "mlp_probe:MLPProbe", gloss="new small network on frozen features"
+        ),
+        "partial_finetune": RegimeEntry(
+            "partial_finetune:PartialFinetune", gloss="freeze the first stages"
+        ),
+        "full_finetune": RegimeEntry("full_finetune:FullFinetune", gloss="everything"),
+        "lp_ft": RegimeEntry("lp_ft:LPFT", gloss="new layer, then everything"),
+        "partial_transfer": RegimeEntry(
+            "weights.partial_transfer:PartialTransfer",
+            gloss="first stages from the source, the rest from zero",
+        ),
+        "surgical_finetune": RegimeEntry(
+            "weights.surgical_finetune:SurgicalFinetune", gloss="chosen stages only"
+        ),
+        "gradual_unfreezing": RegimeEntry(
+            "weights.gradual_unfreezing:GradualUnfreezing",
+            gloss="new layer, then stage after stage from the top",
+        ),
         "discriminative_finetune": RegimeEntry(
             "weights.discriminative_finetune:DiscriminativeFinetune",
+            gloss="everything, early stages more slowly",
             off=Off("full_finetune", (("rate_decay", 1.0),)),
         ),
-        "component_transfer": RegimeEntry("weights.component_transfer:ComponentTransfer"),
-        "norm_only": RegimeEntry(
-            "weights.norm_only:NormOnly", off=Off("linear_probe", alike=_OF_A_PROBE)
+        "component_transfer": RegimeEntry(
+            "weights.component_transfer:ComponentTransfer",
+            gloss="chosen stages from the source, the rest from zero",
         ),
-        "lora": RegimeEntry("weights.lora:LoRA", off=Off("linear_probe", alike=_OF_A_PROBE)),
+        "norm_only": RegimeEntry(
+            "weights.norm_only:NormOnly",
+            gloss="new layer and normalisation only",
+            off=Off("linear_probe", alike=_OF_A_PROBE),
+        ),
+        "lora": RegimeEntry(
+            "weights.lora:LoRA",
+            gloss="new layer and small additions to the weights",
+            off=Off("linear_probe", alike=_OF_A_PROBE),
+        ),
         "adapters": RegimeEntry(
             "weights.adapters:Adapters",
+            gloss="new layer and small layers in between",
             adds_layers=True,
             off=Off("linear_probe", alike=_OF_A_PROBE),
         ),
-        "l2_sp": RegimeEntry("weights.l2_sp:L2SP", off=Off("full_finetune", (("alpha", 0.0),))),
+        "l2_sp": RegimeEntry(
+            "weights.l2_sp:L2SP",
+            gloss="everything, held near the source",
+            off=Off("full_finetune", (("alpha", 0.0),)),
+        ),
         "bss": RegimeEntry(
-            "weights.bss:BatchSpectralShrinkage", off=Off("full_finetune", (("penalty", 0.0),))
+            "weights.bss:BatchSpectralShrinkage",
+            gloss="everything, weak features held down",
+            off=Off("full_finetune", (("penalty", 0.0),)),
         ),
         "personal_l2_sp": RegimeEntry(
             "weights.personal_l2_sp:PersonalL2SP",
+            gloss="everything and the old layer, held near the source",
             source_head=True,
             same_classes=True,
             off=Off("personal_l2_sp", (("alpha", 0.0),), alike=STANDARD),
         ),
         "multi_task": RegimeEntry(
             "instances.multi_task:MultiTask",
+            gloss="everything, on source and target, a layer each",
             sees=("source",),
             method_family="instances",
             off=Off("full_finetune", (("weight", 0.0),)),
         ),
         "joint_training": RegimeEntry(
             "instances.joint_training:JointTraining",
+            gloss="everything, on source and target, one layer",
             sees=("source",),
             same_classes=True,
             target_labels="used",
@@ -133,36 +169,50 @@ REGIMES = Registry(
         ),
         "distillation": RegimeEntry(
             "weights.distillation:Distillation",
+            gloss="everything, also after a teacher's answers",
             sees=("teacher",),
             off=Off("full_finetune", (("alpha", 0.0),)),
         ),
         "jacobian_matching": RegimeEntry(
             "weights.jacobian_matching:JacobianMatching",
+            gloss="everything, also after a teacher's sensitivity",
             sees=("teacher",),
             off=Off("full_finetune", (("penalty", 0.0),)),
         ),
         "gradient_penalty": RegimeEntry(
             "weights.gradient_penalty:GradientPenalty",
+            gloss="everything, answers held steady",
             off=Off("full_finetune", (("gamma", 0.0),)),
         ),
         "lwf": RegimeEntry(
-            "weights.lwf:LwF", source_head=True, off=Off("full_finetune", (("weight", 0.0),))
+            "weights.lwf:LwF",
+            gloss="everything, old answers kept",
+            source_head=True,
+            off=Off("full_finetune", (("weight", 0.0),)),
         ),
         "pseudo_labels": RegimeEntry(
             "unlabelled.pseudo_labels:PseudoLabels",
+            gloss="everything, also on its own answers to unlabelled images",
             sees=("unlabelled",),
             method_family="unlabelled",
             off=Off("full_finetune", (("threshold", 2.0),)),
         ),
         "fixmatch": RegimeEntry(
             "unlabelled.fixmatch:FixMatch",
+            gloss="everything, also on answers that agree on unlabelled images",
             sees=("unlabelled",),
             method_family="unlabelled",
             off=Off("full_finetune", (("threshold", 2.0),)),
         ),
-        "ridge_probe": RegimeEntry("ridge_probe:RidgeProbe", solves=True, spends_budget=False),
+        "ridge_probe": RegimeEntry(
+            "ridge_probe:RidgeProbe",
+            gloss="new layer only, solved in one step",
+            solves=True,
+            spends_budget=False,
+        ),
         "laplacian": RegimeEntry(
             "unlabelled.laplacian:Laplacian",
+            gloss="new layer only, alike for neighbouring images",
             sees=("unlabelled",),
             solves=True,
             spends_budget=False,
@@ -171,16 +221,19 @@ REGIMES = Registry(
         ),
         "detection": RegimeEntry(
             "weights.detection:Detection",
+            gloss="everything, finding the object's box too",
             sees=("boxes",),
             off=Off("full_finetune", (("weight", 0.0),)),
         ),
         "encoder_decoder": RegimeEntry(
             "weights.encoder_decoder:EncoderDecoder",
+            gloss="everything, finding the object's mask too",
             sees=("masks",),
             off=Off("full_finetune", (("weight", 0.0),)),
         ),
         "source_only": RegimeEntry(
             "unlabelled.source_only:SourceOnly",
+            gloss="the source's network as it is",
             source_head=True,
             same_classes=True,
             target_labels="unread",
@@ -190,12 +243,26 @@ REGIMES = Registry(
             method_family="unlabelled",
         ),
         "autoencoder": RegimeEntry(
-            "pretexts.autoencoder:Autoencoder", from_source=False, pretext=True
+            "pretexts.autoencoder:Autoencoder",
+            gloss="from zero, by giving images back",
+            from_source=False,
+            pretext=True,
         ),
-        "denoising": RegimeEntry("pretexts.autoencoder:Denoising", from_source=False, pretext=True),
-        "rotation": RegimeEntry("pretexts.rotation:Rotation", from_source=False, pretext=True),
+        "denoising": RegimeEntry(
+            "pretexts.autoencoder:Denoising",
+            gloss="from zero, by mending images",
+            from_source=False,
+            pretext=True,
+        ),
+        "rotation": RegimeEntry(
+            "pretexts.rotation:Rotation",
+            gloss="from zero, by telling which way up images are",
+            from_source=False,
+            pretext=True,
+        ),
         "pooled_head": RegimeEntry(
             "instances.pooled_head:PooledHead",
+            gloss="new layer only, on source and target",
             sees=("source",),
             same_classes=True,
             target_labels="used",
@@ -206,6 +273,7 @@ REGIMES = Registry(
         ),
         "importance_weighting": RegimeEntry(
             "instances.importance_weighting:ImportanceWeighting",
+            gloss="new layer only, on source images weighted by likeness",
             sees=("source", "unlabelled"),
             same_classes=True,
             target_labels="used",
@@ -216,6 +284,7 @@ REGIMES = Registry(
         ),
         "tradaboost": RegimeEntry(
             "instances.tradaboost:TrAdaBoost",
+            gloss="new layers only, boosted on source and target",
             adds_layers=True,
             sees=("source",),
             same_classes=True,
@@ -226,6 +295,7 @@ REGIMES = Registry(
         ),
         "coral": RegimeEntry(
             "features.coral:Coral",
+            gloss="new layer only, source features recoloured as the target's",
             sees=("source", "unlabelled"),
             same_classes=True,
             target_labels="used",
@@ -236,6 +306,7 @@ REGIMES = Registry(
         ),
         "deep_coral": RegimeEntry(
             "features.deep_coral:DeepCoral",
+            gloss="everything, features of both domains with like covariances",
             sees=("source", "unlabelled"),
             same_classes=True,
             target_labels="used",
@@ -244,6 +315,7 @@ REGIMES = Registry(
         ),
         "mmd": RegimeEntry(
             "features.mmd:MMD",
+            gloss="everything, features of both domains alike on average",
             sees=("source", "unlabelled"),
             same_classes=True,
             target_labels="used",
@@ -252,6 +324,7 @@ REGIMES = Registry(
         ),
         "dann": RegimeEntry(
             "features.dann:DANN",
+            gloss="everything, features that do not tell the domain",
             sees=("source", "unlabelled"),
             same_classes=True,
             target_labels="used",
@@ -260,6 +333,7 @@ REGIMES = Registry(
         ),
         "shot": RegimeEntry(
             "unlabelled.shot:SHOT",
+            gloss="old layer kept, stages adapted without labels",
             source_head=True,
             same_classes=True,
             target_labels="unread",
@@ -268,6 +342,7 @@ REGIMES = Registry(
         ),
         "adabn": RegimeEntry(
             "unlabelled.adabn:AdaBN",
+            gloss="the source's network, normalised anew",
             source_head=True,
             same_classes=True,
             target_labels="unread",
@@ -279,6 +354,7 @@ REGIMES = Registry(
         ),
         "tent": RegimeEntry(
             "unlabelled.tent:Tent",
+            gloss="the source's network, made sure of its answers",
             source_head=True,
             same_classes=True,
             target_labels="unread",
@@ -287,6 +363,7 @@ REGIMES = Registry(
         ),
         "adaptive_svm": RegimeEntry(
             "weights.adaptive_svm:AdaptiveSVM",
+            gloss="new layer only, near the sources' own",
             sees=("sources",),
             same_classes=True,
             solves=True,
@@ -295,6 +372,7 @@ REGIMES = Registry(
         ),
         "gaussian_process_probe": RegimeEntry(
             "weights.gaussian_process:GaussianProcessProbe",
+            gloss="Gaussian process on frozen features",
             adds_layers=True,
             solves=True,
             spends_budget=False,
@@ -302,6 +380,7 @@ REGIMES = Registry(
         ),
         "gaussian_process": RegimeEntry(
             "weights.gaussian_process:GaussianProcess",
+            gloss="Gaussian process on the source's answers",
             adds_layers=True,
             sees=("source",),
             same_classes=True,
@@ -311,10 +390,19 @@ REGIMES = Registry(
             off=Off("gaussian_process_probe", (("mean", "zero"),), alike=()),
         ),
         "majority": RegimeEntry(
-            "majority:Majority", from_source=False, control=True, tunable=False, spends_budget=False
+            "majority:Majority",
+            gloss="always the commonest class",
+            from_source=False,
+            control=True,
+            tunable=False,
+            spends_budget=False,
         ),
         "random_features": RegimeEntry(
-            "random_features:RandomFeatures", from_source=False, control=True, head_alone=True
+            "random_features:RandomFeatures",
+            gloss="new layer on an untrained network",
+            from_source=False,
+            control=True,
+            head_alone=True,
         ),
     },
 )

@@ -1,7 +1,7 @@
 """What a Python file says without being run: facts of its classes, and what it takes from beside.
 
 A regime of one's own says what plan and report must know of it as attributes of its class, each
-written out in the class itself:
+written out in the class itself; the first words of its docstring say what it does:
 
     class Mine(TransferModule):
         from_source = False
@@ -15,7 +15,9 @@ what the class does.
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -28,7 +30,7 @@ Literals = tuple[str, ...]
 FACTS = tuple(
     field.name
     for field in fields(RegimeEntry)
-    if field.name != "off" and field not in fields(Entry)
+    if field.name not in ("off", "gloss") and field not in fields(Entry)
 )
 """Names of the attributes."""
 _SAID: dict[str, Literals] = {
@@ -37,6 +39,8 @@ _SAID: dict[str, Literals] = {
     "method_family": get_args(Family),
 }
 """What the attributes say that are not True or False."""
+_LONG = 60
+"""Letters of a gloss at most."""
 
 
 class DeclarationError(ValueError):
@@ -49,18 +53,27 @@ def declared_entry(tree: ast.Module, cls: str, path: str) -> RegimeEntry:
     A class that is not there says nothing: it is found missing when it is asked for.
     """
     facts: dict[str, Any] = {}
+    doc = None
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == cls:
-            facts = dict(_facts(node))
-    return entry_of(path, facts)
+            facts, doc = dict(_facts(node)), ast.get_docstring(node)
+    return entry_of(path, facts, doc)
 
 
-def entry_of(path: str, facts: Mapping[str, Any]) -> RegimeEntry:
+def entry_of(path: str, facts: Mapping[str, Any], doc: str | None = None) -> RegimeEntry:
     """What attributes say, and what follows from them: what is solved spends no budget, and what
-    spends none and is not solved has nothing to tune."""
+    spends none and is not solved has nothing to tune. The docstring's first words are the gloss."""
     solves = facts.get("solves", False)
     spends = facts.get("spends_budget", not solves)
-    return RegimeEntry(path, **{"tunable": spends or solves, "spends_budget": spends} | dict(facts))
+    said = {"tunable": spends or solves, "spends_budget": spends, "gloss": _gloss(doc)}
+    return RegimeEntry(path, **said | dict(facts))
+
+
+def _gloss(doc: str | None) -> str:
+    """The docstring's first sentence or less of it, without its full stop."""
+    start = re.split(r"[.:;(]|\n\n", doc or "", maxsplit=1)[0]
+    words = " ".join(start.split())
+    return textwrap.shorten(words, _LONG, placeholder=" …") or "a regime of one's own"
 
 
 def _facts(node: ast.ClassDef) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Generic, Literal, TypeVar, get_args
 
@@ -88,9 +88,12 @@ class RegimeEntry(Entry):
     those of the backbone, so that no other run can start from its network or be taught by it.
     `method_family`: what kind of method it is.
 
+    `gloss`: what it does in a few words that need no article, as "new layer only".
+
     A class of one's own says so itself: see `declared`.
     """
 
+    gloss: str = field(kw_only=True)
     from_source: bool = True
     control: bool = False
     tunable: bool = True

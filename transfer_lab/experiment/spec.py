@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -28,16 +29,23 @@ from transfer_lab.experiment.choices import (
     Trials,
     Weights,
 )
+from transfer_lab.experiment.looks import EXAMPLE, Looks, Seed, spelt_out
+from transfer_lab.experiment.settings import (
+    Claim,
+    SearchSettings,
+    SimilaritySettings,
+    Slug,
+    TrackerName,
+    Tracking,
+)
 from transfer_lab.system.sealed_json import canonical
 
 PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
-Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
-Seed = Annotated[Int, Field(ge=0, lt=2**31)]
 Size = Literal["small", "medium", "large"]
 """Of the sizes between the smallest and the largest, the rules say nothing."""
 SIZES: tuple[Size, ...] = ("small", "medium", "large")
@@ -112,53 +120,13 @@ class Scenario(Spec):
         return data
 
 
-class Claim(Spec):
-    """A statement of an article about one arm (`backbone/regime`), to be measured.
-
-    Of several arms it is about the one with the best validation accuracy.
-    The arm's measure is said to lie above or below that of another arm, of the `majority` class,
-    or a number. `published` is the number that the article gives.
-    """
-
-    text: str
-    arm: str | tuple[str, ...]
-    relation: Literal["above", "below"]
-    than: str | Float
-    measure: Literal["test_accuracy", "seconds_per_epoch", "total_seconds"] = "test_accuracy"
-    scenario: Slug | None = None
-    published: Float | None = None
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arms among which validation chooses."""
-        return (self.arm,) if isinstance(self.arm, str) else self.arm
-
-
-class SimilaritySettings(Spec):
-    """How source and target are compared; never part of a run's identity.
-
-    `far`: the domain that is 1 on the axis, by default images of independent random pixels.
-    `images`: images of each domain's training pool that are looked at, at most.
-    """
-
-    far: str | None = None
-    images: Int = Field(1000, ge=20, le=10_000)
-
-
-TrackerName = Literal["wandb", "tensorboard", "mlflow", "csv"]
-
-
-class Tracking(Spec):
-    """Where copies of the results go at Weights & Biases; never part of a run's identity."""
-
-    mode: Literal["disabled", "offline", "online"] = "disabled"
-    project: str = "transfer_lab"
-    entity: str | None = None
-
-
 class Experiment(Spec):
     """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
-    each of the further `budgets` again."""
+    each of the further `budgets` again.
+
+    `seeds` are all that an arm may come to; with `looks`, which are written in their place, those
+    after the first look are for arms that are still in question.
+    """
 
     name: Slug
     title: str = ""
@@ -169,11 +137,17 @@ class Experiment(Spec):
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     folds: Annotated[Int, Field(ge=2)] | None = None
+    looks: Looks | None = None
     fit: Fit = Fit()
     budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
+    search: SearchSettings | None = None
     claims: dict[Slug, Claim] = Field({})
+    margin: Float = Field(1, gt=0, le=100)
+    """Points by which a regime may be behind and still count as good as another; of no run."""
+    measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
+    """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     trackers: tuple[TrackerName, ...] = ()
     wandb: Tracking = Tracking()
@@ -186,6 +160,11 @@ class Experiment(Spec):
         if "wandb" in self.trackers and silent:
             return self.wandb.model_copy(update={"mode": "offline"})
         return self.wandb
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_in_place_of_seeds(cls, data: Any) -> Any:
+        return spelt_out(data)
 
     @field_validator("backbones")
     @classmethod
@@ -207,6 +186,13 @@ class Experiment(Spec):
         if len(set(seeds)) < len(seeds):
             raise ValueError("the same seed twice would count one result as two")
         return seeds
+
+    @field_validator("looks")
+    @classmethod
+    def _of_the_seeds(cls, looks: Looks | None, info: ValidationInfo) -> Looks | None:
+        if looks and info.data.get("seeds", looks.seeds) != looks.seeds:
+            raise ValueError(f"is no key of its own; write seeds: {EXAMPLE}")
+        return looks
 
 
 class Stream(Spec):
@@ -237,7 +223,9 @@ class Run(Spec):
     hidden but for the test. Each of these is written, and so hashed, only where there is any.
 
     With `tune` each of these options is tried with the same seed, and the model is fitted anew on
-    training and validation images with those of the best validation accuracy.
+    training and validation images with those of the best validation accuracy. A run whose `purpose`
+    is `search` ends with the trials: it refits nothing and reads no test image. A run that names
+    `searches` takes the options of the best mean validation accuracy over them.
     """
 
     domain: Choice
@@ -249,6 +237,8 @@ class Run(Spec):
     seed: Seed
     init: Run | Weights | None = None
     tune: Trials | None = None
+    purpose: Literal["result", "search"] = "result"
+    searches: tuple[Run, ...] = ()
     streams: dict[str, Stream] = Field({})
     starts: dict[str, Run] = Field({})
     labels: Literal["given", "none"] = "given"
@@ -262,10 +252,11 @@ class Run(Spec):
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A run without trials is written, and so hashed, as if nothing could be tuned, and one
         without streams as if there were none."""
-        return {k: v for k, v in handler(self).items() if k not in _ABSENT or v != _ABSENT[k]}
+        absent = {name for name, value in _ABSENT.items() if getattr(self, name) == value}
+        return {name: value for name, value in handler(self).items() if name not in absent}
 
     def trial(self, options: Options) -> Run:
-        """The untuned run that tries these options."""
+        """The untuned run with these options, its validation images held back."""
         return self._with(options, self.fit)
 
     def refit(self, options: Options) -> Run:
@@ -276,7 +267,8 @@ class Run(Spec):
         regime = self.regime.with_options(self.regime.options | options)
         # Not model_copy, which would take the id along.
         content = {name: getattr(self, name) for name in Run.model_fields}
-        return Run(**content | {"regime": regime, "fit": fit, "tune": None})
+        untuned = {"tune": None, "purpose": "result", "searches": ()}
+        return Run(**content | {"regime": regime, "fit": fit} | untuned)
 
     @cached_property
     def id(self) -> str:
@@ -309,9 +301,14 @@ class Run(Spec):
         return self.init if isinstance(self.init, Run) else None
 
     @property
-    def parents(self) -> tuple[Run, ...]:
-        """All runs that must be trained first."""
+    def drawn_on(self) -> tuple[Run, ...]:
+        """The runs whose weights this one starts from, or draws on."""
         return (*([self.parent] if self.parent else []), *self.starts.values())
+
+    @property
+    def parents(self) -> tuple[Run, ...]:
+        """All runs that must be trained first, those included that only tell which options."""
+        return (*self.drawn_on, *self.searches)
 
     @property
     def ancestors(self) -> Iterator[Run]:
@@ -328,8 +325,9 @@ class Run(Spec):
     @property
     def title(self) -> str:
         """A short line for people: progress bars and error lists."""
+        searching = "search of " if self.purpose == "search" else ""
         return (
-            f"{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
+            f"{searching}{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
             f"{self.regime.kind} seed {self.seed}" + (f" fold {self.fold[1]}" if self.fold else "")
         )
 
@@ -363,6 +361,8 @@ class Cell(Spec):
 _FIELDS = tuple(sorted(Run.model_fields))
 _ABSENT: dict[str, object] = {
     "tune": None,
+    "purpose": "result",
+    "searches": (),
     "streams": {},
     "starts": {},
     "labels": "given",
@@ -380,6 +380,8 @@ def _json(value: object) -> str:
     if isinstance(value, dict):
         inner = (f"{json.dumps(key)}: {_json(value[key])}" for key in sorted(value))
         return "{" + ", ".join(inner) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_json, value)) + "]"
     return value.canonical if isinstance(value, Spec) else canonical(value)
 
 

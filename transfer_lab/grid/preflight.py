@@ -23,7 +23,8 @@ from transfer_lab.experiment.catalog import Annotation, MissingExtraError, Regim
 from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
-from transfer_lab.experiment.plan import budgets_of, fits, source_kind, suits, trials_of
+from transfer_lab.experiment.plan import budgets_of, fits, suits, trials_of
+from transfer_lab.experiment.sources import source_kind
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import TransferModule, check_stages
 from transfer_lab.regimes.build import regime_class
@@ -244,7 +245,8 @@ def _check_patience(experiment: Experiment, counts: Sizes) -> Iterator[Problem]:
 
 def _least_epochs(experiment: Experiment, counts: Sizes, *, tuned: bool) -> Epochs:
     """By the place of each budget, its epochs in the scenario that has the fewest; nothing where
-    no target could be counted. The model of a tuned run learns from validation images, too."""
+    no target could be counted. The model of a run that is tuned by itself learns from validation
+    images, too."""
 
     def images(fit: Fit) -> int:
         fraction = 0 if tuned else fit.val_fraction
@@ -292,7 +294,7 @@ def _check_regime(
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
     trials = trials_of(experiment, name)
-    epochs = least[trials is not None]
+    epochs = least[trials is not None and experiment.search is None]
     if trials is None:
         yield from _check_options(regime, here, backbone, epochs)
         return

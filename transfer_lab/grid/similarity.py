@@ -24,6 +24,7 @@ from transfer_lab.similarity.pairs import (
     results,
     waits_for,
 )
+from transfer_lab.similarity.thumbnails import Depicted, depicted, thumbnail_store
 from transfer_lab.store.records import RecordStore
 
 if TYPE_CHECKING:
@@ -35,16 +36,18 @@ Say = Callable[[str], None]
 @dataclass
 class Pending:
     """Comparisons without a result: those that can be measured, and those whose source run has
-    left no weights yet; and pairs of domains whose shared images were not counted."""
+    left no weights yet; pairs of domains whose shared images were not counted; and domains of which
+    no thumbnails are kept, by name."""
 
     open: list[Named] = field(default_factory=list)
     waiting: list[tuple[Named, Run]] = field(default_factory=list)
     uncounted: list[Pair] = field(default_factory=list)
+    unseen: dict[str, Depicted] = field(default_factory=dict)
 
     @property
     def jobs(self) -> int:
         """How much can be done now."""
-        return len(self.open) + len(self.uncounted)
+        return len(self.open) + len(self.uncounted) + len(self.unseen)
 
 
 def pending(experiment: Experiment, store: RecordStore) -> Pending:
@@ -60,6 +63,8 @@ def pending(experiment: Experiment, store: RecordStore) -> Pending:
             found.waiting.append((named, run))
     counts = overlap_store(store)
     found.uncounted = [p for p in pairs(experiment) if counts.get(p.overlap.id) is None]
+    taken = thumbnail_store(store)
+    found.unseen = {n: d for n, d in depicted(experiment).items() if taken.get(d.id) is None}
     return found
 
 
@@ -115,6 +120,9 @@ class SimilarityJobs:
         }
         for pair in work.uncounted:
             futures[engine.submit(_count, self._root, pair.overlap)] = pair.title
+        looked = {
+            engine.submit(_take, self._root, domain): name for name, domain in work.unseen.items()
+        }
         for number, future in enumerate(as_completed(futures), start=1):
             title, error = futures[future], future.exception()
             if error is None:
@@ -122,6 +130,9 @@ class SimilarityJobs:
                 self.say(f"similarity {number} of {len(futures)}: {title} ({took})")
             else:
                 self.warn(f"similarity of {title}: {type(error).__name__}: {error}")
+        for future, name in looked.items():
+            if error := future.exception():
+                self.warn(f"thumbnails of {name}: {type(error).__name__}: {error}")
 
     def _tell(self, work: Pending) -> None:
         names = run_names(self.experiment, plan(self.experiment)) if work.waiting else {}
@@ -195,3 +206,10 @@ def _count(root: str, overlap: Overlap) -> Counted:
     from transfer_lab.similarity.count_overlap import count
 
     return count(overlap, RecordStore(Path(root)))
+
+
+def _take(root: str, domain: Depicted) -> None:
+    """Runs in a worker."""
+    from transfer_lab.similarity.take_thumbnails import take
+
+    take(domain, RecordStore(Path(root)))

@@ -1,4 +1,4 @@
-"""The hypotheses that are judged together: one for each scenario, backbone and published rule."""
+"""Where the rules of thumb say something that was measured, and what they prescribe there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.stats.estimates import Estimate
-from transfer_lab.stats.hypotheses import Judgement, judge
-from transfer_lab.stats.rules_of_thumb import RULES, Rule
+from transfer_lab.stats.rules_of_thumb import Rule
 
 JUDGED = ("rule_av", "rule_cs231n")
 
@@ -45,23 +43,6 @@ def followed(study: Study, rule: Rule, spot: Spot) -> str | None:
     return study.preferred(*spot, tuple(r for r in study.of_kind(kind) if r in planned))
 
 
-def verdicts(study: Study) -> dict[tuple[str, Spot], Judgement]:
-    """The judgement of every hypothesis of the family, by rule and spot.
-
-    Where both rules prescribe the same regime they make one hypothesis.
-    """
-    asked = {
-        (name, spot): regime
-        for name in JUDGED
-        for spot in spots(study)
-        if (regime := followed(study, RULES[name], spot))
-    }
-    family = list(dict.fromkeys((spot, regime) for (_, spot), regime in asked.items()))
-    told = judge([_rivals(study, spot, regime) for spot, regime in family])
-    found = dict(zip(family, told, strict=True))
-    return {(name, spot): found[spot, regime] for (name, spot), regime in asked.items()}
-
-
 def chance_of_best(study: Study, spot: Spot, regime: str) -> float | None:
     """How probably this is the best of those that may win in its spot; None where two common seeds,
     or the test set's size, are not there."""
@@ -72,13 +53,3 @@ def chance_of_best(study: Study, spot: Spot, regime: str) -> float | None:
     if found is None or found.over_seeds is None or found.over_images is None:
         return None
     return probability_best(found, regimes.index(regime))
-
-
-def _rivals(study: Study, spot: Spot, regime: str) -> dict[str, Estimate]:
-    own = Place(*spot, regime)
-    leads = {
-        rival: study.measured.lead(Place(*spot, rival), over=own)
-        for rival in measured(study, spot)
-        if rival != regime
-    }
-    return {rival: lead for rival, lead in leads.items() if lead}

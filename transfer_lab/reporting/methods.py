@@ -13,9 +13,10 @@ from transfer_lab.experiment.catalog import Family, Off
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.plan import fixed_options
 from transfer_lab.reporting.costs import cold
+from transfer_lab.reporting.measures import ACCURACY, Measure
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.stats.estimates import Estimate
-from transfer_lab.stats.hypotheses import holm
+from transfer_lab.stats.hypotheses import MARGIN, holm
 
 FAMILIES: tuple[Family, ...] = ("weights", "instances", "features", "unlabelled")
 
@@ -44,6 +45,15 @@ class Gain:
     seconds: float | None = None
     of_source: bool = False
     """Whether the method learns from images of the source, so that its harm is the source's."""
+    margin: float = MARGIN
+    """By how much they may differ and still count as equal."""
+    measure: Measure = ACCURACY
+    """Of what the lead is."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether the two are shown to differ by less than the margin."""
+        return self.lead is not None and self.lead.equal_within(self.margin)
 
     @property
     def side(self) -> int:
@@ -112,7 +122,7 @@ def gains(study: Study, among: tuple[str, ...]) -> list[Gain]:
 
 def _places(study: Study, among: tuple[str, ...]) -> Iterator[Place]:
     for method in among:
-        for scenario in study.corners:
+        for scenario in study.scenarios:
             for backbone in study.backbones:
                 if method in study.planned(scenario, backbone):
                     yield Place(scenario, backbone, method)
@@ -130,7 +140,9 @@ def _gain(study: Study, place: Place, found: Twin) -> Gain:
     images, seconds = _cost(study, place, other)
     entry = regime_entry(study.experiment.regimes[place.regime])
     own = bool({"source", "sources"} & {*entry.sees})
-    return Gain(place, found, lead, images=images, seconds=seconds, of_source=own)
+    known = {"images": images, "seconds": seconds, "of_source": own, "margin": study.margin}
+    known["measure"] = study.measure
+    return Gain(place, found, lead, **known)
 
 
 def _cost(study: Study, place: Place, other: Place) -> tuple[float | None, float | None]:

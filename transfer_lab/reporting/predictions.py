@@ -37,11 +37,13 @@ _ROUNDING = 1e-5
 
 
 class Outcome(NamedTuple):
-    """A run's test set, as it answered it: labels, whether each answer is right, class names."""
+    """A run's test set, as it answered it: labels, whether each answer is right, class names, and
+    the answers."""
 
     labels: np.ndarray
     right: np.ndarray
     classes: tuple[str, ...]
+    predicted: np.ndarray
 
 
 class Together(NamedTuple):
@@ -72,6 +74,17 @@ class Predictions:
             return self._decoded(self._locate(run_id)).classes if self._locate else ()
         except UNREADABLE:
             return ()
+
+    def log_probabilities(self, run_id: str) -> np.ndarray | None:
+        """By test image, the logarithm of the probability that was given to its class; None where
+        that is not stored."""
+        import numpy as np
+
+        try:
+            with np.load(self._locate(run_id)) as arrays:
+                return arrays["label_log_probability"].astype(np.float64)
+        except UNREADABLE:
+            return None
 
     def together(self, runs: Sequence[tuple[str, float]]) -> Together | None:
         """The outcomes of (run id, accuracy) pairs, if all are there and of the same images."""
@@ -112,7 +125,7 @@ class Predictions:
             classes = tuple(map(str, self._once(file, "classes.npy", content))) if named else ()
         if labels.ndim != 1 or not labels.size or labels.shape != predicted.shape:
             raise ValueError("labels and predictions do not fit together")
-        return Outcome(labels, labels == predicted, classes)
+        return Outcome(labels, labels == predicted, classes, predicted)
 
     def _once(self, file: zipfile.ZipFile, name: str, content: bytes) -> np.ndarray:
         """One array for equal contents: comparing labels is then comparing references."""

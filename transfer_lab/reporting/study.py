@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
@@ -21,8 +21,16 @@ from transfer_lab.reporting.accuracies import (
     rows_of,
     units_of,
 )
+from transfer_lab.reporting.columns import measured
+from transfer_lab.reporting.course import Course, Question
+from transfer_lab.reporting.gallery import Gallery
+from transfer_lab.reporting.leads import Leads
+from transfer_lab.reporting.measures import ACCURACY, MEASURES, Measure
 from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.stats.intervals import Interval, t_interval
+from transfer_lab.reporting.summaries import Summary, interval
+from transfer_lab.stats.hypotheses import LEVEL
+from transfer_lab.stats.intervals import Interval
+from transfer_lab.stats.outliers import far_below, usual_spread
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
 from transfer_lab.store.curves import Curve
 from transfer_lab.store.records import Record
@@ -32,52 +40,7 @@ if TYPE_CHECKING:
 
     from transfer_lab.similarity.overlap import Counted
     from transfer_lab.similarity.pairs import Compared
-
-INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
-NUMBERS = INTEGERS + tuple(
-    n for n, f in Record.model_fields.items() if f.annotation == (float | None)
-)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The cells of one place: how they ended, and what was measured over the finished ones.
-
-    `in_one_pass`: seeds whose seconds are those of another's pass, and are not counted again.
-    """
-
-    states: Mapping[str, int]
-    accuracy: Interval | None = None
-    seconds: Interval | None = None
-    in_one_pass: int = 0
-
-    @property
-    def planned(self) -> int:
-        """How many seeds the experiment asks for here."""
-        return sum(self.states.values())
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned seed has its accuracy."""
-        return self.accuracy is not None and self.accuracy.n == self.planned
-
-    @property
-    def gap(self) -> str:
-        """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
-        absent = {state: count for state, count in self.states.items() if state != "done"}
-        if not absent:
-            return "not measured" if self.states else "not planned"
-        if len(absent) == 1:
-            return next(iter(absent))
-        return ", ".join(f"{count} {state}" for state, count in absent.items())
-
-
-def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with every measured column as numbers, absent values as NaN."""
-    import pandas as pd
-
-    numbers = {name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame}
-    return frame.assign(**numbers)
+    from transfer_lab.store.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -88,7 +51,9 @@ class StoredResults:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Training curves, by the run's id."""
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """What a search for options tried, by the run's id."""
+    """What a run that is tuned by itself tried, by its id."""
+    searches: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
+    """What the searches for the whole grid tried, by their ids."""
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""
@@ -98,6 +63,10 @@ class StoredResults:
     """What fine-tuning changed in each stage, by the run's id."""
     sources: Mapping[str, Record] = field(default_factory=dict)
     """The finished source runs, by id."""
+    gallery: Gallery = field(default_factory=Gallery)
+    """What the domains look like."""
+    course: Course | None = None
+    """How far the looks have come where seeds are trained only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +80,8 @@ class Study(StoredResults):
     experiment: Experiment
     cells: pd.DataFrame
     command: str
+    colours_of: tuple[str, ...] = ()
+    """The regimes by which colours are dealt out, where this is a part of a larger study."""
 
     @classmethod
     def of(cls, experiment: Experiment, stored: StoredResults, command: str = "") -> Study:
@@ -137,7 +108,8 @@ class Study(StoredResults):
             changes = {"fit": fit, "budgets": {}, "regimes": regimes, "claims": {}}
             if not rows.empty:
                 under = experiment.model_copy(update=changes)
-                found[name] = replace(self, experiment=under, frame=rows, cells=rows)
+                known = {"frame": rows, "cells": rows, "colours_of": self.trained}
+                found[name] = replace(self, experiment=under, **known)
         return found
 
     @cached_property
@@ -146,14 +118,29 @@ class Study(StoredResults):
         return self.frame[self.frame["status"] == "done"]
 
     @property
-    def scenarios(self) -> tuple[str, ...]:
-        """Scenario names in the experiment's order."""
-        return tuple(self.experiment.scenarios)
+    def margin(self) -> float:
+        """By how much an accuracy may be behind another and still count as equal, of 1."""
+        return self.experiment.margin / 100
+
+    @property
+    def error(self) -> float:
+        """The chance of a wrong conclusion that may be taken at one look, so that it is 5 % for all
+        of them where seeds are given look after look."""
+        looks = self.experiment.looks
+        return looks.share(LEVEL) if looks else LEVEL
+
+    def ruled_out(self, scenario: str, backbone: str | None) -> frozenset[Place]:
+        """The arms that some look has ruled out among those of a scenario, or of a backbone (None:
+        of all) there."""
+        known = self.course.ruled_out if self.course else {}
+        asked = [question for question in known if question.scenario == scenario]
+        question = asked[0] if len(asked) == 1 else Question(scenario, backbone)
+        return known.get(question, frozenset())
 
     @cached_property
-    def corners(self) -> tuple[str, ...]:
-        """Scenario names as in the 2 x 2 matrix: small before large, those with fewer images
-        first, of equally many similar before dissimilar, and those without labels last."""
+    def scenarios(self) -> tuple[str, ...]:
+        """Scenario names in the order of the 2 x 2 matrix: small before large, those with fewer
+        images first, of equally many similar before dissimilar, and those without labels last."""
         places = self.experiment.scenarios
         order = {
             name: (
@@ -180,6 +167,31 @@ class Study(StoredResults):
     def trained(self) -> tuple[str, ...]:
         """The regimes that are no controls."""
         return tuple(regime for regime in self.regimes if not self.is_control(regime))
+
+    @cached_property
+    def glosses(self) -> dict[str, str]:
+        """What each regime does, in words; where several do the same, with the options in which
+        they differ."""
+        known = {
+            name: regime_entry(choice).gloss for name, choice in self.experiment.regimes.items()
+        }
+        alike = Counter(known.values())
+        return {
+            name: f"{words}{self._differing(name, known)}" if alike[words] > 1 else words
+            for name, words in known.items()
+        }
+
+    def _differing(self, name: str, known: Mapping[str, str]) -> str:
+        """' (stage=1)': options that not all regimes of the same gloss have alike."""
+        regimes = self.experiment.regimes
+        own = regimes[name].options
+        others = [regimes[r].options for r, words in known.items() if words == known[name]]
+        told = [
+            f"{option}={value}"
+            for option, value in own.items()
+            if any(other.get(option) != value for other in others)
+        ]
+        return f" ({', '.join(told)})" if told else ""
 
     @property
     def facets(self) -> dict[str, tuple[str, ...]]:
@@ -253,8 +265,14 @@ class Study(StoredResults):
         """The cells of one place, empty if the frame has none."""
         return self._summaries.get(Place(scenario, backbone, regime), Summary({}))
 
+    @cached_property
+    def usual_seeds(self) -> int:
+        """How many seeds most places have."""
+        counts = Counter(found.planned for found in self._summaries.values())
+        return counts.most_common(1)[0][0] if counts else 0
+
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
-        """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
+        """Mean score and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
 
     def finished(self, place: Place) -> pd.DataFrame:
@@ -266,13 +284,59 @@ class Study(StoredResults):
 
     @cached_property
     def measured(self) -> Measured:
-        """Test accuracies with their errors."""
-        return Measured(self.done, self.predictions, self.experiment.folds)
+        """Scores by the measure that leads, with their errors."""
+        return Measured(self.done, self.predictions, self.measure, self.experiment.folds)
+
+    @cached_property
+    def accuracies(self) -> Measured:
+        """Test accuracies with their errors, whatever leads."""
+        if self.measure is ACCURACY:
+            return self.measured
+        return Measured(self.done, self.predictions, folds=self.experiment.folds)
+
+    @cached_property
+    def by_accuracy(self) -> Study:
+        """The same, led by accuracy."""
+        if self.measure is ACCURACY:
+            return self
+        changed = self.experiment.model_copy(update={"measure": ACCURACY.name})
+        return replace(self, experiment=changed)
+
+    @property
+    def measure(self) -> Measure:
+        """What leads."""
+        return MEASURES[self.experiment.measure]
+
+    def leads(self, seeds: frozenset[int] | None = None) -> Leads:
+        """How far the arms that may win are ahead of each other, on all seeds or on these alone."""
+        if seeds not in self._leads:
+            self._leads[seeds] = Leads(self.measured, self._arms, seeds)
+        return self._leads[seeds]
+
+    @cached_property
+    def memory(self) -> dict[object, Any]:
+        """What was found of this study, by what was asked: for what several sections ask for."""
+        return {}
+
+    @cached_property
+    def _leads(self) -> dict[frozenset[int] | None, Leads]:
+        return {}
+
+    @cached_property
+    def _arms(self) -> dict[str, list[Place]]:
+        return {
+            scenario: [
+                Place(scenario, backbone, regime)
+                for backbone in self.backbones
+                for regime in self.contenders(scenario, backbone)
+            ]
+            for scenario in self.scenarios
+        }
 
     def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[Unit, float]:
-        """Test accuracy of every finished seed (and fold) of one place."""
+        """Score of every finished seed (and fold) of one place."""
         tested = self.measured.tested(Place(scenario, backbone, regime))
-        return {seed: one.accuracy for seed, one in tested.items()}
+        return {seed: one.score for seed, one in tested.items()}
 
     def fitted_by_seed(self, place: Place) -> dict[Unit, float]:
         """Training accuracy of every finished seed (and fold) of one place that has one."""
@@ -332,8 +396,22 @@ class Study(StoredResults):
             place: Summary(
                 *(count, self._accuracy(place), interval(seconds[place])),
                 in_one_pass=count["done"] - len(seconds[place]),
+                measure=self.measure,
+                far_below=far_below(self._scores(place), self._usual_spreads[place.scenario]),
             )
             for place, count in states.items()
+        }
+
+    def _scores(self, place: Place) -> list[float]:
+        return [one.accuracy for one in self.accuracies.tested(place).values()]
+
+    @cached_property
+    def _usual_spreads(self) -> dict[str, float]:
+        """By scenario, over the trained arms."""
+        arms = [place for place in self._planned if place.regime in self.trained]
+        return {
+            scenario: usual_spread(self._scores(arm) for arm in arms if arm.scenario == scenario)
+            for scenario in self.scenarios
         }
 
     def _accuracy(self, place: Place) -> Interval | None:
@@ -345,9 +423,3 @@ def prescribed_as(regime: Regime) -> str:
     """What a rule calls a regime."""
     early = regime.kind == "linear_probe" and regime.options.get("stage") is not None
     return EARLY_PROBE if early else regime.kind
-
-
-def interval(values: list[float]) -> Interval | None:
-    """Student's t interval over the values that were measured (a NaN was not), None without any."""
-    measured = [value for value in values if value == value]
-    return t_interval(measured) if measured else None

@@ -6,15 +6,19 @@ import math
 from dataclasses import dataclass, replace
 
 from transfer_lab.stats.intervals import Interval
+from transfer_lab.stats.moderation import Prior
 
 _FAR = 1e-12
+_MANY = 1e9
+"""So many degrees of freedom are as good as any more."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A mean with its two squared standard errors; None where seeds or images cannot tell one.
 
-    `seeds` is one more than the degrees of freedom of the error over seeds.
+    The error over seeds has `seeds` - 1 degrees of freedom and those that are `borrowed` from other
+    variances like it.
     """
 
     mean: float
@@ -22,6 +26,21 @@ class Estimate:
     over_images: float | None
     seeds: float
     images: int
+    borrowed: float = 0.0
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the error over seeds."""
+        return min(self.seeds - 1 + self.borrowed, _MANY)
+
+    def moderated(self, prior: Prior | None) -> Estimate:
+        """The same with a variance over seeds between its own and the prior's, each weighted by
+        its degrees of freedom (Smyth 2004); as it is where there is no prior or no second seed."""
+        if prior is None or self.over_seeds is None:
+            return self
+        borrowed, own = min(prior.freedom, _MANY), self.seeds - 1
+        weighted = borrowed * prior.variance / self.seeds + own * self.over_seeds
+        return replace(self, over_seeds=weighted / (borrowed + own), borrowed=borrowed)
 
     @property
     def known(self) -> bool:
@@ -71,7 +90,7 @@ class Estimate:
         """How far the one-sided interval of this tail probability reaches from the mean."""
         from scipy.special import stdtrit
 
-        seeds = float(stdtrit(self.seeds - 1, tail)) ** 2 * self.over_seeds
+        seeds = float(stdtrit(self.freedom, tail)) ** 2 * self.over_seeds
         images = float(stdtrit(self.images - 1, tail)) ** 2 * self.over_images
         return math.sqrt(seeds + images)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from transfer_lab.stats.estimates import Estimate
-from transfer_lab.stats.intervals import Interval
-from transfer_lab.stats.power import detectable, images_suffice, seeds_needed
+from transfer_lab.stats.power import images_suffice, seeds_needed
 from transfer_lab.stats.verdicts import Verdict
 
 MARGIN = 0.01
-"""Accuracies closer than this count as equal in practice: one point."""
+"""Accuracies closer than this count as equal in practice, if nothing else is asked for: one point.
+"""
 LEVEL = 0.05
 
 Rivals = Mapping[str, Estimate]
@@ -29,20 +29,21 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found of one prescribed regime in one place.
+    """What was found of one prescribed regime.
 
-    `rival` has the highest mean of all others, `lead` is how far it is ahead (None: it is not).
-    `detectable` is the smallest true lead that would refute with 80 % probability. Where the
-    verdict is undecided, `lacking` says what would decide it, and `seeds_needed` how many seeds if
-    fewer than 1,000 would; "images": the test set is too small for any number of them.
+    "behind": another regime is better, by less than the margin. `rival` has the highest mean of all
+    others, and `lead` is how far it is ahead. `at_most`: in truth no rival is further ahead (None:
+    an error is not known). Where the verdict is undecided, `lacking` says what would decide it, and
+    `seeds_needed` how many seeds if fewer than 1,000 would; "images": the test set is too small for
+    any number of them.
     """
 
-    verdict: Verdict
+    verdict: Verdict | Literal["behind"]
     rival: str | None = None
-    lead: Interval | None = None
+    lead: Estimate | None = None
+    at_most: float | None = None
     p_worse: float = 1.0
     p_as_good: float = 1.0
-    detectable: float | None = None
     lacking: Literal["a second seed", "seeds", "images"] | None = None
     seeds_needed: int | None = None
 
@@ -58,65 +59,77 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def judge(
-    places: Sequence[Rivals], *, margin: float = MARGIN, level: float = LEVEL
+    hypotheses: Sequence[Rivals], *, margin: float = MARGIN, level: float = LEVEL
 ) -> list[Judgement]:
-    """Judge a family of hypotheses at once: in each place, that no rival is better.
+    """Judge a family at once: of each prescribed regime, that no rival is more than a margin ahead.
 
-    A place's p against its hypothesis is the smallest of its rivals' one-sided p-values times
-    their number (Bonferroni); its p for being within `margin` of every rival, or above, is the
-    largest of theirs (an intersection of tests). Each of the two is corrected by Holm over the
-    places: of all verdicts, the chance of a wrong "refuted" is at most `level`, and so is that of
-    a wrong "supported". Undecided otherwise.
+    The p against it is the smallest of its rivals' one-sided p-values of a lead above the margin,
+    times their number (Bonferroni); its p for being within the margin of every rival, or above, is
+    the largest of theirs (an intersection of tests); its p for being behind at all is as the first
+    with a lead above nought. Each of the three is corrected by Holm over the family: of all
+    verdicts, the chance of a wrong "refuted" is at most `level`, and so is that of a wrong
+    "supported" or "behind", of which the latter is shown to be both within the margin and behind.
+    Undecided otherwise. `at_most` holds with 1 - `level` for each regime by itself.
     """
-    bounds = Bounds(margin, level, sum(1 for rivals in places if rivals))
-    worse = holm([_p_worse(rivals) for rivals in places if rivals])
-    good = holm([_p_as_good(rivals, margin) for rivals in places if rivals])
-    told = iter(zip(worse, good, strict=True))
+    known = [rivals for rivals in hypotheses if rivals]
+    bounds = Bounds(margin, level, len(known))
+    worse = holm([_p_ahead(rivals, margin) for rivals in known])
+    good = holm([_p_as_good(rivals, margin) for rivals in known])
+    behind = holm([_p_ahead(rivals, 0.0) for rivals in known])
+    told = iter(zip(worse, good, behind, strict=True))
     return [
         _judgement(rivals, *next(told), bounds) if rivals else Judgement("no data")
-        for rivals in places
+        for rivals in hypotheses
     ]
 
 
-def _p_worse(rivals: Rivals) -> float:
-    return min(1.0, len(rivals) * min(found.p_above() for found in rivals.values()))
+def at_most(leads: Iterable[Estimate], level: float = LEVEL) -> float | None:
+    """No lead is larger than this in truth, but for a chance of `level`; at least 0, at most 1;
+    None where an error is not known.
+
+    The largest end of one-sided intervals: that of the largest true lead is among them, so that
+    nothing is to be corrected for their number.
+    """
+    ends = [lead.mean + lead.reach(level) if lead.known else None for lead in leads]
+    if any(end is None for end in ends):
+        return None
+    return min(1.0, max([0.0, *ends]))
+
+
+def _p_ahead(rivals: Rivals, margin: float) -> float:
+    return min(1.0, len(rivals) * min(found.p_above(margin) for found in rivals.values()))
 
 
 def _p_as_good(rivals: Rivals, margin: float) -> float:
     return max(found.negative.p_above(-margin) for found in rivals.values())
 
 
-def _judgement(rivals: Rivals, worse: float, good: float, bounds: Bounds) -> Judgement:
+def _judgement(
+    rivals: Rivals, worse: float, good: float, behind: float, bounds: Bounds
+) -> Judgement:
     rival = max(rivals, key=lambda name: rivals[name].mean)
     closest = rivals[rival]
-    tail = bounds.level / (bounds.family * len(rivals))
-    known = {
-        "rival": rival,
-        "lead": closest.interval() if closest.mean > 0 else None,
-        "p_worse": worse,
-        "p_as_good": good,
-        "detectable": detectable(closest, tail),
-    }
+    found = Judgement(
+        "undecided",
+        *(rival, closest, at_most(rivals.values(), bounds.level)),
+        p_worse=worse,
+        p_as_good=good,
+    )
     if worse <= bounds.level:
-        return Judgement("refuted", **known)
+        return replace(found, verdict="refuted")
     if good <= bounds.level:
-        return Judgement("supported", **known)
-    return Judgement("undecided", **known, **_missing(closest, bounds, tail))
+        return replace(found, verdict="behind" if behind <= bounds.level else "supported")
+    return replace(found, **_missing(closest, len(rivals), bounds))
 
 
-def _missing(closest: Estimate, bounds: Bounds, tail: float) -> dict[str, object]:
-    """What would tell the closest rival from equal or from the margin, at the first of Holm's
-    steps and the present spread."""
+def _missing(closest: Estimate, rivals: int, bounds: Bounds) -> dict[str, object]:
+    """What would tell the closest rival from the margin, at the first of Holm's steps and the
+    present spread."""
     if not closest.known:
         return {"lacking": "a second seed"}
-    ways = []
-    if closest.mean > 0:
-        ways.append((0.0, tail))
-    if closest.mean < bounds.margin:
-        ways.append((bounds.margin, bounds.level / bounds.family))
-    needed = [n for way in ways if (n := seeds_needed(closest, *way)) is not None]
-    if needed:
-        return {"lacking": "seeds", "seeds_needed": min(needed)}
-    if any(images_suffice(closest, *way) for way in ways):
-        return {"lacking": "seeds"}
-    return {"lacking": "images"}
+    ahead = closest.mean > bounds.margin
+    way = (bounds.margin, bounds.level / bounds.family / (rivals if ahead else 1))
+    needed = seeds_needed(closest, *way)
+    if needed is not None:
+        return {"lacking": "seeds", "seeds_needed": needed}
+    return {"lacking": "seeds" if images_suffice(closest, *way) else "images"}

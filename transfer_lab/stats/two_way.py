@@ -24,6 +24,8 @@ from transfer_lab.stats.estimates import Estimate
 
 _EXACT = 2**22
 """So many zeros and ones are summed in single precision at a time, without loss."""
+_ROOM = 2**24
+"""And so many are held in it at a time, of all arms together."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Crossed:
     """Arms measured with the same seeds on the same images: means and both error covariances.
 
     `over_seeds` is None with one seed. `over_images` of one seed is the whole test-set error of
-    the networks that were trained.
+    the networks that were trained; of more seeds it is a difference of two mean squares, so that a
+    contrast's may be below zero, and is then taken as none.
     """
 
     means: np.ndarray
@@ -42,7 +45,8 @@ class Crossed:
 
     @classmethod
     def of(cls, right: np.ndarray, labels: np.ndarray) -> Crossed:
-        """From correctness by (arm, seed, image) and the images' classes."""
+        """From correctness, or other values whose mean is the score, by (arm, seed, image), and the
+        images' classes."""
         _, k, m = right.shape
         by_seed = right.mean(axis=2, dtype=np.float64)
         seeds = _covariance(by_seed) / k if k > 1 else None
@@ -60,14 +64,23 @@ class Crossed:
         over_seeds = _covariance(scores) / k if k > 1 else None
         return cls(means, over_seeds, over_images, k, images or 0)
 
-    def contrast(self, weights: Sequence[float]) -> Estimate:
-        """The weighted sum of the arms' means, with its own errors."""
+    @classmethod
+    def of_seeds(cls, scores: np.ndarray, images: int | None) -> Crossed:
+        """From scores by (arm, seed) of which nothing is known by image: as if the test set had no
+        error."""
+        k = scores.shape[1]
+        seeds = _covariance(scores) / k if k > 1 else None
+        return cls(scores.mean(axis=1), seeds, np.zeros((len(scores),) * 2), k, images or 2)
+
+    def contrast(self, weights: Sequence[float], arms: Sequence[int] | None = None) -> Estimate:
+        """The weighted sum of the means of all arms, or of some, with its own errors."""
         w = np.asarray(weights, dtype=float)
+        at = np.arange(len(self.means)) if arms is None else np.asarray(arms)
         seeds, images = (
-            None if matrix is None else max(0.0, float(w @ matrix @ w))
+            None if matrix is None else max(0.0, float(w @ matrix[np.ix_(at, at)] @ w))
             for matrix in (self.over_seeds, self.over_images)
         )
-        return Estimate(float(w @ self.means), seeds, images, self.seeds, self.images)
+        return Estimate(float(w @ self.means[at]), seeds, images, self.seeds, self.images)
 
     def draws(self, count: int, chance: np.random.Generator) -> np.ndarray:
         """Joint draws (count, arms) of the true means, given what was measured.
@@ -115,13 +128,13 @@ def _shared_by_seeds(right: np.ndarray, labels: np.ndarray) -> np.ndarray | None
     by_image = right.sum(axis=1, dtype=np.float64)
     images = _within(by_image, starts, counts) / k
     if k == 1:
-        return _without_negative(images / free / m)
+        return images / free / m
     total = np.zeros((arms, arms))
-    step = max(1, _EXACT // m)
+    step = max(1, min(_EXACT // m, _ROOM // (arms * m)))
     for first in range(0, k, step):
         total += _within(right[:, first : first + step], starts, counts)
     rest = (total - images) / ((k - 1) * free)
-    return _without_negative((images / free - rest) / (k * m))
+    return (images / free - rest) / (k * m)
 
 
 def _within(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -133,12 +146,6 @@ def _within(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.nd
     means = (sums / np.sqrt(counts)).reshape(arms, -1)
     rows = values.reshape(arms, -1)
     return (rows @ rows.T).astype(np.float64) - means @ means.T
-
-
-def _without_negative(matrix: np.ndarray) -> np.ndarray:
-    """The nearest covariance matrix: an estimated variance below zero is none."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, 0)) @ vectors.T
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ def observed(regime: TransferModule) -> RegimeEntry:
     phases, solved = regime.phases(), isinstance(regime, SolvedModule)
     return RegimeEntry(
         type(regime).__name__,
+        gloss="",
         from_source=bool(regime.transferred_stages),
         spends_budget=bool(phases) and not solved,
         head_alone=bool(phases) and not solved and learns_linear_head_alone(regime),

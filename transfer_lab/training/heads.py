@@ -19,7 +19,8 @@ from transfer_lab.regimes.solved import SolvedModule
 from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision
-from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError
+from transfer_lab.system.pulse import Line
+from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError, line
 from transfer_lab.training.fit import FitResult, epochs_for, fit_phase, read_test_set
 from transfer_lab.training.frozen_features import FrozenFeatures
 from transfer_lab.training.loop import ChunkedLoop
@@ -135,12 +136,27 @@ class Followed(NamedTuple):
     diverged: bool
 
 
+class _Whole(Curve):
+    """Takes the epochs of all members, a row of sums for each of them."""
+
+    def __init__(self, clock: FitClock, each: Sequence[Curve]):
+        super().__init__(clock)
+        self._each = each
+
+    def _so_far(self) -> list[Line]:
+        unread = self.unread()
+        return [
+            line(curve.rows, None if unread is None else unread[:, place])
+            for place, curve in enumerate(self._each)
+        ]
+
+
 class Curves(L.Callback):
     """A curve for each member of a `MultiHeadModule`."""
 
     def __init__(self, clock: FitClock, members: int):
-        self._whole = Curve(clock)
         self._each = tuple(Curve(clock) for _ in range(members))
+        self._whole = _Whole(clock, self._each)
         self._diverged: set[int] = set()
 
     @property

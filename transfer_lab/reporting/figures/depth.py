@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from transfer_lab.reporting.figures.pens import PALETTE, marker, panel_title
+from transfer_lab.reporting.figures.pens import OTHERS, marker, panel_title
+from transfer_lab.reporting.figures.scores import score_axis
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import accuracy_text
@@ -33,7 +34,7 @@ def figure(study: Study, curves: Sequence[DepthCurve]) -> Figure:
     """Panels are scenarios, colours and markers backbones, dashes the two questions."""
     shown = {curve.backbone for curve in curves}
     colours = {
-        name: PALETTE[number % len(PALETTE)]
+        name: OTHERS[number % len(OTHERS)]
         for number, name in enumerate(study.backbones)
         if name in shown
     }
@@ -49,10 +50,10 @@ def figure(study: Study, curves: Sequence[DepthCurve]) -> Figure:
                     if curve.scenario == scenario
                 ),
             )
-            for scenario in study.corners
+            for scenario in study.scenarios
         ),
         x=Axis("stages", names=tuple(map(depth_name, depths))),
-        y=Axis("test accuracy (%)", low=0, percent=True),
+        y=score_axis(study.measure),
         keys=(
             *(Key("backbone", b, colour, marker(study, b)) for b, colour in colours.items()),
             *(Key("question", what, dash=dash) for what, dash in dashes.items()),
@@ -66,12 +67,12 @@ def _line(study: Study, curve: DepthCurve, pen: Pen) -> Series:
         at: study.summary(curve.scenario, curve.backbone, regime)
         for at, regime in curve.regimes.items()
     }
-    told = [accuracy_text(summary, unit=" %") for summary in found.values()]
+    told = [accuracy_text(summary, unit=True) for summary in found.values()]
     return Series(
         kind="line",
         x=[depth_name(at) for at in found],
-        y=[100 * summary.accuracy.mean for summary in found.values()],
-        error=[100 * (summary.accuracy.half or 0) for summary in found.values()],
+        y=[study.measure.shown(summary.accuracy.mean) for summary in found.values()],
+        error=[study.measure.scale * (summary.accuracy.half or 0) for summary in found.values()],
         pen=pen,
         marker=marker(study, curve.backbone),
         text=[

@@ -66,7 +66,7 @@ _TICKS = 5
 _ASIDE, _FACTOR = 0.7, 1.025
 """What stands side by side shares this much of a row, or stands so far apart on an axis of
 powers."""
-_NEUTRAL, _INK, _PALE, _SHADE = "#374151", "#111827", "#9CA3AF", "#EEF1F4"
+_NEUTRAL, _INK, _SHADE = "#374151", "#111827", "#EEF1F4"
 _UPRIGHT = {"-": "#374151", "--": "#6B7280"}
 
 
@@ -158,17 +158,22 @@ def _dots(axes: Axes, figure: spec.Figure, marker: str, dots: Sequence[Series]) 
             places.append((x, y))
             colours.append(series.pen.colour)
             if series.label:
-                colour = _PALE if series.faint else _INK
-                _label(axes, series.label, (x, y), colour)
+                _label(axes, series, (x, y))
     width = _BAR[dots[0].kind]
     axes.add_collection(LineCollection(bars, linewidths=width, colors=colours))
     look = {"marker": marker, "s": _DOT**2, "c": colours, "linewidths": 0}
     axes.scatter(*zip(*places, strict=True), zorder=2.5, **look)
 
 
-def _label(axes: Axes, text: str, at: tuple[float, float], colour: str) -> None:
-    beside = {"xytext": (3.5, 2.5), "textcoords": "offset points"}
-    axes.annotate(text, at, color=colour, fontsize=6.5, **beside)
+def _label(axes: Axes, series: Series, at: tuple[float, float]) -> None:
+    above, right = series.label_at.startswith("top"), series.label_at.endswith("right")
+    beside = {
+        "xytext": (3.5 if right else -3.5, 2.5 if above else -2.5),
+        "textcoords": "offset points",
+        "ha": "left" if right else "right",
+        "va": "bottom" if above else "top",
+    }
+    axes.annotate(series.label, at, color=_INK, fontsize=6.5, **beside)
 
 
 def _scale(axes: Axes, which: str, axis: Axis) -> None:

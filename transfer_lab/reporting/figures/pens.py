@@ -9,6 +9,8 @@ from transfer_lab.reporting.study import Study
 
 # Okabe and Ito's colours, told apart with every common form of colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# For networks, pairs and lines: none of these stands for a regime.
+OTHERS = ("#7A5CC0", "#A0673D", "#8A9A2B", "#B0435C", "#4F8A8B", "#6E6E9E")
 GREYS = ("#6B7280", "#A3A9B2")
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -16,7 +18,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 def pens(study: Study) -> dict[str, Pen]:
     """A pen for every regime: neighbours differ in more than colour."""
-    return pens_of(study.trained, (r for r in study.regimes if study.is_control(r)))
+    trained = study.colours_of or study.trained
+    return pens_of(trained, (r for r in study.regimes if study.is_control(r)))
 
 
 def pens_of(trained: Iterable[str], controls: Iterable[str]) -> dict[str, Pen]:

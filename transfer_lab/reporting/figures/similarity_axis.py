@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from transfer_lab.reporting.figures.pens import MARKERS, PALETTE
+from transfer_lab.reporting.figures.pens import MARKERS, OTHERS
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.similarity.axis import CUT, Placed
 
@@ -17,7 +17,7 @@ def figure(spaces: Mapping[str, Sequence[Placed]], backbones: Collection[str]) -
     that is a backbone's goes with it when readers filter."""
     placed = [(space, pair) for space, pairs in spaces.items() for pair in pairs]
     names = list(dict.fromkeys(pair[:3] for _, pair in placed))
-    pens = {name: Pen(PALETTE[number % len(PALETTE)]) for number, name in enumerate(names)}
+    pens = {name: Pen(OTHERS[number % len(OTHERS)]) for number, name in enumerate(names)}
     series = tuple(
         Series(
             kind="row",

@@ -19,6 +19,9 @@ Kind = Literal["line", "step", "point", "row", "seeds"]
 of single seeds in such a row, which are for the page alone."""
 
 
+LabelPlace = Literal["top right", "top left", "bottom right", "bottom left"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Series:
     """Points of one look in a panel.
@@ -26,8 +29,8 @@ class Series:
     `error` holds the half-widths of intervals, which lie along x in rows and along y elsewhere;
     `below` the lower ones where they differ. `text` holds the lines that each point tells a reader;
     `pattern` makes one of {x}, {y} and {seeds}, of how many each is a mean. `label` stands beside
-    it. `beside` is its place among the figure's `abreast`. `facets` say what it shows: facet ->
-    value, or one for each point.
+    it, where `label_at` says. `beside` is its place among the figure's `abreast`. `facets` say what
+    it shows: facet -> value, or one for each point.
     """
 
     kind: Kind
@@ -41,7 +44,7 @@ class Series:
     pattern: str = ""
     seeds: Sequence[int] = ()
     label: str = ""
-    faint: bool = False
+    label_at: LabelPlace = "top right"
     beside: int = 0
     facets: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 

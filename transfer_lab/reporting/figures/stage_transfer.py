@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from transfer_lab.reporting.figures.pens import PALETTE, panel_title
+from transfer_lab.reporting.figures.pens import OTHERS, panel_title
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import accuracy_text, percent
@@ -38,7 +38,7 @@ class StagePanel(NamedTuple):
 
 def figure(study: Study, panels: Sequence[StagePanel]) -> Figure:
     """A panel for each scenario and backbone; colours are the lines, dotted is training."""
-    pens = dict(zip(LINES, PALETTE, strict=False))
+    pens = dict(zip(LINES, OTHERS, strict=False))
     shown = {line.name for panel in panels for line in panel.lines}
     depths = sorted({n for panel in panels for line in panel.lines for n in line.regimes})
     several = len({panel.backbone for panel in panels}) > 1
@@ -72,7 +72,7 @@ def _series(study: Study, line: StageLine, colour: str) -> Iterator[Series]:
         _TEST,
         {n: 100 * found.accuracy.mean for n, found in tested.items()},
         Pen(colour, _DASHES[_TEST]),
-        [accuracy_text(found, unit=" %") for found in tested.values()],
+        [accuracy_text(found, unit=True) for found in tested.values()],
         error=[100 * (found.accuracy.half or 0) for found in tested.values()],
         marker="o",
     )

@@ -59,7 +59,7 @@ def figure(study: Study, backbone: str, column: str, means: Mapping[Place, Curve
                     if (curve := means.get(place := Place(scenario, backbone, regime)))
                 ),
             )
-            for scenario in study.corners
+            for scenario in study.scenarios
         ),
         x=Axis("epoch", integers=True, shared=False),
         y=axis,

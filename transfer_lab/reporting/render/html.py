@@ -30,15 +30,21 @@ SIGNS = {
         "negative transfer",
     ),
     "open": ("undecided", "not separated", "blocked"),
-    "none": ("no data", "not measured", "missing"),
+    "none": ("no data", "not measured", "missing", "waiting"),
 }
 SIGN_OF = {word: sign for sign, words in SIGNS.items() for word in words}
 
 
-def to_html(sections: tuple[Section, ...], images: Mapping[str, bytes], facets: Facets) -> str:
-    """The whole report.
+def to_html(
+    sections: tuple[Section, ...],
+    images: Mapping[str, bytes],
+    facets: Facets,
+    colours: Mapping[str, str],
+) -> str:
+    """The whole report; the first section's title is the report's.
 
-    `images` are the PNG files of its pictures by name; `facets` the values by which readers filter.
+    `images` are the PNG files of its pictures by name; `facets` the values by which readers filter;
+    `colours` those of regimes.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -50,16 +56,23 @@ def to_html(sections: tuple[Section, ...], images: Mapping[str, bytes], facets: 
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "base64": lambda file: base64.b64encode(file).decode(),
         "prose": _prose,
         "breakable": _breakable,
+        "halved": _halved,
         "sign": lambda text: SIGN_OF.get(text, ""),
         "marks": lambda table, row: _marks(table, row, facets),
+        "slug": slug,
     }
     charts = {p.name: _safe(in_script(chart(p.figure))) for p in pictures(sections)}
     scripts = [_asset("plotly-basic.min.js")] if charts else []
     scripts.append(_asset("page.js"))
+    head, *rest = sections
     return environment.get_template("page.html.jinja").render(
-        sections=sections,
+        head=head,
+        first=[section for section in rest if not section.folded],
+        details=[section for section in rest if section.folded],
+        colours=colours,
         images={name: base64.b64encode(image).decode() for name, image in images.items()},
         charts=charts,
         facets=_safe(in_script(facets)),
@@ -67,6 +80,11 @@ def to_html(sections: tuple[Section, ...], images: Mapping[str, bytes], facets: 
         hashes=_safe(" ".join(f"'sha256-{_digest(script)}'" for script in scripts)),
         style=_asset("page.css"),
     )
+
+
+def slug(title: str) -> str:
+    """A section's name in the page's address."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def _prose(text: str) -> str:
@@ -80,6 +98,16 @@ def _breakable(text: str) -> Markup:
 
     parts = re.split(r"(?<=[A-Za-z0-9][_(/])(?=[A-Za-z0-9])", _prose(text))
     return Markup("<wbr>").join(escape(part) for part in parts)
+
+
+def _halved(text: str) -> Markup:
+    """A number that stands out from the half-width of its interval."""
+    from markupsafe import Markup
+
+    mean, sign, half = text.partition(" ± ")
+    if not sign:
+        return _breakable(text)
+    return Markup('{}<span class="half">\u00a0±\u00a0{}</span>').format(mean, half)
 
 
 def _marks(table: Table, row: tuple[Cell, ...], facets: Facets) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""A section's tables as a LaTeX document with booktabs, to compile or to take tables from."""
+"""A bare LaTeX tabular with booktabs and siunitx, to be read into a table float of a paper."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
-from transfer_lab.reporting.blocks import Cell, Line, Section, Table
 from transfer_lab.reporting.wording import one_line
 
 SPECIAL = {
@@ -41,18 +41,6 @@ SPECIAL = {
     "…": r"\textellipsis{}",
     "\u00a0": "~",
 }
-
-PREAMBLE = r"""% Compiles as it is. In a paper, \usepackage{docmute} and \input take the tables
-% alone; they need booktabs and graphicx.
-\documentclass{article}
-\usepackage{iftex}
-\ifPDFTeX\usepackage[T1]{fontenc}\usepackage{textcomp}\else\usepackage{fontspec}\fi
-\usepackage{booktabs,graphicx}
-\usepackage[margin=2cm]{geometry}
-"""
-
-# pdfTeX stops at a letter that it was not told of; the other engines look into the font.
-DECLARED = r"\ifPDFTeX\DeclareUnicodeCharacter{%s}{%s}\fi"
 # Combining characters, and LaTeX's names of them.
 ACCENTS = {
     "\u0300": "`",
@@ -69,13 +57,55 @@ ACCENTS = {
     "\u0327": "c",
     "\u0328": "k",
 }
+NOTHING = r"{\textendash}"
+"""An entry of a column of numbers where there is none."""
 
 
-def to_latex(section: Section) -> str:
-    """The section's tables, each in a float of its own; no other block."""
-    tables = [_table(block) for block in section.blocks if isinstance(block, Table)]
-    body = "\n".join(tables)
-    return f"{PREAMBLE}{_declared(body)}\\begin{{document}}\n{body}\\end{{document}}\n"
+@dataclass(frozen=True)
+class Tabular:
+    """Rows of LaTeX source below a head of plain text.
+
+    `columns` are LaTeX's; `groups` stand above so many columns each. `name` is the file's and a
+    part of its label; `notes` go into comments.
+    """
+
+    name: str
+    caption: str
+    columns: str
+    groups: tuple[tuple[str, int], ...]
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def to_latex(table: Tabular, of: str) -> str:
+    """The table of an experiment of this name, below comments that say how to use it."""
+    lines = [
+        *_usage(table, of),
+        rf"\begin{{tabular}}{{{table.columns}}}",
+        r"\toprule",
+        *_groups(table.groups),
+        _row([f"{{{escape(title)}}}" if title else "" for title in table.head]),
+        r"\midrule",
+        *map(_row, table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def numbers(means: int, uncertainties: int, after: str = "") -> str:
+    """A column of numbers with one decimal, of so many digits before it and of so many in the
+    uncertainty, 0 for none; `after` is the widest text that follows one."""
+    spread = f"({uncertainties})" if uncertainties else ""
+    room = f", table-space-text-post={{{after}}}" if after else ""
+    return f"S[table-format={means}.1{spread}, separate-uncertainty, detect-weight{room}]"
+
+
+def number(value: float, half: float | None) -> str:
+    """A value in percent and the half-width of its interval, as siunitx reads them: 34.1(12)."""
+    mean = f"{round(100 * value, 1) + 0.0:.1f}"  # never minus nought
+    return mean if half is None else f"{mean}({round(1000 * half)})"
 
 
 def escape(text: str) -> str:
@@ -85,14 +115,13 @@ def escape(text: str) -> str:
 
 
 def _settable(character: str) -> str:
-    """Half a surrogate pair is no character and cannot be stored."""
-    return "?" if "\ud800" <= character <= "\udfff" else character
-
-
-def _declared(body: str) -> str:
-    """What pdfTeX is told of letters beyond Latin-1."""
-    strange = sorted({character for character in body if ord(character) > 0xFF})
-    return "".join(f"{DECLARED % (f'{ord(c):04X}', _spelt(c))}\n" for c in strange)
+    """Half a surrogate pair is no character and cannot be stored. pdfTeX stops at a letter beyond
+    Latin-1 that it was not told of; the other engines look into the font."""
+    if "\ud800" <= character <= "\udfff":
+        return "?"
+    if ord(character) <= 0xFF:
+        return character
+    return rf"\ifdefined\Umathchar {character}\else {_spelt(character)}\fi{{}}"
 
 
 def _spelt(character: str) -> str:
@@ -103,36 +132,42 @@ def _spelt(character: str) -> str:
     return rf"\texttt{{U+{ord(character):04X}}}"
 
 
-def _table(table: Table) -> str:
-    columns = "".join("l" if n < table.texts else "r" for n in range(len(table.head)))
-    rows = "\n".join(_row([_cell(cell) for cell in row]) for row in table.rows)
-    return rf"""\begin{{table}}[htbp]
-\centering
-\caption{{{escape(table.caption)}}}
-\sbox0{{%
-\begin{{tabular}}{{{columns}}}
-\toprule
-{_row([escape(title) for title in table.head])}
-\midrule
-{rows}
-\bottomrule
-\end{{tabular}}}}%
-\ifdim\wd0>\linewidth\resizebox{{\linewidth}}{{!}}{{\usebox0}}\else\usebox0\fi
-\end{{table}}
-"""
+def _usage(table: Tabular, of: str) -> list[str]:
+    label = re.sub(r"[^A-Za-z0-9]+", "-", f"{of}-{table.name}").strip("-")
+    lines = (
+        *table.notes,
+        "",
+        r"In the preamble, and with pdfLaTeX \usepackage[T1]{fontenc} and textcomp as well:",
+        r"  \usepackage{booktabs,siunitx}",
+        "In the text; where it is too wide, inside graphicx's \\resizebox{\\linewidth}{!}{...}:",
+        r"  \begin{table}",
+        r"    \centering",
+        rf"    \caption{{{escape(table.caption)}}}",
+        rf"    \label{{tab:{label}}}",
+        rf"    \input{{{table.name}}}",
+        r"  \end{table}",
+    )
+    return [f"% {_one_byte(line)}".rstrip() for line in lines]
 
 
-def _row(entries: list[str]) -> str:
+def _one_byte(line: str) -> str:
+    """A comment on one line, without half a surrogate pair."""
+    return line.replace("\r", " ").replace("\n", " ").encode("utf-8", "replace").decode()
+
+
+def _groups(groups: tuple[tuple[str, int], ...]) -> list[str]:
+    """The titles above groups of columns, and a rule below each."""
+    if not groups:
+        return []
+    titles, rules, at = [], [], 1
+    for title, width in groups:
+        titles.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(title)}}}" if title else "")
+        if title:
+            rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+        at += width
+    return [_row(titles), "".join(rules)]
+
+
+def _row(entries: list[str] | tuple[str, ...]) -> str:
     # A bracket at the start of a row would be read as the option of the line end above it.
     return "{}" + " & ".join(entries) + r" \\"
-
-
-def _cell(cell: Cell) -> str:
-    return " ".join(text for line in cell if (text := _line(line)))
-
-
-def _line(line: Line) -> str:
-    mark = {"plain": "{}", "strong": r"\textbf{{{}}}", "emphasis": r"\emph{{{}}}"}[line.weight]
-    text = mark.format(escape(line.text)) if line.text else ""
-    note = rf"{{\footnotesize {escape(line.note)}}}" if line.note else ""
-    return " ".join(part for part in (text, note) if part)

@@ -1,4 +1,4 @@
-"""The backbones side by side: what each learns from scratch, gains by transfer, and costs."""
+"""The networks side by side: what each is, learns from scratch, gains by transfer, and costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Scenario
-from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.study import Study, interval
 from transfer_lab.reporting.wording import accuracy_cell, amount, whole
 
@@ -18,11 +18,12 @@ def backbones(study: Study) -> Section:
     """One row a backbone, in the largest similar scenario."""
     scenario = largest(study)
     text = (
-        f"In scenario {scenario}. The label names every option that was set. Seconds per epoch are "
-        "those of from_scratch; parameters and multiply-accumulates (MACs) count the whole network."
+        f"Accuracies and times are those in scenario {scenario}. Seconds per epoch are those of "
+        "from_scratch; parameters and multiply-accumulates (MACs) count the whole network."
     )
     head = (
         "backbone",
+        "as configured",
         "from scratch (%)",
         "best transfer (%)",
         "s / epoch",
@@ -31,8 +32,8 @@ def backbones(study: Study) -> Section:
         "majority (%)",
     )
     rows = tuple(_row(study, scenario, backbone) for backbone in study.backbones)
-    table = Table(f"Backbones in {scenario}", head, rows)
-    return Section("Backbones side by side", (Paragraph(text), table))
+    table = Table(f"Networks compared, in {scenario}", head, rows, texts=2)
+    return Section("Networks compared", (table, Note(text)))
 
 
 def largest(study: Study) -> str:
@@ -60,6 +61,7 @@ def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
     majority = interval(here["majority_accuracy"].tolist())
     return (
         cell(backbone),
+        cell(study.experiment.backbones[backbone].label),
         _accuracy(study, scenario, backbone, plain),
         _accuracy(study, scenario, backbone, best) + ((Line("", best),) if best else ()),
         cell(amount(pace.mean) if pace else "–"),
@@ -72,7 +74,7 @@ def _row(study: Study, scenario: str, backbone: str) -> tuple[Cell, ...]:
 def _accuracy(study: Study, scenario: str, backbone: str, regime: str | None) -> Cell:
     if regime is None:
         return (Line("–"),)
-    return accuracy_cell(study.summary(scenario, backbone, regime))
+    return accuracy_cell(study.summary(scenario, backbone, regime), usual=study.usual_seeds)
 
 
 def _size(values: pd.Series) -> Cell:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from transfer_lab.reporting.blocks import Cell, Fold, Line, Table, cell
+from transfer_lab.reporting.decision import Decision, decide
 from transfer_lab.reporting.hypotheses import Spot
-from transfer_lab.reporting.ranking import SEPARATED, Ranking, ranking, told_apart
+from transfer_lab.reporting.ranking import SEPARATED, provisional, rule_stands
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import (
     accuracy_cell,
+    bounded,
     gap,
-    percent,
     regime_name,
     seconds,
 )
@@ -27,34 +28,38 @@ Budgets = Mapping[str, Study]
 def winners(studies: Budgets, backbone: str) -> Table:
     """The best trained regime of every scenario under every budget."""
     study = next(iter(studies.values()))
+    steps = study.measure.steps
     rows = tuple(
         _winner(name, under, Spot(scenario, backbone))
         for scenario in study.scenarios
         for name, under in studies.items()
     )
     head = (
-        *("scenario", "budget", "best", "runner-up", "by validation", "rule_av"),
-        *("accuracy (%)", "fit (s)"),
+        *("scenario", "budget", "best", f"at most behind ({steps})", "may be as good"),
+        *("by validation", "rule_av"),
+        *(study.measure.heading, "fit (s)"),
     )
     caption = f"Best trained regime by budget, {backbone}"
-    return Table(caption, head, rows, texts=6, about=(("backbone", backbone),))
+    return Table(caption, head, rows, texts=7, about=(("backbone", backbone),))
 
 
 def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
-    found = ranking(study, *spot)
+    found = decide(study, *spot)
+    rule = cell(rule_stands(study, found, spot.backbone))
     start = (cell(spot.scenario), cell(name))
-    if found.best is None:
+    if found.leader is None:
         dash = cell("–")
         none = cell("–", "(no trained regime measured)")
-        return (*start, none, dash, dash, cell(found.rule), dash, dash)
-    summary = study.summary(*spot, found.best)
-    so_far = ", so far" if found.provisional else ""
+        return (*start, none, dash, dash, dash, rule, dash, dash)
+    summary = study.summary(*found.leader.place)
+    so_far = ", so far" if provisional(study, *spot) else ""
     return (
         *start,
-        cell(found.best, strong=True),
-        cell(found.contest.removeprefix("runner-up ")),
+        cell(found.leader.place.regime, strong=True),
+        cell(bounded(found.bound, study.measure)),
+        cell(", ".join(one.place.regime for one in found.as_good) or "none"),
         cell(study.preferred(*spot, study.contenders(*spot))),
-        cell(found.rule),
+        rule,
         accuracy_cell(summary, note=so_far),
         cell(seconds(summary.seconds) if summary.seconds else "–"),
     )
@@ -66,71 +71,74 @@ def changes(studies: Budgets) -> Iterator[str]:
     for scenario in usual.scenarios:
         for backbone in usual.backbones:
             spot = Spot(scenario, backbone)
-            told = {name: ranking(study, *spot) for name, study in studies.items()}
-            known = {name: found for name, found in told.items() if found.best}
+            told = {name: decide(study, *spot) for name, study in studies.items()}
+            known = {name: found for name, found in told.items() if found.leader}
             if main in known and len(known) > 1:
                 yield f"{scenario}, {backbone}: {_change(studies, spot, known)}"
 
 
-def _change(studies: Budgets, spot: Spot, known: Mapping[str, Ranking]) -> str:
+def _change(studies: Budgets, spot: Spot, known: Mapping[str, Decision]) -> str:
     main = next(iter(studies))
-    usual = known[main].best
-    same = [name for name, found in known.items() if found.best == usual]
-    unsure = " (so far)" if any(found.provisional for found in known.values()) else ""
+    best = {name: found.leader.place.regime for name, found in known.items()}
+    same = [name for name, regime in best.items() if regime == best[main]]
+    unsure = " (so far)" if any(provisional(studies[name], *spot) for name in known) else ""
     where = "every budget" if len(same) == len(studies) else " and ".join(same)
     others = [
-        _other(studies, spot, (main, usual), (name, found.best))
+        _other(studies, (main, known[main]), (name, found))
         for name, found in known.items()
-        if found.best != usual
+        if best[name] != best[main]
     ]
-    return "; ".join([f"{usual} has the highest mean under {where}{unsure}", *others]) + "."
+    return "; ".join([f"{best[main]} has the highest mean under {where}{unsure}", *others]) + "."
 
 
-def _other(studies: Budgets, spot: Spot, usual: tuple[str, str], other: tuple[str, str]) -> str:
+def _other(studies: Budgets, usual: tuple[str, Decision], other: tuple[str, Decision]) -> str:
     """The regime that leads under another budget against the usual one, under both budgets."""
-    (main, first), (name, second) = usual, other
-    there = _lead(studies[name], Place(*spot, second), Place(*spot, first))
-    here = _lead(studies[main], Place(*spot, first), Place(*spot, second))
-    if there is None or here is None:
-        return f"under {name} {second} has, and the two were not measured under both"
-    shown = all(told == SEPARATED for _, told in (there, here))
+    (main, here), (name, there) = usual, other
+    first, second = here.leader.place, there.leader.place
+    beaten, beats = there.of(first), here.of(second)
+    if beaten is None or beats is None or not (beaten.behind and beats.behind):
+        return f"under {name} {second.regime} has, and the two were not measured under both"
+    measure = studies[main].measure
+    shown = beaten.ruled_out and beats.ruled_out
     verdict = "the order changes" if shown else "a change of order is not shown"
     return (
-        f"under {name} {second} has, {there[0]} ahead of {first} ({there[1]}), which under {main} "
-        f"is {here[0]} ahead of it ({here[1]}): {verdict}{_moved(studies, spot, usual, other)}"
+        f"under {name} {second.regime} has, {gap(beaten.behind, measure)} ahead of {first.regime} "
+        f"({_out(beaten.ruled_out)}), which under {main} is {gap(beats.behind, measure)} ahead of "
+        f"it ({_out(beats.ruled_out)}): {verdict}"
+        f"{_moved(studies, (main, first), (name, second))}"
     )
 
 
-def _moved(studies: Budgets, spot: Spot, usual: tuple[str, str], other: tuple[str, str]) -> str:
+def _out(ruled_out: bool) -> str:
+    return "ruled out" if ruled_out else "not ruled out"
+
+
+def _moved(studies: Budgets, usual: tuple[str, Place], other: tuple[str, Place]) -> str:
     """By how much the difference of the two regimes differs between the budgets."""
     (main, first), (name, second) = usual, other
     tested = [
-        studies[budget].measured.tested(Place(*spot, regime))
+        studies[budget].measured.tested(place)
         for budget in (name, main)
-        for regime in (second, first)
+        for place in (second, first)
     ]
     crossed = studies[main].measured.crossed(tested)
     if crossed is None:
         return ""
     found = crossed.contrast([1, -1, -1, 1])
     told = f" ({_apart(found)})" if found.known else ""
-    return f", and between the budgets their difference moves by {gap(found)}{told}"
+    by = gap(found, studies[main].measure)
+    return f", and between the budgets their difference moves by {by}{told}"
 
 
 def _apart(found: Estimate) -> str:
     return SEPARATED if abs(found.mean) > found.half() else "not separated"
 
 
-def _lead(study: Study, one: Place, over: Place) -> tuple[str, str] | None:
-    found = study.measured.lead(one, over=over)
-    return (gap(found), told_apart(study, one, over)) if found else None
-
-
 def accuracies(studies: Budgets) -> Fold:
     """Test accuracy of every regime under every budget."""
     usual = next(iter(studies.values()))
     return Fold(
-        "Test accuracy of every regime by budget",
+        f"Test {usual.measure.title} of every regime by budget",
         tuple(_accuracies(studies, backbone) for backbone in usual.backbones),
     )
 
@@ -151,9 +159,10 @@ def _accuracies(studies: Budgets, backbone: str) -> Table:
         for scenario in usual.scenarios
         if regime in usual.planned(scenario, backbone)
     )
-    main = next(iter(studies))
+    main, measure = next(iter(studies)), usual.measure
     caption = (
-        f"Test accuracy (%) by budget, {backbone}: mean ± 95 % interval, and in points how far "
+        f"Test {measure.heading} by budget, {backbone}: mean ± 95 % interval, and in "
+        f"{measure.steps} how far "
         f"above {main}, paired by seed and test image"
     )
     head = ("regime", "scenario", *studies)
@@ -167,9 +176,9 @@ def _accuracy(study: Study, usual: Study, place: Place) -> Cell:
         return line
     pair = [one.measured.tested(place) for one in (study, usual)]
     crossed = study.measured.crossed(pair)
-    return (*line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
+    return (*line, *((Line("", _signed(study, crossed.contrast([1, -1]))),) if crossed else ()))
 
 
-def _signed(found: Estimate) -> str:
-    text = percent(found.interval())
+def _signed(study: Study, found: Estimate) -> str:
+    text = study.measure.difference(found.interval())
     return text if text.startswith("-") else f"+{text}"

@@ -14,24 +14,21 @@ from transfer_lab.reporting.blocks import (
     Bullets,
     Cell,
     Fold,
+    Note,
     Paragraph,
     Section,
     Table,
     cell,
 )
-from transfer_lab.reporting.hypotheses import JUDGED, Spot, followed, spots, verdicts
+from transfer_lab.reporting.decision import rule_standings
+from transfer_lab.reporting.hypotheses import JUDGED, spots
+from transfer_lab.reporting.regrets import REFERENCE, served
 from transfer_lab.reporting.sections.budget_winners import Budgets, accuracies, changes, winners
 from transfer_lab.reporting.sections.flags import capped
-from transfer_lab.reporting.sections.rules import (
-    REFERENCE,
-    against,
-    chances_of_least_regret,
-    points_lost,
-    told_against,
-)
+from transfer_lab.reporting.sections.rules import costs
 from transfer_lab.reporting.sections.time import CONDITIONS
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import amount, share, whole
+from transfer_lab.reporting.wording import amount, whole
 from transfer_lab.stats.rules_of_thumb import RULES
 
 if TYPE_CHECKING:
@@ -40,12 +37,13 @@ if TYPE_CHECKING:
     from transfer_lab.store.curves import Curve
 
 TITLE = "Budgets"
+LEAD = "Whether the answer depends on how long a run may learn."
 LEGEND = (
     "Exploratory. Each budget is looked at as the main one is: winners have the highest mean test "
-    "accuracy and were picked by these same accuracies (by validation: the regime that validation "
-    "accuracy would have picked), differences are paired by seed and test image, and nothing is "
-    "corrected for how many are compared. That the order of two regimes changes with the budget is "
-    "said only where each is told apart from the other under the budget under which it leads. "
+    "accuracy (by validation: the regime that validation accuracy would have picked), differences "
+    "are paired by seed and test image, and every regime is compared with the best of its backbone "
+    "under the same budget. That the order of two regimes changes with the budget is said only "
+    "where each is ruled out under the budget under which the other leads. "
     "Verdicts on rules are corrected within each budget's family of hypotheses, and only those of "
     "the main budget are the family that the experiment fixes; that a verdict is undecided under "
     "one budget and not under another is no finding that the two differ. Arms still falling: "
@@ -62,15 +60,15 @@ def budgets(study: Study) -> Section | None:
     if not study.experiment.budgets:
         return None
     studies = {MAIN: study} | study.further
-    blocks: list[Block] = [Paragraph(LEGEND), _budgets(study, studies), *_caveats(study, studies)]
+    blocks: list[Block] = [_budgets(study, studies), *_caveats(study, studies)]
     if sum(not one.done.empty for one in studies.values()) < 2:
         nothing = Paragraph("Nothing to compare yet: fewer than two budgets have finished runs.")
-        return Section(TITLE, (*blocks, nothing))
+        return Section(TITLE, (*blocks, nothing), LEAD)
     blocks += [winners(studies, backbone) for backbone in study.backbones]
     blocks.append(Bullets(tuple(changes(studies))))
     blocks += _rules(studies)
     blocks.append(accuracies(studies))
-    return Section(TITLE, tuple(blocks))
+    return Section(TITLE, (*blocks, Note(LEGEND)), LEAD)
 
 
 def _budgets(study: Study, studies: Budgets) -> Table:
@@ -178,37 +176,23 @@ def _without_predictions(studies: Budgets) -> int:
 
 def _rules(studies: Budgets) -> list[Block]:
     """What following each rule costs, and what is judged of it, under every budget."""
-    places = {name: list(spots(study)) for name, study in studies.items()}
-    served = {name: study for name, study in studies.items() if places[name]}
-    if not served:
+    places = {name: found for name, study in studies.items() if (found := list(spots(study)))}
+    if not places:
         return []
-    told = {name: verdicts(study) for name, study in served.items()}
+    told = {name: rule_standings(studies[name]) for name in places}
     rows = []
-    least = {n: chances_of_least_regret(study, places[n]) for n, study in served.items()}
-    for rule in RULES:
-        for name, study in served.items():
+    for rule, prescribes in RULES.items():
+        for name, here in places.items():
             judged = [found.verdict for (r, _), found in told[name].items() if r == rule]
-            costs = _followed(study, rule, places[name])
-            chance = cell(share(least[name].get(rule)))
-            rows.append((cell(rule), cell(name), _counts(judged), *costs, chance))
+            number = cell(f"{len(served(studies[name], prescribes, here))} of {len(here)}")
+            row = (*costs(studies[name], rule, here), number)
+            rows.append((cell(rule), cell(name), _counts(judged), *row))
     head = (
         *("rule", "budget", "verdicts", "points behind the best", "worst (points)"),
-        *(f"against {REFERENCE} (points)", "places served", "P(least)"),
+        *(f"against {REFERENCE} (points)", "places served"),
     )
     table = Table("Following each rule under every budget", head, tuple(rows), texts=3)
     return [table, *_differing(told), Fold("Verdicts by budget", (_verdicts(told),))]
-
-
-def _followed(study: Study, rule: str, places: list[Spot]) -> tuple[Cell, ...]:
-    prescribes = RULES[rule]
-    served = [(p, regime) for p in places if (regime := followed(study, prescribes, p))]
-    lost = points_lost(study, served)
-    return (
-        cell(f"{100 * sum(lost) / len(lost):.1f}" if lost else "–"),
-        cell(f"{100 * max(lost):.1f}" if lost else "–"),
-        told_against(None if rule == REFERENCE else against(study, prescribes, places)),
-        cell(f"{len(served)} of {len(places)}"),
-    )
 
 
 def _counts(verdicts: list[str]) -> Cell:
@@ -216,9 +200,9 @@ def _counts(verdicts: list[str]) -> Cell:
     return cell(", ".join(f"{number} {verdict}" for verdict, number in counts.items()) or "–")
 
 
-def _by_place(told: dict[str, dict]) -> dict[tuple[str, Spot], dict[str, str]]:
+def _by_place(told: dict[str, dict]) -> dict[tuple[str, str], dict[str, str]]:
     """Verdicts by rule and place, under each budget that has one there."""
-    found: dict[tuple[str, Spot], dict[str, str]] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for name, judged in told.items():
         for asked, one in judged.items():
             found.setdefault(asked, {})[name] = one.verdict
@@ -228,9 +212,9 @@ def _by_place(told: dict[str, dict]) -> dict[tuple[str, Spot], dict[str, str]]:
 def _differing(told: dict[str, dict]) -> list[Block]:
     """The verdicts that are others under another budget."""
     lines = tuple(
-        f"{rule} in {spot.scenario}, {spot.backbone}: "
+        f"{rule} in {scenario}: "
         + ", ".join(f"{verdict} under {name}" for name, verdict in found.items())
-        for (rule, spot), found in _by_place(told).items()
+        for (rule, scenario), found in _by_place(told).items()
         if len(set(found.values())) > 1
     )
     if not lines:
@@ -243,11 +227,10 @@ def _verdicts(told: dict[str, dict]) -> Table:
     rows = tuple(
         (
             cell(rule),
-            cell(spot.scenario),
-            cell(spot.backbone),
-            *(cell(found[rule, spot].get(name, "–")) for name in told),
+            cell(scenario),
+            *(cell(found[rule, scenario].get(name, "–")) for name in told),
         )
-        for rule, spot in sorted(found, key=lambda asked: JUDGED.index(asked[0]))
+        for rule, scenario in sorted(found, key=lambda asked: JUDGED.index(asked[0]))
     )
-    head = ("rule", "scenario", "backbone", *told)
+    head = ("rule", "scenario", *told)
     return Table("Verdict on each rule under every budget", head, rows, texts=len(head))

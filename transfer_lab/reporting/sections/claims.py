@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transfer_lab.experiment.spec import Claim
+from transfer_lab.experiment.settings import Claim
 from transfer_lab.reporting.accuracies import Unit, one_a_pass, units_of
-from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.sections.majority import gain
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import percent, seconds
@@ -22,6 +22,8 @@ WORDS: dict[Verdict, str] = {
     "undecided": "undecided",
     "no data": "not measured",
 }
+TITLE = "The claims, one by one"
+LEAD = "What an article says, beside what was measured here."
 LEGEND = (
     "A claim holds, or does not, where the 95 % interval of the difference lies on one side of "
     "zero, and is undecided otherwise. Differences are paired by seed; those of accuracies hold "
@@ -40,7 +42,7 @@ def claims(study: Study) -> Section | None:
     rows = tuple(_row(study, claim) for claim in study.experiment.claims.values())
     head = ("the claim", "verdict", "published", "here", "compared with")
     table = Table("Claims", head, rows, texts=5)
-    return Section("The claims, one by one", (table, Paragraph(LEGEND)))
+    return Section(TITLE, (table, Note(LEGEND)), LEAD, open=True)
 
 
 def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
@@ -65,7 +67,7 @@ def _difference(study: Study, claim: Claim, arm: str, differences: list[float]) 
     if place is None or not differences:
         return interval(differences)
     if isinstance(claim.than, str) and (other := _place(study, claim, claim.than)):
-        lead = study.measured.lead(place, over=other)
+        lead = study.accuracies.lead(place, over=other)
         return lead.interval() if lead else None
     return gain(study, place, differences)  # over a constant: it has no error of its own
 
@@ -74,7 +76,8 @@ def _measure(
     study: Study, claim: Claim, what: str | float, values: dict[int, float]
 ) -> Interval | None:
     place = _place(study, claim, what) if isinstance(what, str) else None
-    return study.accuracy(*place) if place else interval([*values.values()])
+    found = study.accuracies.estimate(place) if place else None
+    return found.interval() if found else interval([*values.values()])
 
 
 def _place(study: Study, claim: Claim, arm: str) -> Place | None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from transfer_lab.experiment.plan import fixed_options
 from transfer_lab.reporting.accuracies import Unit, units_of
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import count, percent
 from transfer_lab.stats.intervals import Interval
 
 TITLE = "Boxes and masks"
+LEAD = "How well boxes and masks of objects are found: intersection over union."
 LEGEND = (
     "Mean intersection over union of what is found in the test images with their boxes or masks, "
     "in percent, over seeds with its 95 % t-interval. Blind: the same for the one box or mask that "
@@ -33,12 +34,12 @@ def dense(study: Study) -> Section | None:
         for backbone in study.backbones
         if (here := {p: s for p, s in found.items() if p.backbone == backbone})
     )
-    return Section(TITLE, (Paragraph(LEGEND), *tables))
+    return Section(TITLE, (*tables, Note(LEGEND)), LEAD)
 
 
 def _places(study: Study) -> Iterator[Place]:
     for backbone in study.backbones:
-        for scenario in study.corners:
+        for scenario in study.scenarios:
             for regime in study.planned(scenario, backbone):
                 yield Place(scenario, backbone, regime)
 

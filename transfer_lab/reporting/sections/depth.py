@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 
 from transfer_lab.experiment.choices import Regime
-from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Picture, Section, Table, cell
 from transfer_lab.reporting.figures.depth import DepthCurve, depth_name, figure
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.study import Study
@@ -16,6 +16,7 @@ TITLE = "How deep to freeze"
 FEWEST = 3
 """Depths from which a curve is drawn."""
 FROZEN, PROBE = "stages frozen, the rest fine-tuned", "linear probe after a stage"
+LEAD = "Test scores by how many stages stay frozen, or give the features of a linear head."
 LEGEND = (
     "Two questions about depth. Stages frozen: that many leading stages stay as the source left "
     "them, and the rest is fine-tuned, from none (full_finetune) to all (linear_probe). Linear "
@@ -32,10 +33,10 @@ def depth(study: Study) -> Section | None:
     found = depth_curves(study)
     if not any(len(curve.regimes) >= FEWEST for curve in found):
         return None
-    alt = "Lines of test accuracy by depth, one for each backbone and question; values below"
+    alt = f"Lines of test {study.measure.title} by depth, one for each network and question"
     caption = (
-        "Test accuracy against depth with 95 % intervals, one panel for each scenario; solid: "
-        f"{FROZEN}; dotted: {PROBE}."
+        f"Test {study.measure.title} against depth with 95 % intervals, one panel for each "
+        f"scenario; solid: {FROZEN}; dotted: {PROBE}."
     )
     picture = Picture("depth.png", caption, alt, figure(study, found))
     tables = tuple(
@@ -43,13 +44,13 @@ def depth(study: Study) -> Section | None:
         for backbone in study.backbones
         if any(curve.backbone == backbone for curve in found)
     )
-    return Section(TITLE, (Paragraph(LEGEND), picture, *tables))
+    return Section(TITLE, (picture, *tables, Note(LEGEND)), LEAD)
 
 
 def depth_curves(study: Study) -> list[DepthCurve]:
     """What was measured at two depths or more."""
     found = []
-    for scenario in study.corners:
+    for scenario in study.scenarios:
         for backbone in study.backbones:
             for what in (FROZEN, PROBE):
                 regimes = _by_depth(study, Spot(scenario, backbone), what)
@@ -101,7 +102,7 @@ def _table(study: Study, backbone: str, curves: list[DepthCurve]) -> Table:
         for curve in sorted(curves, key=lambda curve: curve.what == PROBE)
     )
     head = ("question", "scenario", *(depth_name(at) for at in depths))
-    caption = f"Test accuracy (%) by depth in stages, {backbone}"
+    caption = f"Test {study.measure.heading} by depth in stages, {backbone}"
     return Table(caption, head, rows, texts=2, about=(("backbone", backbone),))
 
 
@@ -109,4 +110,6 @@ def _entry(study: Study, curve: DepthCurve, at: float) -> Cell:
     regime = curve.regimes.get(at)
     if regime is None:
         return cell("–")
-    return accuracy_cell(study.summary(curve.scenario, curve.backbone, regime))
+    return accuracy_cell(
+        study.summary(curve.scenario, curve.backbone, regime), usual=study.usual_seeds
+    )

@@ -6,30 +6,33 @@ from collections import defaultdict
 
 from transfer_lab.experiment.budget import under
 from transfer_lab.reporting.accuracies import Unit, rows_of, unit_name, units_of
-from transfer_lab.reporting.blocks import Block, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Block, Fold, Line, Section, Table, cell
 from transfer_lab.reporting.study import Study
+from transfer_lab.store.results import NOT_NEEDED, WAITING
+
+LEAD = "Cells without a number, and why."
 
 
-def failures(study: Study) -> Section:
-    """Failed, blocked and missing cells, equal errors together."""
+def failures(study: Study) -> Section | None:
+    """Failed, blocked and missing cells, equal errors together; none that is not needed."""
     absent = _grouped(study)
     if not absent:
-        return Section("Failed and missing cells", (Paragraph("None: every cell is done."),))
-    broken = {key: places for key, places in absent.items() if key[0] != "missing"}
-    unrun = {key: places for key, places in absent.items() if key[0] == "missing"}
+        return None
+    unrun = {key: places for key, places in absent.items() if key[0] in ("missing", WAITING)}
+    broken = {key: places for key, places in absent.items() if key not in unrun}
     blocks: list[Block] = []
     if broken:
         blocks.append(_table("Failed and blocked cells by error", broken))
     if unrun:
         blocks.append(Fold("Missing cells", (_table("Cells that have not been run", unrun),)))
-    return Section("Failed and missing cells", tuple(blocks))
+    return Section("Failed and missing cells", tuple(blocks), LEAD)
 
 
 Groups = dict[tuple[str, str, str], dict[str, list[Unit]]]
 
 
 def _grouped(study: Study) -> Groups:
-    rest = study.cells[study.cells["status"] != "done"]
+    rest = study.cells[~study.cells["status"].isin(("done", NOT_NEEDED))]
     columns = ("status", "error_kind", "error", "scenario", "backbone", "regime", "budget")
     groups: Groups = defaultdict(lambda: defaultdict(list))
     found = zip(units_of(rest), rows_of(rest, *columns), strict=True)

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from transfer_lab.experiment.catalog import Family
-from transfer_lab.reporting.blocks import Bullets, Cell, Fold, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Bullets, Cell, Fold, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.methods import Gain, gains, twin
 from transfer_lab.reporting.methods import methods as by_family
 from transfer_lab.reporting.sections.rules import signed
 from transfer_lab.reporting.sections.time import mixed_conditions
 from transfer_lab.reporting.study import Study
-from transfer_lab.stats.hypotheses import LEVEL, MARGIN
+from transfer_lab.reporting.wording import points
+from transfer_lab.stats.hypotheses import LEVEL
 
 TITLE = "Methods, each against itself switched off"
 NEGATIVE = "negative transfer"
-EQUAL = f"equal within {100 * MARGIN:g} point"
 SIDES = {1: "ahead", -1: "behind"}
 WORDS: dict[Family, str] = {
     "weights": "weights and penalties on them",
@@ -24,6 +24,7 @@ WORDS: dict[Family, str] = {
     "features": "a common feature space",
     "unlabelled": "unlabelled images of the target",
 }
+LEAD = "What a method is worth: how far it is ahead of the same regime without it."
 LEGEND = (
     "What a method is worth is what it is ahead of its twin: the same regime without the method, "
     "with the same options but for the method's own, in the same scenario, on the same backbone "
@@ -51,7 +52,7 @@ def methods(study: Study) -> Section | None:
     said = [Paragraph(start), Bullets(harmed)] if harmed else []
     folds = tuple(_fold(study, family, rows) for family, rows in found.items())
     warned = mixed_conditions(study)
-    return Section(TITLE, (*warned, Paragraph(LEGEND), Bullets(lines), *said, *folds))
+    return Section(TITLE, (*warned, Bullets(lines), *said, *folds, Note(LEGEND)), LEAD)
 
 
 def _summary(family: Family, among: Sequence[str], rows: Sequence[Gain]) -> str:
@@ -69,16 +70,17 @@ def _summary(family: Family, among: Sequence[str], rows: Sequence[Gain]) -> str:
 
 def _harm(gain: Gain) -> str:
     scenario, backbone, regime = gain.place
-    lead = signed(gain.lead.interval())
+    lead = signed(gain.lead.interval(), gain.measure)
     return (
-        f"{regime} in {scenario} on {backbone}: {_found(gain)}, {lead} points against "
-        f"{gain.twin.regime} (p = {_p(gain.p)} after correction)"
+        f"{regime} in {scenario} on {backbone}: {_found(gain)}, {lead} {gain.measure.steps} "
+        f"against {gain.twin.regime} (p = {_p(gain.p)} after correction)"
     )
 
 
 def _fold(study: Study, family: Family, rows: Sequence[Gain]) -> Fold:
     head = (
-        *("regime", "switched off", "scenario", "backbone", "found", "ahead (points)"),
+        *("regime", "switched off", "scenario", "backbone", "found"),
+        f"ahead ({study.measure.steps})",
         *("p", "images (times)", "seconds (times)"),
     )
     caption = f"Methods against themselves switched off: {family}"
@@ -105,7 +107,7 @@ def _row(gain: Gain) -> tuple[Cell, ...]:
     return (
         *start,
         cell(_found(gain), strong=sure),
-        cell(signed(gain.lead.interval())),
+        cell(signed(gain.lead.interval(), gain.measure)),
         cell(_p(gain.p) if gain.lead.known else "–", strong=sure),
         cell(_times(gain.images)),
         cell(_times(gain.seconds)),
@@ -115,8 +117,8 @@ def _row(gain: Gain) -> tuple[Cell, ...]:
 def _found(gain: Gain) -> str:
     if not gain.lead.known:
         return "interval unknown"
-    if gain.lead.equal_within(MARGIN):
-        return EQUAL
+    if gain.equal:
+        return f"equal within {points(100 * gain.margin, gain.measure)}"
     if gain.side < 0 and gain.of_source:
         return NEGATIVE
     return SIDES.get(gain.side, "not separated")

@@ -10,23 +10,37 @@ from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.packaged import packaged_as
+from transfer_lab.experiment.plan import searched_in
 from transfer_lab.experiment.spec import PROTOCOL, PerClass
 from transfer_lab.reporting.blocks import (
     Block,
     Bullets,
     Cell,
+    Fold,
+    Note,
     Paragraph,
     Section,
     Table,
     cell,
 )
-from transfer_lab.reporting.hypotheses import verdicts
+from transfer_lab.reporting.clusters import said as over_targets
+from transfer_lab.reporting.decision import rule_standings
+from transfer_lab.reporting.measures import ACCURACY
+from transfer_lab.reporting.sections.cross_validation import of_folds, tested
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.subsets import said as overlap
 from transfer_lab.reporting.taxonomies import taxonomies
-from transfer_lab.reporting.wording import whole
-from transfer_lab.stats.hypotheses import LEVEL, MARGIN
+from transfer_lab.reporting.wording import points, whole
+from transfer_lab.stats.hypotheses import LEVEL
 
+BY_IMAGE = {
+    "accuracy": "correctness",
+    "balanced_accuracy": "correctness, weighted so that every class counts the same,",
+    "macro_f1": "the influence of an answer (the measure's first derivative)",
+    "log_loss": "the logarithm of the probability that is given to the right class",
+}
+"""What a measure is the mean of."""
 TAXONOMY = (
     "Texts on transfer learning name scenarios by two schemes that contradict one another. By "
     "labels: inductive where the target has some, transductive where the source alone has, "
@@ -43,7 +57,9 @@ def protocol(study: Study) -> Section:
     rules = (
         f"Protocol {PROTOCOL}: the number is part of every run's id and is raised whenever the "
         "code changes results, so that no two protocols stand in one report.",
-        _tested(study),
+        tested(study)
+        or "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
+        "seeds. A run reads it once, after training, and selects nothing on it.",
         "Each seed draws its own stratified subset of the target"
         + (" from what is left beside each fold" if experiment.folds else "")
         + "; the small ones lie within the large ones, and validation images count towards n.",
@@ -51,40 +67,10 @@ def protocol(study: Study) -> Section:
         *_further(study),
         _selection(study),
         *_starts(study),
-        *inference(study),
     )
     tables = (_scenarios(study), *_taxonomy(study), _options(study))
-    return Section("Protocol", (Bullets(rules), *tables))
-
-
-def _tested(study: Study) -> str:
-    """What runs are tested on."""
-    experiment = study.experiment
-    if not experiment.folds:
-        return (
-            "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
-            "seeds. A run reads it once, after training, and selects nothing on it."
-        )
-    grouped = [
-        name
-        for name in dict.fromkeys(place.target for place in experiment.scenarios.values())
-        if experiment.domains[name].options.get("groups")
-    ]
-    groups = f", and the groups of {', '.join(grouped)}" if grouped else ""
-    return (
-        f"{cross_validation(study)}: each seed divides all images of a target, its test set "
-        f"included, into {experiment.folds} folds in the same mix of classes; copies of an image"
-        f"{groups} are never divided. A run is tested on one fold and learns from the rest, the "
-        "same for all regimes and backbones. It reads its fold once, after training, and selects "
-        "nothing on it."
-    )
-
-
-def cross_validation(study: Study) -> str:
-    """'5-fold cross-validation, repeated with 3 seeds'."""
-    count = len(study.experiment.seeds)
-    again = f", repeated with {count} seeds" if count > 1 else ", with one seed"
-    return f"{study.experiment.folds}-fold cross-validation{again}"
+    cover = Note("", "What intervals and tests cover", inference(study))
+    return Section("Protocol", (Bullets(rules), *tables, cover))
 
 
 def _budget(fit: Fit) -> str:
@@ -131,6 +117,8 @@ def _selection(study: Study) -> str:
             "below. They are untuned: rates set by hand."
         )
     (count,) = {len(found) for found in trials.values()}
+    if study.experiment.search:
+        return _searches(study, count)
     return (
         f"Every regime that learns has {count} trials in each place of the grid and with each "
         "seed, all from the same initial weights. A trial learns from the training images alone; "
@@ -141,22 +129,38 @@ def _selection(study: Study) -> str:
     )
 
 
+def _searches(study: Study, count: int) -> str:
+    """That validation at another seed has chosen for the whole grid."""
+    experiment = study.experiment
+    assert experiment.search is not None
+    named = (name for regime in tried(study) for name in searched_in(experiment, regime))
+    return (
+        f"Every regime that learns has {count} trials on each backbone, tried once, at seed "
+        f"{experiment.search.seed}, which no run of the grid has, in "
+        f"{' and '.join(dict.fromkeys(named))}: from the same initial weights each learns from the "
+        "training images, and the best mean validation accuracy chooses (among equals the lower "
+        "mean validation loss, then the first listed). No search reads a test image. What it "
+        "chose holds in every scenario and at every seed; the runs there learn from training "
+        "images alone. Source runs are not tuned."
+    )
+
+
 def _starts(study: Study) -> tuple[str, ...]:
     """What the backbones start from: source runs, ready-made weights, nothing."""
-    choices = study.experiment.backbones.values()
-    told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices) else []
+    choices = study.experiment.backbones
+    told = [_source_runs(study)] if any(c.pretrained == "run" for c in choices.values()) else []
     told += [
-        f"{choice.label} is pretrained by {_pretraining(choice.source_regime)} instead, with the "
-        "same budget."
-        for choice in choices
+        f"{name} is pretrained by {_pretraining(choice.source_regime)} instead, with the same "
+        "budget."
+        for name, choice in choices.items()
         if choice.source_regime
     ]
-    for choice in choices:
+    for name, choice in choices.items():
         start = choice.pretrained
         if isinstance(start, Weights):
-            told.append(f"{choice.label} starts from ready-made weights ({_whose(start)}).")
+            told.append(f"{name} starts from ready-made weights ({_whose(start)}).")
         elif start == "none":
-            told.append(f"{choice.label} has no source: only what needs none is run on it.")
+            told.append(f"{name} has no source: only what needs none is run on it.")
     return (*told, *_places(study))
 
 
@@ -249,7 +253,10 @@ def _taxonomy(study: Study) -> tuple[Block, ...]:
         return ()
     rows = tuple((cell(scenario), *map(cell, names)) for scenario, names in found.items())
     head = ("scenario", "by labels", "by domain and task", "inputs and classes")
-    return Paragraph(TAXONOMY), Table("What the scenarios are called", head, rows, texts=4)
+    table = Table("What the scenarios are called", head, rows, texts=4)
+    return (
+        Fold("What texts on transfer learning call the scenarios", (Paragraph(TAXONOMY), table)),
+    )
 
 
 def _domain(name: str, domains: dict) -> Cell:
@@ -278,41 +285,22 @@ def _options(study: Study) -> Table:
 
 def inference(study: Study) -> tuple[str, ...]:
     """One sentence or a few for each question a statistician asks."""
-    return (*_errors(study), *_conclusions(study))
-
-
-def _errors(study: Study) -> tuple[str, ...]:
-    """What intervals of accuracies hold."""
-    if folds := study.experiment.folds:
-        return (
-            "Intervals of accuracies are Student's t over the folds of all seeds. Folds have most "
-            "of their training images in common, so the variance s² over J of them is multiplied "
-            f"by 1 / J + 1 / {folds - 1} instead of 1 / J, with J - 1 degrees of freedom (Nadeau "
-            "and Bengio 2003): a correction that mostly covers as often as it says, and no "
-            "guarantee. The folds' spread holds the error of their test images. Intervals of times "
-            "and of other columns are not corrected.",
-            "They generalise to new images like these, of as many to learn from. More seeds divide "
-            "the same images again and cannot replace more images. They do not hold what another "
-            "source run, other targets, other options or another budget would change.",
-            "Comparisons are paired by scenario, seed and fold. Folds that one side lacks are left "
-            "out of a comparison.",
-        )
-    seeds = len(study.experiment.seeds)
     return (
-        f"Intervals of accuracies hold two errors. That of the seeds ({seeds}: subset, "
-        "initialisation, order of training) is Student's t. That of the test set is what all seeds "
-        "share by being tested on the same images: correctness by seed and image is taken as a "
-        "crossed two-way layout within classes, and the images' variance is the mean square of the "
-        "images less that of the rest, which the spread of the seeds holds already. The two "
-        "half-widths are added in quadrature (Howe 1974), which covers at least as often as it "
-        "says also with two or three seeds. The errors are taken as normal: not to be trusted "
-        "within a few images of 0 or 100 %.",
-        "Where predictions by image cannot be read, the test set's variance is p (1 - p) / n for "
-        "each arm by itself, which bounds it from above" + _unread(study) + ". Intervals of times "
-        "and of other columns are Student's t over seeds.",
+        *(of_folds(study) or _of_one_test_set(study)),
+        *over_targets(study),
+        *_conclusions(study),
+    )
+
+
+def _of_one_test_set(study: Study) -> tuple[str, ...]:
+    """What intervals hold, and what for."""
+    return (
+        *_errors(study),
         "They generalise to new seeds and to new test images in the same mix of classes. They do "
         "not hold what another source run, other targets, other options or another budget would "
         "change" + _sizes(study) + ".",
+        *overlap(study),
+        *over_targets(study),
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
     )
@@ -320,27 +308,66 @@ def _errors(study: Study) -> tuple[str, ...]:
 
 def _conclusions(study: Study) -> tuple[str, ...]:
     """What is tested, and what is not."""
+    margin = points(study.experiment.margin, study.measure)
     return (
         _family(study),
-        f"Equal means shown to differ by less than {100 * MARGIN:g} point, by two one-sided tests "
-        f"(TOST) at {100 * LEVEL:g} %; a difference that was not found is not called equal.",
-        "Everything else is exploratory: best and runner-up, the frontier of time and accuracy, "
-        "regrets, probabilities, classes, claims. It is not corrected for how many things were "
-        "looked at, and what is best was picked by the test accuracies that are shown.",
+        "Best, may be as good, ruled out and at most so many points behind are multiple "
+        "comparisons with the best (Hsu 1984) of a scenario, or of a scenario and backbone: of all "
+        "arms that are compared there at once, with 95 % confidence, however one was picked, that "
+        "the true best is not ruled out and no bound is wrong. One-sided, by Bonferroni over the "
+        "comparisons with the best. Variances over seeds of paired differences are moderated: each "
+        "is averaged with what those of all pairs of this grid have in common, by degrees of "
+        "freedom (empirical Bayes, Smyth 2004), and so are those of single accuracies in what to "
+        "expect.",
+        f"Equal means shown to differ by less than {margin}, by two one-sided tests (TOST) at "
+        f"{100 * LEVEL:g} %; a difference that was not found is not called equal.",
+        "Everything else is exploratory: the frontier of time and accuracy, regrets, "
+        "probabilities, classes, claims. It is not corrected for how many things were looked at.",
     )
 
 
+def _errors(study: Study) -> tuple[str, ...]:
+    """What intervals of scores hold, where all is known by image and where it is not."""
+    looks, measure = study.experiment.looks, study.measure
+    seeds = f"{looks.start} to {looks.at_most}" if looks else len(study.experiment.seeds)
+    what = "accuracies" if measure is ACCURACY else f"{measure.title}, which leads here,"
+    return (
+        f"Intervals of {what} hold two errors. That of the seeds ({seeds}: subset, "
+        "initialisation, order of training) is Student's t. That of the test set is what all seeds "
+        f"share by being tested on the same images: {BY_IMAGE[measure.name]} by seed and image is "
+        "taken as a crossed two-way layout within classes, and the images' variance is the mean "
+        "square of the images less that of the rest, which the spread of the seeds holds already. "
+        "The two half-widths are added in quadrature (Howe 1974), which covers at least as often "
+        "as it says also with two or three seeds. The errors are taken as normal: not to be "
+        "trusted within a few images of 0 or 100 %.",
+        f"{_without_images(study)}{_unread(study)}. Intervals of times and of other columns are "
+        "Student's t over seeds.",
+    )
+
+
+def _without_images(study: Study) -> str:
+    if study.measure is ACCURACY:
+        return (
+            "Where predictions by image cannot be read, the test set's variance is p (1 - p) / n "
+            "for each arm by itself, which bounds it from above"
+        )
+    return "Where that is not stored by image, intervals hold the error of the seeds alone"
+
+
 def _family(study: Study) -> str:
-    told = verdicts(study)
-    distinct = len({(spot, id(judged)) for (_, spot), judged in told.items()})
+    told = rule_standings(study)
+    judged = [one for one in told.values() if one.followed]
+    distinct = len({(one.scenario, *one.followed.items()) for one in judged})
     counts = Counter(judged.verdict for judged in told.values())
     said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     outcome = f" Here that is {distinct} hypotheses; the rules' verdicts: {said}." if told else ""
     return (
         "The family of tests is set by the experiment file and not by test accuracies: "
-        "one hypothesis for each scenario, backbone and published rule (rule_av, rule_cs231n) of "
-        "which records are there, with Bonferroni's correction over rivals and Holm's over "
-        f"hypotheses, separately for refuting and for supporting, at {100 * LEVEL:g} % each."
+        "one hypothesis for each scenario and published rule (rule_av, rule_cs231n) of which "
+        "records are there, on the mean over the backbones, with Bonferroni's correction over "
+        "rivals and Holm's over hypotheses, separately for refuting, for supporting and for being "
+        f"behind, at {100 * LEVEL:g} % each. Refuted means that a rival is shown to be more than "
+        f"{points(study.experiment.margin, study.measure)} ahead, which is the experiment's margin."
         + outcome
     )
 

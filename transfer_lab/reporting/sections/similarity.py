@@ -12,6 +12,7 @@ from transfer_lab.reporting.blocks import (
     Code,
     Fold,
     Line,
+    Note,
     Paragraph,
     Picture,
     Section,
@@ -34,6 +35,7 @@ from transfer_lab.similarity.axis import (
 from transfer_lab.similarity.pairs import Compared, Named, comparisons
 
 TITLE = "Similarity, measured"
+LEAD = "How far each source is from its target, measured without labels."
 AXIS = (
     "The axis is label-free: 0 is the distance between two halves of the source, 1 that from the "
     "source to {far}. A distance is the root of MMD² (unbiased, cubic kernel) on features that are "
@@ -83,7 +85,7 @@ class Result(NamedTuple):
 
 def similarity(study: Study) -> Section | None:
     """Axis, words against it, and every measure; no section where nothing is compared."""
-    planned = comparisons(study.experiment)
+    planned = [_by_name(study, named) for named in comparisons(study.experiment)]
     if not planned:
         return None
     results = [
@@ -93,7 +95,13 @@ def similarity(study: Study) -> Section | None:
     ]
     missing = [n for n in planned if n.comparison.id not in study.similarities]
     blocks = [*_axis(study, results), *_label_aware(study, results), *_missing(study, missing)]
-    return Section(TITLE, tuple(blocks))
+    return Section(TITLE, tuple(blocks), LEAD)
+
+
+def _by_name(study: Study, named: Named) -> Named:
+    """The comparison with a backbone's space under the backbone's name in the experiment."""
+    names = {choice.label: name for name, choice in study.experiment.backbones.items()}
+    return named._replace(space=names.get(named.space, named.space))
 
 
 def _words(study: Study, named: Named) -> tuple[Word, ...]:
@@ -116,11 +124,10 @@ def _axis(study: Study, results: list[Result]) -> list[Block]:
     told = AXIS.format(far=far or "images of independent random pixels")
     return [
         *_contradictions(placed),
-        Paragraph(told),
-        _places(placed),
-        Paragraph(RULE),
-        Bullets(tuple(_sensitivity(placed))),
         _picture(study, placed),
+        _places(placed),
+        Bullets(tuple(_sensitivity(placed))),
+        Note(f"{told} {RULE}"),
         Fold("Label-free measures", (_label_free(results), Paragraph(SATURATION))),
         *_notes(results),
     ]

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.study import Study, interval
 from transfer_lab.reporting.wording import amount, count, percent, whole
 from transfer_lab.store.records import Record
 
 TITLE = "Source runs"
+LEAD = "How good the networks are that everything transferred starts from."
 LEGEND = (
     "The lab's own networks that transfer starts from, tested on the source's own test set; where "
     "every seed has a source run of its own, means over them with a 95 % t-interval. A weak source "
@@ -51,7 +52,7 @@ def source_runs(study: Study) -> Section | None:
         told.append(UNLABELLED)
     if any(place.via for place in study.experiment.scenarios.values()):
         told.append(BETWEEN)
-    return Section(TITLE, (*map(Paragraph, told), table))
+    return Section(TITLE, (table, Note(" ".join(told))), LEAD)
 
 
 def _row(names: tuple[str, str], records: Sequence[Record]) -> tuple[Cell, ...]:

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from transfer_lab.reporting.accuracies import rows_of
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import count
 
 TITLE = "What fine-tuning changed"
+LEAD = "How much each stage gives other features after the fit than before (CKA, 1: the same)."
 LEGEND = (
     "Linear CKA (Kornblith et al. 2019, with the unbiased HSIC of Song et al. 2012, so that it may "
     "fall a little below 0) of what each stage gives, flattened, before and after the fit, on up "
@@ -40,10 +41,10 @@ def stage_drift(study: Study) -> Section | None:
         if (here := {p: stages for p, stages in found.items() if p.backbone == backbone})
     )
     images = max(int(table["images"].max()) for table in study.changes.values())
-    blocks = [Paragraph(LEGEND.format(images=images)), *tables]
+    blocks = [*tables, Note(LEGEND.format(images=images))]
     if any(math.isnan(v) for stages in found.values() for vs in stages.values() for v in vs):
         blocks.append(Paragraph(UNDEFINED))
-    return Section(TITLE, tuple(blocks))
+    return Section(TITLE, tuple(blocks), LEAD)
 
 
 def _runs(study: Study) -> Iterator[tuple[Place, str]]:

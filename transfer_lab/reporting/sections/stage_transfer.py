@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from transfer_lab.experiment.choices import Regime
-from transfer_lab.reporting.blocks import Cell, Paragraph, Picture, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Paragraph, Picture, Section, Table, cell
 from transfer_lab.reporting.figures.stage_transfer import LINES, StageLine, StagePanel, figure
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import accuracy_cell, gap, percent
@@ -14,6 +14,7 @@ from transfer_lab.stats.intervals import Interval
 
 TITLE = "How transferable the stages are"
 IN_BOTH, IN_TEST = "it falls in both", "no fall in training accuracy is shown"
+LEAD = "Accuracy by the number of stages that come from the source."
 FEWEST = 3
 """Numbers of stages from which a line is drawn."""
 LEGEND = (
@@ -35,6 +36,7 @@ OPTIMISATION = (
 def stage_transfer(study: Study) -> Section | None:
     """Lines and tables, and what BnB says; no section where fewer than three depths were
     measured."""
+    study = study.by_accuracy  # which training has, too
     panels = stage_panels(study)
     if not any(len(line.regimes) >= FEWEST for panel in panels for line in panel.lines):
         return None
@@ -51,18 +53,18 @@ def stage_transfer(study: Study) -> Section | None:
         if any(panel.backbone == backbone for panel in panels)
     )
     told = tuple(Paragraph(text) for text in _parted(study, panels))
-    return Section(TITLE, (*told, Paragraph(LEGEND), picture, *tables))
+    return Section(TITLE, (picture, *told, *tables, Note(LEGEND)), LEAD)
 
 
 def stage_panels(study: Study) -> list[StagePanel]:
     """The scenarios with a line, each beside those in which its target is its own source; these
     alone where there are no others."""
     places = study.experiment.scenarios
-    itself = [name for name in study.corners if places[name].control == "self"]
-    others = [name for name in study.corners if name not in itself]
+    itself = [name for name in study.scenarios if places[name].control == "self"]
+    others = [name for name in study.scenarios if name not in itself]
     found = []
     for backbone in study.backbones:
-        of = {name: tuple(_lines(study, name, backbone)) for name in study.corners}
+        of = {name: tuple(_lines(study, name, backbone)) for name in study.scenarios}
         for name in others:
             here = (places[name].target, places[name].per_class)
             beside = [s for s in itself if (places[s].target, places[s].per_class) == here]
@@ -122,7 +124,7 @@ def _table(
 
 
 def _tested(study: Study, place: Place) -> Cell:
-    return accuracy_cell(study.summary(*place))
+    return accuracy_cell(study.summary(*place), usual=study.usual_seeds)
 
 
 def _fitted(study: Study, place: Place) -> Cell:

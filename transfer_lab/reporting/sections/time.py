@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import math
 
-from transfer_lab.reporting.blocks import Block, Cell, Fold, Line, Paragraph, Section, Table, cell
-from transfer_lab.reporting.study import Study, interval
+from transfer_lab.reporting.blocks import (
+    Block,
+    Cell,
+    Fold,
+    Line,
+    Note,
+    Paragraph,
+    Section,
+    Table,
+    cell,
+)
+from transfer_lab.reporting.sections.grid import grid_tables
+from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import absent, amount, count, regime_name, seconds, timed
 
 LEDGER = {
@@ -33,14 +44,14 @@ MEANING = (
 
 def training_time(study: Study) -> Section:
     """What every regime costs."""
-    blocks: list[Block] = [Paragraph(MEANING)]
-    blocks += mixed_conditions(study)
-    blocks += [_matrix(study, backbone) for backbone in study.backbones]
+    caption = "Fit time (s): mean ± 95 % t-interval over seeds"
+    blocks: list[Block] = [*mixed_conditions(study)]
+    blocks += grid_tables(study, caption, lambda place: _entry(study, place))
     blocks += _pretraining(study)
     ledgers = tuple(_ledger(study, backbone) for backbone in study.backbones)
     if not study.done.empty:
         blocks.append(Fold("The time ledger of every regime and scenario", ledgers))
-    return Section("Training time", tuple(blocks))
+    return Section("Training time", (*blocks, Note(MEANING)))
 
 
 def mixed_conditions(study: Study) -> tuple[Paragraph, ...]:
@@ -53,24 +64,13 @@ def mixed_conditions(study: Study) -> tuple[Paragraph, ...]:
     return (Paragraph(warning, warning=True),)
 
 
-def _matrix(study: Study, backbone: str) -> Table:
-    rows = tuple(
-        (
-            (regime_name(study, regime),),
-            *(_entry(study, s, backbone, regime) for s in study.scenarios),
-        )
-        for regime in study.regimes_on(backbone)
-    )
-    caption = f"Fit time (s), {backbone}: mean ± 95 % t-interval over seeds"
-    return Table(caption, ("regime", *study.scenarios), rows, about=(("backbone", backbone),))
-
-
-def _entry(study: Study, scenario: str, backbone: str, regime: str) -> Cell:
-    summary = study.summary(scenario, backbone, regime)
+def _entry(study: Study, place: Place) -> Cell:
+    summary = study.summary(*place)
     if summary.seconds is None:
         return (absent(summary),)
-    n = summary.seconds.n
-    return cell(seconds(summary.seconds), timed(n, n + summary.in_one_pass, summary.planned))
+    passes, seeds = summary.seconds.n, summary.seconds.n + summary.in_one_pass
+    told = timed(passes, seeds, summary.planned)
+    return cell(seconds(summary.seconds), "" if told == f"(n={study.usual_seeds})" else told)
 
 
 def _pretraining(study: Study) -> list[Block]:

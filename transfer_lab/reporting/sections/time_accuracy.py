@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from transfer_lab.reporting.blocks import Cell, Fold, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Fold, Line, Note, Section, Table, cell
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.figures.time_accuracy import picture
 from transfer_lab.reporting.sections.time import mixed_conditions
@@ -34,11 +34,10 @@ def time_accuracy(study: Study) -> Section | None:
     figure = picture(study)
     blocks = (
         *mixed_conditions(study),
-        Paragraph(LEGEND),
-        _frontier_table(study, found),
         *((figure,) if figure else ()),
+        _frontier_table(study, found),
     )
-    return Section("Accuracy against time", (*blocks, rest))
+    return Section("Accuracy against time", (*blocks, rest, Note(LEGEND)))
 
 
 def timed(study: Study, scenario: str) -> tuple[Arm, ...]:
@@ -69,13 +68,14 @@ def _frontier_table(study: Study, found: dict[str, tuple[Arm, ...]]) -> Table:
         shown = [arm for arm in of_scenario if any(arm in front for front in fronts.values())]
         for arm in sorted(shown, key=lambda arm: arm.cost.cold):
             rows.append((cell(scenario), *_arm(study, arm), *_times(arm, fronts)))
-    head = ("scenario", "backbone", "regime", "accuracy (%)", *SHARING)
+    measure = study.measure
+    head = ("scenario", "backbone", "regime", measure.heading, *SHARING)
     caption = "On the frontier of accuracy and time (s a target, by targets that share pretraining)"
     return Table(caption, head, tuple(rows), texts=3)
 
 
 def _arm(study: Study, arm: Arm) -> tuple[Cell, ...]:
-    accuracy = accuracy_cell(study.summary(*arm.place))
+    accuracy = accuracy_cell(study.summary(*arm.place), usual=study.usual_seeds)
     return (cell(arm.place.backbone), cell(arm.place.regime), accuracy)
 
 
@@ -92,5 +92,6 @@ def _table(study: Study, scenario: str, found: tuple[Arm, ...]) -> Table:
         (*_arm(study, arm), *_times(arm, fronts))
         for arm in sorted(found, key=lambda arm: arm.cost.cold)
     )
-    head = ("backbone", "regime", "accuracy (%)", *SHARING)
+    measure = study.measure
+    head = ("backbone", "regime", measure.heading, *SHARING)
     return Table(f"Time (s a target) and accuracy, {scenario}", head, rows, texts=2)

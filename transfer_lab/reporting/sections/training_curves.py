@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Literal
 
-from transfer_lab.reporting.blocks import Block, Paragraph, Picture, Section, Table, cell
+from transfer_lab.reporting.blocks import Block, Note, Paragraph, Picture, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study
 
 Shape = Literal["flat", "falling", "not falling", "too short"]
 
+LEAD = "Loss and validation accuracy by epoch, and which runs had not flattened."
 CRITERION = (
     "A run counts as still falling if its training loss falls by more than 5 % of its whole fall "
     "(first to last epoch) in the last fifth of its epochs: more epochs might change its place in "
@@ -19,11 +20,11 @@ CRITERION = (
 )
 
 
-def training_curves(study: Study) -> Section:
+def training_curves(study: Study) -> Section | None:
     """How training went, and whether the budget was enough."""
     if not study.with_curves:
-        return Section("Training curves", (Paragraph("No training curve has been stored yet."),))
-    return Section("Training curves", (*_pictures(study), Paragraph(CRITERION), *_verdict(study)))
+        return None
+    return Section("Training curves", (*_pictures(study), *_verdict(study), Note(CRITERION)), LEAD)
 
 
 def shape(losses: list[float]) -> Shape:

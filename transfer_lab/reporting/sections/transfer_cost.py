@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from transfer_lab.reporting.blocks import Cell, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.costs import cold as cold_seconds
 from transfer_lab.reporting.costs import total
 from transfer_lab.reporting.sections.backbones import largest
@@ -50,7 +50,7 @@ def transfer_cost(study: Study) -> Section | None:
         *("cold", "cached", "pretraining", "pays after"),
     )
     table = Table("What the pretrained way costs (s)", head, rows, texts=2)
-    blocks = (*mixed_conditions(study), Paragraph(text), table)
+    blocks = (*mixed_conditions(study), table, Note(text))
     return Section("What the pretrained way costs", blocks)
 
 

@@ -15,6 +15,7 @@ from transfer_lab.reporting.blocks import (
     Bullets,
     Cell,
     Fold,
+    Note,
     Paragraph,
     Section,
     Table,
@@ -31,6 +32,7 @@ UNTUNED = (
     "Untuned: rates set by hand. A regime may stand behind another because its rates suit it less; "
     "the key tune of the experiment file gives every regime the same number of trials."
 )
+LEAD = "What the search for options tried, which won, and what choosing is worth."
 LEGEND = (
     "Validation accuracy of the best, the median and the worst trial, each as a mean over seeds; "
     "trials that diverged lose and are counted apart. Optimism: validation accuracy of the chosen "
@@ -57,13 +59,14 @@ def untuned(study: Study) -> tuple[Paragraph, ...]:
 
 
 def tuning(study: Study) -> Section | None:
-    """Best, median and worst trial of every regime, and which options won."""
-    if not tried(study):
+    """Best, median and worst trial of every regime that is tuned in each place, and which options
+    won."""
+    if not tried(study) or study.experiment.search:
         return None
     rows = study.done[study.done["run_id"].isin(study.trials)]
     if rows.empty:
         return Section("Tuning", (Paragraph("No search has been finished yet."),))
-    blocks: list[Block] = [Paragraph(LEGEND + _older(study, rows))]
+    blocks: list[Block] = []
     winners = []
     for backbone in study.backbones:
         here = rows[rows["backbone"] == backbone]
@@ -75,7 +78,8 @@ def tuning(study: Study) -> Section | None:
     if ends:
         told = "Chosen most often at the end of what was tried, so that more lies beyond:"
         blocks += [Paragraph(told), Bullets(ends)]
-    return Section("Tuning", tuple(blocks))
+    legend = Note(LEGEND + _older(study, rows))
+    return Section("Tuning", (*blocks, legend), LEAD)
 
 
 def _older(study: Study, rows: pd.DataFrame) -> str:

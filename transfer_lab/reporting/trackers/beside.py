@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from transfer_lab.experiment.spec import TrackerName
+from transfer_lab.experiment.settings import TrackerName
 from transfer_lab.reporting.trackers.copies import Copy
 
 NEEDS: dict[TrackerName, tuple[str, ...]] = {

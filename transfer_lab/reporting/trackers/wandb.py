@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from transfer_lab.experiment.spec import Tracking
+from transfer_lab.experiment.settings import Tracking
 from transfer_lab.reporting.blocks import pictures
 from transfer_lab.reporting.sections.answer import answer
 from transfer_lab.reporting.sections.training_curves import training_curves
@@ -76,7 +76,8 @@ class WeightsAndBiases:
             config={"experiment": name, "definition": study.experiment.model_dump(mode="json")},
         )
         try:
-            tables = {"matrix": (MATRIX, [*_places(study)]), "accuracy (%)": _in_words(study)}
+            led = study.by_accuracy
+            tables = {"matrix": (MATRIX, [*_places(led)]), "accuracy (%)": _in_words(led)}
             logged: dict[str, Any] = {
                 title: wandb.Table(columns=[*head], data=rows, allow_mixed_types=True)
                 for title, (head, rows) in tables.items()

@@ -51,29 +51,30 @@
 
   const allows = (facet, value) => !state.chosen[facet] || state.chosen[facet].has(String(value));
 
-  // ---- The bar: a menu for each facet, what is shown, light or dark.
+  // ---- The bar: which network, a menu for each other facet, and what is shown.
 
+  const BOARDS = all(".board[data-network]");
+  const bar = document.getElementById("bar");
   const told = make("span", { className: "told" });
   const spoken = make("div", { className: "unseen" });
   spoken.setAttribute("aria-live", "polite");
   const menus = {};
+  const networks = [];
   let reset;
 
   function buildBar() {
     const row = make("div");
-    for (const facet of OFFERED) row.append(menu(facet));
+    for (const facet of OFFERED) row.append(facet === "backbone" ? networkSwitch() : menu(facet));
     reset = make("button", { type: "button", textContent: "Show everything" });
     reset.addEventListener("click", () => {
       state.chosen = {};
       changed();
     });
-    const theme = make("button", { type: "button", id: "theme", textContent: "Dark" });
-    theme.addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
-    row.append(reset, told, theme);
-    const bar = document.getElementById("bar");
+    row.append(reset, told);
+    if (!bar) return;
     bar.className = "bar";
     bar.setAttribute("role", "region");
-    bar.setAttribute("aria-label", "Filters and appearance");
+    bar.setAttribute("aria-label", "Network and filters");
     bar.append(row, spoken);
     document.addEventListener("click", (event) => closeMenus(event.target));
     document.addEventListener("keydown", (event) => {
@@ -82,6 +83,29 @@
       if (open) open.summary.focus();
       closeMenus(null);
     });
+  }
+
+  /** Best of all, or one: moves cards, figures and tables alike. */
+  function networkSwitch() {
+    const box = make("fieldset", { className: "switch" }, make("legend", { textContent: "Network" }));
+    for (const value of ["", ...FACETS.backbone]) {
+      const input = make("input", { type: "radio", name: "network", value });
+      input.addEventListener("change", () => {
+        choose("backbone", value ? [value] : []);
+        changed();
+      });
+      networks.push(input);
+      box.append(make("label", {}, input, make("span", { textContent: value || "best of all" })));
+    }
+    return box;
+  }
+
+  function showNetwork() {
+    const chosen = [...(state.chosen.backbone ?? [])];
+    const one = chosen.length === 1 ? chosen[0] : "";
+    for (const input of networks) input.checked = input.value === one && chosen.length < 2;
+    const known = BOARDS.some((board) => board.dataset.network === one) ? one : "";
+    for (const board of BOARDS) board.classList.toggle("off", board.dataset.network !== known);
   }
 
   function menu(facet) {
@@ -122,6 +146,7 @@
       summary.textContent = values ? `${title}: ${values.size} of ${inputs.length}` : title;
     }
     reset.hidden = !Object.keys(state.chosen).length;
+    showNetwork();
   }
 
   // ---- Tables: rows that do not match go, columns sort.
@@ -132,6 +157,7 @@
 
   function filterTables() {
     for (const element of marked) element.classList.toggle("out", !matches(element));
+    for (const table of all("main table.grouped")) spanGroups(table);
     let shown = 0;
     let total = 0;
     for (const box of all("main .scroll")) {
@@ -140,7 +166,7 @@
       const empty = !left && !box.classList.contains("out") && rows.length > 0;
       all(".unmatched", box).forEach((note) => note.remove());
       if (empty) box.append(make("p", { className: "unmatched", textContent: "No row matches the filter." }));
-      if (!box.matches("[data-backbone], :has(tr[data-backbone], tr[data-regime])")) continue;
+      if (!box.matches("[data-backbone], :has([data-backbone], tr[data-regime])")) continue;
       shown += left;
       total += rows.length;
     }
@@ -149,12 +175,26 @@
     told.textContent = Object.keys(state.chosen).length ? `${shown} of ${total} rows shown${seeds}` : "";
   }
 
+  /** Titles over groups of columns are as wide as what is left of them. */
+  function spanGroups(table) {
+    const [groups, titles] = table.tHead.rows;
+    const columns = [...titles.cells];
+    for (const group of groups.cells) {
+      group.dataset.width ??= group.colSpan;
+      const left = columns.splice(0, Number(group.dataset.width)).filter((c) => !c.classList.contains("out"));
+      group.classList.toggle("out", !left.length);
+      group.colSpan = Math.max(left.length, 1);
+    }
+  }
+
+  const titles = (table) => [...table.tHead.rows].at(-1).cells;
+
   function makeSortable() {
     all("main .scroll table").forEach((table, number) => {
       const rows = all("tbody tr", table);
       rows.forEach((row, index) => (row.dataset.place = index));
       if (rows.length < 3) return;
-      all("thead th", table).forEach((head, column) => {
+      [...titles(table)].forEach((head, column) => {
         const button = make("button", { type: "button" }, ...head.childNodes);
         button.addEventListener("click", () => {
           const now = head.getAttribute("aria-sort");
@@ -171,7 +211,7 @@
   }
 
   function sortTable(table, column, direction) {
-    all("thead th", table).forEach((head, at) => head.setAttribute("aria-sort", at === column ? direction : "none"));
+    [...titles(table)].forEach((head, at) => head.setAttribute("aria-sort", at === column ? direction : "none"));
     const keyed = all("tbody tr", table).map((row) => ({ row, place: Number(row.dataset.place), key: sortKey(row.cells[column]) }));
     const sign = direction === "descending" ? -1 : 1;
     keyed.sort((a, b) => (direction === "none" ? 0 : compare(a.key, b.key, sign)) || a.place - b.place);
@@ -194,18 +234,19 @@
   }
 
   function restoreSort() {
+    all("main .scroll table:has([aria-sort$=ending])").forEach((table) => sortTable(table, 0, "none"));
     const [number, column, direction] = state.sort.split(".");
     const table = all("main .scroll table")[Number(number)];
-    const known = table && table.tHead.rows[0].cells[Number(column)]?.hasAttribute("aria-sort");
+    const known = table && titles(table)[Number(column)]?.hasAttribute("aria-sort");
     if (known && /^(a|de)scending$/.test(direction)) sortTable(table, Number(column), direction);
   }
 
-  // ---- Several matrices or figures in a row: one at a time, the others a click away.
+  // ---- Several figures in a row: one at a time, the others a click away.
 
   function buildChoices() {
     const joins = (one, other) =>
       one?.tagName === other?.tagName && one?.className === other?.className && Boolean(one?.dataset.backbone && other?.dataset.backbone);
-    for (const first of all("main .cards, main figure[data-backbone]")) {
+    for (const first of all("main figure[data-backbone]")) {
       if (joins(first.previousElementSibling, first)) continue;
       const group = [first];
       while (joins(first, group.at(-1).nextElementSibling)) group.push(group.at(-1).nextElementSibling);
@@ -214,8 +255,7 @@
       strip.setAttribute("role", "group");
       strip.setAttribute("aria-label", "Which one to show");
       strip.entries = group.map((box) => {
-        const figure = box.tagName === "FIGURE";
-        const name = figure ? box.querySelector("figcaption").textContent.split(":")[0] : box.dataset.backbone;
+        const name = box.querySelector("figcaption").textContent.split(":")[0];
         const button = make("button", { type: "button", textContent: name });
         button.addEventListener("click", () => {
           strip.current = box;
@@ -260,7 +300,8 @@
       const chart = { ...JSON.parse(script.textContent), figure, hidden: new Set(), plots: [] };
       const name = figure.querySelector("img").alt;
       if (chart.keys.length) figure.insertBefore(legend(chart), script);
-      const panels = make("div", { className: "panels" });
+      // Four lie two by two, as the cards do.
+      const panels = make("div", { className: chart.panels.length === 4 ? "panels two" : "panels" });
       for (const panel of chart.panels) {
         const div = make("div", { className: "plot" });
         div.setAttribute("role", "img");
@@ -436,9 +477,10 @@
     showTheme();
   }
 
+  const theme = make("button", { type: "button", id: "theme" });
+
   function showTheme() {
-    const button = document.getElementById("theme");
-    button.setAttribute("aria-pressed", String(isDark()));
+    theme.textContent = isDark() ? "Light page" : "Dark page";
     for (const chart of charts) drawChart(chart);
   }
 
@@ -450,13 +492,16 @@
     }
   }
 
-  // ---- Contents, print, and all together.
+  // ---- Details, print, and all together.
+
+  const parts = all("main details.part");
 
   function goTo(id) {
-    const section = id && document.getElementById(id);
-    if (!section) return;
-    section.scrollIntoView();
-    section.focus({ preventScroll: true });
+    const place = id && document.getElementById(id);
+    if (!place) return;
+    for (let fold = place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    place.scrollIntoView();
+    place.focus({ preventScroll: true });
   }
 
   function followLinks() {
@@ -467,18 +512,24 @@
         writeAddress();
         goTo(state.section);
       });
-    const links = new Map(all("nav a").map((link) => [link.getAttribute("href").slice(1), link]));
-    const watch = new IntersectionObserver(
-      (entries) => {
-        for (const { target, isIntersecting } of entries)
-          if (isIntersecting) {
-            for (const link of links.values()) link.removeAttribute("aria-current");
-            links.get(target.id)?.setAttribute("aria-current", "true");
-          }
-      },
-      { rootMargin: "-15% 0px -80% 0px" },
-    );
-    for (const section of all("main > section")) watch.observe(section);
+    for (const part of parts)
+      part.querySelector("summary").addEventListener("click", () => {
+        state.section = part.open ? "" : part.id;
+        writeAddress();
+      });
+  }
+
+  function buildUnfold() {
+    if (!parts.length) return;
+    const button = make("button", { type: "button", className: "all" });
+    const show = () => (button.textContent = parts.every((part) => part.open) ? "Close all" : "Open all");
+    button.addEventListener("click", () => {
+      const open = !parts.every((part) => part.open);
+      for (const part of parts) part.open = open;
+    });
+    for (const part of parts) part.addEventListener("toggle", show);
+    show();
+    document.getElementById("details").before(button);
   }
 
   function apply() {
@@ -503,7 +554,10 @@
   const stored = storedTheme();
   if (stored === "dark" || stored === "light") root.dataset.theme = stored;
   document.body.append(probe);
+  document.querySelector("header").append(theme);
+  theme.addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
   buildBar();
+  buildUnfold();
   buildChoices();
   makeSortable();
   buildCharts();

@@ -22,14 +22,11 @@ from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry
 from transfer_lab.experiment.looks import Looks
 from transfer_lab.experiment.options import options_of
+from transfer_lab.experiment.settings import Claim, SearchSettings, SimilaritySettings, Tracking
 from transfer_lab.experiment.spec import (
-    Claim,
     Experiment,
     Pretrain,
     Scenario,
-    SearchSettings,
-    SimilaritySettings,
-    Tracking,
 )
 
 FOLDER = Path(__file__).parent
@@ -63,7 +60,7 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     ),
     "claims": (Claim, "Each entry is a statement that the report holds against the results."),
     "similarity": (SimilaritySettings, "How the distance of source and target is measured."),
-    "wandb": (Tracking, "Where copies of the results go."),
+    "wandb": (Tracking, "Where copies of the results go at Weights & Biases."),
 }
 
 MEANINGS: dict[str, dict[str, str]] = {
@@ -79,6 +76,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "seeds": "Each seed draws its own subset, initial weights and order of training. A list, "
         "or `{start: 3, at_most: 8, until: 2}`: more of them only where they are needed, see "
         "[seeds](#seeds).",
+        "folds": "k-fold cross-validation: each seed divides all images of a target, its test set "
+        "included, into so many folds, and each is tested on once. See "
+        "[no images to spare](own-images-and-weights.md#no-images-to-spare-for-a-test-set).",
         "fit": "The budget of every regime: see [fit](#fit).",
         "budgets": "Further budgets by name, each as what it changes of `fit`; everything that "
         "learns is run under each again.",
@@ -94,6 +94,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "measure": "What leads in the report, decisions and rules included: on the test set, over "
         "the classes that occur or are predicted. Of `log_loss`, in nats, less is better.",
         "similarity": "See [similarity](#similarity).",
+        "trackers": "Where finished runs are copied to: see "
+        "[trackers](dashboard-and-trackers.md#trackers). `--tracker` overrides it.",
         "wandb": "See [wandb](#wandb).",
     },
     "scenarios": {
@@ -163,7 +165,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "images": "Images of each domain's training pool that are looked at, at most.",
     },
     "wandb": {
-        "mode": "Whether finished runs are copied to Weights & Biases; `--wandb` overrides it.",
+        "mode": "Whether finished runs are copied to Weights & Biases; `--wandb` overrides it. "
+        "`offline` where it is left out and `trackers` names `wandb`.",
         "project": "Its project there.",
         "entity": "Its user or team there.",
     },

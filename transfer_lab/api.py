@@ -22,7 +22,7 @@ from transfer_lab.grid import train as grid
 from transfer_lab.reporting import looks
 from transfer_lab.reporting.collect import study, write_report
 from transfer_lab.reporting.columns import measured
-from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import REPORTS, RUNS
 from transfer_lab.system.workers import EngineName, Numbers, Workers
@@ -74,17 +74,17 @@ def run(
     grid.check_writable(store.root)
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
-    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
+    trackers = Trackers(file.experiment, cells, store, _warn)
     due = looks.due(file.experiment, cells, store, voice.say)
-    known = (file, cells, store, tracker, workers, voice)
+    known = (file, cells, store, trackers, workers, voice)
     try:
         grid.train_missing(*known, looks=due, download=download)
     except BaseException:
-        tracker.abandon()
+        trackers.abandon()
         raise
     command = grid.command_for(file, store.root, REPORTS)
-    tracker.summarise(partial(study, file.experiment, cells, store, command))
-    tracker.close()
+    trackers.summarise(partial(study, file.experiment, cells, store, command))
+    trackers.close()
     return measured(looks.frame([(file.experiment, cells)], store))
 
 

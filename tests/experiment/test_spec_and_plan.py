@@ -50,6 +50,7 @@ RUN_CHANGES = {
     "starts": [{"teacher": tiny_run(seed=seed).model_dump()} for seed in (0, 1)],
     "labels": ["none"],
     "subset_seed": [5],
+    "fold": [(3, 0), (3, 1), (4, 0)],
 }
 FIT_CHANGES = {
     "epochs": 11,

@@ -407,8 +407,8 @@ def test_the_frame_has_one_row_a_cell_in_the_columns_of_the_csv_file(store):
 def test_the_columns_stand_in_the_order_that_readers_of_stored_files_know():
     known = """
         experiment scenario size similarity source target per_class n_train n_val n_test
-        test_copies set_aside num_classes backbone regime budget regime_kind options seed status
-        error_kind error run_id init_id test_accuracy test_balanced_accuracy test_macro_f1
+        test_copies set_aside num_classes backbone regime budget regime_kind options seed fold
+        status error_kind error run_id init_id test_accuracy test_balanced_accuracy test_macro_f1
         test_macro_recall test_log_loss predicted_classes commonest_prediction test_iou
         constant_iou dead_units val_accuracy train_accuracy majority_accuracy decode_seconds
         feature_seconds fit_seconds eval_seconds pretrain_seconds trials tune_seconds

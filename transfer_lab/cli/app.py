@@ -24,6 +24,7 @@ from transfer_lab.cli.options import (
     ReportsFolder,
     RunsFolder,
     Threads,
+    TrackerNames,
     Wandb,
     Wide,
 )
@@ -125,7 +126,8 @@ def plan(
     records), `estimate` (null if nothing is to be trained; `low_seconds`, `high_seconds`,
     `workers`, `memory_mb`, `disk_mb`, `stored_runs`, `calibration_seconds`), `estimate_at_most`
     (with all seeds that may be needed) and `cells`, each with `scenario`, `backbone`, `regime`,
-    `budget`, `seed`, `run_id` and `state` (`to train`, `stored`, `waiting` or `not needed`).
+    `budget`, `seed`, `fold`, `run_id` and `state` (`to train`, `stored`, `waiting` or `not
+    needed`).
     """
     from transfer_lab.cli import commands
 
@@ -151,6 +153,7 @@ def run(
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
+    tracker: TrackerNames = None,
     download: Download = False,
 ) -> None:
     """Train what is not stored yet, then write the report.
@@ -162,6 +165,8 @@ def run(
 
     if wandb:
         overrides = [*(overrides or []), f"wandb.mode={wandb}"]
+    if tracker:
+        overrides = [*(overrides or []), f"trackers=[{','.join(tracker)}]"]
     raise typer.Exit(
         commands.run(
             experiment,
@@ -205,8 +210,8 @@ def status(
 
     JSON has the keys `schema` (1), `experiment`, `runs_folder`, `counts` (`done`, `failed`,
     `blocked`, `missing`, `waiting`, `not needed`), `older_protocols` (protocol to records) and
-    `cells`, each with `scenario`, `backbone`, `regime`, `budget`, `seed`, `run_id`, `status` and
-    `error`.
+    `cells`, each with `scenario`, `backbone`, `regime`, `budget`, `seed`, `fold`, `run_id`,
+    `status` and `error`.
     """
     from transfer_lab.cli import commands
 

@@ -107,7 +107,7 @@ class Planned:
         for number, (cell, row) in enumerate(zip(self.cells, rows, strict=True)):
             place = "  ".join(f"{text:{w}}" for text, w in zip(row, widths, strict=True))
             run_id = f"  {cell.run.id}" if wide else ""
-            yield f"{self._state(number):{broad}}  {place}  seed {cell.seed}{run_id}"
+            yield f"{self._state(number):{broad}}  {place}  {cell.unit}{run_id}"
 
     def content(self) -> dict[str, object]:
         """The same as data: what `--json` prints. Keys are added, never renamed, under a schema."""
@@ -139,6 +139,7 @@ class Planned:
                     "regime": cell.regime,
                     "budget": cell.budget,
                     "seed": cell.seed,
+                    "fold": cell.fold,
                     "run_id": cell.run.id,
                     "state": self._state(number),
                 }

@@ -63,6 +63,7 @@ class Status:
                     "regime": cell.regime,
                     "budget": cell.budget,
                     "seed": cell.seed,
+                    "fold": cell.fold,
                     "run_id": cell.run.id,
                     "status": state.status,
                     "error": state.error,

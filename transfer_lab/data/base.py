@@ -118,6 +118,21 @@ class ImageDomain(L.LightningDataModule, ABC):
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         return self.split
 
+    @classmethod
+    def joins(cls) -> bool:
+        """Whether pool and test set may be taken as one, for folds: where images are drawn as
+        usual."""
+        return cls.draw is ImageDomain.draw
+
+    def groups(self, part: Part) -> list[str] | None:
+        """For each image of a part the group that it belongs to, of which folds divide none; None
+        where nothing is known of groups."""
+        return None
+
+    def pool(self) -> np.ndarray:
+        """Places within the part `train` of all images that may be learnt from."""
+        return np.arange(len(self.labels("train")))
+
     @property
     def copies(self) -> int:
         """Test images that the training pool holds as well; rendered ones have none."""

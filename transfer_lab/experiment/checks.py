@@ -23,7 +23,33 @@ def contradictions(experiment: Experiment) -> list[Problem]:
     problems += _unfair_trials(experiment)
     problems += _search_problems(experiment)
     problems += _budget_problems(experiment)
+    problems += _unread_groups(experiment)
+    problems += _not_with_folds(experiment)
     return problems
+
+
+def _unread_groups(experiment: Experiment) -> Iterator[Problem]:
+    """Groups of images that nothing keeps together: only folds do."""
+    targets = {place.target for place in experiment.scenarios.values()}
+    for name, domain in experiment.domains.items():
+        if domain.options.get("groups") is None or name not in targets:
+            continue
+        if experiment.folds is None:
+            told = "only folds keep groups of images together: write folds: 5, or leave groups out"
+            yield ("domains", name, "groups"), told
+
+
+def _not_with_folds(experiment: Experiment) -> Iterator[Problem]:
+    """What would choose by images that are tested on later, and what stops by intervals that more
+    seeds do not narrow."""
+    if experiment.folds is None:
+        return
+    if experiment.search is not None:
+        told = "would choose by images that folds test on; leave it out, and each fold has its own"
+        yield ("search",), f"{told} trials"
+    if experiment.looks is not None:
+        told = "with folds more seeds divide the same images again and decide little: write a list"
+        yield ("seeds",), told
 
 
 def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:

@@ -15,15 +15,12 @@ from transfer_lab.experiment.checks import contradictions, unknown_arms
 from transfer_lab.experiment.fingerprints import pin_contents
 from transfer_lab.experiment.installed import look_anew
 from transfer_lab.experiment.looks import EXAMPLE, Looks
+from transfer_lab.experiment.settings import Claim, SearchSettings, SimilaritySettings, Tracking
 from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
-    Claim,
     Experiment,
     Pretrain,
     Scenario,
-    SearchSettings,
-    SimilaritySettings,
-    Tracking,
 )
 from transfer_lab.experiment.sweeps import expand_budgets, expand_sizes
 from transfer_lab.experiment.yaml_source import ConfigError, KeyPath, Source, read_yaml

@@ -42,9 +42,9 @@ def run_names(experiment: Experiment, cells: Iterable[Cell]) -> dict[str, RunNam
     for arm, found in searches_of(experiment).items():
         names |= _searches(experiment, arm, found, domains)
     for run_id, cell in first.items():
-        names[run_id] = RunName(
-            _place(keys[cell.backbone], cell.regime, cell.budget, scenarios[run_id]), cell.seed
-        )
+        place = _place(keys[cell.backbone], cell.regime, cell.budget, scenarios[run_id])
+        place += "" if cell.fold is None else f" fold {cell.fold}"
+        names[run_id] = RunName(place, cell.seed)
     return names
 
 
@@ -57,6 +57,8 @@ def _source_runs(run: Run, backbone: str, domains: Mapping[str, str]) -> dict[st
             place += f" {parent.regime.kind}"
         if parent.subset_seed is not None:
             place += f", {parent.per_class} per class"
+        if parent.fold is not None:
+            place += f", without fold {parent.fold[1]}"
         names[parent.id] = RunName(place, parent.seed)
     return names
 

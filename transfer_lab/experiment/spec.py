@@ -30,12 +30,19 @@ from transfer_lab.experiment.choices import (
     Weights,
 )
 from transfer_lab.experiment.looks import EXAMPLE, Looks, Seed, spelt_out
+from transfer_lab.experiment.settings import (
+    Claim,
+    SearchSettings,
+    SimilaritySettings,
+    Slug,
+    TrackerName,
+    Tracking,
+)
 from transfer_lab.system.sealed_json import canonical
 
 PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
-Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
@@ -113,56 +120,6 @@ class Scenario(Spec):
         return data
 
 
-class Claim(Spec):
-    """A statement of an article about one arm (`backbone/regime`), to be measured.
-
-    Of several arms it is about the one with the best validation accuracy.
-    The arm's measure is said to lie above or below that of another arm, of the `majority` class,
-    or a number. `published` is the number that the article gives.
-    """
-
-    text: str
-    arm: str | tuple[str, ...]
-    relation: Literal["above", "below"]
-    than: str | Float
-    measure: Literal["test_accuracy", "seconds_per_epoch", "total_seconds"] = "test_accuracy"
-    scenario: Slug | None = None
-    published: Float | None = None
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arms among which validation chooses."""
-        return (self.arm,) if isinstance(self.arm, str) else self.arm
-
-
-class SimilaritySettings(Spec):
-    """How source and target are compared; never part of a run's identity.
-
-    `far`: the domain that is 1 on the axis, by default images of independent random pixels.
-    `images`: images of each domain's training pool that are looked at, at most.
-    """
-
-    far: str | None = None
-    images: Int = Field(1000, ge=20, le=10_000)
-
-
-class Tracking(Spec):
-    """Where copies of the results go; never part of a run's identity."""
-
-    mode: Literal["disabled", "offline", "online"] = "disabled"
-    project: str = "transfer_lab"
-    entity: str | None = None
-
-
-class SearchSettings(Spec):
-    """Where trials are tried once for the whole grid: at a seed of its own, which no cell has, in
-    the scenarios whose mean validation accuracy chooses (those with the fewest images unless
-    named)."""
-
-    seed: Seed = 0
-    scenarios: tuple[str, ...] | None = Field(None, min_length=1)
-
-
 class Experiment(Spec):
     """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
     each of the further `budgets` again."""
@@ -175,6 +132,7 @@ class Experiment(Spec):
     backbones: dict[Name, Architecture] = Field(min_length=1)
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
+    folds: Annotated[Int, Field(ge=2)] | None = None
     looks: Looks | None = None
     """Written in place of the seeds, which then are all that an arm may come to."""
     fit: Fit = Fit()
@@ -188,7 +146,17 @@ class Experiment(Spec):
     measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
     """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
+    trackers: tuple[TrackerName, ...] = ()
     wandb: Tracking = Tracking()
+
+    @property
+    def tracking(self) -> Tracking:
+        """What W&B is given: copies that stay here, where `trackers` names it and `wandb.mode` says
+        nothing."""
+        silent = "mode" not in self.wandb.model_fields_set
+        if "wandb" in self.trackers and silent:
+            return self.wandb.model_copy(update={"mode": "offline"})
+        return self.wandb
 
     @model_validator(mode="before")
     @classmethod
@@ -236,6 +204,12 @@ class Stream(Spec):
     val_fraction: float
     seed: int
     labelled: bool = True
+    fold: tuple[int, int] | None = None
+    """As that of a run: the fold that is not seen."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if k != "fold" or v is not None}
 
 
 class Run(Spec):
@@ -267,6 +241,9 @@ class Run(Spec):
     labels: Literal["given", "none"] = "given"
     subset_seed: Seed | None = None
     """The seed of the drawn images, where it is not that of weights and batches."""
+    fold: tuple[int, int] | None = None
+    """With cross-validation: how many folds the seed divides all images into, and the number, from
+    0, of the one that is the test set."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -348,7 +325,7 @@ class Run(Spec):
         searching = "search of " if self.purpose == "search" else ""
         return (
             f"{searching}{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
-            f"{self.regime.kind} seed {self.seed}"
+            f"{self.regime.kind} seed {self.seed}" + (f" fold {self.fold[1]}" if self.fold else "")
         )
 
 
@@ -356,6 +333,7 @@ class Cell(Spec):
     """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run.
 
     `budget` names one of the experiment's further budgets; without, the run's budget is `fit`.
+    `fold`: with cross-validation, the number of the fold that is tested on, from 0.
     """
 
     experiment: str
@@ -368,7 +346,13 @@ class Cell(Spec):
     regime: str
     budget: Slug | None = None
     seed: Seed
+    fold: int | None = None
     run: Run
+
+    @property
+    def unit(self) -> str:
+        """Which of a place's runs it is: `seed 0`, or `seed 0 fold 3`."""
+        return f"seed {self.seed}" + ("" if self.fold is None else f" fold {self.fold}")
 
 
 _FIELDS = tuple(sorted(Run.model_fields))
@@ -380,6 +364,7 @@ _ABSENT: dict[str, object] = {
     "starts": {},
     "labels": "given",
     "subset_seed": None,
+    "fold": None,
 }
 """Fields of a run that are left out where they say nothing."""
 

@@ -113,11 +113,17 @@ class Work:
         return sum(_making(domain, found) for domain, found in self._domains.values())
 
     def _domain(self, run: Run) -> tuple[ImageDomain, _Domain]:
-        key = run.domain.canonical
+        folds = run.fold[0] if run.fold else None
+        key = f"{run.domain.canonical} {folds}"
         if key not in self._domains:
             domain = build_domain(run.domain, run.image_size)
             counts = np.bincount(domain.labels("train"), minlength=domain.num_classes)
-            self._domains[key] = domain, _Domain(counts, len(domain.labels("test")))
+            test = len(domain.labels("test"))
+            if folds:  # about as many as each leaves
+                counts += np.bincount(domain.labels("test"), minlength=domain.num_classes)
+                test = int(counts.sum()) // folds
+                counts -= -(-counts // folds)
+            self._domains[key] = domain, _Domain(counts, test)
         return self._domains[key]
 
 

@@ -54,6 +54,23 @@ def rows_of(table: pd.DataFrame, *columns: str) -> Iterator[tuple]:
     return zip(*(table[name].tolist() for name in columns), strict=True)
 
 
+Unit = int | tuple[int, int]
+"""What the runs of a place differ in: the seed, or with cross-validation the seed and the fold."""
+
+
+def units_of(rows: pd.DataFrame) -> list[Unit]:
+    """Of each row."""
+    seeds = rows["seed"].tolist()
+    if "fold" not in rows or rows["fold"].isna().all():
+        return seeds
+    return [*zip(seeds, map(int, rows["fold"].tolist()), strict=True)]
+
+
+def unit_name(unit: Unit) -> str:
+    """For people: `seed 0`, or `seed 0 fold 3`."""
+    return f"seed {unit}" if isinstance(unit, int) else f"seed {unit[0]} fold {unit[1]}"
+
+
 class Joint(NamedTuple):
     """Places on the same seeds and test images, crossed at once, and which arm is which."""
 
@@ -63,25 +80,36 @@ class Joint(NamedTuple):
 
 class Measured:
     """The finished, tested cells by one measure; the predictions behind them are read where they
-    are needed."""
+    are needed.
 
-    def __init__(self, done: pd.DataFrame, predictions: Predictions, measure: Measure = ACCURACY):
-        self.predictions = predictions
+    `folds`: how many, with cross-validation. Its units are the folds of all seeds, and their spread
+    is corrected for what folds share; it holds the error of the test images.
+    """
+
+    def __init__(
+        self,
+        done: pd.DataFrame,
+        predictions: Predictions,
+        measure: Measure = ACCURACY,
+        folds: int | None = None,
+    ):
+        self.predictions, self.folds = predictions, folds
         self.measure = measure
         self._values: dict[str, np.ndarray | None] = {}
         self._crossed: dict[tuple[Place, ...], Crossed | None] = {}
-        self._images: dict[tuple[Place, tuple[int, ...]], int | None] = {}
-        self._joints: dict[tuple[tuple[int, ...], int], Joint] = {}
-        self._tested: dict[Place, dict[int, Tested]] = defaultdict(dict)
-        columns = (*PLACE, "seed", "run_id", "test_accuracy", "n_test", measure.column)
-        for *names, seed, run_id, accuracy, images, value in rows_of(done, *columns):
+        self._images: dict[tuple[Place, tuple[Unit, ...]], int | None] = {}
+        self._joints: dict[tuple[tuple[Unit, ...], int], Joint] = {}
+        self._tested: dict[Place, dict[Unit, Tested]] = defaultdict(dict)
+        columns = (*PLACE, "run_id", "test_accuracy", "n_test", measure.column)
+        rows = zip(units_of(done), rows_of(done, *columns), strict=True)
+        for unit, (*names, run_id, accuracy, images, value) in rows:
             if accuracy == accuracy and value == value:
                 known = None if images != images else int(images)
                 score = measure.sign * value
-                self._tested[Place(*names)][seed] = Tested(run_id, accuracy, known, score)
+                self._tested[Place(*names)][unit] = Tested(run_id, accuracy, known, score)
 
-    def tested(self, place: Place) -> dict[int, Tested]:
-        """Every tested seed of one place."""
+    def tested(self, place: Place) -> dict[Unit, Tested]:
+        """Every tested seed of one place, or with cross-validation every fold of every seed."""
         return self._tested.get(place, {})
 
     def outcome(self, run: Tested) -> Outcome | None:
@@ -116,14 +144,14 @@ class Measured:
         return found.contrast([1, -1]) if found else None
 
     def contrasts(
-        self, wanted: Sequence[Weights], seeds: frozenset[int] | None = None
+        self, wanted: Sequence[Weights], seeds: frozenset[Unit] | None = None
     ) -> list[Estimate | None]:
         """Weighted sums of places, each on the seeds that all of its places have, paired by test
         image where predictions allow it; many at once, in the time of a few. None without a seed.
 
         `seeds`: of these alone.
         """
-        by_seeds: dict[frozenset[int], list[int]] = defaultdict(list)
+        by_seeds: dict[frozenset[Unit], list[int]] = defaultdict(list)
         for number, weights in enumerate(wanted):
             common = frozenset.intersection(*(frozenset(self.tested(p)) for p in weights))
             by_seeds[common if seeds is None else common & seeds].append(number)
@@ -135,14 +163,14 @@ class Measured:
                 found[number] = estimate
         return found
 
-    def _contrasts(self, wanted: Sequence[Weights], seeds: Sequence[int]) -> Iterator[Estimate]:
+    def _contrasts(self, wanted: Sequence[Weights], seeds: Sequence[Unit]) -> Iterator[Estimate]:
         """On these seeds. Places whose predictions are of the same images are crossed at once; of
         others the errors come from accuracies alone."""
         runs = {
             place: {seed: self.tested(place)[seed] for seed in seeds}
             for place in dict.fromkeys(chain.from_iterable(wanted))
         }
-        groups: dict[int | None, dict[Place, Mapping[int, Tested]]] = defaultdict(dict)
+        groups: dict[int | None, dict[Place, Mapping[Unit, Tested]]] = defaultdict(dict)
         for place, tested in runs.items():
             asked = (place, tuple(seeds))
             if asked not in self._images:
@@ -159,7 +187,7 @@ class Measured:
                 yield alone.contrast([*weights.values()])
 
     def _joint(
-        self, seeds: tuple[int, ...], labels: int, runs: Mapping[Place, Mapping[int, Tested]]
+        self, seeds: tuple[Unit, ...], labels: int, runs: Mapping[Place, Mapping[Unit, Tested]]
     ) -> Joint:
         """These places crossed, or more of the same seeds and images that were crossed before."""
         known = self._joints.get((seeds, labels))
@@ -170,7 +198,10 @@ class Measured:
         return known
 
     def _labels(self, runs: Iterable[Tested]) -> int | None:
-        """What tells the runs' test images from others; None where a prediction is not at hand."""
+        """What tells the runs' test images from others; None where a prediction is not at hand.
+        With cross-validation the units do."""
+        if self.folds:
+            return 1
         runs = [*runs]
         outcomes = [self.outcome(run) for run in runs]
         if any(one is None for one in outcomes) or any(self.values(run) is None for run in runs):
@@ -181,10 +212,11 @@ class Measured:
     def _cross(self, places: tuple[Place, ...]) -> Crossed | None:
         return self.crossed([self.tested(place) for place in places])
 
-    def crossed(self, tested: Sequence[Mapping[int, Tested]]) -> Crossed | None:
+    def crossed(self, tested: Sequence[Mapping[Unit, Tested]]) -> Crossed | None:
         """As `together`, of finished runs by seed, whatever budgets they are of."""
         import numpy as np
 
+        from transfer_lab.stats.cross_validation import cross_validated
         from transfer_lab.stats.two_way import Crossed
 
         seeds = sorted(set.intersection(*(set(found) for found in tested)))
@@ -192,6 +224,9 @@ class Measured:
             return None
         runs = [found[seed] for found in tested for seed in seeds]
         scores = np.array([run.score for run in runs]).reshape(len(tested), len(seeds))
+        if self.folds:
+            counts = [run.images or 0 for run in runs[: len(seeds)]]
+            return cross_validated(scores, self.folds, sum(counts))
         labels = self._same_images(runs)
         if labels is None:
             known = [run.images for run in runs if run.images is not None]

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
-from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
+from transfer_lab.reporting.accuracies import (
+    PLACE,
+    Measured,
+    Place,
+    Unit,
+    one_a_pass,
+    rows_of,
+    units_of,
+)
 from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.course import Question
 from transfer_lab.reporting.leads import Leads
@@ -244,14 +252,14 @@ class Study(StoredResults):
     @cached_property
     def measured(self) -> Measured:
         """Scores by the measure that leads, with their errors."""
-        return Measured(self.done, self.predictions, self.measure)
+        return Measured(self.done, self.predictions, self.measure, self.experiment.folds)
 
     @cached_property
     def accuracies(self) -> Measured:
         """Test accuracies with their errors, whatever leads."""
         if self.measure is ACCURACY:
             return self.measured
-        return Measured(self.done, self.predictions)
+        return Measured(self.done, self.predictions, folds=self.experiment.folds)
 
     @cached_property
     def by_accuracy(self) -> Study:
@@ -292,17 +300,18 @@ class Study(StoredResults):
             for scenario in self.scenarios
         }
 
-    def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
-        """Score of every finished seed of one place."""
+    def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[Unit, float]:
+        """Score of every finished seed (and fold) of one place."""
         tested = self.measured.tested(Place(scenario, backbone, regime))
         return {seed: one.score for seed, one in tested.items()}
 
-    def fitted_by_seed(self, place: Place) -> dict[int, float]:
-        """Training accuracy of every finished seed of one place that has one."""
+    def fitted_by_seed(self, place: Place) -> dict[Unit, float]:
+        """Training accuracy of every finished seed (and fold) of one place that has one."""
         return self._training.get(place, {})
 
     def fitted(self, place: Place) -> Interval | None:
-        """Training accuracy with Student's t interval over seeds, None without any."""
+        """Training accuracy with Student's t interval over seeds (over folds: a lower bound of it),
+        None without any."""
         return interval([*self.fitted_by_seed(place).values()])
 
     def best(self, scenario: str, backbone: str, among: tuple[str, ...]) -> str | None:
@@ -328,11 +337,12 @@ class Study(StoredResults):
         return {Place(*names): mean for names, mean in places["val_accuracy"].mean().items()}
 
     @cached_property
-    def _training(self) -> dict[Place, dict[int, float]]:
-        found: dict[Place, dict[int, float]] = defaultdict(dict)
-        for *names, seed, score in rows_of(self.done, *PLACE, "seed", "train_accuracy"):
+    def _training(self) -> dict[Place, dict[Unit, float]]:
+        found: dict[Place, dict[Unit, float]] = defaultdict(dict)
+        rows = rows_of(self.done, *PLACE, "train_accuracy")
+        for unit, (*names, score) in zip(units_of(self.done), rows, strict=True):
             if score == score:
-                found[Place(*names)][int(seed)] = score
+                found[Place(*names)][unit] = score
         return found
 
     @cached_property

@@ -81,10 +81,12 @@ def verdict_words(verdict: str, margin: float, measure: Measure = ACCURACY) -> s
     return f"behind, by less than {points(margin, measure)}" if verdict == "behind" else verdict
 
 
-def needs(told: Judgement) -> str:
-    """What would decide an undecided verdict."""
+def needs(told: Judgement, folds: int | None = None) -> str:
+    """What would decide an undecided verdict; with cross-validation that is seldom seeds."""
     if told.verdict != "undecided":
         return ""
+    if folds and told.lacking != "a second seed":
+        return "(needs more images; more seeds divide the same ones again)"
     if told.lacking == "images":
         return "(the test set is too small to tell, with any number of seeds)"
     if told.lacking == "a second seed":

@@ -117,7 +117,7 @@ INTERNAL = frozenset({"protocol", "weights_sha256", "trials_sha256"})
 _FIRST = (
     *("experiment", "scenario", "size", "similarity", "source", "target", "per_class"),
     *("n_train", "n_val", "n_test", "test_copies", "set_aside", "num_classes"),
-    *("backbone", "regime", "budget", "regime_kind", "options", "seed"),
+    *("backbone", "regime", "budget", "regime_kind", "options", "seed", "fold"),
     *("status", "error_kind", "error", "run_id", "init_id"),
 )
 COLUMNS = tuple(

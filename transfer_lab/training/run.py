@@ -163,7 +163,7 @@ class _Work:
             **self._selection(result),
             n_train=len(self._split.train),
             n_val=len(self._split.val),
-            subset_overlap=overlap(self._split, domain.labels("train")),
+            subset_overlap=None if run.fold else overlap(self._split, domain.labels("train")),
             majority_accuracy=_majority(domain, labels),
             pretrain_seconds=_pretrain_seconds(run, self._store),
             weights_sha256=sha256,

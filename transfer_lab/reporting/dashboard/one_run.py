@@ -236,6 +236,8 @@ def _confusion(lab: Lab, planned: Planned, run_id: str, record: Record | None) -
 def _images(lab: Lab, planned: Planned, run_id: str, count: int) -> np.ndarray | None:
     """The test images of a run, as far as the store holds them; None without."""
     scenarios = planned.experiment.scenarios
+    if planned.experiment.folds:  # an answer's place is one in its fold
+        return None
     targets = (scenarios[cell.scenario].target for cell in planned.cells if cell.run.id == run_id)
     target = next(targets, None)
     images = lab.gallery(planned).tests(target) if target else None

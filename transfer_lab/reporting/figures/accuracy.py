@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from transfer_lab.reporting.accuracies import unit_name
 from transfer_lab.reporting.figures.pens import marker, panel_title, pens
 from transfer_lab.reporting.figures.scores import score_axis
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
@@ -50,8 +51,11 @@ def _series(study: Study, scenario: str, look: Mapping[str, Pen]) -> Iterator[Se
                 kind="seeds",
                 x=[study.measure.shown(score) for score in seeds.values()],
                 y=[regime] * len(seeds),
-                text=[(regime, backbone, f"{_one(study, v)}, seed {n}") for n, v in seeds.items()],
-                facets=facets | {"seed": [str(seed) for seed in seeds]},
+                text=[
+                    (regime, backbone, f"{_one(study, v)}, {unit_name(n)}")
+                    for n, v in seeds.items()
+                ],
+                facets=facets | {"seed": [unit_name(n).split()[1] for n in seeds]},
                 **same,
             )
             yield Series(

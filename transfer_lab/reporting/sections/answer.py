@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from transfer_lab.reporting.blocks import Filters, Limits, Note, Paragraph, Picture, Section
 from transfer_lab.reporting.figures import accuracy as dots
 from transfer_lab.reporting.sections.cards import Answers, boards
+from transfer_lab.reporting.sections.cross_validation import cross_validation
 from transfer_lab.reporting.sections.flags import raised
 from transfer_lab.reporting.sections.in_short import in_short
 from transfer_lab.reporting.sections.pictured import pictured
@@ -44,6 +45,8 @@ def _facts(study: Study) -> Iterator[str]:
     absent = ("failed", "blocked", "missing", WAITING, NOT_NEEDED)
     rest = ", ".join(f"{states[state]} {state}" for state in absent if state in states)
     yield f"{done:,} of {total:,} cells done" + (f" ({rest})" if rest else "")
+    if study.experiment.folds:
+        yield cross_validation(study)
 
 
 def _measured(study: Study) -> Iterator[str]:
@@ -53,7 +56,9 @@ def _measured(study: Study) -> Iterator[str]:
     for counts, what in ((seeds, "seed"), (done["n_test"].dropna(), "test image")):
         if not counts.empty:
             low, high = int(counts.min()), int(counts.max())
-            yield _count(high, what) if low == high else f"{low:,}–{high:,} {what}s"
+            told = _count(high, what) if low == high else f"{low:,}–{high:,} {what}s"
+            each = " a fold" if study.experiment.folds and what == "test image" else ""
+            yield told + each
 
 
 def _count(n: int, what: str) -> str:

@@ -109,6 +109,10 @@ def gain(study: Study, place: Place, gains: list[float]) -> Interval | None:
     over_seeds = None
     if len(gains) > 1:
         over_seeds = variance(gains) / len(gains)
+        if folds := study.experiment.folds:
+            from transfer_lab.stats.cross_validation import inflation
+
+            over_seeds *= inflation(len(gains), folds)
     return replace(found, mean=fmean(gains), over_seeds=over_seeds, seeds=len(gains)).interval()
 
 

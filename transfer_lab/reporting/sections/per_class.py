@@ -83,6 +83,8 @@ def _blocks(study: Study, target: str, best: dict[str, Arm]) -> tuple[Block, ...
 
 def _outcomes(study: Study, arm: Arm) -> list[Outcome]:
     """The arm's seeds, as far as they were tested on the same images; empty if one is lacking."""
+    if study.experiment.folds:  # of equal labels, maybe, but never of the same images
+        return []
     runs = study.measured.tested(arm.place).values()
     found = [study.measured.outcome(run) for run in runs]
     if any(one is None for one in found) or any(o.labels is not found[0].labels for o in found):

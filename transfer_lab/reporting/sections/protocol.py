@@ -26,6 +26,7 @@ from transfer_lab.reporting.blocks import (
 from transfer_lab.reporting.clusters import said as over_targets
 from transfer_lab.reporting.decision import rule_standings
 from transfer_lab.reporting.measures import ACCURACY
+from transfer_lab.reporting.sections.cross_validation import of_folds, tested
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.subsets import said as overlap
@@ -56,10 +57,12 @@ def protocol(study: Study) -> Section:
     rules = (
         f"Protocol {PROTOCOL}: the number is part of every run's id and is raised whenever the "
         "code changes results, so that no two protocols stand in one report.",
-        "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
+        tested(study)
+        or "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
         "seeds. A run reads it once, after training, and selects nothing on it.",
-        "Each seed draws its own stratified subset of the target; the small ones lie within the "
-        "large ones, and validation images count towards n.",
+        "Each seed draws its own stratified subset of the target"
+        + (" from what is left beside each fold" if experiment.folds else "")
+        + "; the small ones lie within the large ones, and validation images count towards n.",
         f"Every regime has the same budget: {_budget(experiment.fit)}. {_end(experiment.fit)}",
         *_further(study),
         _selection(study),
@@ -282,7 +285,15 @@ def _options(study: Study) -> Table:
 
 def inference(study: Study) -> tuple[str, ...]:
     """One sentence or a few for each question a statistician asks."""
-    margin = points(study.experiment.margin, study.measure)
+    return (
+        *(of_folds(study) or _of_one_test_set(study)),
+        *over_targets(study),
+        *_conclusions(study),
+    )
+
+
+def _of_one_test_set(study: Study) -> tuple[str, ...]:
+    """What intervals hold, and what for."""
     return (
         *_errors(study),
         "They generalise to new seeds and to new test images in the same mix of classes. They do "
@@ -292,6 +303,13 @@ def inference(study: Study) -> tuple[str, ...]:
         *over_targets(study),
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
+    )
+
+
+def _conclusions(study: Study) -> tuple[str, ...]:
+    """What is tested, and what is not."""
+    margin = points(study.experiment.margin, study.measure)
+    return (
         _family(study),
         "Best, may be as good, ruled out and at most so many points behind are multiple "
         "comparisons with the best (Hsu 1984) of a scenario, or of a scenario and backbone: of all "

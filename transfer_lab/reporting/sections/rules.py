@@ -94,7 +94,7 @@ def _verdict_row(study: Study, one: RuleStanding) -> tuple[Cell, ...]:
         *start,
         cell(
             verdict_words(one.verdict, study.experiment.margin, study.measure),
-            needs(one.told),
+            needs(one.told, study.experiment.folds),
             strong=one.verdict not in ("undecided", "no data"),
         ),
         cell(bounded(one.at_most, study.measure)),

@@ -86,8 +86,6 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tune": "Trials for every regime that learns: `{option: [values]}` for all combinations, "
         "or a list of `{option: value}`. Validation accuracy chooses.",
         "search": "Trials are tried once for the whole grid: see [search](#search).",
-        "margin": "Percentage points: accuracies that are closer count as equal in practice. A "
-        "rule is refuted only where something is better by more.",
         "claims": "Statements to be measured: see [claims](#claims).",
         "margin": "Points by which a regime may be behind another and still count as as good: a "
         "rule is refuted only by a larger lead. For `log_loss` hundredths of a nat.",

@@ -20,7 +20,7 @@ from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.data.image_cache import digest, in_memory, stored_images
 from transfer_lab.data.splits import Split, nested_subset
 from transfer_lab.experiment.budget import Augment
-from transfer_lab.experiment.catalog import Annotation
+from transfer_lab.experiment.registry import Annotation
 from transfer_lab.experiment.seeds import derive
 
 Part = Literal["train", "test"]

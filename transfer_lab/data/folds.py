@@ -13,7 +13,7 @@ import numpy as np
 from transfer_lab.data.base import ImageDomain, Part, Section
 from transfer_lab.data.image_cache import digest, stored_array
 from transfer_lab.data.splits import Split, SubsetError, nested_subset
-from transfer_lab.experiment.catalog import Annotation
+from transfer_lab.experiment.registry import Annotation
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.system.pixel_hash import hashes
 

@@ -19,11 +19,11 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.folds import Fold, Folded
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
-from transfer_lab.experiment.catalog import Annotation, MissingExtraError, RegimeEntry
 from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import budgets_of, fits, suits, trials_of
+from transfer_lab.experiment.registry import Annotation, MissingExtraError, RegimeEntry
 from transfer_lab.experiment.sources import source_kind
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import TransferModule, check_stages

@@ -49,7 +49,7 @@ status: install  ## say how far the grid is
 report: install  ## write the report on what is stored
 	$(BIN)/transfer-lab report $(EXPERIMENT) $(ARGS)
 
-dashboard: .venv/installed-dashboard  ## open a page that compares the experiments and their runs, live
+dashboard: install  ## serve a page that follows running grids and compares experiments and runs
 	$(BIN)/transfer-lab dashboard $(ARGS)
 
 bench: .venv/installed-bench  ## how fast the lab is, against a plain Lightning script; writes reports/bench/

@@ -23,7 +23,7 @@ from transfer_lab.store.records import RecordStore
 from transfer_lab.training.building import build_domain
 
 ROOT = Path(__file__).parents[1]
-GRID = ROOT / "experiments" / "four_scenarios.yaml"
+GRID = ROOT / "benchmarks" / "untuned_grid.yaml"
 _QUICK = """\
 name: quick
 image_size: 12

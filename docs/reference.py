@@ -20,14 +20,13 @@ from pydantic import BaseModel
 
 from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry
+from transfer_lab.experiment.looks import Looks
 from transfer_lab.experiment.options import options_of
+from transfer_lab.experiment.settings import Claim, SearchSettings, SimilaritySettings, Tracking
 from transfer_lab.experiment.spec import (
-    Claim,
     Experiment,
     Pretrain,
     Scenario,
-    SimilaritySettings,
-    Tracking,
 )
 
 FOLDER = Path(__file__).parent
@@ -42,6 +41,11 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
         "`per_class: [5, 10, 20]` it is one scenario a size, named `<name>_5` and so on: the "
         "smallest is small, the largest large, those between are medium.",
     ),
+    "seeds": (
+        Looks,
+        "In place of a list: `seeds: {start: 3, at_most: 8, until: 2}`. After each look at the "
+        "results more seeds are trained only of the arms that are still in question.",
+    ),
     "fit": (Fit, "The budget of every regime on the target."),
     "augment": (Augment, "Within `fit` or `pretrain`; off unless named."),
     "pretrain": (
@@ -49,9 +53,14 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
         "The source run that regimes start from: training from scratch on the source domain. It "
         "has the keys of `fit`, for itself, and these:",
     ),
+    "search": (
+        SearchSettings,
+        "Where the trials of `tune` are tried once for the whole grid; without it they are tried "
+        "in each place and with each seed.",
+    ),
     "claims": (Claim, "Each entry is a statement that the report holds against the results."),
     "similarity": (SimilaritySettings, "How the distance of source and target is measured."),
-    "wandb": (Tracking, "Where copies of the results go."),
+    "wandb": (Tracking, "Where copies of the results go at Weights & Biases."),
 }
 
 MEANINGS: dict[str, dict[str, str]] = {
@@ -64,17 +73,27 @@ MEANINGS: dict[str, dict[str, str]] = {
         "scenarios": "Places of the matrix: see [scenarios](#scenarios).",
         "backbones": "Backbones, by name: a list of kinds, or options (see [below](#entries)).",
         "regimes": "Regimes, by name: a list of kinds, or options (see [below](#entries)).",
-        "seeds": "Each seed draws its own subset, initial weights and order of training.",
+        "seeds": "Each seed draws its own subset, initial weights and order of training. A list, "
+        "or `{start: 3, at_most: 8, until: 2}`: more of them only where they are needed, see "
+        "[seeds](#seeds).",
+        "folds": "k-fold cross-validation: each seed divides all images of a target, its test set "
+        "included, into so many folds, and each is tested on once. See "
+        "[no images to spare](own-images-and-weights.md#no-images-to-spare-for-a-test-set).",
         "fit": "The budget of every regime: see [fit](#fit).",
         "budgets": "Further budgets by name, each as what it changes of `fit`; everything that "
         "learns is run under each again.",
         "pretrain": "The source runs: see [pretrain](#pretrain).",
         "tune": "Trials for every regime that learns: `{option: [values]}` for all combinations, "
         "or a list of `{option: value}`. Validation accuracy chooses.",
+        "search": "Trials are tried once for the whole grid: see [search](#search).",
         "claims": "Statements to be measured: see [claims](#claims).",
         "margin": "Points by which a regime may be behind another and still count as as good: a "
-        "rule is refuted only by a larger lead.",
+        "rule is refuted only by a larger lead. For `log_loss` hundredths of a nat.",
+        "measure": "What leads in the report, decisions and rules included: on the test set, over "
+        "the classes that occur or are predicted. Of `log_loss`, in nats, less is better.",
         "similarity": "See [similarity](#similarity).",
+        "trackers": "Where finished runs are copied to: see "
+        "[trackers](dashboard-and-trackers.md#trackers). `--tracker` overrides it.",
         "wandb": "See [wandb](#wandb).",
     },
     "scenarios": {
@@ -92,6 +111,14 @@ MEANINGS: dict[str, dict[str, str]] = {
         "similarity": "Your own word for how alike source and target are, which the report holds "
         "against a measurement; implied by a name such as `small_similar`.",
     },
+    "seeds": {
+        "start": "Seeds of every arm.",
+        "at_most": "Seeds that an arm comes to which is still in question by then. Between the two "
+        "are looks, each with rather more than half as many again: 3, 5, 8.",
+        "until": "Percentage points: no more seeds once nothing tried can be so much better than "
+        "what leads, with 95 % confidence over all looks.",
+        "first": "The number of the first seed; the others follow.",
+    },
     "fit": {
         "epochs": "Passes over the training images; with `patience` the most there may be.",
         "min_steps": "As many more epochs as it takes to make so many steps: for small data.",
@@ -99,7 +126,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "val_fraction": "Part of the labelled images that is held back for validation.",
         "augment": "Random changes of training images: see [augment](#augment).",
         "patience": "A phase of training ends once validation has not been better for so many "
-        "times in a row, and the best model is kept. Not together with `tune`.",
+        "times in a row, and the best model is kept. Together with `tune` only if there is a "
+        "`search`.",
     },
     "augment": {
         "flip": "Left and right are swapped for half of the images.",
@@ -116,6 +144,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "per_seed": "Each seed of the grid has a source run of its own, of the same seed.",
         "options": "Options of that regime for the source runs.",
     },
+    "search": {
+        "seed": "The seed at which trials are tried; no seed of the grid.",
+        "scenarios": "Scenarios of which the mean validation accuracy chooses, for all of them; "
+        "those with the fewest images unless named.",
+    },
     "claims": {
         "text": "The statement in words.",
         "arm": "`backbone/regime`; of several, the one of best validation accuracy.",
@@ -130,7 +163,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "images": "Images of each domain's training pool that are looked at, at most.",
     },
     "wandb": {
-        "mode": "Whether finished runs are copied to Weights & Biases; `--wandb` overrides it.",
+        "mode": "Whether finished runs are copied to Weights & Biases; `--wandb` overrides it. "
+        "`offline` where it is left out and `trackers` names `wandb`.",
         "project": "Its project there.",
         "entity": "Its user or team there.",
     },
@@ -208,7 +242,7 @@ def kinds_page() -> str:
 
 
 def _keys(name: str, model: type[BaseModel]) -> str:
-    inherited = set(Fit.model_fields) if model is Pretrain else set()
+    inherited = set(Fit.model_fields) if model is Pretrain else {"looks"}  # those are `seeds`
     meanings, fields = MEANINGS[name], set(model.model_fields) - inherited
     if fields != set(meanings):
         raise SystemExit(f"docs/reference.py: MEANINGS of {name}: {fields ^ set(meanings)}")

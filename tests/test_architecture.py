@@ -48,12 +48,15 @@ FLOORS = 7
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "wandb", "timm", "ray"}
 ROOMS_WITHOUT_TORCH = {"cli", "experiment", "reporting", "stats", "system"}
 STARTS_WITHOUT_TORCH = {
-    *("", "api", "grid.engines", "grid.engines.local", "grid.engines.ray", "grid.progress"),
+    *("", "api", "grid.engines", "grid.engines.local", "grid.engines.ray", "grid.announcing"),
+    "grid.progress",
     *("grid.scheduler", "grid.similarity", "grid.train", "similarity.axis", "similarity.overlap"),
     *("similarity.pairs", "similarity.thumbnails", "store.curves", "store.locks"),
-    *("store.records", "store.results", "store.stage_drift", "store.trials"),
+    *("store.records", "store.results", "store.running", "store.stage_drift", "store.trials"),
 }
 """What a command loads before it knows whether there is anything to train."""
+TRACKERS = {f"reporting.trackers.{name}" for name in ("wandb", "tensorboard", "mlflow", "csv")}
+"""What hands copies to libraries, some of them heavy, when there is something to copy."""
 LOADS_TORCH_ITSELF = {"cli.freeze_table", "system.device"}
 FUNCTION_LINES, FILE_LINES = 60, 400
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "core"}
@@ -199,7 +202,7 @@ def test_what_must_start_fast_loads_nothing_heavy(module):
 @pytest.mark.parametrize("package", ["reporting", "stats"])
 def test_report_and_statistics_never_load_anything_heavy(package):
     for module in MODULES:
-        if room(module) == package and module != "reporting.wandb.copies":
+        if room(module) == package and module not in TRACKERS:
             reached = {n.partition(".")[0] for node in ast.walk(tree(module)) for n in named(node)}
             assert not reached & HEAVY
 

@@ -60,12 +60,14 @@ def commands(target: str) -> str:
     return subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("target", ["grid", "study", "plan", "status", "report", "install"])
+@pytest.mark.parametrize(
+    "target", ["grid", "study", "plan", "status", "report", "dashboard", "install"]
+)
 def test_a_grid_installs_the_core_alone(target):
     assert re.findall(r"--editable (.*)", commands(target)) == ["."]
 
 
-@pytest.mark.parametrize("target", ["dashboard", "bench", "test", "lint", "types"])
+@pytest.mark.parametrize("target", ["bench", "test", "lint", "types"])
 def test_whatever_else_there_is_adds_its_own(target):
     assert re.findall(r"--editable (.*)", commands(target)) == [".", f"'.[{target}]'"]
     assert target in EXTRAS
@@ -73,7 +75,7 @@ def test_whatever_else_there_is_adds_its_own(target):
 
 def test_the_core_holds_nothing_that_only_extras_need():
     core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    extra = {"ray", "streamlit", "plotly", "timm", "pytest", "hypothesis", "playwright", "ruff"}
+    extra = {"ray", "timm", "pytest", "hypothesis", "playwright", "ruff"}
     assert not core & extra
     assert "wandb" in core
     assert extra <= set(NEEDED)

@@ -19,11 +19,11 @@ from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import given, read_yaml
 from transfer_lab.grid import train as grid
+from transfer_lab.reporting import looks
 from transfer_lab.reporting.collect import study, write_report
-from transfer_lab.reporting.study import measured
-from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.reporting.columns import measured
+from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
-from transfer_lab.store.results import frame
 from transfer_lab.system.files import REPORTS, RUNS
 from transfer_lab.system.workers import EngineName, Numbers, Workers
 
@@ -63,6 +63,9 @@ def run(
 ) -> pd.DataFrame:
     """Train what is not stored yet, in the engine's workers; returns the records, one row a cell.
 
+    Where `seeds` are `{start, at_most, until}`, more of them are trained only of arms that are
+    still in question; what is not trained has the status `not needed`.
+
     A failed run is a row whose `status` says so, and another call tries it again. Ctrl-C (or the
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
@@ -71,24 +74,26 @@ def run(
     grid.check_writable(store.root)
     cells = plan(file.experiment)
     voice = grid.Voice(Console(quiet=not progress, highlight=False), _warn)
-    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
+    trackers = Trackers(file.experiment, cells, store, _warn)
+    due = looks.due(file.experiment, cells, store, voice.say)
+    known = (file, cells, store, trackers, workers, voice)
     try:
-        grid.train_missing(file, cells, store, tracker, workers, voice, download=download)
+        grid.train_missing(*known, looks=due, download=download)
     except BaseException:
-        tracker.abandon()
+        trackers.abandon()
         raise
     command = grid.command_for(file, store.root, REPORTS)
-    tracker.summarise(partial(study, file.experiment, cells, store, command))
-    tracker.close()
-    return measured(frame(cells, store))
+    trackers.summarise(partial(study, file.experiment, cells, store, command))
+    trackers.close()
+    return measured(looks.frame([(file.experiment, cells)], store))
 
 
 def records(
     experiment: AnyExperiment | Sequence[AnyExperiment], runs: Path | str = RUNS
 ) -> pd.DataFrame:
     """What is stored of one experiment or of several: the columns of records.csv, a row a cell."""
-    cells = [cell for one in _several(experiment) for cell in plan(_loaded(one).experiment)]
-    return measured(frame(cells, _store(runs)))
+    several = [_loaded(one).experiment for one in _several(experiment)]
+    return measured(looks.frame([(one, plan(one)) for one in several], _store(runs)))
 
 
 def report(

@@ -164,7 +164,8 @@ def test_status_as_json_has_every_cell(lab, capsys):
     stored_source_failure(lab)
     assert call(*lab.words("status", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["counts"] == {"done": 0, "failed": 0, "blocked": 4, "missing": 12}
+    counts = {"done": 0, "failed": 0, "blocked": 4, "missing": 12, "waiting": 0, "not needed": 0}
+    assert found["counts"] == counts
     assert len(found["cells"]) == 16
     assert {cell["status"] for cell in found["cells"]} == {"blocked", "missing"}
 

@@ -19,7 +19,7 @@ from transfer_lab.experiment.classes import ModuleError, class_of
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import peers, plan, runs_of
 from transfer_lab.experiment.yaml_source import ConfigError
-from transfer_lab.reporting.dashboard.figures import look_of
+from transfer_lab.reporting.dashboard.comparison import look_of
 from transfer_lab.reporting.figures.pens import GREYS
 
 PROVIDED = {
@@ -58,7 +58,7 @@ def ids(folder: Path, *overrides: str) -> list[str]:
 
 
 def test_the_contents_of_runs_without_own_code_are_what_they_were():
-    runs = runs_of(plan(load_experiment(ROOT / "experiments" / "four_scenarios.yaml").experiment))
+    runs = runs_of(plan(load_experiment(ROOT / "benchmarks" / "untuned_grid.yaml").experiment))
     contents = [run.canonical for run in runs.values()]
     digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in contents]
     assert digests[:3] == ["2e6e6e498aad5cea", "b22dfa11cb706594", "a0994e0ebaa685a0"]

@@ -6,7 +6,8 @@ import pytest
 
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.experiment.loading import load_experiment
-from transfer_lab.experiment.plan import plan, runs_of, streams_of
+from transfer_lab.experiment.plan import plan, runs_of
+from transfer_lab.experiment.sources import streams_of
 from transfer_lab.experiment.spec import Run
 from transfer_lab.experiment.yaml_source import ConfigError
 

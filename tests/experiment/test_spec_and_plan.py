@@ -17,6 +17,11 @@ from transfer_lab.experiment.choices import Choice, Weights
 from transfer_lab.experiment.plan import parents_of, plan, runs_of
 from transfer_lab.experiment.spec import PROTOCOL, Fit, Run
 
+
+def changed_by(run: Run, **fields) -> dict:
+    return run.model_dump() | fields
+
+
 RUN_CHANGES = {
     "domain": [choice("latin"), choice("greek", letters="ABCD")],
     "image_size": [13],
@@ -37,9 +42,15 @@ RUN_CHANGES = {
             ("source", 5, {"labelled": False}),
         )
     ],
+    "purpose": ["search"],
+    "searches": [
+        [changed_by(tiny_run(seed=seed), purpose="search", tune=[{"lr": 0.1}, {"lr": rate}])]
+        for seed, rate in ((0, 0.2), (1, 0.2), (0, 0.3))
+    ],
     "starts": [{"teacher": tiny_run(seed=seed).model_dump()} for seed in (0, 1)],
     "labels": ["none"],
     "subset_seed": [5],
+    "fold": [(3, 0), (3, 1), (4, 0)],
 }
 FIT_CHANGES = {
     "epochs": 11,
@@ -52,7 +63,7 @@ FIT_CHANGES = {
 
 
 def changed(run: Run, **fields) -> Run:
-    return Run.model_validate(run.model_dump() | fields)
+    return Run.model_validate(changed_by(run, **fields))
 
 
 def test_the_id_is_the_same_in_another_process():
@@ -280,6 +291,7 @@ TRIED = [{"lr": 0.1}, {"lr": 0.2}]
         {"fit": {"patience": 3}},
         {"budgets": {"longer": {"epochs": 20}}},
         {"tune": TRIED},
+        {"tune": TRIED, "search": {"seed": 7}},
     ],
 )
 def test_the_id_is_the_hash_of_the_whole_content(changes):

@@ -10,7 +10,7 @@ from tests.cli.test_app import Lab, call
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.engines import local
-from transfer_lab.reporting.wandb.copies import place_of
+from transfer_lab.reporting.trackers.copies import place_of
 from transfer_lab.store.records import COLUMNS, RecordStore
 from transfer_lab.store.results import frame
 

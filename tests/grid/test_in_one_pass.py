@@ -191,13 +191,34 @@ def test_what_is_not_a_linear_head_is_refused_and_then_trained_alone(stores):
     assert [(r.status, r.together) for r in records] == [("done", 1)] * 2
 
 
+def test_seeds_with_source_runs_of_their_own_are_fitted_in_one_pass(stores):
+    alone, together = stores
+    runs = []
+    for seed in SEEDS:
+        source = tiny_run(seed=seed + 20)
+        for store in stores:
+            assert execute(source, store.root, Setting(), True).status == "done"
+        runs.append(tiny_run("linear_probe", init=source, seed=seed))
+    assert len({peers(run) for run in runs}) == 1
+    records = execute_all(runs, together.root, Setting(), False)
+    assert {record.together for record in records} == {3}
+    for run, record in zip(runs, records, strict=True):
+        assert outcome(record) == outcome(execute(run, alone.root, Setting(), False))
+        assert table(together, run, "metrics.csv") == table(alone, run, "metrics.csv")
+        theirs = answers(alone, run)
+        for name, values in answers(together, run).items():
+            assert np.array_equal(values, theirs[name])
+    other = tiny_run("linear_probe", init=changed(PARENT, per_class=4))
+    assert peers(other) not in (None, peers(runs[0]))
+
+
 def test_peers_are_linear_probes_that_differ_in_the_seed_alone():
     first, second, third = probes()
     assert peers(first) == peers(second) == peers(third) is not None
     for field, value in {
         "per_class": 4,
         "image_size": 16,
-        "init": tiny_run(seed=9),
+        "init": tiny_run(seed=9, lr=0.5),
         "fit": first.fit.model_copy(update={"epochs": 3}),
         "regime": tiny_run("linear_probe", lr=0.5).regime,
         "tune": RATES,

@@ -28,7 +28,7 @@ CELLS = plan(
     experiment(
         seeds=[0, 1],
         backbones={"mlp": choice("mlp")},
-        regimes={name: choice(name) for name in ("from_scratch", "linear_probe", "lp_ft")},
+        regimes={name: choice(name) for name in ("from_scratch", "full_finetune", "lp_ft")},
         pretrain={"per_seed": True},
     )
 )

@@ -201,6 +201,7 @@ class Grid:
     records: dict[str, Record] = field(default_factory=dict)
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)
     trials: dict[str, pd.DataFrame] = field(default_factory=dict)
+    searches: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
     similarities: dict[str, Compared] = field(default_factory=dict)
     store: Path | None = None
     gallery: Gallery = field(default_factory=Gallery)
@@ -264,6 +265,7 @@ class Grid:
             frame=self.frame,
             curves=self.curves,
             trials=self.trials,
+            searches=self.searches,
             predictions=Predictions(self.locate if self.store else None),
             similarities=self.similarities,
             gallery=self.gallery,

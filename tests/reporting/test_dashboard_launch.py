@@ -1,21 +1,26 @@
-"""How the dashboard starts: on this machine alone, and with a clear word where it cannot."""
+"""How the dashboard starts: for this machine alone, and with a clear word where it cannot."""
 
+import os
+import re
+import signal
+import subprocess
 import sys
 
 import pytest
 
-from tests.builders import TINY_YAML, write_tiny
+from tests.builders import ENVIRONMENT, TINY_YAML, write_tiny
+from tests.reporting.dashboards import fetched
 from transfer_lab import ConfigError
 from transfer_lab.cli import app as cli
 from transfer_lab.reporting.dashboard import launch as module
+from transfer_lab.reporting.dashboard.launch import opened
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """The words of the processes that would take this one's place."""
+    """What the command asks for, in place of serving it."""
     found = []
-    monkeypatch.setattr(module.os, "execv", lambda path, words: found.append(words))
-    monkeypatch.setattr(module, "find_spec", lambda name: name)
+    monkeypatch.setattr(module, "launch", lambda *a, **k: found.append((a, k)))
     return found
 
 
@@ -26,38 +31,54 @@ def call(*words: str) -> int:
     return ended.value.code or 0
 
 
-def test_it_is_served_to_this_machine_alone_and_tells_nobody(tmp_path, started):
+def test_the_command_hands_on_what_was_set_and_serves_this_machine_alone(tmp_path, started):
     path = write_tiny(tmp_path)
-    assert call(str(path), "--runs", "here", "--port", "8600") == 0
-    (words,) = started
-    assert words[:4] == [sys.executable, "-m", "streamlit", "run"]
-    assert {"--server.address=127.0.0.1", "--server.port=8600"} <= set(words)
-    assert "--browser.gatherUsageStats=false" in words
-    assert words[words.index("--") :] == ["--", "here", str(path)]
+    assert call(str(path), "--runs", "here", "--set", "seeds=[0]", "--set", "fit.epochs=1") == 0
+    (((paths, overrides, runs), where),) = started
+    assert (paths, overrides, str(runs)) == ([path], ["seeds=[0]", "fit.epochs=1"], "here")
+    assert where == {"host": "127.0.0.1", "port": 8501}
 
 
-def test_without_a_name_it_needs_experiments_to_choose_from(tmp_path, started, monkeypatch, capsys):
+def test_without_a_name_it_needs_experiments_to_choose_from(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert call() == 2
+    assert call("--port", "0") == 2
     assert "experiments/: no experiments there" in capsys.readouterr().err
     (tmp_path / "experiments").mkdir()
     write_tiny(tmp_path / "experiments")
-    assert call() == 0
-    assert len(started) == 1
+    with opened([], [], tmp_path / "runs", host="127.0.0.1", port=0) as server:
+        assert list(server.lab.known()) == ["tiny"]
+    assert server.server_address[0] == "127.0.0.1"
 
 
-def test_a_named_experiment_must_be_valid(tmp_path, started, capsys):
-    path = write_tiny(tmp_path, TINY_YAML.replace("seeds: [0, 1]", "seeds: []"))
-    assert call(str(path)) == 2
+@pytest.mark.parametrize("text", ["seeds: []", "seeds: [0, 0]"])
+def test_a_named_experiment_must_be_valid(tmp_path, capsys, text):
+    path = write_tiny(tmp_path, TINY_YAML.replace("seeds: [0, 1]", text))
+    assert call(str(path), "--port", "0") == 2
     assert f"{path}:21:1: seeds: " in capsys.readouterr().err
-    assert started == []
 
 
-@pytest.mark.parametrize("absent", ["streamlit", "plotly"])
-def test_what_is_not_installed_is_named_with_the_way_to_get_it(
-    tmp_path, started, monkeypatch, absent
-):
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == absent else name)
-    with pytest.raises(ConfigError, match=rf"needs {absent}; .*transfer-lab\[dashboard\]"):
-        module.launch([write_tiny(tmp_path)], tmp_path, 8501)
-    assert started == []
+def test_what_is_set_must_fit_what_is_named(tmp_path, capsys):
+    path = write_tiny(tmp_path)
+    assert call(str(path), "--port", "0", "--set", "fit.epochen=1") == 2
+    assert "--set fit.epochen=1: fit.epochen: unknown key" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(tmp_path):
+    path = write_tiny(tmp_path)
+    with opened([path], [], tmp_path, host="127.0.0.1", port=0) as server:
+        port = server.server_address[1]
+        with pytest.raises(ConfigError, match=rf"--port {port}: .*in use.*choose another"):
+            opened([path], [], tmp_path, host="127.0.0.1", port=port)
+
+
+def test_it_answers_until_it_is_interrupted(tmp_path):
+    words = [sys.executable, "-m", "transfer_lab", "dashboard", str(write_tiny(tmp_path))]
+    words += ["--runs", str(tmp_path / "runs"), "--port", "0"]
+    with subprocess.Popen(words, stdout=-1, stderr=-1, text=True, env=ENVIRONMENT) as process:
+        said = process.stdout.readline()
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", said)[1])
+        assert b"tiny" in fetched(port, "/api/experiments")[2]
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert (out.strip(), err) == ("", "")

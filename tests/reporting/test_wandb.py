@@ -13,9 +13,8 @@ from tests.builders import ENVIRONMENT, TINY_YAML, done, experiment, failed, wri
 from tests.wandb_files import written_runs
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
-from transfer_lab.experiment.spec import Tracking
 from transfer_lab.reporting.collect import study
-from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
 
 CELLS = plan(experiment())
@@ -76,10 +75,14 @@ def wandb(monkeypatch):
     return fake
 
 
+def tracker_of(store, cells, warn=print, mode="offline") -> Trackers:
+    return Trackers(experiment(wandb={"mode": mode}), cells, store, warn)
+
+
 def track(store, cells=CELLS, mode="offline") -> list[str]:
     """A tracker from start to end; returns its warnings."""
     warnings = []
-    Tracker(Tracking(mode=mode), cells, store, warnings.append).close()
+    tracker_of(store, cells, warnings.append, mode).close()
     return warnings
 
 
@@ -87,17 +90,16 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.builders import done
-from tests.reporting.test_wandb import study_of
+from tests.reporting.test_wandb import study_of, tracker_of
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.store.records import RecordStore
-from transfer_lab.experiment.spec import Tracking
-from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.reporting.trackers.tracker import Trackers
 
 store, experiment = RecordStore(sys.argv[1]), load_experiment(sys.argv[2]).experiment
 cells = plan(experiment)
 for last in (3, None):
-    tracker = Tracker(Tracking(mode="offline"), cells, store, print)
+    tracker = tracker_of(store, cells)
     for cell in cells[:last]:
         store.put(done(cell.run))
         path = store.file(cell.run.id, "metrics.csv")
@@ -180,7 +182,7 @@ def study_of(experiment, store):
 def test_a_summary_says_what_is_not_there_yet(store, wandb):
     few = experiment(seeds=[0, 1])
     store.put(done(ALONE.run, test_accuracy=0.25))
-    tracker = Tracker(Tracking(mode="offline"), [], store, print)
+    tracker = tracker_of(store, [])
     tracker.summarise(lambda: study_of(few, store))
     tracker.close()
     (run,) = wandb.runs
@@ -202,7 +204,7 @@ def test_a_summary_is_sent_again_only_if_something_changed(store, wandb):
     for number, cells in enumerate([1, 1, 2, 2], start=1):
         for cell in CELLS[:cells]:
             store.put(done(cell.run))
-        tracker = Tracker(Tracking(mode="offline"), [], store, print)
+        tracker = tracker_of(store, [])
         tracker.summarise(lambda: study_of(few, store))
         tracker.close()
         assert wandb.calls == cells, number
@@ -210,7 +212,7 @@ def test_a_summary_is_sent_again_only_if_something_changed(store, wandb):
 
 
 def test_a_tracker_that_is_abandoned_begins_nothing_new(store, wandb):
-    tracker = Tracker(Tracking(mode="offline"), CELLS, store, print)
+    tracker = tracker_of(store, CELLS)
     tracker.abandon()
     store.put(done(ALONE.run))
     tracker.offer(ALONE.run.id)
@@ -267,7 +269,7 @@ def test_a_run_of_two_cells_is_copied_for_each_and_says_what_came_of_it(store, w
 
 def test_runs_finished_while_the_grid_goes_on_are_copied_when_they_are_offered(store, wandb):
     warnings = []
-    tracker = Tracker(Tracking(mode="offline"), CELLS, store, warnings.append)
+    tracker = tracker_of(store, CELLS, warnings.append)
     store.put(done(ALONE.run))
     store.put(failed(PROBES[1].run))
     tracker.offer(ALONE.run.id)
@@ -282,7 +284,7 @@ def test_source_runs_belong_to_no_cell_and_are_not_copied(store, wandb):
     parent = next(c.run.init for c in CELLS if c.run.init)
     store.put(done(parent))
     warnings = []
-    tracker = Tracker(Tracking(mode="offline"), CELLS, store, warnings.append)
+    tracker = tracker_of(store, CELLS, warnings.append)
     tracker.offer(parent.id)
     tracker.close()
     assert (wandb.runs, warnings) == ([], [])
@@ -296,7 +298,7 @@ def test_an_error_switches_the_tracker_off_with_one_warning(store, wandb, error)
     for cell in PROBES[:4]:
         store.put(done(cell.run))
     warnings = []
-    tracker = Tracker(Tracking(mode="online"), PROBES[:6], store, warnings.append)
+    tracker = tracker_of(store, PROBES[:6], warnings.append, "online")
     store.put(done(PROBES[4].run))
     tracker.offer(PROBES[4].run.id)
     tracker.close()
@@ -329,7 +331,7 @@ def test_a_disabled_tracker_never_imports_wandb(store, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     store.put(done(ALONE.run))
     warnings = []
-    tracker = Tracker(Tracking(), CELLS, store, warnings.append)
+    tracker = Trackers(experiment(), CELLS, store, warnings.append)
     tracker.offer(ALONE.run.id)
     tracker.close()
     assert warnings == []

@@ -407,20 +407,21 @@ def test_the_frame_has_one_row_a_cell_in_the_columns_of_the_csv_file(store):
 def test_the_columns_stand_in_the_order_that_readers_of_stored_files_know():
     known = """
         experiment scenario size similarity source target per_class n_train n_val n_test
-        test_copies set_aside num_classes backbone regime budget regime_kind options seed status
-        error_kind error run_id init_id test_accuracy test_balanced_accuracy test_macro_f1
+        test_copies set_aside num_classes backbone regime budget regime_kind options seed fold
+        status error_kind error run_id init_id test_accuracy test_balanced_accuracy test_macro_f1
         test_macro_recall test_log_loss predicted_classes commonest_prediction test_iou
         constant_iou dead_units val_accuracy train_accuracy majority_accuracy decode_seconds
         feature_seconds fit_seconds eval_seconds pretrain_seconds trials tune_seconds
         chosen_options epochs images_seen steps stopped trainable_params total_params
         macs_per_image peak_rss_mb precision device host threads concurrency together torch
-        lightning transfer_lab commit started_at
+        lightning transfer_lab commit started_at subset_overlap
     """
     assert tuple(known.split()) == COLUMNS
 
 
 def test_the_columns_hold_every_field_of_a_record_but_the_internal():
-    assert set(Record.model_fields) - set(COLUMNS) == {"protocol", "weights_sha256"}
+    internal = {"protocol", "weights_sha256", "trials_sha256"}
+    assert set(Record.model_fields) - set(COLUMNS) == internal
     assert len(set(COLUMNS)) == len(COLUMNS)
 
 

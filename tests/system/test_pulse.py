@@ -120,3 +120,51 @@ def test_following_costs_less_than_two_microseconds_a_step(path):
         followed = pulse.followed(plain)
         extra = min(seconds(followed) - seconds(plain) for _ in range(5))
     assert extra / (20 * 5000) < 2e-6
+
+
+def curve(epochs):
+    rows = range(1, epochs + 1)
+    validated = [0.25 if epoch % 10 == 0 else None for epoch in rows]
+    return {"epoch": list(rows), "train_loss": [1 / e for e in rows], "val_loss": validated}
+
+
+def test_curves_are_left_beside_the_beats_and_of_which_fit_they_are(path):
+    with beating(path):
+        pulse.part(2, 4)
+        pulse.draw(lambda: [curve(3), curve(2)])
+        found = pulse.drawn(path)
+    assert (found.part, found.parts) == (2, 4)
+    assert found.lines == (curve(3), curve(2))
+
+
+def test_curves_are_asked_for_once_a_second_at_most(path, monkeypatch):
+    now, asked = [100.0], []
+    monkeypatch.setattr(pulse.time, "monotonic", lambda: now[0])
+    with beating(path):
+        for _ in range(1000):
+            pulse.draw(lambda: asked.append(now[0]) or [])
+            now[0] += 0.01
+    assert len(asked) == 10
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_validations_and_its_end(path):
+    with beating(path):
+        pulse.draw(lambda: [curve(20_007)])
+        (line,) = pulse.drawn(path).lines
+    assert line["epoch"][-1] == 20_007
+    assert 500 <= sum(value is not None for value in line["val_loss"]) < 560
+    assert len(line["epoch"]) < 1100
+    assert line["train_loss"] == [1 / epoch for epoch in line["epoch"]]
+
+
+def test_what_is_no_number_is_a_gap_and_what_is_no_curve_is_none(path):
+    assert pulse.drawn(path) is None
+    with beating(path):
+        pulse.draw(lambda: [{"epoch": [1, 2], "train_loss": [1.0, float("nan")]}])
+    assert pulse.drawn(path).lines[0]["train_loss"] == [1.0, None]
+    pulse.curves_beside(path).write_text('{"part": 1, "parts": 1, "lines": [3]}')
+    assert pulse.drawn(path) is None
+
+
+def test_without_a_listener_nothing_is_asked_for():
+    pulse.draw(lambda: pytest.fail("nobody listens"))

@@ -128,12 +128,38 @@ def test_members_share_one_backbone():
     assert len(backbones) == 1
 
 
+def test_groups_on_different_backbones_end_where_each_would_have_ended_alone():
+    """As those of several seeds whose source runs are of their own."""
+
+    def on(shift: float, rate: float):
+        regime = probe(rate)
+        with torch.no_grad():
+            for parameter in regime.backbone.stages.parameters():
+                parameter.mul_(1 + shift)
+        return regime
+
+    seeds, shifts = (0, 1, 2), (0.0, 0.3, -0.2)
+    groups = [
+        Heads(drawn(seed=seed), [on(shift, rate) for rate in RATES])
+        for seed, shift in zip(seeds, shifts, strict=True)
+    ]
+    found = fit_and_test_heads(groups, FIT)
+    assert len({id(heads.regimes[0].backbone) for heads in groups}) == 3
+    for heads, results, seed, shift in zip(groups, found, seeds, shifts, strict=True):
+        for rate, regime, result in zip(RATES, heads.regimes, results, strict=True):
+            alone = on(shift, rate)
+            ((told,),) = fit_and_test_heads([Heads(drawn(seed=seed), [alone])], FIT)
+            assert same(regime, alone)
+            assert result.curve.last["val_loss"] == told.curve.last["val_loss"]
+            assert torch.equal(torch.cat(regime.test_outputs), torch.cat(alone.test_outputs))
+
+
 def test_heads_on_different_weights_or_numbers_of_images_are_refused():
     other = probe(0.1)
     with torch.no_grad():
         next(other.backbone.stages.buffers()).add_(1)
     with pytest.raises(ValueError, match="different backbones"):
-        MultiHeadModule([[probe(0.1)], [other]])
+        MultiHeadModule([[probe(0.1), other]])
     assert other.backbone is not probe(0.1).backbone
     groups = [Heads(drawn(per_class=n), [probe(0.1)]) for n in (8, 16)]
     with pytest.raises(ValueError, match="different numbers of images"):

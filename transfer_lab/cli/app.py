@@ -24,6 +24,7 @@ from transfer_lab.cli.options import (
     ReportsFolder,
     RunsFolder,
     Threads,
+    TrackerNames,
     Wandb,
     Wide,
 )
@@ -121,10 +122,12 @@ def plan(
 
     Time is estimated from stored runs of the same kind, else from a short calibration, for the
     workers that are asked for. JSON has the keys `schema` (1), `experiment`, `runs_folder`, `runs`
-    (`total`, `to_train`, `stored_or_not_needed`), `older_protocols` (protocol to records),
-    `estimate` (null if nothing is to be trained; `low_seconds`, `high_seconds`, `workers`,
-    `memory_mb`, `disk_mb`, `stored_runs`, `calibration_seconds`) and `cells`, each with `scenario`,
-    `backbone`, `regime`, `budget`, `seed`, `run_id` and `state` (`to train` or `stored`).
+    (`total`, `to_train`, `stored_or_not_needed`, `at_most_later`), `older_protocols` (protocol to
+    records), `estimate` (null if nothing is to be trained; `low_seconds`, `high_seconds`,
+    `workers`, `memory_mb`, `disk_mb`, `stored_runs`, `calibration_seconds`), `estimate_at_most`
+    (with all seeds that may be needed) and `cells`, each with `scenario`, `backbone`, `regime`,
+    `budget`, `seed`, `fold`, `run_id` and `state` (`to train`, `stored`, `waiting` or `not
+    needed`).
     """
     from transfer_lab.cli import commands
 
@@ -150,6 +153,7 @@ def run(
     runs: RunsFolder = RUNS,
     reports: ReportsFolder = REPORTS,
     wandb: Wandb = None,
+    tracker: TrackerNames = None,
     download: Download = False,
 ) -> None:
     """Train what is not stored yet, then write the report.
@@ -161,6 +165,8 @@ def run(
 
     if wandb:
         overrides = [*(overrides or []), f"wandb.mode={wandb}"]
+    if tracker:
+        overrides = [*(overrides or []), f"trackers=[{','.join(tracker)}]"]
     raise typer.Exit(
         commands.run(
             experiment,
@@ -199,11 +205,13 @@ def status(
     wide: Wide = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say how many cells are done, failed, blocked or missing, and why.
+    """Say how many cells are done, failed, blocked or missing, and why; and how many are waiting
+    or not needed, where seeds are trained only where they are needed.
 
     JSON has the keys `schema` (1), `experiment`, `runs_folder`, `counts` (`done`, `failed`,
-    `blocked`, `missing`), `older_protocols` (protocol to records) and `cells`, each with
-    `scenario`, `backbone`, `regime`, `budget`, `seed`, `run_id`, `status` and `error`.
+    `blocked`, `missing`, `waiting`, `not needed`), `older_protocols` (protocol to records) and
+    `cells`, each with `scenario`, `backbone`, `regime`, `budget`, `seed`, `fold`, `run_id`,
+    `status` and `error`.
     """
     from transfer_lab.cli import commands
 
@@ -285,13 +293,26 @@ def dashboard(
             show_default="all in experiments/",
         ),
     ] = None,
+    overrides: Overrides = None,
     runs: RunsFolder = RUNS,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is served.")] = 8501,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the page is served; 0: any free port.")
+    ] = 8501,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="To whom: to this machine alone, or, as 0.0.0.0, to everybody who can reach it; "
+            "there is no password."
+        ),
+    ] = "127.0.0.1",
 ) -> None:
-    """Open a page on this machine that compares experiments and runs, live while a grid trains."""
+    """Serve a page that follows running grids, and compares experiments and runs.
+
+    Experiments as grids train them now, with their `--set`, are there by themselves.
+    """
     from transfer_lab.reporting.dashboard.launch import launch
 
-    launch(experiments or [], runs, port)
+    launch(experiments or [], overrides or [], runs, host=host, port=port)
 
 
 @app.command()

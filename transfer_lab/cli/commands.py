@@ -20,7 +20,8 @@ from transfer_lab.experiment.spec import Cell
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid import train as grid
 from transfer_lab.grid.progress import Waiting
-from transfer_lab.reporting.wandb.tracker import Tracker
+from transfer_lab.reporting import looks
+from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.outdated import outdated
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system import host
@@ -93,16 +94,18 @@ def run(
     store, cells = _store(runs), planning.plan(file.experiment)
     command = grid.command_for(file, runs, reports)
     again = grid.command_for(file, runs, reports, workers) + (" --download" if download else "")
-    tracker = Tracker(file.experiment.wandb, cells, store, _warn)
+    trackers = Trackers(file.experiment, cells, store, _warn)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    due = looks.due(file.experiment, cells, store, _say)
+    known = (file, cells, store, trackers, workers, VOICE)
     try:
-        summary = grid.train_missing(file, cells, store, tracker, workers, VOICE, download=download)
+        summary = grid.train_missing(*known, looks=due, download=download)
     except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
     _write_report(file, cells, store, reports, command)
-    tracker.summarise(partial(_study, file, cells, store, command))
-    tracker.close()  # last, so that a W&B out of reach delays nothing
+    trackers.summarise(partial(_study, file, cells, store, command))
+    trackers.close()  # last, so that a tracker out of reach delays nothing
     if summary.failed:
         _warn(
             f"{len(summary.failed)} runs failed and {len(summary.blocked)} could not start; the "

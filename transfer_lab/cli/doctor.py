@@ -17,7 +17,12 @@ from transfer_lab.system.files import unwritable
 
 _OUT = Console(highlight=False)
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "pandas", "wandb")
-_EXTRAS = {"ray": "--engine ray needs it", "timm": "backbones timm:NAME need it"}
+_EXTRAS = {
+    "ray": "--engine ray needs it",
+    "timm": "backbones timm:NAME need it",
+    "tensorboard": "--tracker tensorboard needs it",
+    "mlflow-skinny": "--tracker mlflow needs it",
+}
 _LOW_DISK = 2 * 2**30
 _DAY = 86_400
 

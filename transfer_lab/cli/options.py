@@ -84,6 +84,16 @@ Wandb = Annotated[
         show_default="as the experiment says",
     ),
 ]
+TrackerNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        metavar="wandb|tensorboard|mlflow|csv",
+        help="Copy finished runs to this tracker; may be repeated. Overrides the experiment's "
+        "`trackers`.",
+        show_default="as the experiment says",
+    ),
+]
 Download = Annotated[
     bool,
     typer.Option(

@@ -12,12 +12,13 @@ from transfer_lab.experiment.names import RunName, run_names
 from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.reporting.looks import states
 from transfer_lab.store.outdated import Outdated, outdated
 from transfer_lab.store.records import RecordStore
-from transfer_lab.store.results import State, states
+from transfer_lab.store.results import NOT_NEEDED, WAITING, State
 
 SCHEMA = 1
-STATES = ("done", "failed", "blocked", "missing")
+STATES = ("done", "failed", "blocked", "missing", WAITING, NOT_NEEDED)
 
 
 class Status:
@@ -29,7 +30,7 @@ class Status:
             raise ConfigError([f"{store.root}: {missing}"])
         cells = plan(experiment)
         self.experiment, self.store = experiment, store
-        self.found: tuple[tuple[Cell, State], ...] = tuple(states(cells, store))
+        self.found: tuple[tuple[Cell, State], ...] = tuple(states(experiment, cells, store))
         self.counts = Counter(state.status for _, state in self.found)
         self.names = run_names(experiment, cells)
         self._keys = backbone_keys(experiment)
@@ -38,7 +39,8 @@ class Status:
 
     def text(self, width: int | None) -> str:
         """Counts by scenario and regime, and every failure with its reason."""
-        parts = [f"{self.counts['done']} of {len(self.found)} cells done {self._others()}".rstrip()]
+        total = len(self.found) - self.counts[NOT_NEEDED]
+        parts = [f"{self.counts['done']} of {total} cells done {self._others()}".rstrip()]
         parts += [self._table(width), *outdated_lines(self.outdated, self.store.root)]
         parts += [
             f"failed: {name} [{run_id}]: {error}"
@@ -61,6 +63,7 @@ class Status:
                     "regime": cell.regime,
                     "budget": cell.budget,
                     "seed": cell.seed,
+                    "fold": cell.fold,
                     "run_id": cell.run.id,
                     "status": state.status,
                     "error": state.error,
@@ -109,4 +112,4 @@ def outdated_lines(found: Sequence[Outdated], runs: Path) -> list[str]:
 
 
 def _share(counts: Counter | None) -> str:
-    return f"{counts['done']}/{counts.total()}" if counts else "–"
+    return f"{counts['done']}/{counts.total() - counts[NOT_NEEDED]}" if counts else "–"

@@ -20,7 +20,7 @@ from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.data.image_cache import digest, in_memory, stored_images
 from transfer_lab.data.splits import Split, nested_subset
 from transfer_lab.experiment.budget import Augment
-from transfer_lab.experiment.catalog import Annotation
+from transfer_lab.experiment.registry import Annotation
 from transfer_lab.experiment.seeds import derive
 
 Part = Literal["train", "test"]
@@ -117,6 +117,21 @@ class ImageDomain(L.LightningDataModule, ABC):
         self.split = nested_subset(self.labels("train"), per_class, val_fraction, seed)
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         return self.split
+
+    @classmethod
+    def joins(cls) -> bool:
+        """Whether pool and test set may be taken as one, for folds: where images are drawn as
+        usual."""
+        return cls.draw is ImageDomain.draw
+
+    def groups(self, part: Part) -> list[str] | None:
+        """For each image of a part the group that it belongs to, of which folds divide none; None
+        where nothing is known of groups."""
+        return None
+
+    def pool(self) -> np.ndarray:
+        """Places within the part `train` of all images that may be learnt from."""
+        return np.arange(len(self.labels("train")))
 
     @property
     def copies(self) -> int:

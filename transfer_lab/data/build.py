@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.folds import Fold, Folded
 from transfer_lab.experiment.catalog import DOMAINS
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.classes import class_of
@@ -13,9 +14,12 @@ def domain_class(choice: Choice) -> type[ImageDomain]:
     return class_of(choice, DOMAINS, ImageDomain)  # type: ignore[type-abstract]
 
 
-def build_domain(choice: Choice, image_size: int) -> ImageDomain:
-    """The domain, no images made yet."""
-    return described(domain_class(choice)(image_size, **choice.arguments), choice)
+def build_domain(
+    choice: Choice, image_size: int, fold: tuple[int, int] | None = None
+) -> ImageDomain:
+    """The domain, no images made yet; with `fold`, that fold of it as test set."""
+    found = described(domain_class(choice)(image_size, **choice.arguments), choice)
+    return Folded(found, Fold(*fold)) if fold else found
 
 
 def described(domain: ImageDomain, choice: Choice) -> ImageDomain:

@@ -30,8 +30,11 @@ class Folder(ImageDomain):
 
     Options: `root`: the folder; `test_fraction`: the part of every class that is the test set
     where the folder has none of its own; `broken`: whether a file that cannot be read is refused
-    (`refuse`) or left out (`skip`). `content` is filled in when the experiment is read: the
-    hash of what the folder holds, so that results of other contents are not taken for these.
+    (`refuse`) or left out (`skip`); `groups`: which images are of one group, as of one person, for
+    the experiment's `folds`: a regular expression that is searched for in a file's path below its
+    class folder, and whose first parenthesis, or else all that it matches, is the group. `content`
+    is filled in when the experiment is read: the hash of what the folder holds, so that results
+    of other contents are not taken for these.
     """
 
     kind: FileKind = IMAGES
@@ -44,12 +47,14 @@ class Folder(ImageDomain):
         content: str | None = None,
         test_fraction: float = 0.3,
         broken: Literal["refuse", "skip"] = "refuse",
+        groups: str | None = None,
     ):
         super().__init__(image_size)
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction must lie between 0 and 1, not {test_fraction}")
         self.listing = _listed(root, self.kind)
-        if content not in (None, self.listing.fingerprint):
+        self._pattern = groups
+        if content not in (None, self.listing.known_by(groups)):
             raise DataUnavailable(f"{root}: the folder has changed since the experiment was read")
         self.test_fraction, self.broken = test_fraction, broken
         self.classes = self.listing.classes
@@ -81,6 +86,12 @@ class Folder(ImageDomain):
     def labels(self, part: Part) -> np.ndarray:
         index = {name: number for number, name in enumerate(self.classes)}
         return np.array([index[file.label] for file in self.files[part]], dtype=np.int64)
+
+    def groups(self, part: Part) -> list[str] | None:
+        if self._pattern is None:
+            return None
+        named = self.listing.groups(self._pattern)
+        return [named[file.path] for file in self.files[part]]
 
     def decoded(self, paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
         """Each file's (3, size, size) bytes or what is wrong with it, in order."""

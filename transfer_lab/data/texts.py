@@ -29,6 +29,10 @@ class TokenDomain(ImageDomain):
 
     has_pixels = False
 
+    @classmethod
+    def joins(cls) -> bool:
+        return True
+
     def draw(
         self,
         *,

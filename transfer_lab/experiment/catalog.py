@@ -5,17 +5,13 @@ from __future__ import annotations
 
 from transfer_lab.experiment.registry import (
     STANDARD,
-    Annotation,
     DomainEntry,
     Entry,
     Family,
-    MissingExtraError,
     Off,
     RegimeEntry,
     Registry,
     Role,
-    TargetLabels,
-    UnknownNameError,
     suggest,
 )
 from transfer_lab.system.image_folder import IMAGES, TEXTS
@@ -24,17 +20,13 @@ __all__ = [
     "BACKBONES",
     "DOMAINS",
     "REGIMES",
-    "Annotation",
     "DomainEntry",
     "Entry",
     "Family",
-    "MissingExtraError",
     "Off",
     "RegimeEntry",
     "Registry",
     "Role",
-    "TargetLabels",
-    "UnknownNameError",
     "suggest",
 ]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.choices import is_known_regime, regime_entry
-from transfer_lab.experiment.plan import budgets_of, fits, trials_of
+from transfer_lab.experiment.plan import budgets_of, fits, searched_in, trials_of
 from transfer_lab.experiment.seen import same, unseen
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.experiment.yaml_source import Key, KeyPath
@@ -21,8 +21,35 @@ def contradictions(experiment: Experiment) -> list[Problem]:
     problems = list(dict.fromkeys(_lost_starts(experiment)))
     problems += unseen(experiment)
     problems += _unfair_trials(experiment)
+    problems += _search_problems(experiment)
     problems += _budget_problems(experiment)
+    problems += _unread_groups(experiment)
+    problems += _not_with_folds(experiment)
     return problems
+
+
+def _unread_groups(experiment: Experiment) -> Iterator[Problem]:
+    """Groups of images that nothing keeps together: only folds do."""
+    targets = {place.target for place in experiment.scenarios.values()}
+    for name, domain in experiment.domains.items():
+        if domain.options.get("groups") is None or name not in targets:
+            continue
+        if experiment.folds is None:
+            told = "only folds keep groups of images together: write folds: 5, or leave groups out"
+            yield ("domains", name, "groups"), told
+
+
+def _not_with_folds(experiment: Experiment) -> Iterator[Problem]:
+    """What would choose by images that are tested on later, and what stops by intervals that more
+    seeds do not narrow."""
+    if experiment.folds is None:
+        return
+    if experiment.search is not None:
+        told = "would choose by images that folds test on; leave it out, and each fold has its own"
+        yield ("search",), f"{told} trials"
+    if experiment.looks is not None:
+        told = "with folds more seeds divide the same images again and decide little: write a list"
+        yield ("seeds",), told
 
 
 def _lost_starts(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
@@ -84,10 +111,37 @@ def _unfair_trials(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
     for budget, fit in budgets_of(experiment).items():
         if fit.val_fraction == 0:
             yield (*budget, "val_fraction"), "is 0, but trials are chosen by validation images"
+    searched = {name for regime in learning for name in searched_in(experiment, regime)}
     for name, place in experiment.scenarios.items():
-        if place.per_class == 1:
+        if place.per_class == 1 and (experiment.search is None or name in searched):
             problem = "1 image per class leaves none for validation, by which trials are chosen"
             yield ("scenarios", name, "per_class"), problem
+
+
+def _search_problems(experiment: Experiment) -> Iterator[Problem]:
+    """Searches at a seed of the grid, of nothing, or where a regime is not."""
+    search, regimes = experiment.search, experiment.regimes
+    if search is None:
+        return
+    tuned = [n for n, r in regimes.items() if is_known_regime(r) and trials_of(experiment, n)]
+    if not tuned:
+        yield ("search",), "there are no trials; write `tune`, or leave search out"
+    if search.seed in experiment.seeds:
+        listed = ", ".join(map(str, experiment.seeds))
+        told = (
+            f"{search.seed} is a seed of the grid ({listed}): options would be chosen by images "
+            "that the grid's runs validate on; name another, or leave it out of seeds"
+        )
+        yield ("search", "seed"), told
+    for position, name in enumerate(search.scenarios or ()):
+        place: KeyPath = ("search", "scenarios", position)
+        if name not in experiment.scenarios:
+            yield place, f"no scenario '{name}' here; {suggest(name, experiment.scenarios)}"
+    known = {*search.scenarios} <= {*experiment.scenarios} if search.scenarios else False
+    for name in tuned if known else ():
+        if not searched_in(experiment, name):
+            told = f"{name} has trials and is planned in none of these; name one in which it is"
+            yield ("search", "scenarios"), told
 
 
 def _far_sources(experiment: Experiment) -> Iterator[tuple[KeyPath, str]]:
@@ -139,12 +193,13 @@ def _budget_problems(experiment: Experiment) -> Iterator[Problem]:
 
 def _blind_patience(experiment: Experiment) -> Iterator[Problem]:
     patient = [place for place, fit in budgets_of(experiment).items() if fit.patience]
-    if patient and _is_tuned(experiment):
+    if patient and experiment.search is None and _is_tuned(experiment):
         for place in patient:
             yield (
                 (*place, "patience"),
                 "the model of a tuned run learns from the validation images, too, so that none "
-                "are left to watch; leave out patience or `tune`",
+                "are left to watch; leave out patience or `tune`, or tune at a seed of its own "
+                "(`search`)",
             )
     single = "1 image per class leaves none for validation, which patience watches"
     for name, scenario in experiment.scenarios.items():

@@ -23,7 +23,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from transfer_lab.experiment.catalog import Entry, Family, RegimeEntry, Role, TargetLabels
+from transfer_lab.experiment.registry import Entry, Family, RegimeEntry, Role, TargetLabels
 
 Literals = tuple[str, ...]
 

@@ -60,7 +60,9 @@ def _pin_folder(name: str, choice: Data, kind: FileKind) -> Iterator[Problem]:
         yield ("domains", name), f"'root' is missing: the folder of the {kind.noun}"
         return
     try:
-        options["content"] = list_files(root, kind).fingerprint
+        groups = options.get("groups")
+        known = list_files(root, kind).known_by(groups if isinstance(groups, str) else None)
+        options["content"] = known
     except (DataUnavailable, ValueError) as error:
         yield ("domains", name, "root"), str(error)
     choice["root"] = root

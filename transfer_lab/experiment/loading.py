@@ -14,14 +14,13 @@ from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.checks import contradictions, unknown_arms
 from transfer_lab.experiment.fingerprints import pin_contents
 from transfer_lab.experiment.installed import look_anew
+from transfer_lab.experiment.looks import EXAMPLE, Looks
+from transfer_lab.experiment.settings import Claim, SearchSettings, SimilaritySettings, Tracking
 from transfer_lab.experiment.shorthand import full_form
 from transfer_lab.experiment.spec import (
-    Claim,
     Experiment,
     Pretrain,
     Scenario,
-    SimilaritySettings,
-    Tracking,
 )
 from transfer_lab.experiment.sweeps import expand_budgets, expand_sizes
 from transfer_lab.experiment.yaml_source import ConfigError, KeyPath, Source, read_yaml
@@ -35,8 +34,10 @@ _MODELS: dict[KeyPath, type[BaseModel]] = {
     ("fit", "augment"): Augment,
     ("pretrain", "augment"): Augment,
     ("pretrain",): Pretrain,
+    ("search",): SearchSettings,
     ("similarity",): SimilaritySettings,
     ("wandb",): Tracking,
+    ("looks",): Looks,
 }
 _ENTRIES: dict[KeyPath, type[BaseModel]] = {("scenarios",): Scenario, ("claims",): Claim}
 
@@ -122,6 +123,8 @@ def _explain(error: ErrorDetails) -> tuple[KeyPath, str]:
     if error["type"] == "extra_forbidden":
         return path, f"unknown key; {suggest(str(path[-1]), _fields(path[:-1]))}"
     if error["type"] == "missing":
+        if path[0] == "looks":
+            return path, f"is missing: write seeds: {EXAMPLE}, or a list of seeds"
         hint = "; a scenario named like small_similar needs none" if path[-1] in _IMPLIED else ""
         return path, f"is missing{hint}"
     value = error.get("input")
@@ -144,11 +147,13 @@ def _fields(path: KeyPath) -> list[str]:
     if path[:1] == ("budgets",):  # each is written as `fit` is
         path = (MAIN, *path[2:])
     model = _ENTRIES.get(path[:1], _MODELS.get(path, Experiment))
-    return list(model.model_fields)
+    return [name for name in model.model_fields if name != "looks"]  # which stand under seeds
 
 
 def _written(path: KeyPath) -> KeyPath:
     """The path as people write it: options stand beside `kind`, a union's branch has no name."""
+    if path[0] == "looks" and len(path) > 1:
+        path = ("seeds", *path[1:])
     skip = ("options", "constrained-int", "literal['all']", "[key]", "int")
     return tuple(
         key for key in path if key not in skip or (path[0] == "pretrain" and key == "options")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from itertools import product
+from typing import Any
 
 from pydantic import JsonValue
 
 from transfer_lab.experiment.budget import MAIN, Fit
 from transfer_lab.experiment.catalog import RegimeEntry
-from transfer_lab.experiment.choices import Arm, Choice, Trials, Weights, regime_entry
-from transfer_lab.experiment.spec import Cell, Experiment, Run, Scenario, Stream
-
-_BETWEEN = "full_finetune"
-"""How a network that has weights goes on learning before it comes to the target."""
-_APART = 1000
-"""Between the seeds of a target's run and of the source run on the same images."""
+from transfer_lab.experiment.choices import Arm, Trials, Weights, regime_entry
+from transfer_lab.experiment.sources import fold_of, start_of, streams_of
+from transfer_lab.experiment.spec import Cell, Experiment, Run, Scenario
 
 
 def plan(experiment: Experiment) -> tuple[Cell, ...]:
-    """Every cell of the grid, in the order scenario, backbone, regime, seed; after those of the
-    budget `fit` come those of each further budget.
+    """Every cell of the grid, in the order scenario, backbone, regime, seed, fold; after those
+    of the budget `fit` come those of each further budget.
 
     A regime is planned on the backbones it is meant for, and one that starts from a source only on
     those that have one. One that learns nothing has no further budgets. Without labels of the
@@ -28,10 +26,11 @@ def plan(experiment: Experiment) -> tuple[Cell, ...]:
     """
     shared = _Shared(experiment)
     return tuple(
-        shared.cell(scenario, backbone, regime, seed, budget)
-        for budget, scenario, backbone, regime, seed in product(
+        shared.cell(scenario, backbone, regime, seed, budget, fold)
+        for budget, scenario, backbone, regime, seed, fold in product(
             (None, *experiment.budgets),
             *(experiment.scenarios, experiment.backbones, experiment.regimes, experiment.seeds),
+            range(experiment.folds) if experiment.folds else (None,),
         )
         if fits(experiment, backbone, regime)
         and suits(experiment, scenario, regime)
@@ -78,22 +77,68 @@ def budgets_of(experiment: Experiment) -> dict[tuple[str, ...], Fit]:
 
 def peers(run: Run) -> str | None:
     """What the run has in common with those that can be fitted with it in one pass: all but the
-    seed. None for a run that is fitted alone.
+    seed, and that of its source run. None for a run that is fitted alone.
 
-    Such runs learn heads on the same stored outputs: they start from the same weights, and their
-    images are the same at every epoch. With patience each would end at an epoch of its own.
+    Such runs learn heads on stored outputs: their images are the same at every epoch.
     """
+    alone = run.purpose == "search" or run.init is None or run.fit.augment is not None
+    # What is left beside a fold may be more or fewer images from seed to seed.
+    alone = alone or (run.fold is not None and run.per_class == "all")
+    return None if alone or not is_in_one_pass(run) else _but_seeds(run)
+
+
+def _but_seeds(run: Run) -> str:
+    """All that determines a run and what it starts from but their seeds."""
+    if run.parent is None:
+        return run.canonical_but("seed")
+    return f"{run.canonical_but('seed', 'init')} {_but_seeds(run.parent)}"
+
+
+def is_in_one_pass(run: Run) -> bool:
+    """Whether all that learns is a linear head, or several that differ in their rates alone: a
+    search fits those in one pass. With patience each would end at an epoch of its own."""
     by_rate = all(set(options) == {"lr"} for options in run.tune or ())
-    in_step = run.fit.augment is None and run.fit.patience is None
-    if not (run.init and by_rate and in_step and regime_entry(run.regime).head_alone):
-        return None
-    return run.canonical_but("seed")
+    return by_rate and run.fit.patience is None and regime_entry(run.regime).head_alone
 
 
 def trials_of(experiment: Experiment, regime: str) -> Trials | None:
     """What is tried for a regime: its own trials, or those of all regimes that learn."""
     choice = experiment.regimes[regime]
     return (choice.tune or experiment.tune) if regime_entry(choice).tunable else None
+
+
+def searched_in(experiment: Experiment, regime: str) -> tuple[str, ...]:
+    """The scenarios in which a regime's trials are tried once for the whole grid: those that the
+    experiment names, or of those in which the regime is planned the ones with the fewest images.
+    None where trials are tried in each place."""
+    if experiment.search is None or not trials_of(experiment, regime):
+        return ()
+    planned = {
+        name: math.inf if place.per_class == "all" else place.per_class
+        for name, place in experiment.scenarios.items()
+        if suits(experiment, name, regime)
+    }
+    named = experiment.search.scenarios
+    if named is not None:
+        return tuple(name for name in planned if name in named)
+    return tuple(name for name, images in planned.items() if images == min(planned.values()))
+
+
+def searches_of(experiment: Experiment) -> dict[tuple[str, str, str | None], dict[str, Run]]:
+    """The searches for the whole grid by the names of backbone, regime and budget (None: the main
+    one), each by its scenario; scenarios that differ in nothing that the regime sees share one."""
+    if experiment.search is None:
+        return {}
+    shared = _Shared(experiment)
+    return {
+        (backbone, regime, budget): found
+        for budget, backbone, regime in product(
+            (None, *experiment.budgets), experiment.backbones, experiment.regimes
+        )
+        if fits(experiment, backbone, regime)
+        and (budget is None or spends_budget(experiment, regime))
+        and (found := shared.searches(backbone, regime, budget))
+    }
 
 
 def fixed_options(experiment: Experiment, regime: str) -> dict[str, JsonValue]:
@@ -113,7 +158,7 @@ def runs_of(cells: Iterable[Cell]) -> dict[str, Run]:
 
 def parents_of(runs: Iterable[Run]) -> frozenset[str]:
     """Ids of the runs whose weights another run starts from, or draws on."""
-    return frozenset(parent.id for run in runs for parent in run.parents)
+    return frozenset(parent.id for run in runs for parent in run.drawn_on)
 
 
 class _Shared:
@@ -128,51 +173,126 @@ class _Shared:
             for name, choice in experiment.regimes.items()
         }
         self._starts: dict[tuple[object, ...], Run | Weights] = {}
-        self._arms: dict[tuple[str, str, str, int, str | None], Cell] = {}
+        self._arms: dict[tuple[object, ...], Cell] = {}
+        self._searches: dict[tuple[str, str, str | None], dict[str, Run]] = {}
 
     def start(
-        self, scenario: str, backbone: str, seed: int, *, with_head: bool = False
+        self,
+        scenario: str,
+        backbone: str,
+        seed: int,
+        *,
+        with_head: bool = False,
+        fold: int | None = None,
     ) -> Run | Weights:
         """What the runs of a seed start from: ready-made weights, or the source run, and what comes
         of it on the domains that lie between; `with_head`: a model that has learnt the source's
         classes, whatever its weights were before. Raises ValueError where there is no source."""
         place = self.experiment.scenarios[scenario]
         # Scenarios of one source share its runs; the target's own images are those of the size.
-        own = scenario if place.control == "self" else None
+        own = (scenario, fold) if place.control == "self" else None
         key = (place.source, place.via, own, backbone, seed, with_head)
         if key not in self._starts:
             self._starts[key] = start_of(
-                self.experiment, scenario, backbone, seed, with_head=with_head
+                self.experiment, scenario, backbone, seed, with_head=with_head, fold=fold
             )
         return self._starts[key]
 
     def cell(
-        self, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
+        self,
+        scenario: str,
+        backbone: str,
+        regime: str,
+        seed: int,
+        budget: str | None,
+        fold: int | None,
     ) -> Cell:
         """The cell of that place, made once: others may draw on its run."""
-        key = (scenario, backbone, regime, seed, budget)
+        key = (scenario, backbone, regime, seed, budget, fold)
         if key not in self._arms:
             self._arms[key] = _cell(self, *key)
         return self._arms[key]
 
+    def searches(self, backbone: str, regime: str, budget: str | None) -> dict[str, Run]:
+        """Where the trials of an arm are tried once for the whole grid, by scenario."""
+        key = (backbone, regime, budget)
+        if key not in self._searches:
+            self._searches[key] = {
+                scenario: _search(self, scenario, *key)
+                for scenario in searched_in(self.experiment, regime)
+            }
+        return self._searches[key]
+
 
 def _cell(
-    shared: _Shared, scenario: str, backbone: str, regime: str, seed: int, budget: str | None
+    shared: _Shared,
+    scenario: str,
+    backbone: str,
+    regime: str,
+    seed: int,
+    budget: str | None,
+    fold: int | None,
 ) -> Cell:
     experiment = shared.experiment
     place = experiment.scenarios[scenario]
-    choice, start = shared.regimes[regime], experiment.backbones[backbone].pretrained
+    searches = {run.id: run for run in shared.searches(backbone, regime, budget).values()}
+    return Cell(
+        experiment=experiment.name,
+        scenario=scenario,
+        backbone=shared.labels[backbone],
+        regime=regime,
+        budget=budget,
+        seed=seed,
+        fold=fold,
+        run=_run(
+            shared,
+            *(scenario, backbone, regime, seed, budget, fold),
+            tune=None if searches else shared.trials[regime],
+            searches=tuple(searches.values()),
+        ),
+        source=_source(
+            experiment.backbones[backbone].pretrained, place, regime_entry(shared.regimes[regime])
+        ),
+        size=place.size,
+        similarity=place.similarity,
+        target=place.target,
+    )
+
+
+def _search(shared: _Shared, scenario: str, backbone: str, regime: str, budget: str | None) -> Run:
+    """The trials of a regime at the seed of searches: what a run of the grid would be there, but
+    for the fit that follows the choice, and the test."""
+    how = shared.experiment.search
+    assert how is not None
+    place = (scenario, backbone, regime, how.seed, budget, None)
+    return _run(shared, *place, tune=shared.trials[regime], purpose="search")
+
+
+def _run(
+    shared: _Shared,
+    scenario: str,
+    backbone: str,
+    regime: str,
+    seed: int,
+    budget: str | None,
+    fold: int | None,
+    **choosing: Any,
+) -> Run:
+    """The run of a regime at a seed; `choosing`: how its options are found."""
+    experiment = shared.experiment
+    place = experiment.scenarios[scenario]
+    choice = shared.regimes[regime]
     entry = regime_entry(choice)
     init: Run | Weights | None = None
     if entry.from_source:
-        init = shared.start(scenario, backbone, seed, with_head=entry.source_head)
+        init = shared.start(scenario, backbone, seed, with_head=entry.source_head, fold=fold)
     starts: dict[str, Run] = {}
     if teacher := experiment.regimes[regime].teacher:
         # A teacher that spends no budget is the same under every one.
         under = budget if spends_budget(experiment, teacher.regime) else None
-        starts["teacher"] = shared.cell(scenario, *_names(teacher), seed, under).run
+        starts["teacher"] = shared.cell(scenario, *_names(teacher), seed, under, fold).run
     fit = experiment.fit if budget is None else experiment.budgets[budget]
-    run = Run(
+    return Run(
         domain=experiment.domains[place.target],
         image_size=experiment.image_size,
         per_class=place.per_class,
@@ -181,23 +301,11 @@ def _cell(
         fit=fit if place.labels == "given" else fit.model_copy(update={"val_fraction": 0.0}),
         seed=seed,
         init=init,
-        tune=shared.trials[regime],
-        streams=dict(streams_of(experiment, scenario, regime, seed)),
+        streams=dict(streams_of(experiment, scenario, regime, seed, fold)),
         starts=starts,
         labels=place.labels,
-    )
-    return Cell(
-        experiment=experiment.name,
-        scenario=scenario,
-        backbone=shared.labels[backbone],
-        regime=regime,
-        budget=budget,
-        seed=seed,
-        run=run,
-        source=_source(start, place, entry),
-        size=place.size,
-        similarity=place.similarity,
-        target=place.target,
+        fold=fold_of(experiment, fold),
+        **choosing,
     )
 
 
@@ -219,98 +327,6 @@ def _source(start: str | Weights, place: Scenario, entry: RegimeEntry) -> str | 
     if entry.needs_source_images and place.source:
         first += f", {place.source}"
     return " → ".join((first, *place.via))
-
-
-def streams_of(
-    experiment: Experiment, scenario: str, regime: str, seed: int
-) -> Iterator[tuple[str, Stream]]:
-    """What a regime sees beside the target's images in a scenario, by role.
-
-    Of a source: the images that the source run of the seed learns from. Unlabelled images are the
-    target's whole training pool; where there are no labels anyway, the images of the scenario.
-    """
-    place, sees = experiment.scenarios[scenario], regime_entry(experiment.regimes[regime]).sees
-    sources = [place.source] if {"source", "sources"} & {*sees} else []
-    sources += place.sources if "sources" in sees else ()
-    for number, source in enumerate(sources, start=1):
-        if source is not None:
-            yield (
-                ("source" if number == 1 else f"source_{number}"),
-                _stream(experiment, source, seed),
-            )
-    if "unlabelled" in sees:
-        yield (
-            "unlabelled",
-            Stream(
-                domain=experiment.domains[place.target],
-                per_class=place.per_class if place.labels == "none" else "all",
-                val_fraction=0.0,
-                seed=seed,
-                labelled=False,
-            ),
-        )
-
-
-def _stream(experiment: Experiment, source: str, seed: int) -> Stream:
-    pretrain = experiment.pretrain
-    return Stream(
-        domain=experiment.domains[source],
-        per_class=pretrain.per_class,
-        val_fraction=pretrain.val_fraction,
-        seed=seed if pretrain.per_seed else pretrain.seed,
-    )
-
-
-def start_of(
-    experiment: Experiment, scenario: str, backbone: str, seed: int, *, with_head: bool = False
-) -> Run | Weights:
-    """What the runs of a seed start from in a scenario; see `_Shared.start`."""
-    place, known = experiment.scenarios[scenario], experiment.backbones[backbone].pretrained
-    start: Run | Weights | None = known if isinstance(known, Weights) else None
-    if start is None or with_head:
-        if place.source is None:
-            raise ValueError(f"scenario {scenario} has no source that {backbone} could start from")
-        start = source_run(experiment, place.source, backbone, seed, start)
-        if place.control == "self":
-            # The very images of the target's runs, of which those that validate are not learnt
-            # from; weights and batches of its own, or stages drawn anew would be those it had.
-            fit = start.fit.model_copy(update={"val_fraction": experiment.fit.val_fraction})
-            update = {"per_class": place.per_class, "seed": seed + _APART, "subset_seed": seed}
-            start = start.model_copy(update=update | {"fit": fit})
-    for domain in place.via:
-        between = source_run(experiment, domain, backbone, seed, start)
-        start = between.model_copy(update={"regime": Choice(kind=_BETWEEN)})
-    return start
-
-
-def source_run(
-    experiment: Experiment,
-    source: str,
-    backbone: str,
-    seed: int,
-    start: Run | Weights | None = None,
-) -> Run:
-    """The run that pretrains a backbone on a source domain, for the runs of a seed; from ready-made
-    weights it goes on with all of them, unless the experiment names a regime."""
-    pretrain = experiment.pretrain
-    kind = source_kind(experiment, backbone, has_weights=start is not None)
-    return Run(
-        domain=experiment.domains[source],
-        image_size=experiment.image_size,
-        per_class=pretrain.per_class,
-        backbone=experiment.backbones[backbone],
-        regime=Choice(kind=kind, options=pretrain.options),
-        fit=pretrain.fit,
-        seed=seed if pretrain.per_seed else pretrain.seed,
-        init=start,
-    )
-
-
-def source_kind(experiment: Experiment, backbone: str, *, has_weights: bool) -> str:
-    """The regime of a backbone's source runs: what has weights already is not trained from
-    scratch."""
-    named = experiment.backbones[backbone].source_regime or experiment.pretrain.regime
-    return _BETWEEN if has_weights and named == "from_scratch" else named
 
 
 def _lineage(run: Run) -> list[Run]:

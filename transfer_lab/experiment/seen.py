@@ -99,7 +99,8 @@ def _not_everywhere(experiment: Experiment, place: KeyPath) -> Iterator[Problem]
     for scenario in experiment.scenarios:
         if suits(experiment, scenario, student) and not suits(experiment, scenario, arm.regime):
             yield (*place, "regime"), f"{arm.regime} is not planned in {scenario}, where it teaches"
-    if trials_of(experiment, student) and trials_of(experiment, arm.regime):
+    both = trials_of(experiment, student) and trials_of(experiment, arm.regime)
+    if both and experiment.search is None:
         told = (
             f"{arm.regime} has trials and so has learnt in the end from the validation images too, "
             f"by which those of {student} are chosen; leave `tune` out for one of both"

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -28,16 +29,23 @@ from transfer_lab.experiment.choices import (
     Trials,
     Weights,
 )
+from transfer_lab.experiment.looks import EXAMPLE, Looks, Seed, spelt_out
+from transfer_lab.experiment.settings import (
+    Claim,
+    SearchSettings,
+    SimilaritySettings,
+    Slug,
+    TrackerName,
+    Tracking,
+)
 from transfer_lab.system.sealed_json import canonical
 
 PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""
 
-Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,63})?$")]
 """A slug, or a member of a family: `torchvision:CIFAR10`."""
 PerClass = Annotated[Int, Field(ge=1)] | Literal["all"]
-Seed = Annotated[Int, Field(ge=0, lt=2**31)]
 Size = Literal["small", "medium", "large"]
 """Of the sizes between the smallest and the largest, the rules say nothing."""
 SIZES: tuple[Size, ...] = ("small", "medium", "large")
@@ -112,47 +120,6 @@ class Scenario(Spec):
         return data
 
 
-class Claim(Spec):
-    """A statement of an article about one arm (`backbone/regime`), to be measured.
-
-    Of several arms it is about the one with the best validation accuracy.
-    The arm's measure is said to lie above or below that of another arm, of the `majority` class,
-    or a number. `published` is the number that the article gives.
-    """
-
-    text: str
-    arm: str | tuple[str, ...]
-    relation: Literal["above", "below"]
-    than: str | Float
-    measure: Literal["test_accuracy", "seconds_per_epoch", "total_seconds"] = "test_accuracy"
-    scenario: Slug | None = None
-    published: Float | None = None
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arms among which validation chooses."""
-        return (self.arm,) if isinstance(self.arm, str) else self.arm
-
-
-class SimilaritySettings(Spec):
-    """How source and target are compared; never part of a run's identity.
-
-    `far`: the domain that is 1 on the axis, by default images of independent random pixels.
-    `images`: images of each domain's training pool that are looked at, at most.
-    """
-
-    far: str | None = None
-    images: Int = Field(1000, ge=20, le=10_000)
-
-
-class Tracking(Spec):
-    """Where copies of the results go; never part of a run's identity."""
-
-    mode: Literal["disabled", "offline", "online"] = "disabled"
-    project: str = "transfer_lab"
-    entity: str | None = None
-
-
 class Experiment(Spec):
     """One YAML file: scenarios x backbones x regimes x seeds under one shared budget, and under
     each of the further `budgets` again."""
@@ -165,15 +132,36 @@ class Experiment(Spec):
     backbones: dict[Name, Architecture] = Field(min_length=1)
     regimes: dict[Slug, Regime] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
+    folds: Annotated[Int, Field(ge=2)] | None = None
+    looks: Looks | None = None
+    """Written in place of the seeds, which then are all that an arm may come to."""
     fit: Fit = Fit()
     budgets: dict[Slug, Fit] = Field({})
     pretrain: Pretrain = Pretrain()
     tune: Trials | None = None
+    search: SearchSettings | None = None
     claims: dict[Slug, Claim] = Field({})
     margin: Float = Field(1, gt=0, le=100)
     """Points by which a regime may be behind and still count as good as another; of no run."""
+    measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
+    """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
+    trackers: tuple[TrackerName, ...] = ()
     wandb: Tracking = Tracking()
+
+    @property
+    def tracking(self) -> Tracking:
+        """What W&B is given: copies that stay here, where `trackers` names it and `wandb.mode` says
+        nothing."""
+        silent = "mode" not in self.wandb.model_fields_set
+        if "wandb" in self.trackers and silent:
+            return self.wandb.model_copy(update={"mode": "offline"})
+        return self.wandb
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_in_place_of_seeds(cls, data: Any) -> Any:
+        return spelt_out(data)
 
     @field_validator("backbones")
     @classmethod
@@ -196,6 +184,13 @@ class Experiment(Spec):
             raise ValueError("the same seed twice would count one result as two")
         return seeds
 
+    @field_validator("looks")
+    @classmethod
+    def _of_the_seeds(cls, looks: Looks | None, info: ValidationInfo) -> Looks | None:
+        if looks and info.data.get("seeds", looks.seeds) != looks.seeds:
+            raise ValueError(f"is no key of its own; write seeds: {EXAMPLE}")
+        return looks
+
 
 class Stream(Spec):
     """Images that a regime sees beside those of its target: all that determines them.
@@ -209,6 +204,12 @@ class Stream(Spec):
     val_fraction: float
     seed: int
     labelled: bool = True
+    fold: tuple[int, int] | None = None
+    """As that of a run: the fold that is not seen."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if k != "fold" or v is not None}
 
 
 class Run(Spec):
@@ -219,7 +220,9 @@ class Run(Spec):
     hidden but for the test. Each of these is written, and so hashed, only where there is any.
 
     With `tune` each of these options is tried with the same seed, and the model is fitted anew on
-    training and validation images with those of the best validation accuracy.
+    training and validation images with those of the best validation accuracy. A run whose `purpose`
+    is `search` ends with the trials: it refits nothing and reads no test image. A run that names
+    `searches` takes the options of the best mean validation accuracy over them.
     """
 
     domain: Choice
@@ -231,20 +234,26 @@ class Run(Spec):
     seed: Seed
     init: Run | Weights | None = None
     tune: Trials | None = None
+    purpose: Literal["result", "search"] = "result"
+    searches: tuple[Run, ...] = ()
     streams: dict[str, Stream] = Field({})
     starts: dict[str, Run] = Field({})
     labels: Literal["given", "none"] = "given"
     subset_seed: Seed | None = None
     """The seed of the drawn images, where it is not that of weights and batches."""
+    fold: tuple[int, int] | None = None
+    """With cross-validation: how many folds the seed divides all images into, and the number, from
+    0, of the one that is the test set."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A run without trials is written, and so hashed, as if nothing could be tuned, and one
         without streams as if there were none."""
-        return {k: v for k, v in handler(self).items() if k not in _ABSENT or v != _ABSENT[k]}
+        absent = {name for name, value in _ABSENT.items() if getattr(self, name) == value}
+        return {name: value for name, value in handler(self).items() if name not in absent}
 
     def trial(self, options: Options) -> Run:
-        """The untuned run that tries these options."""
+        """The untuned run with these options, its validation images held back."""
         return self._with(options, self.fit)
 
     def refit(self, options: Options) -> Run:
@@ -255,7 +264,8 @@ class Run(Spec):
         regime = self.regime.with_options(self.regime.options | options)
         # Not model_copy, which would take the id along.
         content = {name: getattr(self, name) for name in Run.model_fields}
-        return Run(**content | {"regime": regime, "fit": fit, "tune": None})
+        untuned = {"tune": None, "purpose": "result", "searches": ()}
+        return Run(**content | {"regime": regime, "fit": fit} | untuned)
 
     @cached_property
     def id(self) -> str:
@@ -288,9 +298,14 @@ class Run(Spec):
         return self.init if isinstance(self.init, Run) else None
 
     @property
-    def parents(self) -> tuple[Run, ...]:
-        """All runs that must be trained first."""
+    def drawn_on(self) -> tuple[Run, ...]:
+        """The runs whose weights this one starts from, or draws on."""
         return (*([self.parent] if self.parent else []), *self.starts.values())
+
+    @property
+    def parents(self) -> tuple[Run, ...]:
+        """All runs that must be trained first, those included that only tell which options."""
+        return (*self.drawn_on, *self.searches)
 
     @property
     def ancestors(self) -> Iterator[Run]:
@@ -307,9 +322,10 @@ class Run(Spec):
     @property
     def title(self) -> str:
         """A short line for people: progress bars and error lists."""
+        searching = "search of " if self.purpose == "search" else ""
         return (
-            f"{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
-            f"{self.regime.kind} seed {self.seed}"
+            f"{searching}{_name(self.domain)}/{self.per_class} {_name(self.backbone)} "
+            f"{self.regime.kind} seed {self.seed}" + (f" fold {self.fold[1]}" if self.fold else "")
         )
 
 
@@ -317,6 +333,7 @@ class Cell(Spec):
     """A place in the matrix: an experiment's scenario, backbone, regime and seed, and its run.
 
     `budget` names one of the experiment's further budgets; without, the run's budget is `fit`.
+    `fold`: with cross-validation, the number of the fold that is tested on, from 0.
     """
 
     experiment: str
@@ -329,16 +346,25 @@ class Cell(Spec):
     regime: str
     budget: Slug | None = None
     seed: Seed
+    fold: int | None = None
     run: Run
+
+    @property
+    def unit(self) -> str:
+        """Which of a place's runs it is: `seed 0`, or `seed 0 fold 3`."""
+        return f"seed {self.seed}" + ("" if self.fold is None else f" fold {self.fold}")
 
 
 _FIELDS = tuple(sorted(Run.model_fields))
 _ABSENT: dict[str, object] = {
     "tune": None,
+    "purpose": "result",
+    "searches": (),
     "streams": {},
     "starts": {},
     "labels": "given",
     "subset_seed": None,
+    "fold": None,
 }
 """Fields of a run that are left out where they say nothing."""
 
@@ -351,6 +377,8 @@ def _json(value: object) -> str:
     if isinstance(value, dict):
         inner = (f"{json.dumps(key)}: {_json(value[key])}" for key in sorted(value))
         return "{" + ", ".join(inner) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_json, value)) + "]"
     return value.canonical if isinstance(value, Spec) else canonical(value)
 
 

@@ -18,7 +18,7 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.build import build_domain
 from transfer_lab.data.splits import split_sizes
 from transfer_lab.experiment.choices import regime_entry
-from transfer_lab.experiment.plan import peers
+from transfer_lab.experiment.plan import is_in_one_pass, peers
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.calibration import Rates, calibrated
 from transfer_lab.grid.operations import Method, Network, method, network
@@ -93,7 +93,8 @@ class Work:
 
     def method(self, run: Run) -> Method:
         """What the run's regime does; of a tuned one, with the first of its trials."""
-        options = run.regime.options | (dict(run.tune[0]) if run.tune else {})
+        tried = next((search.tune for search in run.searches), run.tune)
+        options = run.regime.options | (dict(tried[0]) if tried else {})
         regime = run.regime.with_options(options)
         key = (run.backbone.canonical, regime.canonical)
         if key not in self._methods:
@@ -112,11 +113,17 @@ class Work:
         return sum(_making(domain, found) for domain, found in self._domains.values())
 
     def _domain(self, run: Run) -> tuple[ImageDomain, _Domain]:
-        key = run.domain.canonical
+        folds = run.fold[0] if run.fold else None
+        key = f"{run.domain.canonical} {folds}"
         if key not in self._domains:
             domain = build_domain(run.domain, run.image_size)
             counts = np.bincount(domain.labels("train"), minlength=domain.num_classes)
-            self._domains[key] = domain, _Domain(counts, len(domain.labels("test")))
+            test = len(domain.labels("test"))
+            if folds:  # about as many as each leaves
+                counts += np.bincount(domain.labels("test"), minlength=domain.num_classes)
+                test = int(counts.sum()) // folds
+                counts -= -(-counts // folds)
+            self._domains[key] = domain, _Domain(counts, test)
         return self._domains[key]
 
 
@@ -140,10 +147,13 @@ def assumed(counted: Network) -> Rates:
 
 def fit_seconds(work: Work, run: Run, rates: Rates) -> float:
     """Seconds of all fits of a run; of trials in one pass about those of one."""
-    trials, last = 0, _one_fit(work, run, rates, *work.images(run, refit=bool(run.tune)))
-    if run.tune:
-        trials = len(run.tune) if peers(run) is None else 1
-    return last + trials * _one_fit(work, run, rates, *work.images(run))
+    if not run.tune:
+        return _one_fit(work, run, rates, *work.images(run))
+    trials = 1 if is_in_one_pass(run) else len(run.tune)
+    tried = trials * _one_fit(work, run, rates, *work.images(run))
+    if run.purpose == "search":
+        return tried
+    return tried + _one_fit(work, run, rates, *work.images(run, refit=True))
 
 
 def _one_fit(work: Work, run: Run, rates: Rates, n_train: int, n_val: int) -> float:
@@ -165,7 +175,7 @@ def _one_fit(work: Work, run: Run, rates: Rates, n_train: int, n_val: int) -> fl
 
 def _test_seconds(work: Work, run: Run, rates: Rates) -> float:
     phases = work.method(run).phases
-    if not phases:
+    if not phases or run.purpose == "search":
         return 0.0
     live = _live(work.network(run), work.method(run), phases[-1].prefix)
     return work.domain(run).test * rates.forward * live

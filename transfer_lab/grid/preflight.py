@@ -16,13 +16,15 @@ from transfer_lab.backbones.build import backbone_class, described
 from transfer_lab.backbones.weights import check_published, find
 from transfer_lab.data import build as data
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.folds import Fold, Folded
 from transfer_lab.data.splits import SubsetError, check_per_class, split_sizes
 from transfer_lab.experiment.budget import Fit
-from transfer_lab.experiment.catalog import Annotation, MissingExtraError, RegimeEntry
 from transfer_lab.experiment.choices import Architecture, Choice, Weights, regime_entry
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
-from transfer_lab.experiment.plan import budgets_of, fits, source_kind, suits, trials_of
+from transfer_lab.experiment.plan import budgets_of, fits, suits, trials_of
+from transfer_lab.experiment.registry import Annotation, MissingExtraError, RegimeEntry
+from transfer_lab.experiment.sources import source_kind
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.regimes.base import TransferModule, check_stages
 from transfer_lab.regimes.build import regime_class
@@ -107,6 +109,7 @@ def _check_domains(
             if domain is not None:
                 counts[name] = _prepared(data.described(domain, choice), cache, download)
                 classes[name], annotated[name] = tuple(domain.classes), domain.annotates
+                counts |= _divided(experiment, name, domain)
         except _REFUSALS as error:
             problems.append((place, str(error)))
         except Exception as error:  # somebody's class
@@ -122,6 +125,21 @@ def _prepared(domain: ImageDomain, cache: Path | None, download: bool) -> np.nda
         domain.cache = cache
         domain.prepare_data()
     return np.bincount(domain.labels("train"), minlength=domain.num_classes)
+
+
+def _divided(experiment: Experiment, name: str, domain: ImageDomain) -> Sizes:
+    """With cross-validation, images per class that the folds of a target leave at least."""
+    if not experiment.folds or all(s.target != name for s in experiment.scenarios.values()):
+        return {}
+    folded = Folded(domain, Fold(experiment.folds, 0))
+    if domain.cache is not None:
+        folded.prepare_data()
+    return {_pool(experiment, name): np.min([folded.least(s) for s in experiment.seeds], axis=0)}
+
+
+def _pool(experiment: Experiment, target: str) -> str:
+    """What the images of a target are drawn from."""
+    return f"{target} without a fold" if experiment.folds else target
 
 
 def _code(place: tuple[str, ...], choice: Choice) -> tuple[str, ...]:
@@ -204,7 +222,8 @@ def _differing(theirs: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, str]
 
 def _targets(experiment: Experiment) -> Iterator[Subset]:
     for name, scenario in experiment.scenarios.items():
-        yield scenario.target, scenario.per_class, ("scenarios", name, "per_class")
+        pool = _pool(experiment, scenario.target)
+        yield pool, scenario.per_class, ("scenarios", name, "per_class")
 
 
 def _sources(experiment: Experiment) -> Iterator[Subset]:
@@ -226,7 +245,8 @@ def _check_patience(experiment: Experiment, counts: Sizes) -> Iterator[Problem]:
 
 def _least_epochs(experiment: Experiment, counts: Sizes, *, tuned: bool) -> Epochs:
     """By the place of each budget, its epochs in the scenario that has the fewest; nothing where
-    no target could be counted. The model of a tuned run learns from validation images, too."""
+    no target could be counted. The model of a run that is tuned by itself learns from validation
+    images, too."""
 
     def images(fit: Fit) -> int:
         fraction = 0 if tuned else fit.val_fraction
@@ -274,7 +294,7 @@ def _check_regime(
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
     trials = trials_of(experiment, name)
-    epochs = least[trials is not None]
+    epochs = least[trials is not None and experiment.search is None]
     if trials is None:
         yield from _check_options(regime, here, backbone, epochs)
         return

@@ -18,6 +18,7 @@ from transfer_lab.experiment.names import RunName, group_name
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.time_left import TimeLeft, clock, spoken
 from transfer_lab.store.records import Record
+from transfer_lab.store.running import AtWork, Mishap
 from transfer_lab.system.pulse import Beat, beating, heard, pulse_folder
 
 _LINES = 20
@@ -25,6 +26,8 @@ _LINES = 20
 _SILENCE = 60.0
 """Seconds after which a log says how far it is, even if no run has ended."""
 _PER_SECOND = 4
+_FAILURES = 20
+"""That are told to whoever looks from elsewhere, the newest."""
 _MARGIN = 4
 """Lines of the window that stay free."""
 _WIDEST_BAR = 40
@@ -60,6 +63,7 @@ class GridProgress:
         self.pulses = self._stack.enter_context(pulse_folder())
         self._phase, self._training = "", False
         self._working: dict[str, _Work] = {}
+        self._failed: list[Mishap] = []
         self._started = self._spoke = time.monotonic()
         self._left = TimeLeft(runs, {}, 1)
         self._lock, self._over = threading.RLock(), threading.Event()
@@ -124,6 +128,7 @@ class GridProgress:
             self.ended_runs += 1
         name = self._names[run.id]
         if record.status == "failed":
+            self._failed.append(Mishap(run=run.id, name=str(name), error=record.error or ""))
             self.say(f"failed: {name} [{run.id}]: {record.error}")
         elif not moves(self.console) and self._on_a_step():
             self._log(f"; last: {name}")
@@ -160,12 +165,37 @@ class GridProgress:
             working = list(self._working.values())
         return [(work, heard(work.pulse) or _NOTHING) for work in working]
 
+    def told(self) -> dict[str, object]:
+        """How far the grid is, as `RunningGrid` has it."""
+        now, beats = time.monotonic(), self._beats()
+        return {
+            "total": self.total,
+            "ended": self.ended_runs,
+            "phase": self._doing_before() if not self._training or self._phase else "",
+            "seconds": now - self._started,
+            "left": self._seconds_left(beats, now),
+            "working": tuple(
+                AtWork(
+                    runs=work.ids,
+                    name=work.name,
+                    doing=beat.doing,
+                    share=beat.share,
+                    seconds=now - work.since,
+                )
+                for work, beat in beats
+            ),
+            "failed": tuple(self._failed[-_FAILURES:]),
+        }
+
+    def _seconds_left(self, beats: Sequence[tuple[_Work, Beat]], now: float) -> float | None:
+        shares = {work.ids: (now - work.since, beat.share) for work, beat in beats}
+        with self._lock:
+            return self._left.seconds(shares) if self.ended_runs < self.total else None
+
     def _times(self) -> str:
         """`0:01:12, about 3 min left`."""
         now = time.monotonic()
-        beats = {work.ids: (now - work.since, beat.share) for work, beat in self._beats()}
-        with self._lock:
-            left = self._left.seconds(beats) if self.ended_runs < self.total else None
+        left = self._seconds_left(self._beats(), now)
         rest = "" if left is None else f", about {spoken(left)} left"
         return clock(now - self._started) + rest
 

@@ -64,11 +64,18 @@ class Summary:
     failed: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
 
+    def add(self, other: Summary) -> None:
+        """Count in how the grid went on."""
+        self.done += other.done
+        self.elsewhere += other.elsewhere
+        self.failed += other.failed
+        self.blocked += other.blocked
+
 
 def todo(cells: Iterable[Cell], store: RecordStore) -> Todo:
-    """Runs without a finished record, and the source runs that those start from.
+    """Runs without a finished record, and the source runs and searches that those need.
 
-    A source run that only finished runs started from is not needed again.
+    One that only finished runs needed is not needed again.
     """
     cells = tuple(cells)
     needed: dict[str, Run] = {}
@@ -80,8 +87,10 @@ def todo(cells: Iterable[Cell], store: RecordStore) -> Todo:
         looked.add((run.id, with_weights))
         if store.is_done(run, with_weights=with_weights):
             return
-        for parent in run.parents:
+        for parent in run.drawn_on:
             look(parent, with_weights=True)
+        for search in run.searches:
+            look(search, with_weights=False)
         needed[run.id] = run
 
     for cell in cells:
@@ -127,7 +136,8 @@ class _Grid:
         self.summary = Summary()
         self._children: dict[str, list[Run]] = defaultdict(list)
         self._waits_for: dict[str, set[str]] = {}
-        self._ready = _Queue(work.parents)
+        waited_for = (parent.id for run in work.runs.values() for parent in run.parents)
+        self._ready = _Queue(frozenset(waited_for))
         self._running: dict[Future, tuple[Run, ...]] = {}
         self._elsewhere: list[Run] = []
         self._told = False

@@ -6,7 +6,7 @@ The command line prints what these functions do, and the library returns it: one
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
+from transfer_lab.grid.announcing import Announcement
 from transfer_lab.grid.engines import EngineError, start
 from transfer_lab.grid.progress import GridProgress, moves
 from transfer_lab.grid.scheduler import Engine, Summary, Todo, run_grid, todo
@@ -64,63 +65,138 @@ def train_missing(
     workers: Workers,
     voice: Voice,
     *,
+    looks: Iterable[Sequence[Cell]] | None = None,
     download: bool = False,
 ) -> Summary:
     """Train every run without a finished record, then measure the similarities that are missing;
     raises ConfigError before any training.
 
-    Preflight happens in a worker, since it needs torch and the parent does not. An interrupt ends
-    the workers and is raised again; finished runs are stored.
+    `looks`: those of the cells that are to be trained, look after look; the next is asked for once
+    one is trained, and the workers are kept. Preflight happens in a worker, since it needs torch
+    and the parent does not. An interrupt ends the workers and is raised again; finished runs are
+    stored.
     """
-    work, names = todo(cells, store), run_names(file.experiment, cells)
-    jobs = comparing.SimilarityJobs(file.experiment, store, voice.say, voice.warn)
-    if not work.runs:
-        voice.say(f"all {len(cells)} cells are stored; nothing to train")
-        jobs.work(1, workers.threads)
-        return Summary()
-    voice.say(f"{len(work.runs)} runs to train for {len(cells)} cells; starting workers ...")
-    with GridProgress(voice.console, work.runs, names) as progress:
+    crew = _Crew(file, cells, store, copies, workers, voice, download)
+    asked = 0
+    try:
+        for due in (cells,) if looks is None else looks:
+            asked += len(due)
+            crew.train(due)
+    except BaseException:
+        crew.leave()
+        raise
+    crew.close()
+    if not crew.has_worked:
+        needed = "" if asked == len(cells) else " that are needed"
+        voice.say(f"all {asked} cells{needed} are stored; nothing to train")
+        crew.similarities.work(1, workers.threads)
+    return crew.summary
+
+
+class _Crew:
+    """The workers of one call, begun when there is something to train, and what they have done."""
+
+    def __init__(
+        self,
+        file: ExperimentFile,
+        cells: tuple[Cell, ...],
+        store: RecordStore,
+        copies: Copies,
+        workers: Workers,
+        voice: Voice,
+        download: bool,
+    ):
+        self._file, self._store, self._copies = file, store, copies
+        self._workers, self._voice, self._download = workers, voice, download
+        self._all, self._names = todo(cells, store), run_names(file.experiment, cells)
+        self._engine: _Closing | None = None
+        self._costs: dict[str, float] = {}
+        self.similarities = comparing.SimilarityJobs(file.experiment, store, voice.say, voice.warn)
+        self.summary = Summary()
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether anything was to be trained."""
+        return self._engine is not None
+
+    def train(self, cells: Sequence[Cell]) -> None:
+        """Train what is missing of the cells; similarities are measured after the first that
+        are."""
+        work = todo(cells, self._store)
+        if not work.runs:
+            return
+        begin = self._engine is None
+        starting = "; starting workers ..." if begin else ""
+        self._voice.say(f"{_many(work.runs, 'run')} to train for {_many(cells, 'cell')}{starting}")
+        with (
+            GridProgress(self._voice.console, work.runs, self._names) as progress,
+            Announcement(self._store.root, self._file, progress),
+        ):
+            try:
+                engine = self._engine or self._begin(progress)
+                if self._voice.has_bar:  # which a line from elsewhere would tear
+                    self._store.warn = self._copies.warn = progress.say
+                if begin:
+                    self._make_ready(engine, progress)
+                progress.train(self._costs, engine.slots)
+                self._run(work, engine, progress)
+                if begin:
+                    progress.phase("similarities")
+                    self.similarities.measure(engine)
+            except EngineError as error:
+                self.leave()
+                raise ConfigError([str(error)]) from error
+            except BaseException:
+                self.leave()  # before the folder goes in which workers tell how far they are
+                raise
+            finally:
+                self._store.warn = self._copies.warn = self._voice.warn
+
+    def close(self) -> None:
+        """End the workers once they are done."""
+        if self._engine:
+            self._engine.close()
+
+    def leave(self) -> None:
+        """End the workers now."""
+        if self._engine:
+            self._engine.kill()
+            self._engine = None
+
+    def _begin(self, progress: GridProgress) -> _Closing:
         progress.phase("starting workers: torch is loaded")
-        try:
-            engine = start(workers, len(work.runs), store.root, lambda text: store.warn(text))
-        except EngineError as error:
-            raise ConfigError([str(error)]) from error
-        if voice.has_bar:  # which a line from elsewhere would tear
-            store.warn = copies.warn = progress.say
-        try:
-            _make_ready(file, work, store, engine, progress, download)
-            train = partial(_execute, str(store.root.absolute()), workers, engine.slots)
-            train = partial(train, host.commit(), pulses=progress.pulses)
-            summary = run_grid(work, store, engine, train, _Both(progress, copies))
-            progress.phase("similarities")
-            jobs.measure(engine)
-        except EngineError as error:
-            engine.kill()
-            raise ConfigError([str(error)]) from error
-        except BaseException:
-            engine.kill()
-            raise
-        finally:
-            store.warn = copies.warn = voice.warn
-        engine.close()
-    return summary
+        root, warn = self._store.root, self._store
+        runs = len(self._all.runs)  # of later looks, too
+        self._engine = start(self._workers, runs, root, lambda text: warn.warn(text))
+        return self._engine
+
+    def _make_ready(self, engine: Engine, progress: GridProgress) -> None:
+        """Preflight, and what each run should cost beside the others, in a worker; raises
+        ConfigError."""
+        images = self._store.root.absolute() / IMAGES  # a worker may stand elsewhere
+        asked = (self._file.experiment, images, self._download, self._all.runs, progress.ready)
+        problems, self._costs = engine.submit(_preflight, *asked).result()
+        self._file.refuse(problems)
+
+    def _run(self, work: Todo, engine: Engine, progress: GridProgress) -> None:
+        train = partial(_execute, str(self._store.root.absolute()), self._workers, engine.slots)
+        train = partial(train, host.commit(), pulses=progress.pulses)
+        both = _Both(progress, self._copies)
+        self.summary.add(run_grid(work, self._store, engine, train, both))
 
 
-def _make_ready(
-    file: ExperimentFile,
-    work: Todo,
-    store: RecordStore,
-    engine: Engine,
-    progress: GridProgress,
-    download: bool,
-) -> None:
-    """Preflight, and what each run should cost beside the others, in a worker; raises
-    ConfigError."""
-    images = store.root.absolute() / IMAGES  # a worker may stand elsewhere
-    call = engine.submit(_preflight, file.experiment, images, download, work.runs, progress.ready)
-    problems, costs = call.result()
-    file.refuse(problems)
-    progress.train(costs, engine.slots)
+def _many(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
+
+
+class _Closing(Engine, Protocol):
+    """An engine that can be ended."""
+
+    def close(self) -> None:
+        """Wait for what runs, then end the workers."""
+
+    def kill(self) -> None:
+        """End the workers now."""
 
 
 def command_for(

@@ -12,6 +12,7 @@ from transfer_lab.data.splits import SubsetError
 from transfer_lab.experiment.spec import Run
 from transfer_lab.store.layout import ONE_PASS_TRACE, TRACE
 from transfer_lab.store.records import FailureKind, Record, RecordStore
+from transfer_lab.store.trials import TrialsError
 from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.image_folder import DataUnavailable
 from transfer_lab.training.curve import NonFiniteLossError
@@ -68,6 +69,6 @@ def failure_kind(error: Exception) -> FailureKind:
         return "diverged"
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
         return "oom"
-    if isinstance(error, WeightsError | SubsetError | DataUnavailable):
+    if isinstance(error, WeightsError | TrialsError | SubsetError | DataUnavailable):
         return "data"
     return "io" if isinstance(error, OSError) else "error"

@@ -26,15 +26,13 @@ def fit_logistic(
     num_classes: int,
     l2: float,
     start: tuple[np.ndarray, np.ndarray] | None = None,
-    tolerance: float = 1e-6,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight (classes, features) and bias (classes) that make the weighted mean cross-entropy plus
     l2 / 2 |W|^2 smallest, W being of centred features in units of their spread.
 
     `features` (n, features), `labels` (n) from 0, `weights` (n), not negative and not all 0. The
     search begins at weight and bias of `start`, else at zero: where it ends is the same, for the
-    sum has one minimum, but near a solution of almost the same weights it is soon there. It ends
-    where no part of the gradient is above `tolerance`.
+    sum has one minimum, but near a solution of almost the same weights it is soon there.
     """
     x, mean, unit = scaled(features, weights)
     share = weights / weights.sum()
@@ -57,7 +55,7 @@ def fit_logistic(
         begin.ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": _ROUNDS, "gtol": tolerance, "ftol": 1e-6 * tolerance},
+        options={"maxiter": _ROUNDS, "gtol": 1e-6, "ftol": 1e-12},
     )
     table = found.x.reshape(shape)
     w = table[:-1].T / unit

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from transfer_lab.experiment.plan import searches_of
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.gallery import Gallery
+from transfer_lab.reporting.looks import looked_at
 from transfer_lab.reporting.predictions import Predictions, beside
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import StoredResults, Study
@@ -16,7 +18,7 @@ from transfer_lab.similarity.thumbnails import thumbnails
 from transfer_lab.store.curves import Curve, read_curves
 from transfer_lab.store.layout import CURVE, IMAGES, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
-from transfer_lab.store.results import frame
+from transfer_lab.store.trials import Trial, TrialsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,9 @@ def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    known = StoredResults(frame(cells, store), predictions=Predictions(beside(store)))
+    predictions = Predictions(beside(store))
+    table, course = looked_at(experiment, cells, store, predictions)
+    known = StoredResults(table, predictions=predictions, course=course)
     return write_latex(experiment, known, reports / experiment.name)
 
 
@@ -50,12 +54,15 @@ def study(
 
 def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) -> StoredResults:
     """All that a store holds of the cells."""
-    table = frame(cells, store)
+    predictions = Predictions(beside(store))
+    table, course = looked_at(experiment, cells, store, predictions)
     return StoredResults(
         frame=table,
+        course=course,
         curves=curves(table, store),
         trials=left_behind(table, store, TRIALS),
-        predictions=Predictions(beside(store)),
+        searches=searches(experiment, store),
+        predictions=predictions,
         similarities=results(experiment, store),
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),
@@ -68,6 +75,21 @@ def source_records(table: pd.DataFrame, store: RecordStore) -> dict[str, Record]
     """The finished source runs that cells start from, by id."""
     found = {init: store.get(init) for init in table["init_id"].dropna().unique()}
     return {init: record for init, record in found.items() if record and record.status == "done"}
+
+
+def searches(experiment: Experiment, store: RecordStore) -> dict[str, tuple[Trial, ...]]:
+    """What the finished searches for the whole grid tried, by their ids; a damaged one is named,
+    and counts as absent."""
+    found = {}
+    arms = searches_of(experiment).values()
+    for run_id, run in {run.id: run for runs in arms for run in runs.values()}.items():
+        record = store.get(run_id)
+        if record and record.status == "done":
+            try:
+                found[run_id] = store.trials(run)
+            except TrialsError as problem:
+                store.warn(f"{problem}; the report goes without it")
+    return found
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:

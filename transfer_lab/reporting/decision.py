@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from transfer_lab.stats.intervals import Interval
     from transfer_lab.stats.moderation import Prior
 
-LEVEL = 0.95
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -87,25 +85,34 @@ def decide(
     backbone: str | None = None,
     *,
     seeds: frozenset[int] | None = None,
-    level: float = LEVEL,
+    level: float | None = None,
+    gone: frozenset[Place] | None = None,
 ) -> Decision:
     """Compare every arm that may win in a scenario with the best of them.
 
     Differences are paired by seed and test image, their variances moderated over all pairs of the
-    study. `seeds`: look only at these; who looks several times divides 1 - `level` among the looks.
+    study. `seeds`: look only at these. `level`: 95 % unless named, or its share where the seeds are
+    given look after look; `gone`: what earlier looks have ruled out, which stays so.
     """
-    asked = ("decision", scenario, backbone, seeds, level)
+    level = 1 - study.error if level is None else level
+    gone = study.ruled_out(scenario, backbone) if gone is None else gone
+    asked = ("decision", scenario, backbone, seeds, level, gone)
     if asked not in study.memory:
-        study.memory[asked] = _decide(study.leads(seeds), scenario, backbone, level)
+        study.memory[asked] = _decide(study.leads(seeds), scenario, backbone, level, gone)
     return study.memory[asked]
 
 
-def _decide(leads: Leads, scenario: str, backbone: str | None, level: float) -> Decision:
+def _decide(
+    leads: Leads, scenario: str, backbone: str | None, level: float, gone: frozenset[Place]
+) -> Decision:
     found = [p for p in leads.arms.get(scenario, ()) if backbone in (None, p.backbone)]
     places = sorted(found, key=lambda place: -leads.accuracy(place).mean)
     if not places:
         return Decision(scenario, backbone, (), None, None)
-    bounds = with_best(len(places), lambda i, j: leads.lead(places[i], places[j]), level)
+    before = [number for number, place in enumerate(places) if place in gone]
+    bounds = with_best(
+        len(places), lambda i, j: leads.lead(places[i], places[j]), level, gone=before
+    )
     # On seeds that differ a pair may tell otherwise than the two means.
     first = next((p for p, bound in zip(places, bounds, strict=True) if not bound.ruled_out), None)
     leader = first or places[0]
@@ -122,8 +129,9 @@ def _decide(leads: Leads, scenario: str, backbone: str | None, level: float) -> 
     fitted = [*cross_fitted([leads.scores(place) for place in places]).values()]
     if not fitted:
         return Decision(scenario, backbone, standings, None, None)
-    own, mean = leads.accuracy(leader), math.fsum(fitted) / len(fitted)
-    told = of_mean(own, mean), of_one_training(own, mean)
+    measure = leads.measured.measure
+    own, mean = leads.accuracy(leader), measure.within(math.fsum(fitted) / len(fitted))
+    told = of_mean(own, mean), of_one_training(own, mean, measure.limits)
     return Decision(scenario, backbone, standings, *told)
 
 
@@ -184,7 +192,7 @@ def _rule_standings(study: Study) -> dict[tuple[str, str], RuleStanding]:
     }
     family = list(dict.fromkeys((key[1], tuple(a.items())) for key, a in asked.items()))
     contrasts = _moderated(study, [_rivals(study, s, dict(chosen)) for s, chosen in family])
-    told = dict(zip(family, judge(contrasts, margin=study.margin), strict=True))
+    told = dict(zip(family, judge(contrasts, margin=study.margin, level=study.error), strict=True))
     return {
         (name, scenario): RuleStanding(name, scenario, a, told[scenario, tuple(a.items())])
         for (name, scenario), a in asked.items()

@@ -12,6 +12,7 @@ from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
 from transfer_lab.reporting.render.html import to_html
 from transfer_lab.reporting.render.latex import to_latex
 from transfer_lab.reporting.render.markdown import to_markdown
+from transfer_lab.reporting.searches import searches_frame
 from transfer_lab.reporting.sections.order import sections as sections_of
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.reporting.taxonomies import taxonomy_frame
@@ -37,11 +38,9 @@ def write(experiment: Experiment, stored: StoredResults, out: Path, command: str
     for name, image in files.items():
         _store(out / "figures" / name, image)
     _store(out / "records.csv", to_csv(stored.frame))
-    for name, tables in ((TRIALS, study.trials), (STAGE_DRIFT, study.changes)):
-        (out / name).unlink(missing_ok=True)
-        if tables:
-            _store(out / name, to_csv(stacked(tables)))
     tables = {
+        TRIALS: stacked(study.trials) if study.trials else searches_frame(study),
+        STAGE_DRIFT: stacked(study.changes),
         SIMILARITY: measured_frame(experiment, study.similarities),
         TAXONOMY: taxonomy_frame(study),
     }

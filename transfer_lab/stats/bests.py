@@ -3,7 +3,7 @@ arms are not it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from transfer_lab.stats.estimates import Estimate
@@ -23,13 +23,18 @@ class Bound(NamedTuple):
     ruled_out: bool
 
 
-def with_best(count: int, lead: Lead, level: float = 0.95) -> list[Bound]:
+def with_best(
+    count: int, lead: Lead, level: float = 0.95, *, gone: Collection[int] = ()
+) -> list[Bound]:
     """Compare each of so many arms with the best of them, whichever that is.
 
     Let no arm's lead over the true best be overestimated by more than the reach of its one-sided
     interval at (1 - level) / (count - 1): by Bonferroni this happens with probability `level` at
     least, whatever the errors have in common. Then the true best is not ruled out, and no bound
     is wrong, however an arm was picked. Accuracies: no bound is above 1.
+
+    `gone`: arms that an earlier look has ruled out. They count as arms and stay ruled out, so that
+    what several looks say holds at once where they share the error.
     """
     if count == 1:
         return [Bound(0.0, False)]
@@ -43,7 +48,7 @@ def with_best(count: int, lead: Lead, level: float = 0.95) -> list[Bound]:
             ahead[one, other] = (found.mean, reach) if known else None
             ahead[other, one] = (-found.mean, reach) if known else None
     out = [
-        any(_low(ahead[rival, arm]) > 0 for rival in range(count) if rival != arm)
+        arm in gone or any(_low(ahead[rival, arm]) > 0 for rival in range(count) if rival != arm)
         for arm in range(count)
     ]
     return [Bound(_at_most(arm, out, ahead), out[arm]) for arm in range(count)]

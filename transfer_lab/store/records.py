@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.experiment.spec import PROTOCOL, Cell, Run
-from transfer_lab.store.layout import RECORD, WEIGHTS
+from transfer_lab.store.layout import RECORD, TRIALS, WEIGHTS
+from transfer_lab.store.trials import Trial, TrialsError, from_csv
 from transfer_lab.system.files import WeightsError, write_atomically
 from transfer_lab.system.sealed_json import opened, sealed
 
@@ -69,6 +70,7 @@ class Record(BaseModel):
     macs_per_image: int | None = None
     peak_rss_mb: float | None = None
     weights_sha256: str | None = None
+    trials_sha256: str | None = None
 
     precision: str | None = None
     device: str | None = None
@@ -81,6 +83,7 @@ class Record(BaseModel):
     transfer_lab: str | None = None
     commit: str | None = None
     started_at: str | None = None
+    subset_overlap: float | None = None
 
     @classmethod
     def failure(cls, run: Run, kind: FailureKind, message: str, **known: object) -> Record:
@@ -108,13 +111,13 @@ OF_RUN = {
 }
 """Further ones of the cell, and what of its run they hold."""
 
-INTERNAL = frozenset({"protocol", "weights_sha256"})
+INTERNAL = frozenset({"protocol", "weights_sha256", "trials_sha256"})
 """Fields of a record that are no columns."""
 
 _FIRST = (
     *("experiment", "scenario", "size", "similarity", "source", "target", "per_class"),
     *("n_train", "n_val", "n_test", "test_copies", "set_aside", "num_classes"),
-    *("backbone", "regime", "budget", "regime_kind", "options", "seed"),
+    *("backbone", "regime", "budget", "regime_kind", "options", "seed", "fold"),
     *("status", "error_kind", "error", "run_id", "init_id"),
 )
 COLUMNS = tuple(
@@ -188,19 +191,33 @@ class RecordStore:
         return self.file(run.id, WEIGHTS), record.weights_sha256
 
     def is_done(self, run: Run, *, with_weights: bool) -> bool:
-        """Whether the run needs no training: a finished record, and its weights, undamaged, if
-        others start from them."""
+        """Whether the run needs no training: a finished record, and, undamaged, what others need of
+        it: its weights if some start from them, of a search its trials."""
         record = self.get(run.id)
         if record is None or record.status != "done":
             return False
-        if not with_weights:
-            return True
+        if run.purpose == "search" and not self._holds(run, TRIALS, record.trials_sha256):
+            return False
+        return not with_weights or self._holds(run, WEIGHTS, record.weights_sha256)
+
+    def trials(self, run: Run) -> tuple[Trial, ...]:
+        """What a search has tried; raises TrialsError if it has left nothing, or other trials."""
+        record = self.get(run.id)
+        if record is None or not self._holds(run, TRIALS, record.trials_sha256):
+            told = "has left no trials, or they are damaged: `run` tries them anew"
+            raise TrialsError(f"the {run.title} [{run.id}] {told}")
+        found = from_csv(self.file(run.id, TRIALS).read_bytes())
+        if tuple(trial.options for trial in found) != run.tune:
+            raise TrialsError(f"the {run.title} [{run.id}] has left the trials of another one")
+        return found
+
+    def _holds(self, run: Run, name: str, sha256: str | None) -> bool:
+        """Whether a file of the run is there and is the one that its record means."""
         try:
-            with self.file(run.id, WEIGHTS).open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            with self.file(run.id, name).open("rb") as handle:
+                return hashlib.file_digest(handle, "sha256").hexdigest() == sha256
         except OSError:
             return False
-        return digest == record.weights_sha256
 
 
 def _decode(content: bytes, run_id: str) -> Record:

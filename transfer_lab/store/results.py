@@ -13,11 +13,15 @@ from transfer_lab.store.records import COLUMNS, OF_CELL, OF_RUN, Record, RecordS
 if TYPE_CHECKING:
     import pandas as pd
 
+WAITING, NOT_NEEDED = "waiting", "not needed"
+"""Cells of seeds that are trained only where they are needed: it is not known yet, or they are
+not. Who knows the results says so; here they are missing."""
+
 
 def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
     """One row a cell in the columns of records.csv: its place, and its record where there is one.
 
-    `status` is done, failed, blocked (the source run failed) or missing.
+    `status` is done, failed, blocked (its source run or its search failed) or missing.
     """
     import pandas as pd
 
@@ -32,7 +36,8 @@ def frame(cells: Iterable[Cell], store: RecordStore) -> pd.DataFrame:
 
 
 class State(NamedTuple):
-    """How far a cell is: done, failed, blocked (its source run failed) or missing; and why."""
+    """How far a cell is: done, failed, blocked (its source run or its search failed) or missing;
+    and why."""
 
     status: str
     error: str | None
@@ -76,10 +81,12 @@ class _Outcomes:
         return record.__dict__ if record else self._absent(run)
 
     def _absent(self, run: Run) -> dict[str, object]:
-        for parent in (self._source(one.id) for one in run.ancestors):
+        for one in run.ancestors:
+            parent = self._source(one.id)
             if parent is None or parent.status != "failed":
                 continue
-            error = f"source run {parent.run_id} failed: {parent.error}"
+            what = "search" if one.purpose == "search" else "source run"
+            error = f"{what} {parent.run_id} failed: {parent.error}"
             return _NOTHING | {"status": "blocked", "error": error}
         return _NOTHING | {"status": "missing", "error": None}
 

@@ -6,10 +6,15 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Literal, NamedTuple
 
 from transfer_lab.experiment.choices import Options
+
+
+class TrialsError(RuntimeError):
+    """A search has left no trials, or others than a run asks for."""
 
 
 class Trial(NamedTuple):
@@ -38,6 +43,29 @@ def choose(trials: Iterable[Trial]) -> int | None:
     return min(done, key=lambda item: (-item[1].val_accuracy, item[1].val_loss, item[0]))[0]
 
 
+def choose_over(searches: Sequence[Sequence[Trial]]) -> int | None:
+    """Place of the trial with the best mean validation accuracy over searches of the same trials;
+    among equals that with the lowest mean validation loss, then the first. One that has diverged in
+    any search loses; None if every one has."""
+    return choose(over(searches))
+
+
+def over(searches: Sequence[Sequence[Trial]]) -> tuple[Trial, ...]:
+    """The trials of several searches as if they were of one: their means, and diverged if they have
+    in any."""
+    return tuple(_over(tried) for tried in zip(*searches, strict=True))
+
+
+def _over(tried: Sequence[Trial]) -> Trial:
+    first = tried[0]
+    if any(trial.status == "diverged" for trial in tried):
+        return first._replace(val_accuracy=None, val_loss=None, status="diverged")
+    accuracy, loss = (
+        fmean(scores) for scores in zip(*(trial[1:3] for trial in tried), strict=True)
+    )
+    return first._replace(val_accuracy=accuracy, val_loss=loss)
+
+
 def trial_of(options: Options, last: dict[str, float | None], seconds: float) -> Trial:
     """The trial that ended with this epoch; diverged if its validation loss is not finite."""
     loss, accuracy = last.get("val_loss"), last.get("val_accuracy")
@@ -62,3 +90,25 @@ def to_csv(trials: Iterable[Trial], chosen: int | None) -> bytes:
         options = json.dumps(trial.options, sort_keys=True)
         writer.writerow((place + 1, options, *trial[1:], place == chosen))
     return text.getvalue().encode()
+
+
+def from_csv(content: bytes) -> tuple[Trial, ...]:
+    """The trials of a file that `to_csv` has written; ValueError for any other."""
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    try:
+        return tuple(_trial(row) for row in rows)
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a table of trials") from error
+
+
+def _trial(row: dict[str, str]) -> Trial:
+    return Trial(
+        json.loads(row["options"]),
+        float(row["val_accuracy"]) if row["val_accuracy"] else None,
+        float(row["val_loss"]) if row["val_loss"] else None,
+        int(row["epochs"]),
+        int(row["steps"]),
+        float(row["seconds"]),
+        "done" if row["status"] == "done" else "diverged",
+        float(row["feature_seconds"]),
+    )

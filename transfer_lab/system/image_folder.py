@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -70,6 +71,39 @@ class Listing:
         files are called."""
         lines = [f"{file.part} {file.label!r} {file.sha256}" for file in self.files]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def known_by(self, groups: str | None) -> str:
+        """The fingerprint, and which files belong together where a pattern says so."""
+        if groups is None:
+            return self.fingerprint
+        named = self.groups(groups)
+        lines = [self.fingerprint, *(named[file.path] for file in self.files)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def groups(self, pattern: str) -> dict[Path, str]:
+        """By file, the group that the pattern finds in its path below the class folder: its first
+        parenthesis, or else all that it matches. Raises DataUnavailable where it is no regular
+        expression, or finds nothing in a file's path."""
+        try:
+            searched = re.compile(pattern)
+        except re.error as error:
+            raise DataUnavailable(
+                f"groups: {pattern!r} is no regular expression ({error})"
+            ) from None
+        found, without = {}, []
+        for file in self.files:
+            place = file.path.relative_to(self.root / (file.part or "") / file.label).as_posix()
+            match = searched.search(place)
+            if match is None:
+                without.append(place)
+            else:
+                found[file.path] = match[1] if searched.groups else match[0]
+        if without:
+            raise DataUnavailable(
+                f"{self.root}: groups: {pattern!r} finds no group in {len(without)} of "
+                f"{len(self.files)} {self.kind.noun}, as {min(without)}; let it match every path"
+            )
+        return found
 
     def only(self, wanted: Iterable[bool]) -> Listing:
         """The listing with the wanted files alone; raises DataUnavailable where too few of a class

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 _SECONDS_BETWEEN = 0.25
+_SECONDS_BETWEEN_CURVES = 1.0
+_POINTS = 500
+"""Of a line that is told while it grows, at most: epochs between are left out."""
 _CHARACTERS, _BYTES = 64, 512
 """Of a beat, filled up with blanks: it is written and read in one piece."""
 _PREFIX = "transfer-lab-"
@@ -40,11 +44,12 @@ def pulse_folder() -> Iterator[Path | None]:
 def _clear(folder: Path) -> None:
     for left in folder.glob(f"{_PREFIX}*-*"):
         pid = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _lives(int(pid)):
+        if pid.isdecimal() and not lives(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -69,6 +74,18 @@ class Beat(NamedTuple):
     share: float | None = None
 
 
+Line = Mapping[str, Sequence[float | None]]
+"""A learning curve so far: epochs under `epoch`, and what was measured at each."""
+
+
+class Curves(NamedTuple):
+    """The curves of one piece of work so far, and which of its fits they are of."""
+
+    part: int
+    parts: int
+    lines: tuple[Line, ...]
+
+
 class Pulse:
     """The beats of one piece of work. What cannot be written is left out: nobody depends on it."""
 
@@ -80,6 +97,7 @@ class Pulse:
         self._share: float | None = None
         self._part, self._parts = 1, 1
         self._epochs, self._done, self._capped = 0, 0, False
+        self._curves, self._next_curve = curves_beside(path), 0.0
 
     def close(self) -> None:
         """Write no more."""
@@ -96,6 +114,24 @@ class Pulse:
         with contextlib.suppress(OSError):
             line = json.dumps([doing[:_CHARACTERS], self._share]).encode()
             os.pwrite(self._file, line.ljust(_BYTES), 0)
+
+    def draw(self, lines: Callable[[], Sequence[Line]]) -> None:
+        """Leave the curves so far beside the beats, a line for each head that learns; they are
+        asked for once a second at most."""
+        now = time.monotonic()
+        if now < self._next_curve or self._file is None:
+            return
+        self._next_curve = now + _SECONDS_BETWEEN_CURVES
+        told = {
+            "part": self._part,
+            "parts": self._parts,
+            "lines": [_thinned(line) for line in lines()],
+        }
+        # Whole or not at all, but not flushed: it is gone with the run.
+        with contextlib.suppress(OSError):
+            new = self._curves.with_suffix(".new")
+            new.write_text(json.dumps(told))
+            os.replace(new, self._curves)
 
     def part(self, number: int, parts: int) -> None:
         """What follows is one of several fits of a run: its trials, then its result."""
@@ -181,6 +217,12 @@ def expect(epochs: int, *, capped: bool = False) -> None:
         pulse.expect(epochs, capped=capped)
 
 
+def draw(lines: Callable[[], Sequence[Line]]) -> None:
+    """An epoch has ended: whoever follows this work may want to see the curves so far."""
+    if pulse := _CURRENT.get():
+        pulse.draw(lines)
+
+
 def followed(batches: Batches[Batch]) -> Batches[Batch]:
     """The same batches; whoever follows this work hears how far each pass over them is."""
     pulse = _CURRENT.get()
@@ -196,3 +238,40 @@ def heard(path: Path | None) -> Beat | None:
             return Beat(*json.loads(file.read(_BYTES)))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def curves_beside(path: Path) -> Path:
+    """Where the curves of the work lie whose beats lie there."""
+    return path.with_suffix(".curves")
+
+
+def drawn(path: Path) -> Curves | None:
+    """The curves that were left beside a file of beats; None where there are none."""
+    try:
+        told = json.loads(curves_beside(path).read_bytes())
+        lines = tuple(
+            {name: [_number(value) for value in values] for name, values in line.items()}
+            for line in told["lines"]
+        )
+        return Curves(int(told["part"]), int(told["parts"]), lines)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _number(value: object) -> float | None:
+    """The value if it is a finite number."""
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return value if known else None  # type: ignore[return-value]
+
+
+def _thinned(line: Line) -> dict[str, list[float | None]]:
+    """At most so many points of a line and as many at which validation came; always the last."""
+    epochs, validated = line["epoch"], _known(line.get("val_loss", ()))
+    kept = {*range(0, len(epochs), -(-len(epochs) // _POINTS) or 1), *range(len(epochs))[-1:]}
+    kept.update(validated[:: -(-len(validated) // _POINTS) or 1])
+    return {name: [values[at] for at in sorted(kept)] for name, values in line.items()}
+
+
+def _known(values: Sequence[float | None]) -> list[int]:
+    """Where there is a value."""
+    return [at for at, value in enumerate(values) if value is not None]

@@ -21,7 +21,7 @@ from transfer_lab.store.records import RecordStore
 
 def build_domain(run: Run, cache: Path | None) -> ImageDomain:
     """The run's domain with this seed's subset drawn, and all that is seen beside it."""
-    domain = data.build_domain(run.domain, run.image_size)
+    domain = data.build_domain(run.domain, run.image_size, run.fold)
     domain.cache, domain.hides_labels = cache, run.labels == "none"
     draw(domain, run)
     domain.annotations = regime_entry(run.regime).annotations
@@ -44,7 +44,7 @@ def draw(domain: ImageDomain, run: Run) -> None:
 def _drawn(run: Run, role: str, cache: Path | None) -> ImageDomain:
     """One of the run's streams: its images are those that it names, their order is the run's."""
     stream = run.streams[role]
-    domain = data.build_domain(stream.domain, run.image_size)
+    domain = data.build_domain(stream.domain, run.image_size, stream.fold)
     domain.cache, domain.hides_labels = cache, not stream.labelled
     domain.draw(
         per_class=stream.per_class,

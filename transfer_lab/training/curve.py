@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import lightning as L
 import torch
 
 from transfer_lab.regimes.base import TransferModule
+from transfer_lab.system import pulse
+from transfer_lab.system.pulse import Line
 
 Row = dict[str, float | int | None]
 """What a curve says of an epoch."""
+
+_SHOWN = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""What of it is shown while a run is training."""
 
 
 class Epoch(NamedTuple):
@@ -92,11 +97,21 @@ class Curve(L.Callback):
         """An epoch has ended; what it summed up is looked at later, so that no GPU is waited for
         more often than the clock needs."""
         self._finished.append(Epoch(sums, steps, self.clock.read()))
+        pulse.draw(self._so_far)
 
     def finished(self) -> list[Epoch]:
         """The epochs that have ended since this was last asked."""
         epochs, self._finished = self._finished, []
         return epochs
+
+    def unread(self) -> torch.Tensor | None:
+        """What was summed up over the epochs that have ended since, stacked; None where there is
+        nothing."""
+        known = [epoch.sums for epoch in self._finished if epoch.sums is not None]
+        return torch.stack(known) if known else None
+
+    def _so_far(self) -> list[Line]:
+        return [line(self.rows, self.unread())]
 
     def solved(self, training: torch.Tensor, validation: torch.Tensor) -> None:
         """The one row of a regime that takes no steps: what it makes of the images, summed up;
@@ -109,6 +124,7 @@ class Curve(L.Callback):
         for epoch in self.finished():
             self.add(epoch)
         self.add_validation(module)
+        pulse.draw(self._so_far)
 
     def add_validation(self, module: TransferModule) -> None:
         """Put the validation that has just run into the last epoch's row."""
@@ -133,6 +149,18 @@ class Curve(L.Callback):
                 "fit_seconds": epoch.seconds,
             }
         )
+
+
+def line(rows: Sequence[Row], unread: torch.Tensor | None) -> Line:
+    """The curve for whoever looks on: its rows by column, and behind them what was summed up over
+    epochs that have no row yet."""
+    found = {name: [row[name] for row in rows] for name in _SHOWN}
+    for sums in () if unread is None else unread.cpu():  # one wait for a GPU, not one an epoch
+        loss, accuracy = means(sums)
+        shown = (len(found["epoch"]) + 1, loss, accuracy, None, None)
+        for name, value in zip(_SHOWN, shown, strict=True):
+            found[name].append(value)
+    return found
 
 
 def means(sums: torch.Tensor | None) -> tuple[float | None, float | None]:

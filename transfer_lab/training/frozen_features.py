@@ -45,9 +45,9 @@ class FrozenFeatures(L.LightningDataModule):
     read before the fit has ended. `costs` are the seconds that computing them takes, whether this
     run had to or another run had done it before. Where training images are augmented, and so
     differ at every epoch, the prefix runs at every training step. With `stop` 0 there is no prefix
-    and the loaders are the domain's own. `like`: another domain seen through the same prefix, with
-    which this one shares it, and the room on the device. The domain's streams are seen through it,
-    too, and a training batch is then one of each.
+    and the loaders are the domain's own. `like`: another domain that is read in step with this one,
+    with which it shares the room on the device, and the prefix if that is the same. The domain's
+    streams are seen through it, too, and a training batch is then one of each.
     """
 
     def __init__(
@@ -140,13 +140,13 @@ class FrozenFeatures(L.LightningDataModule):
 
     @cached_property
     def _prefix(self) -> FrozenPrefix:
-        if self._like:
+        if self._like and self._like.backbone is self.backbone:
             return self._like._prefix
         return FrozenPrefix(self.backbone, self.stop, device(), self.precision)
 
     @cached_property
     def _key(self) -> str:
-        if self._like:
+        if self._like and self._like.backbone is self.backbone:
             return self._like._key
         return prefix_key(self.backbone, self.stop, self.precision)
 

@@ -19,7 +19,8 @@ from transfer_lab.regimes.solved import SolvedModule
 from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.system import pulse
 from transfer_lab.system.device import Precision
-from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError
+from transfer_lab.system.pulse import Line
+from transfer_lab.training.curve import Curve, Epoch, FitClock, NonFiniteLossError, line
 from transfer_lab.training.fit import FitResult, epochs_for, fit_phase, read_test_set
 from transfer_lab.training.frozen_features import FrozenFeatures
 from transfer_lab.training.loop import ChunkedLoop
@@ -79,14 +80,16 @@ class MultiHeadModule(L.LightningModule):
     The regimes of a group read the same batches. The losses are added up, so that no head's
     gradient holds anything of another's, and each has its rate in one optimiser: every head ends
     where it would have ended alone, bit for bit, as it would not if the heads' products were one.
-    Raises ValueError where they do not have the same backbone.
+    Raises ValueError where those of a group do not have the same backbone.
     """
 
     def __init__(self, groups: Sequence[Sequence[TransferModule]]):
         super().__init__()
         members = [member for group in groups for member in group]
-        if not share_backbone(members):
-            raise ValueError("heads on different backbones are not trained together")
+        for group in groups:
+            if not share_backbone(group):
+                raise ValueError("heads on different backbones do not read the same batches")
+            share_backbone([members[0], *group])  # of equal ones one is enough to hold
         self.members = nn.ModuleList(members)
         self._reads = [place for place, group in enumerate(groups) for _ in group]
         self.steps: int | None = None
@@ -135,12 +138,27 @@ class Followed(NamedTuple):
     diverged: bool
 
 
+class _Whole(Curve):
+    """Takes the epochs of all members, a row of sums for each of them."""
+
+    def __init__(self, clock: FitClock, each: Sequence[Curve]):
+        super().__init__(clock)
+        self._each = each
+
+    def _so_far(self) -> list[Line]:
+        unread = self.unread()
+        return [
+            line(curve.rows, None if unread is None else unread[:, place])
+            for place, curve in enumerate(self._each)
+        ]
+
+
 class Curves(L.Callback):
     """A curve for each member of a `MultiHeadModule`."""
 
     def __init__(self, clock: FitClock, members: int):
-        self._whole = Curve(clock)
         self._each = tuple(Curve(clock) for _ in range(members))
+        self._whole = _Whole(clock, self._each)
         self._diverged: set[int] = set()
 
     @property
@@ -200,8 +218,8 @@ def fit_heads(
 
     Every result has the seconds of the whole pass: that is how long its head took here, and never
     less than it takes alone. A head that diverges ends no other. Raises ValueError where backbones
-    or the numbers of images differ, with patience, which would end each head by itself, and where
-    the outputs that several groups learn from could not be stored.
+    in a group or the numbers of images differ, with patience, which would end each head by itself,
+    and where the outputs that several groups learn from could not be stored.
     """
     if fit.patience:
         raise ValueError("with patience heads are not fitted in one pass")

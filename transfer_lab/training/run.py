@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import math
@@ -18,14 +19,23 @@ import torch
 from transfer_lab.backbones.counting import macs_per_image, parameter_count
 from transfer_lab.backbones.weights import save_weights
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.choices import regime_entry
+from transfer_lab.data.splits import overlap
+from transfer_lab.experiment.choices import Options, Trials, regime_entry
 from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.base import TransferModule
 from transfer_lab.store.feature_cache import FeatureCache
-from transfer_lab.store.layout import ACTIVATIONS, CURVE, IMAGES, PREDICTIONS, STAGE_DRIFT, WEIGHTS
+from transfer_lab.store.layout import (
+    ACTIVATIONS,
+    CURVE,
+    IMAGES,
+    PREDICTIONS,
+    STAGE_DRIFT,
+    TRIALS,
+    WEIGHTS,
+)
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
-from transfer_lab.system.device import precision
+from transfer_lab.system.device import device, precision
 from transfer_lab.system.files import write_atomically
 from transfer_lab.system.workers import Numbers
 from transfer_lab.training import stage_drift
@@ -39,7 +49,7 @@ from transfer_lab.training.heads import (
     share_backbone,
 )
 from transfer_lab.training.metrics import majority_accuracy, predictions, test_metrics
-from transfer_lab.training.search import Search, searches
+from transfer_lab.training.search import Search, options_over, searches
 
 _MACS: dict[tuple[object, ...], int] = {}
 """Of networks, by all that determines one."""
@@ -56,14 +66,17 @@ class Setting:
 
 
 def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool = False) -> Record:
-    """Train and test one run; store its files, then its record; return the record.
+    """Train and test one run; store its files, then its record; return the record. A search ends
+    with its trials and tests nothing.
 
-    Raises what goes wrong: WeightsError, SubsetError, NonFiniteLossError, OSError, ...
+    Raises what goes wrong: WeightsError, TrialsError, SubsetError, NonFiniteLossError, OSError, ...
     """
     host.reset_peak_memory()
     work, fitting = _Work(run, store, setting), _fitting(store, setting)
     if run.tune:
         (found,) = searches([run], [work.domain], store, **fitting)
+        if run.purpose == "search":
+            return work.end_search(found)
         work.choose(found)
     work.build()
     result = fit_and_test(work.regime, work.domain, work.final.fit, **fitting)
@@ -103,6 +116,9 @@ class _Work:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.domain = build_domain(run, store.root / IMAGES)
         self._split, self._found = self.domain.split, None
+        self._options = options_over(run, store) if run.searches else None
+        if self._options is not None:
+            self.final = run.trial(self._options)
 
     def choose(self, found: Search) -> None:
         """Go on with what validation chose; raises NonFiniteLossError if all trials diverged."""
@@ -144,9 +160,10 @@ class _Work:
             status="done",
             **metrics,
             **outcome,
-            **_selection(self._found, result),
+            **self._selection(result),
             n_train=len(self._split.train),
             n_val=len(self._split.val),
+            subset_overlap=None if run.fold else overlap(self._split, domain.labels("train")),
             majority_accuracy=_majority(domain, labels),
             pretrain_seconds=_pretrain_seconds(run, self._store),
             weights_sha256=sha256,
@@ -159,6 +176,43 @@ class _Work:
         self._store.put(record)
         return record
 
+    def end_search(self, found: Search) -> Record:
+        """Store the record of a search that is for other runs: no test image was in sight. Raises
+        NonFiniteLossError if all trials diverged."""
+        run, best = self.run, found.chosen
+        record = Record(
+            run_id=run.id,
+            init_id=run.init_id,
+            status="done",
+            num_classes=self.domain.num_classes,
+            n_train=len(self._split.train),
+            n_val=len(self._split.val),
+            val_accuracy=best.val_accuracy,
+            trials=len(found.trials),
+            tune_seconds=found.seconds,
+            pretrain_seconds=_pretrain_seconds(run, self._store),
+            trials_sha256=hashlib.sha256(self._file(TRIALS).read_bytes()).hexdigest(),
+            peak_rss_mb=host.peak_memory_mb(),
+            precision=precision(self._setting.precision),
+            device=str(device()),
+            started_at=self._started_at,
+            **provenance(self._setting),
+        )
+        self._store.put(record)
+        return record
+
+    def _selection(self, result: FitResult) -> dict[str, object]:
+        """What validation said: of the result, or of the trial that was chosen for it. The seconds
+        of searches that chose for other runs too are theirs alone."""
+        if self._found is None:
+            known: dict[str, object] = {"val_accuracy": result.kept.get("val_accuracy")}
+            if self._options is not None:
+                known |= _chosen_options(self.run.searches[0].tune, self._options)
+            return known
+        best = self._found.chosen
+        known = {"val_accuracy": best.val_accuracy, "tune_seconds": self._found.seconds}
+        return known | _chosen_options(self.run.tune, best.options)
+
     def _file(self, name: str) -> Path:
         return self._store.file(self.run.id, name)
 
@@ -168,6 +222,10 @@ def _chosen(works: Iterable[_Work], found: Iterable[Search]) -> Iterator[_Work]:
         if search.place is not None:
             work.choose(search)
             yield work
+
+
+def _chosen_options(tried: Trials, options: Options) -> dict[str, object]:
+    return {"trials": len(tried), "chosen_options": json.dumps(options, sort_keys=True)}
 
 
 def _fitting(store: RecordStore, setting: Setting) -> dict[str, object]:
@@ -196,18 +254,6 @@ def write_curve(rows: list[dict[str, object]], path: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
-
-
-def _selection(found: Search | None, result: FitResult) -> dict[str, object]:
-    """What validation said: of the result, or of the trial that was chosen for it."""
-    if found is None:
-        return {"val_accuracy": result.kept.get("val_accuracy")}
-    return {
-        "val_accuracy": found.chosen.val_accuracy,
-        "trials": len(found.trials),
-        "tune_seconds": found.seconds,
-        "chosen_options": json.dumps(found.chosen.options, sort_keys=True),
-    }
 
 
 def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:

@@ -1,4 +1,5 @@
-"""The search of a tuned run: every trial from the same seed, chosen by validation alone."""
+"""The search of a tuned run, or one for a whole grid: every trial from the same seed, chosen by
+validation alone."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from transfer_lab.data.base import ImageDomain
-from transfer_lab.experiment.choices import Trials
+from transfer_lab.experiment.choices import Options
 from transfer_lab.experiment.spec import Run
 from transfer_lab.store.layout import TRIALS
 from transfer_lab.store.records import RecordStore
-from transfer_lab.store.trials import Trial, choose, to_csv, trial_of
+from transfer_lab.store.trials import Trial, choose, choose_over, to_csv, trial_of
 from transfer_lab.system import pulse
 from transfer_lab.system.files import write_atomically
 from transfer_lab.training.building import build_regime
@@ -45,6 +46,16 @@ class Search(NamedTuple):
         return sum(trial.seconds + trial.feature_seconds for trial in self.trials)
 
 
+def options_over(run: Run, store: RecordStore) -> Options:
+    """Those that the searches of a run have found, by mean validation accuracy; raises TrialsError,
+    and NonFiniteLossError if every trial has diverged in one of them."""
+    place = choose_over([store.trials(search) for search in run.searches])
+    if place is None:
+        named = ", ".join(search.id for search in run.searches)
+        raise NonFiniteLossError(f"every trial diverged in one of the searches {named}")
+    return run.searches[0].tune[place]
+
+
 def searches(
     runs: Sequence[Run], domains: Sequence[ImageDomain], store: RecordStore, **fitting: Any
 ) -> list[Search]:
@@ -73,24 +84,29 @@ def search(run: Run, fit: Callable[[Run, FitResult], None]) -> Search:
     A trial that diverges loses and ends no other. Any other error ends the search.
     """
     results = [FitResult() for _ in run.tune]
-    tried, fits = [], len(run.tune) + 1  # the last one is the run's own
+    tried, fits = [], len(run.tune) + _refits(run)
     for number, given in enumerate(zip(run.tune, results, strict=True), start=1):
         pulse.part(number, fits)
         tried.append(_tried(run, *given, fit))
     pulse.part(fits, fits)
-    return Search.of(charged(tried, [result.features for result in results]))
+    return Search.of(charged(run, tried, [result.features for result in results]))
+
+
+def _refits(run: Run) -> int:
+    """Fits that follow the choice."""
+    return int(run.purpose == "result")
 
 
 def charged(
-    trials: Sequence[Trial], features: Sequence[Mapping[Computed, float]]
+    run: Run, trials: Sequence[Trial], features: Sequence[Mapping[Computed, float]]
 ) -> Iterator[Trial]:
     """The trials with the seconds of those frozen prefixes that they are the first to need, but
-    for what the final fit pays.
+    for what the final fit pays, if there is one.
 
     That is the chosen trial's, on all labelled images. Where training images are augmented no
     trial computes them once, nor does the final fit, and it has no validation images.
     """
-    place = choose(trials)
+    place = choose(trials) if _refits(run) else None
     final = {} if place is None else features[place]
     paid = {prefix for prefix, section in final if section == "train"}
     for trial, costs in zip(trials, features, strict=True):
@@ -108,7 +124,7 @@ def _tried(
         last = result.curve.last
         reached = (last.get("epoch", 0), last.get("steps", 0))
         return Trial(options, None, None, *reached, result.clock.read(), "diverged")
-    return trial_of(options, result.curve.last, result.clock.seconds)
+    return trial_of(options, result.kept, result.clock.seconds)
 
 
 def _one_by_one(run: Run, domain: ImageDomain, store: RecordStore, fitting: dict) -> Search:
@@ -124,29 +140,26 @@ def _in_one_pass(
 ) -> list[Search] | None:
     """The same searches in one pass over the batches; None where that would not be exact."""
     tune = runs[0].tune
-    if any(set(options) != {"lr"} for options in tune):
+    if any(set(options) != {"lr"} for options in tune) or runs[0].fit.patience:
         return None
-    regimes = []
+    groups: list[Heads] = []
     for run, domain in zip(runs, domains, strict=True):
-        for options in tune:
-            regimes.append(build_regime(run.trial(options), domain, store))
-            first, last = regimes[0], regimes[-1]
-            if not differ_in_rate_alone([first, last]) or not share_backbone([first, last]):
-                return None
-    groups = [
-        Heads(domain, regimes[place * len(tune) : (place + 1) * len(tune)])
-        for place, domain in enumerate(domains)
-    ]
-    pulse.part(1, 2)
+        regimes = [build_regime(run.trial(options), domain, store) for options in tune]
+        first = groups[0].regimes[0] if groups else regimes[0]
+        if not differ_in_rate_alone([first, *regimes]) or not share_backbone(regimes):
+            return None
+        groups.append(Heads(domain, regimes))
+    fits = 1 + _refits(runs[0])
+    pulse.part(1, fits)
     fitted = fit_heads(groups, runs[0].fit, **fitting)
-    pulse.part(2, 2)
-    return [_search(tune, results) for _, results in fitted]
+    pulse.part(fits, fits)
+    return [_search(run, results) for run, (_, results) in zip(runs, fitted, strict=True)]
 
 
-def _search(tune: Trials, results: Sequence[FitResult]) -> Search:
+def _search(run: Run, results: Sequence[FitResult]) -> Search:
     """Of heads that were fitted in one pass: each trial has its part of the seconds."""
     tried = [
-        trial_of(options, result.curve.last, result.clock.seconds / len(tune))
-        for options, result in zip(tune, results, strict=True)
+        trial_of(options, result.curve.last, result.clock.seconds / len(run.tune))
+        for options, result in zip(run.tune, results, strict=True)
     ]
-    return Search.of(charged(tried, [result.features for result in results]))
+    return Search.of(charged(run, tried, [result.features for result in results]))

@@ -60,8 +60,9 @@ def sample(domain: ImageDomain) -> torch.Tensor:
     run on the domain, so that sizes and seeds can be compared. In random order: the first ones of
     them are of all classes, too."""
     images, *_ = domain.source_of("train")
-    order = np.random.default_rng(derive(0, "witness")).permutation(len(images))
-    return torch.from_numpy(np.asarray(images[order[:IMAGES]]))
+    pool = domain.pool()
+    order = np.random.default_rng(derive(0, "witness")).permutation(len(pool))
+    return torch.from_numpy(np.asarray(images[pool[order[:IMAGES]]]))
 
 
 def fine_tunes(regime: TransferModule) -> bool:

@@ -13,9 +13,6 @@ from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.instances.pooled_head import Examples, PooledHead
 from transfer_lab.regimes.logistic import fit_logistic
 
-_TOLERANCE = 1e-5
-"""Of a round's classifier: what a vote hangs on is which examples it answers rightly."""
-
 
 class TrAdaBoost(PooledHead):
     """Boosting on source and target together (TrAdaBoost, Dai et al. 2007, algorithm 1). Each
@@ -70,9 +67,7 @@ def boost(both: Examples, n_source: int, classes: int, rounds: int, l2: float) -
     weights, done = both.weights / both.weights.sum(), []
     start = None
     for _ in range(rounds):
-        weight, bias = fit_logistic(
-            both.features, both.labels, weights, classes, l2, start, _TOLERANCE
-        )
+        weight, bias = fit_logistic(both.features, both.labels, weights, classes, l2, start)
         start = weight, bias
         wrong = (both.features @ weight.T + bias).argmax(1) != both.labels
         on_target = weights[~is_source]

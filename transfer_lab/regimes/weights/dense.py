@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.experiment.catalog import Annotation
+from transfer_lab.experiment.registry import Annotation
 from transfer_lab.regimes.objective import ObjectiveModule, Seen, Streams
 
 

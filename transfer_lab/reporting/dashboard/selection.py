@@ -1,75 +1,61 @@
-"""The part of an experiment that is looked at."""
+"""What is looked at, as the address says it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from transfer_lab.experiment.budget import under
-from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.predictions import Predictions
-from transfer_lab.reporting.study import StoredResults, Study
+from transfer_lab.reporting.study import Study
 
-if TYPE_CHECKING:
-    import pandas as pd
+AXES = ("scenario", "backbone", "regime")
+MOST_EXPERIMENTS = 8
+"""That stand side by side."""
 
-AXES = ("scenario", "backbone", "regime", "seed")
+Query = Mapping[str, Sequence[str]]
+"""The parameters of an address, each with all its values."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is looked at on each axis; an axis that is absent is looked at as a whole."""
+    """Experiments by name, and what is looked at on each axis; an axis that is absent is looked at
+    as a whole. Seeds are those that means are over."""
 
-    wanted: dict[str, frozenset]
+    experiments: tuple[str, ...]
+    wanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    seeds: frozenset[int] = frozenset()
 
-    def has(self, axis: str, value: object) -> bool:
+    @classmethod
+    def of(cls, query: Query, known: Iterable[str], default: str | None) -> Selection:
+        """What a query asks for, of what there is; the default where it names no experiment."""
+        asked = dict.fromkeys(query.get("experiment", ()))
+        names = [name for name in known if name in asked][:MOST_EXPERIMENTS]
+        if not names and default is not None:
+            names = [default]
+        wanted = {axis: frozenset(query[axis]) for axis in AXES if query.get(axis)}
+        seeds = frozenset(int(s) for s in query.get("seed", ()) if s.isascii() and s.isdecimal())
+        return cls(tuple(names), wanted, seeds)
+
+    def keeps(self, axis: str, value: str) -> bool:
         """Whether a value of an axis is looked at."""
-        return not self.wanted.get(axis) or value in self.wanted[axis]
+        return axis not in self.wanted or value in self.wanted[axis]
 
-    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The cells that are looked at."""
-        for axis in AXES:
-            if self.wanted.get(axis):
-                table = table[table[axis].isin(self.wanted[axis])]
-        return table
+    def scenarios(self, study: Study) -> tuple[str, ...]:
+        """Those that are looked at, as in the 2 x 2 matrix."""
+        return tuple(name for name in study.scenarios if self.keeps("scenario", name))
 
-    def studies(
-        self, experiment: Experiment, table: pd.DataFrame, name: str, predictions: Predictions
-    ) -> dict[str, Study]:
-        """The report's view of what is looked at under each budget: that under the main one by the
-        name, those under others with theirs behind it."""
-        study = self.study(experiment, table, predictions)
-        if study is None:
-            return {}
-        main = {} if study.frame.empty else {name: study}
-        return main | {f"{name}{under(budget)}": one for budget, one in study.further.items()}
+    def backbones(self, study: Study) -> tuple[str, ...]:
+        """Those that are looked at."""
+        return tuple(name for name in study.backbones if self.keeps("backbone", name))
 
-    def study(
-        self, experiment: Experiment, table: pd.DataFrame, predictions: Predictions
-    ) -> Study | None:
-        """The report's view of what is looked at, or None if nothing of the experiment is.
+    def regimes(self, study: Study) -> tuple[str, ...]:
+        """Those that are looked at, the controls last."""
+        return tuple(name for name in study.regimes if self.keeps("regime", name))
 
-        Every number of the dashboard comes from here, so that it is the report's.
-        """
-        rows = self.rows(table)
-        if rows.empty:
-            return None
-        groups = {"scenarios": "scenario", "regimes": "regime"}
-        kept = {
-            group: {n: v for n, v in getattr(experiment, group).items() if self.has(axis, n)}
-            for group, axis in groups.items()
-        }
-        kept["backbones"] = {
-            name: choice
-            for name, choice in experiment.backbones.items()
-            if self.has("backbone", choice.label)
-        }
-        looked_at = experiment.model_copy(update={**kept, "claims": {}})
-        return Study.of(looked_at, StoredResults(rows, predictions=predictions))
+    def has_any(self, study: Study) -> bool:
+        """Whether anything of a study is left."""
+        return all((self.scenarios(study), self.backbones(study), self.regimes(study)))
 
-
-def values(tables: Iterable[pd.DataFrame], axis: str) -> list:
-    """Every value that an axis takes in the tables, in their order; seeds by number."""
-    found = list(dict.fromkeys(value for table in tables for value in table[axis].unique()))
-    return sorted(found) if axis == "seed" else found
+    def keeps_place(self, scenario: str, backbone: str, regime: str) -> bool:
+        """Whether a place of the matrix is looked at."""
+        values = zip(AXES, (scenario, backbone, regime), strict=True)
+        return all(self.keeps(axis, value) for axis, value in values)

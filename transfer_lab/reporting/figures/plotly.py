@@ -1,6 +1,4 @@
-"""The one drawer of figures for plotly: as data for the page's script, and whole for the
-dashboard.
-"""
+"""The one drawer of figures for plotly: as data for the scripts of the page and the dashboard."""
 
 from __future__ import annotations
 
@@ -9,13 +7,9 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Series, end_of
 from transfer_lab.reporting.wording import one_line
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 SYMBOLS = {
     "": "",
@@ -28,7 +22,6 @@ SYMBOLS = {
 }
 DASHES = {"": "", "-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 NEUTRAL = "#808891"
-_SHADE = "rgba(128, 136, 145, 0.2)"
 _SIZE = {"row": 10, "line": 7, "point": 10}
 _ERROR = {
     "row": {"width": 3},
@@ -73,60 +66,6 @@ def chart(figure: Figure) -> Chart:
         for panel in figure.panels
     )
     return Chart(tuple(plots), tuple(map(_key, figure.keys)))
-
-
-def subplots(figure: Figure, columns: int, height: int) -> go.Figure:
-    """The figure's panels as one plot of so many pixels under a legend that shows and hides."""
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
-    made = make_subplots(
-        rows=-(-len(figure.panels) // columns),
-        cols=columns,
-        shared_xaxes=figure.x.shared,
-        shared_yaxes=figure.y.shared,
-        subplot_titles=[plain(panel.title) for panel in figure.panels],
-        vertical_spacing=0.18 * columns / len(figure.panels),
-    )
-    for number, panel in enumerate(figure.panels):
-        _subplot(made, figure, panel, {"row": number // columns + 1, "col": number % columns + 1})
-    made.update_yaxes(title_text=plain(figure.y.title), col=1)
-    made.update_xaxes(title_text=plain(figure.x.title), row=-(-len(figure.panels) // columns))
-    made.add_traces([go.Scatter(_legend_entry(key)) for key in figure.keys])
-    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02 + 20 / height, "x": 0}
-    margin = {"l": 10, "r": 10, "t": 90, "b": 10}
-    return made.update_layout(height=height, margin=margin, legend=legend, showlegend=True)
-
-
-def _subplot(made: go.Figure, figure: Figure, panel: Panel, at: dict[str, int]) -> None:
-    facet = figure.keys[0].facet if figure.keys else ""
-    for series in panel.series:
-        group = plain(series.facets.get(facet, ""))
-        made.add_scatter(**_trace(series), legendgroup=group, showlegend=False, **at)
-    layout = _layout(figure, panel)
-    made.update_xaxes(layout.pop("xaxis") | {"title": None}, **at)
-    made.update_yaxes(layout.pop("yaxis") | {"title": None}, **at)
-    made.update_layout(layout)
-    shown = _rows(figure, panel)
-    if shown:
-        ends = [len(shown) - 0.5, -0.5]
-        made.update_yaxes(categoryarray=[*map(plain, shown)], range=ends, **at)
-    for row in (shown.index(name) for name in panel.shaded if name in shown):
-        made.add_hrect(row - 0.48, row + 0.48, fillcolor=_SHADE, line_width=0, layer="below", **at)
-
-
-def _legend_entry(key: Key) -> dict:
-    look = _key(key)
-    line = {"color": look["colour"], "dash": look["dash"] or "solid"}
-    return {
-        "x": [None],
-        "y": [None],
-        "mode": "markers" if key.marker else "lines",
-        "marker": {"symbol": look["symbol"] or "circle", "color": look["colour"], "size": 8},
-        "line": line,
-        "name": plain(key.value if key.number is None else f"{key.number} {key.value}"),
-        "legendgroup": plain(key.value),
-    }
 
 
 def _key(key: Key) -> dict:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.study import INTEGERS
+from transfer_lab.reporting.columns import INTEGERS
 from transfer_lab.similarity.pairs import Compared, comparisons
 
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ def _values(column: pd.Series, written: Callable[[object], object]) -> list[obje
     return [written(value) if there else None for value, there in known]
 
 
-def stacked(trials: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The trials of all runs as one frame, each after the id of its run."""
+def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The tables of all runs as one frame, each after the id of its run."""
     import pandas as pd
 
-    return pd.concat(trials, names=["run_id"]).reset_index("run_id").reset_index(drop=True)
+    if not tables:
+        return pd.DataFrame()
+    return pd.concat(tables, names=["run_id"]).reset_index("run_id").reset_index(drop=True)
 
 
 def measured_frame(experiment: Experiment, found: Mapping[str, Compared]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ SIGNS = {
         "negative transfer",
     ),
     "open": ("undecided", "not separated", "blocked"),
-    "none": ("no data", "not measured", "missing"),
+    "none": ("no data", "not measured", "missing", "waiting"),
 }
 SIGN_OF = {word: sign for sign, words in SIGNS.items() for word in words}
 

@@ -7,22 +7,24 @@ from collections.abc import Iterator
 from transfer_lab.reporting.blocks import Filters, Limits, Note, Paragraph, Picture, Section
 from transfer_lab.reporting.figures import accuracy as dots
 from transfer_lab.reporting.sections.cards import Answers, boards
+from transfer_lab.reporting.sections.cross_validation import cross_validation
 from transfer_lab.reporting.sections.flags import raised
 from transfer_lab.reporting.sections.in_short import in_short
 from transfer_lab.reporting.sections.pictured import pictured
 from transfer_lab.reporting.study import Study
+from transfer_lab.store.results import NOT_NEEDED, WAITING
 
 TITLE = "The answer"
 QUESTION = "Which way of reusing a pretrained network?"
 LEGEND = (
-    "Each card names the regime of the best mean test accuracy. The large number is what to expect "
-    "of it: its mean over new trainings, with the 95 % interval, corrected where seeds allow for "
-    "its having been picked as the best. As good: what multiple comparisons with the best do not "
-    "rule out, at 95 % for all that were compared in the case at once. At most so many points "
-    "behind the best: the same comparisons, for the choice. The rule is rule_av, the articles' "
-    "rule of thumb; where several regimes are of the kind it prescribes, the one with the best "
-    "validation accuracy stands for it. Seconds are those of this machine for one target: "
-    "decoding, frozen features, search, fit and evaluation."
+    "Each card names the regime of the best mean test {measure}. The large number is what to "
+    "expect of it: its mean over new trainings, with the 95 % interval, corrected where seeds "
+    "allow for its having been picked as the best. As good: what multiple comparisons with the "
+    "best do not rule out, at 95 % for all that were compared in the case at once. At most so "
+    "many points behind the best: the same comparisons, for the choice. The rule is rule_av, the "
+    "articles' rule of thumb; where several regimes are of the kind it prescribes, the one with "
+    "the best validation accuracy stands for it. Seconds are those of this machine for one "
+    "target: decoding, frozen features, search, fit and evaluation."
 )
 
 
@@ -39,11 +41,12 @@ def _facts(study: Study) -> Iterator[str]:
     yield _count(len(study.trained), "regime")
     yield from _measured(study)
     states = study.cells["status"].value_counts()
-    total, done = len(study.cells), int(states.get("done", 0))
-    rest = ", ".join(
-        f"{states[state]} {state}" for state in ("failed", "blocked", "missing") if state in states
-    )
+    total, done = len(study.cells) - states.get(NOT_NEEDED, 0), int(states.get("done", 0))
+    absent = ("failed", "blocked", "missing", WAITING, NOT_NEEDED)
+    rest = ", ".join(f"{states[state]} {state}" for state in absent if state in states)
     yield f"{done:,} of {total:,} cells done" + (f" ({rest})" if rest else "")
+    if study.experiment.folds:
+        yield cross_validation(study)
 
 
 def _measured(study: Study) -> Iterator[str]:
@@ -53,7 +56,9 @@ def _measured(study: Study) -> Iterator[str]:
     for counts, what in ((seeds, "seed"), (done["n_test"].dropna(), "test image")):
         if not counts.empty:
             low, high = int(counts.min()), int(counts.max())
-            yield _count(high, what) if low == high else f"{low:,}–{high:,} {what}s"
+            told = _count(high, what) if low == high else f"{low:,}–{high:,} {what}s"
+            each = " a fold" if study.experiment.folds and what == "test image" else ""
+            yield told + each
 
 
 def _count(n: int, what: str) -> str:
@@ -68,7 +73,11 @@ def answer(study: Study) -> Section:
     answers = Answers(study)
     shown = pictured(study)
     blocks = (in_short(answers), *((shown,) if shown else ()), *boards(answers), Filters())
-    return Section(TITLE, (*blocks, _picture(study), limits(study), Note(LEGEND)), folded=False)
+    return Section(
+        TITLE,
+        (*blocks, _picture(study), limits(study), Note(LEGEND.format(measure=study.measure.title))),
+        folded=False,
+    )
 
 
 def limits(study: Study) -> Limits:
@@ -84,8 +93,8 @@ def limits(study: Study) -> Limits:
 
 def _picture(study: Study) -> Picture:
     caption = (
-        "Test accuracy of every regime with its 95 % interval; shaded: what the rule of thumb "
-        "says, grey: controls."
+        f"Test {study.measure.title} of every regime with its 95 % interval; shaded: what the rule "
+        "of thumb says, grey: controls."
     )
-    alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
+    alt = f"Dot plot of test {study.measure.title} per regime, one panel for each scenario"
     return Picture("accuracy.png", caption, alt, dots.figure(study))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transfer_lab.experiment.spec import Claim
-from transfer_lab.reporting.accuracies import one_a_pass
+from transfer_lab.experiment.settings import Claim
+from transfer_lab.reporting.accuracies import Unit, one_a_pass, units_of
 from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.sections.majority import gain
 from transfer_lab.reporting.study import Place, Study, interval
@@ -67,7 +67,7 @@ def _difference(study: Study, claim: Claim, arm: str, differences: list[float]) 
     if place is None or not differences:
         return interval(differences)
     if isinstance(claim.than, str) and (other := _place(study, claim, claim.than)):
-        lead = study.measured.lead(place, over=other)
+        lead = study.accuracies.lead(place, over=other)
         return lead.interval() if lead else None
     return gain(study, place, differences)  # over a constant: it has no error of its own
 
@@ -76,7 +76,8 @@ def _measure(
     study: Study, claim: Claim, what: str | float, values: dict[int, float]
 ) -> Interval | None:
     place = _place(study, claim, what) if isinstance(what, str) else None
-    return study.accuracy(*place) if place else interval([*values.values()])
+    found = study.accuracies.estimate(place) if place else None
+    return found.interval() if found else interval([*values.values()])
 
 
 def _place(study: Study, claim: Claim, arm: str) -> Place | None:
@@ -97,20 +98,21 @@ def _published(claim: Claim) -> str:
     return f"{claim.published:g} s"
 
 
-def measured(study: Study, claim: Claim, what: str | float) -> dict[int, float]:
-    """The claim's measure by seed: of an arm `backbone/regime`, of `majority`, or a number."""
+def measured(study: Study, claim: Claim, what: str | float) -> dict[Unit, float]:
+    """The claim's measure by seed (and fold): of an arm `backbone/regime`, of `majority`, or a
+    number."""
     done = study.done
     if claim.scenario:
         done = done[done["scenario"] == claim.scenario]
     if isinstance(what, float):
-        return dict.fromkeys(done["seed"], what)
+        return dict.fromkeys(units_of(done), what)
     if what == "majority":
         known = done.dropna(subset=["majority_accuracy"])
-        return dict(zip(known["seed"], known["majority_accuracy"], strict=True))
+        return dict(zip(units_of(known), known["majority_accuracy"], strict=True))
     rows = _of_arm(study, done, what)
     if claim.measure != "test_accuracy":
         rows = one_a_pass(rows)
-    values = zip(rows["seed"], MEASURES[claim.measure](rows), strict=True)
+    values = zip(units_of(rows), MEASURES[claim.measure](rows), strict=True)
     return {seed: value for seed, value in values if value == value}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from transfer_lab.experiment.plan import fixed_options
+from transfer_lab.reporting.accuracies import Unit, units_of
 from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import count, percent
@@ -43,11 +44,11 @@ def _places(study: Study) -> Iterator[Place]:
                 yield Place(scenario, backbone, regime)
 
 
-def _scores(study: Study, place: Place) -> dict[int, tuple[float, float]]:
+def _scores(study: Study, place: Place) -> dict[Unit, tuple[float, float]]:
     """By seed: IoU on the test set, and that of the one answer for all images."""
     rows = study.finished(place).dropna(subset=["test_iou"])
     pairs = zip(rows["test_iou"].tolist(), rows["constant_iou"].tolist(), strict=True)
-    return dict(zip(rows["seed"].tolist(), pairs, strict=True))
+    return dict(zip(units_of(rows), pairs, strict=True))
 
 
 def _table(

@@ -99,6 +99,12 @@ def _answers(study: Study, runs: list[Tested]) -> Answers | None:
     import numpy as np
 
     known = [one for one in map(study.measured.outcome, runs) if one]
+    if study.experiment.folds and known:  # each of other images: all of them, one after the other
+        labels, given = (
+            np.concatenate([getattr(one, what) for one in known])
+            for what in ("labels", "predicted")
+        )
+        return Answers(labels, given[None], next((o.classes for o in known if o.classes), ()))
     alike: list[Outcome] = [one for one in known if one.labels is known[0].labels]
     if not alike:
         return None
@@ -107,6 +113,8 @@ def _answers(study: Study, runs: list[Tested]) -> Answers | None:
 
 
 def _tests(study: Study, target: str, found: Answers) -> np.ndarray | None:
+    if study.experiment.folds:  # an answer's place is one in its fold
+        return None
     images = study.gallery.tests(target)
     return images if images is not None and len(images) == len(found.labels) else None
 

@@ -25,6 +25,8 @@ from transfer_lab.reporting.sections.per_class import per_class
 from transfer_lab.reporting.sections.protocol import protocol
 from transfer_lab.reporting.sections.provenance import provenance
 from transfer_lab.reporting.sections.rules import rules
+from transfer_lab.reporting.sections.searches import searches
+from transfer_lab.reporting.sections.seeds import seeds
 from transfer_lab.reporting.sections.similarity import similarity
 from transfer_lab.reporting.sections.source_runs import source_runs
 from transfer_lab.reporting.sections.stage_drift import stage_drift
@@ -77,6 +79,7 @@ PARTS = (
         brief=True,
     ),
     Part((tuning,)),
+    Part((searches,), brief=True),
     Part(
         (mistakes, per_class),
         "Mistakes",
@@ -85,6 +88,7 @@ PARTS = (
     Part((majority,)),
     Part((training_curves,)),
     Part((stage_drift,)),
+    Part((seeds,), brief=True),
     Part((failures,), brief=True),
     Part(
         (protocol, provenance),

@@ -25,7 +25,7 @@ def provenance(study: Study) -> Section:
     records = f"{done['run_id'].nunique():,} finished runs fill {len(done):,} cells"
     rows += [(cell("started"), cell(started)), (cell("records"), cell(records))]
     table = Table("Versions, machines and dates", ("what", "value"), tuple(rows), texts=2)
-    extra = {"trials.csv": study.trials, "similarity.csv": study.similarities}
+    extra = {"trials.csv": study.trials or study.searches, "similarity.csv": study.similarities}
     files = " and ".join(["records.csv", *(name for name, found in extra.items() if found)])
     text = (
         f"Every number above, the training curves apart, can be recomputed from {files} and the "

@@ -59,8 +59,9 @@ def untuned(study: Study) -> tuple[Paragraph, ...]:
 
 
 def tuning(study: Study) -> Section | None:
-    """Best, median and worst trial of every regime, and which options won."""
-    if not tried(study):
+    """Best, median and worst trial of every regime that is tuned in each place, and which options
+    won."""
+    if not tried(study) or study.experiment.search:
         return None
     rows = study.done[study.done["run_id"].isin(study.trials)]
     if rows.empty:

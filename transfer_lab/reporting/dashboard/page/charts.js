@@ -1,0 +1,226 @@
+/** Charts of the report that answer to the mouse, by plotly; each keeps its place when it is new. */
+
+import { all, drawn, make } from "/elements.js";
+
+const COARSE = matchMedia("(pointer: coarse)");
+const OUTLINES = {
+  circle: "M8 3.5a4.5 4.5 0 1 0 .01 0z",
+  square: "M4 4h8v8h-8z",
+  "triangle-up": "M8 3l5 9h-10z",
+  diamond: "M8 2.5l5 5.5-5 5.5-5-5.5z",
+  "triangle-down": "M8 13l5-9h-10z",
+  cross: "M6.2 3h3.6v3.2h3.2v3.6h-3.2v3.2h-3.6v-3.2h-3.2v-3.6h3.2z",
+};
+const STROKES = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3" };
+
+const charts = new Map();
+const watch = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const chart = charts.get(target.dataset.key);
+      if (!chart) continue;
+      const plot = chart.plots.find(({ div }) => div === target);
+      if (!plot) continue;
+      plot.near = isIntersecting;
+      if (isIntersecting) drawPlot(chart, plot);
+    }
+  },
+  { rootMargin: "400px" },
+);
+
+/** The figure of a block; one of the same key is drawn anew in its place. */
+export function chart(key, block) {
+  const text = JSON.stringify(block);
+  const known = charts.get(key);
+  if (known && known.text === text) return known.figure;
+  const same = known && known.block.panels.length === block.panels.length;
+  const made = same ? known : { figure: make("figure", { className: "live" }), hidden: known?.hidden ?? new Set() };
+  Object.assign(made, { key, block, text, version: (known?.version ?? 0) + 1 });
+  charts.set(key, made);
+  if (!same) build(made);
+  made.legend.replaceChildren(...block.keys.map((entry) => legendButton(made, entry)));
+  made.legend.hidden = !block.keys.length;
+  block.panels.forEach((panel, at) => {
+    const plot = made.plots[at];
+    plot.panel = panel;
+    plot.title.textContent = panel.title;
+    plot.title.hidden = !panel.title;
+    plot.div.setAttribute("aria-label", [panel.title, block.alt].filter(Boolean).join(": "));
+    if (plot.near) drawPlot(made, plot);
+  });
+  return made.figure;
+}
+
+/** Charts that are not on the page any more give their memory back. */
+export function forget() {
+  for (const [key, { figure, plots }] of charts)
+    if (!figure.isConnected) {
+      for (const { div } of plots) {
+        watch.unobserve(div);
+        globalThis.Plotly?.purge(div);
+      }
+      charts.delete(key);
+    }
+}
+
+export function redraw() {
+  for (const found of charts.values())
+    for (const plot of found.plots) {
+      plot.version = 0;
+      if (plot.near) drawPlot(found, plot);
+    }
+}
+
+function build(made) {
+  made.legend = make("div", { className: "keys", role: "group", "aria-label": "Legend: shows and hides" });
+  made.plots = made.block.panels.map((panel) => {
+    const div = make("div", { className: "plot", role: "img" });
+    div.dataset.key = made.key;
+    return { div, panel, near: false, title: make("p") };
+  });
+  const panels = make("div", { className: "panels" }, ...made.plots.map(({ div, title }) => make("div", {}, title, div)));
+  made.figure.replaceChildren(make("figcaption", {}, made.block.caption), made.legend, panels);
+  for (const { div } of made.plots) watch.observe(div);
+}
+
+function legendButton(made, key) {
+  const id = `${key.facet}=${key.value}`;
+  const name = key.number === null ? key.value : `${key.number} ${key.value}`;
+  const button = make("button", { type: "button", "aria-pressed": String(!made.hidden.has(id)) }, swatch(key), make("span", {}, name));
+  button.addEventListener("click", () => {
+    if (!made.hidden.delete(id)) made.hidden.add(id);
+    button.setAttribute("aria-pressed", String(!made.hidden.has(id)));
+    made.version += 1;
+    for (const plot of made.plots) if (plot.near) drawPlot(made, plot);
+  });
+  return button;
+}
+
+function swatch({ colour, symbol, dash }) {
+  const path = drawn("path", { d: dash ? "M1 8h28" : OUTLINES[symbol] ?? OUTLINES.circle });
+  if (dash) {
+    path.setAttribute("stroke", colour);
+    path.setAttribute("stroke-width", 3);
+    path.setAttribute("stroke-dasharray", STROKES[dash] ?? "");
+  } else path.setAttribute("fill", colour);
+  return drawn("svg", { width: dash ? 30 : 16, height: 16, "aria-hidden": "true" }, path);
+}
+
+function drawPlot(made, plot) {
+  if (!globalThis.Plotly || plot.version === made.version) return;
+  plot.version = made.version;
+  const { div, panel } = plot;
+  const traces = panel.traces.filter((trace) => shows(made, trace)).map((trace) => structuredClone(trace));
+  const layout = merged(look(), structuredClone(panel.layout));
+  layout.height = made.block.height ?? 300;
+  if (panel.rows.length) layOutRows(layout, panel, traces);
+  Plotly.react(div, traces, layout, {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: COARSE.matches ? false : "hover",
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+  });
+  div.dataset.drawn = "true";
+}
+
+const shows = (made, trace) =>
+  Object.entries(trace.meta ?? {}).every(([facet, value]) => Array.isArray(value) || !made.hidden.has(`${facet}=${value}`));
+
+function layOutRows(layout, panel, traces) {
+  const present = new Set(traces.flatMap((trace) => trace.y));
+  const groups = new Set(traces.map((trace) => trace.offsetgroup)).size;
+  const rows = panel.rows.filter((row) => present.has(row));
+  layout.yaxis.categoryarray = rows;
+  layout.yaxis.range = [rows.length - 0.5, -0.5];
+  layout.height = 64 + Math.max(rows.length, 1) * Math.max(24, 13 * groups + 8);
+  const shaded = panel.shaded
+    .filter((row) => present.has(row))
+    .map((row) => ({
+      type: "rect",
+      xref: "x domain",
+      x0: 0,
+      x1: 1,
+      y0: rows.indexOf(row) - 0.48,
+      y1: rows.indexOf(row) + 0.48,
+      fillcolor: colour("shade"),
+      line: { width: 0 },
+      layer: "below",
+    }));
+  layout.shapes = [...(layout.shapes ?? []), ...shaded];
+}
+
+function merged(base, over) {
+  for (const [key, value] of Object.entries(over)) base[key] = value && typeof value === "object" && !Array.isArray(value) ? merged(base[key] ?? {}, value) : value;
+  return base;
+}
+
+const probe = make("span", { className: "unseen", "aria-hidden": "true" });
+document.body.append(probe);
+
+export function colour(name) {
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
+}
+
+function look() {
+  const ink = colour("ink");
+  const axis = () => ({
+    gridcolor: colour("line"),
+    linecolor: colour("soft"),
+    zerolinecolor: colour("line"),
+    automargin: true,
+    title: { standoff: 8, font: { size: 13 } },
+  });
+  return {
+    font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink },
+    paper_bgcolor: colour("paper"),
+    plot_bgcolor: colour("paper"),
+    hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("soft"), font: { color: ink }, align: "left" },
+    margin: { l: 10, r: 14, t: 8, b: 44 },
+    showlegend: false,
+    hovermode: "closest",
+    // A finger on a chart scrolls the page.
+    dragmode: COARSE.matches ? false : "zoom",
+    xaxis: axis(),
+    yaxis: axis(),
+  };
+}
+
+/** A small curve that grows while a run trains: lines of one column, with its last value. */
+export function sparkline(title, curves, column, { percent = false } = {}) {
+  const lines = curves.lines.map((line) => points(line, column, percent)).filter((line) => line.length);
+  const flat = lines.flat();
+  if (!flat.length) return null;
+  const [width, height, left] = [300, 92, 4];
+  const high = Math.max(...flat.map(([, y]) => y));
+  const low = Math.min(0, ...flat.map(([, y]) => y));
+  const most = Math.max(2, ...flat.map(([x]) => x));
+  const across = (x) => left + ((width - 2 * left) * (x - 1)) / (most - 1);
+  const up = (y) => height - 5 - ((height - 12) * (y - low)) / (high - low || 1);
+  const drawing = drawn(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" },
+    drawn("line", { x1: 0, x2: width, y1: up(low), y2: up(low), class: "base" }),
+    ...lines.map((line, at) => stroke(line, across, up, at)),
+  );
+  const [epoch, last] = lines[0].at(-1);
+  const told = `${percent ? last.toFixed(1) : Number(last.toPrecision(3))}${percent ? " %" : ""}`;
+  drawing.setAttribute("aria-label", `${title}: ${told} at epoch ${epoch}`);
+  const range = `epochs 1–${most}, up to ${percent ? `${high.toFixed(1)} %` : Number(high.toPrecision(3))}`;
+  return make("figure", { className: "spark" }, make("figcaption", {}, title, " ", make("strong", {}, told), " ", make("span", { className: "note" }, range)), drawing);
+}
+
+function points(line, column, percent) {
+  const found = [];
+  (line[column] ?? []).forEach((y, at) => {
+    if (y !== null) found.push([line.epoch[at], percent ? 100 * y : y]);
+  });
+  return found;
+}
+
+function stroke(line, across, up, at) {
+  if (line.length === 1) return drawn("circle", { cx: across(line[0][0]), cy: up(line[0][1]), r: 3, class: `dot line-${at % 4}` });
+  return drawn("polyline", { points: line.map(([x, y]) => `${across(x).toFixed(1)},${up(y).toFixed(1)}`).join(" "), class: `line-${at % 4}` });
+}
+
+export const isDrawing = () => all(".plot").some((div) => !div.dataset.drawn);

@@ -1,0 +1,1 @@
+"""Copies for trackers, as Weights & Biases and TensorBoard: off the path of every run."""

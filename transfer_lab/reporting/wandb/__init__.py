@@ -1,1 +1,0 @@
-"""Copies for Weights & Biases: off the path of every run."""

@@ -562,7 +562,7 @@ def test_print_has_everything_and_no_control(visit):
         "main figure > img",
         ".board",
         ".card ul",
-        "details > div",
+        "details > .scroll",
         ".legend p",
     ):
         found = page.locator(shown)

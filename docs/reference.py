@@ -86,9 +86,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "tune": "Trials for every regime that learns: `{option: [values]}` for all combinations, "
         "or a list of `{option: value}`. Validation accuracy chooses.",
         "search": "Trials are tried once for the whole grid: see [search](#search).",
-        "margin": "Percentage points: accuracies that are closer count as equal in practice. A "
-        "rule is refuted only where something is better by more.",
         "claims": "Statements to be measured: see [claims](#claims).",
+        "margin": "Points by which a regime may be behind and still count as good as another; for "
+        "`log_loss` hundredths of a nat.",
+        "measure": "What leads in the report, decisions and rules included: on the test set, over "
+        "the classes that occur or are predicted. Of `log_loss`, in nats, less is better.",
         "similarity": "See [similarity](#similarity).",
         "wandb": "See [wandb](#wandb).",
     },

@@ -21,7 +21,7 @@ from transfer_lab.experiment.yaml_source import given, read_yaml
 from transfer_lab.grid import train as grid
 from transfer_lab.reporting import looks
 from transfer_lab.reporting.collect import study, write_report
-from transfer_lab.reporting.study import measured
+from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.wandb.tracker import Tracker
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import REPORTS, RUNS

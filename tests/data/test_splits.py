@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transfer_lab.data.splits import SubsetError, nested_subset, split_sizes
+from transfer_lab.data.splits import SubsetError, nested_subset, overlap, split_sizes
 
 COUNTS = st.lists(st.integers(2, 40), min_size=2, max_size=6)
 FRACTIONS = st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5])
@@ -89,3 +91,18 @@ def test_the_sizes_of_a_subset_are_known_before_it_is_drawn(counts, n, fraction)
     n = n if n == "all" else min(n, *counts)
     split = nested_subset(labels, n, fraction, 0)
     assert split_sizes(np.array(counts), n, fraction) == (len(split.train), len(split.val))
+
+
+def test_subsets_of_different_seeds_share_as_many_images_as_is_said():
+    """Of classes of 20 and of 50 images, 10 each: every second and every fifth on average."""
+    labels = np.repeat([0, 1], [20, 50])
+    splits = [nested_subset(labels, 10, 0.2, seed) for seed in range(60)]
+    drawn = [set(np.concatenate(split).tolist()) for split in splits]
+    shared = [len(one & other) / 20 for one, other in itertools.combinations(drawn, 2)]
+    assert overlap(splits[0], labels) == pytest.approx((0.5 + 0.2) / 2)
+    assert np.mean(shared) == pytest.approx(overlap(splits[0], labels), abs=0.01)
+
+
+def test_subsets_of_all_images_are_the_same_images():
+    labels = np.repeat([0, 1], [20, 50])
+    assert overlap(nested_subset(labels, "all", 0.2, 0), labels) == 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from scipy.stats import binom
 
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.reporting.sections.claims import claims
-from transfer_lab.reporting.sections.majority import majority
+from transfer_lab.reporting.sections.majority import majority, not_above
 from transfer_lab.reporting.sections.transfer_cost import tasks_until, transfer_cost
 from transfer_lab.reporting.study import StoredResults, Study
 
@@ -90,7 +91,7 @@ def test_what_is_equal_in_every_seed_is_not_undecided():
     (row,) = claims(study(made)).blocks[0].rows
     assert row[1][0].text == "does not hold: equal"
     _, *rows = markdown_tables(made.markdown())["Arms not above the majority class"]
-    assert {line[5] for line in rows} == {"equal"}
+    assert {line[5] for line in rows} == {"3 of 3 networks"}
 
 
 @pytest.mark.parametrize("measure", ["seconds_per_epoch", "total_seconds"])
@@ -189,8 +190,8 @@ def test_an_arm_below_the_majority_class_is_named_with_its_numbers():
     head, *rows = weak(predicted_classes=1, commonest_prediction=1.0, dead_units=0.975)
     assert [line[:2] for line in rows] == [["cnn", "linear_probe"], ["cnn", "from_scratch"]]
     found = dict(zip(head, rows[0], strict=True))
-    assert found["stands"] == "below"
-    assert found["classes predicted"] == "1.0 of 16"
+    assert found["not shown to be better"] == "3 of 3 networks"
+    assert found["classes answered"] == "1.0 of 16"
     assert found["dead units (%)"] == "97.5"
     assert found["why"] == "constant answer in 3 of 3 seeds; most units dead in 3 of 3 seeds"
 
@@ -207,6 +208,36 @@ def test_training_that_does_not_learn_its_own_images_is_said():
 
 def test_where_all_are_above_there_is_no_section():
     assert majority(study(grid().finish(test_accuracy=0.6, majority_accuracy=0.25))) is None
+
+
+def test_networks_that_scatter_are_each_tested_by_themselves():
+    """61, 29 and 48 % against 6 %: their mean's interval holds the bar, and each is far above."""
+    made = grid().finish(test_accuracy=0.6, majority_accuracy=0.06)
+    for seed, accuracy in enumerate((0.61, 0.29, 0.48)):
+        made.finish(
+            lambda c, s=seed: (c.seed, c.regime) == (s, "linear_probe"),
+            test_accuracy=accuracy,
+            majority_accuracy=0.06,
+        )
+    assert not list(not_above(study(made)))
+
+
+@pytest.mark.parametrize(("right", "shown"), [(81, False), (82, True)])
+def test_the_bar_is_passed_by_the_exact_binomial_corrected_over_networks(right, shown):
+    """One network at the bar's edge among three: the family has six, so the p is six-fold."""
+    n, bar = 1000, 0.0625
+    family = [binom.sf(k - 1, n, bar) for k in (81, 82)]
+    assert 6 * family[1] <= 0.05 < 6 * family[0]
+    made = grid().finish(test_accuracy=0.0, majority_accuracy=bar, n_test=n, num_classes=16)
+    made.finish(
+        lambda c: (c.seed, c.regime) == (1, "linear_probe"),
+        test_accuracy=right / n,
+        majority_accuracy=bar,
+        n_test=n,
+        num_classes=16,
+    )
+    found = {place.regime: len(rows) for place, rows in not_above(study(made))}
+    assert found == {"linear_probe": 3 - shown, "from_scratch": 3}
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_what_the_records_do_not_tell_is_not_said_to_be_absent(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "flag", "where"),
     [
-        ({"test_accuracy": 0.03}, "not above the majority class", "lp_ft (not separated)"),
+        ({"test_accuracy": 0.03}, "not above the majority class", "lp_ft (3 of 3 networks)"),
         ({"commonest_prediction": 0.995}, "constant answer", "lp_ft (1 of 3 seeds)"),
         ({"host": "another"}, "mixed conditions", "host: another, laptop"),
         ({"precision": "bf16"}, "mixed conditions", "precision: bf16, fp32"),
@@ -281,3 +281,21 @@ def test_nothing_measured_is_said():
     assert flags(Grid(experiment()).study()) is None
     (said,) = answer(Grid(experiment()).study()).blocks
     assert said.text == "Nothing has been measured yet."
+
+
+def test_a_seed_far_below_the_others_is_a_failed_training_and_counted_beside_the_mean(tmp_path):
+    made = grid()
+    made.finish(lambda c: c.regime == "lp_ft" and c.seed == 1, test_accuracy=0.12)
+    made.predict(tmp_path)
+    shown = raised(made)["failed trainings"]
+    assert "cnn / lp_ft (1 of 3 seeds: 11.9 against " in shown
+    assert shown.endswith("; 1 of all 6 trainings")
+    assert "(n=3, 1 far below)" in made.markdown()
+
+
+def test_seeds_that_merely_scatter_have_not_failed(tmp_path):
+    made = grid()
+    for seed, accuracy in enumerate((0.25, 0.33, 0.41)):
+        made.finish(lambda c, s=seed: c.regime == "lp_ft" and c.seed == s, test_accuracy=accuracy)
+    assert "failed trainings" not in raised(made.predict(tmp_path))
+    assert "far below)" not in made.markdown()

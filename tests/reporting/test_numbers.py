@@ -63,6 +63,12 @@ def correctness(out: Path, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return np.array([f["label"] == f["predicted"] for f in files], float), files[0]["label"]
 
 
+def answers_of(out: Path, rows: pd.DataFrame) -> np.ndarray:
+    """Answers by seed and image."""
+    files = [out / "runs" / run_id / "predictions.npz" for run_id in rows["run_id"]]
+    return np.array([np.load(file)["predicted"] for file in files])
+
+
 def errors(y: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Squared errors over seeds and over images of values by seed and image, spelt out class by
     class: independent of the package's algebra."""
@@ -330,8 +336,10 @@ def test_the_frontier_is_what_no_other_arm_beats(tables, records):
                 assert agrees(text.split()[0], seconds[place])
 
 
-def test_recalls_can_be_recomputed_from_the_predictions(out, tables, records):
+def test_recalls_can_be_recomputed_from_the_predictions(out, records):
+    tables = html_tables((out / "index.html").read_text())
     (_, _, *scenarios), *rows = tables["Recall (%) by class, cyrillic"]
+    *rows, every = rows
     assert len(rows) == 37
     done = records[(records["status"] == "done") & ~records["regime"].isin(CONTROLS)]
     means = done.groupby(["scenario", "backbone", "regime"])["test_accuracy"].mean()
@@ -341,9 +349,22 @@ def test_recalls_can_be_recomputed_from_the_predictions(out, tables, records):
             best = means[scenario].idxmax()
             y, labels = correctness(out, cells_of(records, scenario, *best))
             y = y[:, labels == number]
-            mean, half = entry.split(" ± ")
+            pattern = r"([\d.]+) \[(\d+) to (\d+)\] F1 ([\d.]+)"
+            mean, *ends, f1 = re.fullmatch(pattern, entry).groups()
             assert agrees(mean, 100 * y.mean())
-            assert agrees(half, 100 * halfwidth(y, np.zeros(y.shape[1])))
+            answered = answers_of(out, cells_of(records, scenario, *best)) == number
+            both = answered.sum(1) + y.shape[1]
+            assert agrees(f1, 100 * (2 * y.sum(1) / both).mean())
+            p, m = y.mean(), y.shape[1]
+            seen = halfwidth(y, np.zeros(m)) ** 2 / (p * (1 - p)) if 0 < p < 1 else 0
+            # Where (p - end)^2 = end (1 - end) / effective images.
+            inverse = max(seen, stats.norm.isf(0.025) ** 2 / m)
+            exact = np.roots([1 + inverse, -2 * p - inverse, p**2]).real
+            for shown, end in zip(ends, sorted(exact), strict=True):
+                assert agrees(shown, 100 * np.clip(end, 0, 1))
+    assert every[:2] == ["all", "370"]
+    for scenario, entry in zip(scenarios, every[2:], strict=True):
+        assert agrees(entry.split()[0], 100 * means[scenario].max())
 
 
 def test_pretraining_is_counted_once_per_source_run_and_shared(tables, records):

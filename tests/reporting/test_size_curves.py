@@ -99,9 +99,33 @@ def test_a_set_that_runs_out_of_the_range_says_so():
     assert "below 5" in row[4] or "above 40" in row[4]
 
 
+def test_what_to_use_at_the_smallest_size_is_ruled_out_where_another_is_shown_to_be_better():
+    """The lead of from_scratch at 20 is as wide as its seeds scatter; that at 40 is beyond it."""
+    (row,) = table(score(grid(far=False, seeds=5), scattered(0.08)))
+    assert row[6] == "linear_probe (ruled out at 40)"
+    (row,) = table(score(grid(far=False, seeds=5), crossing))
+    assert row[6] == "linear_probe (ruled out at 20)"
+
+
+def test_a_lead_that_is_not_shown_changes_nothing():
+    (row,) = table(score(grid(far=False, seeds=5), scattered(0.4)))
+    assert row[6] == "linear_probe (not ruled out up to 40)"
+
+
+def scattered(spread: float):
+    """As `crossing`, with seeds of from_scratch that are so far apart."""
+
+    def scores(regime: str, n: int, seed: int) -> float:
+        own = crossing(regime, n, 0)
+        return own + spread * (seed - 2) if regime == "from_scratch" else own
+
+    return scores
+
+
 def test_one_seed_gives_no_interval():
     (row,) = table(score(grid(seeds=1, far=False), crossing))
     assert "(no interval: one seed)" in row[4]
+    assert row[6] == "linear_probe (cannot be said)"
 
 
 def test_a_control_never_leads():

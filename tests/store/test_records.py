@@ -414,7 +414,7 @@ def test_the_columns_stand_in_the_order_that_readers_of_stored_files_know():
         feature_seconds fit_seconds eval_seconds pretrain_seconds trials tune_seconds
         chosen_options epochs images_seen steps stopped trainable_params total_params
         macs_per_image peak_rss_mb precision device host threads concurrency together torch
-        lightning transfer_lab commit started_at
+        lightning transfer_lab commit started_at subset_overlap
     """
     assert tuple(known.split()) == COLUMNS
 

@@ -75,3 +75,8 @@ def test_being_followed_changes_no_number(tmp_path, monkeypatch, tune):
     assert numbers[0] == numbers[1]
     answers = [np.load(store.file(wanted.id, PREDICTIONS)) for store in (alone, followed)]
     assert all(np.array_equal(answers[0][name], answers[1][name]) for name in answers[0])
+
+
+def test_a_record_says_how_far_its_subset_overlaps_with_another_seeds(tmp_path):
+    """6 of 10 images of every class, validation included."""
+    assert train(run(), RecordStore(tmp_path), Setting()).subset_overlap == 0.6

@@ -60,6 +60,14 @@ def split_sizes(
     return sum(drawn) - val, val
 
 
+def overlap(split: Split, labels: np.ndarray) -> float:
+    """The share of a subset's images that another seed's subset of this pool holds as well, on
+    average: of each class n / pool, since each is drawn without regard to the other."""
+    pool = np.bincount(labels)
+    drawn = np.bincount(labels[np.concatenate(split)], minlength=len(pool))
+    return float((drawn[drawn > 0] ** 2 / pool[drawn > 0]).sum() / drawn.sum())
+
+
 def held_out_test(labels: np.ndarray, fraction: float) -> np.ndarray:
     """Which images of a dataset without a test set become one: the same ones for every seed.
 

@@ -76,7 +76,9 @@ def _searches(
         names |= _source_runs(run, backbone, domains)
         names[run.id] = RunName(f"search for {place}", run.seed)
         teaching = experiment.regimes[regime].teacher
-        for teacher in run.starts.values() if teaching else ():
+        if teaching is None:
+            continue
+        for teacher in run.starts.values():
             names |= _source_runs(teacher, teaching.backbone, domains)
             place = _place(teaching.backbone, teaching.regime, budget, where)
             names[teacher.id] = RunName(place, teacher.seed)

@@ -185,13 +185,12 @@ class Experiment(Spec):
     claims: dict[Slug, Claim] = Field({})
     margin: Float = Field(1, gt=0, le=100)
     """Points by which a regime may be behind and still count as good as another; of no run."""
+    measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
+    """What leads in the report; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     wandb: Tracking = Tracking()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _looks_in_place_of_seeds(cls, data: Any) -> Any:
-        return spelt_out(data)
+    _looks_in_place_of_seeds = model_validator(mode="before")(spelt_out)
 
     @field_validator("backbones")
     @classmethod

@@ -10,9 +10,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from transfer_lab.reporting.measures import ACCURACY, Measure
 from transfer_lab.reporting.predictions import Outcome, Predictions
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from transfer_lab.stats.estimates import Estimate
@@ -28,12 +30,19 @@ class Place(NamedTuple):
 
 
 class Tested(NamedTuple):
-    """A finished run: its id, its test accuracy, and on how many images (None: not known)."""
+    """A finished run: its id, its test accuracy, on how many images (None: not known), and its
+    score by the measure that leads, of which more is better."""
 
     run_id: str
     accuracy: float
     images: int | None
+    score: float
 
+
+PLACE = ("scenario", "backbone", "regime")
+"""The columns that say where a run stands."""
+_HALVES = 2e-3
+"""Probabilities are stored in half precision: so far may their mean be from the record's."""
 
 Weights = Mapping[Place, float]
 """What a weighted sum of accuracies takes of each place."""
@@ -53,19 +62,23 @@ class Joint(NamedTuple):
 
 
 class Measured:
-    """The finished, tested cells; the predictions behind them are read where they are needed."""
+    """The finished, tested cells by one measure; the predictions behind them are read where they
+    are needed."""
 
-    def __init__(self, done: pd.DataFrame, predictions: Predictions):
+    def __init__(self, done: pd.DataFrame, predictions: Predictions, measure: Measure = ACCURACY):
         self.predictions = predictions
+        self.measure = measure
+        self._values: dict[str, np.ndarray | None] = {}
         self._crossed: dict[tuple[Place, ...], Crossed | None] = {}
         self._images: dict[tuple[Place, tuple[int, ...]], int | None] = {}
         self._joints: dict[tuple[tuple[int, ...], int], Joint] = {}
         self._tested: dict[Place, dict[int, Tested]] = defaultdict(dict)
-        columns = ("scenario", "backbone", "regime", "seed", "run_id", "test_accuracy", "n_test")
-        for *names, seed, run_id, score, images in rows_of(done, *columns):
-            if score == score:
+        columns = (*PLACE, "seed", "run_id", "test_accuracy", "n_test", measure.column)
+        for *names, seed, run_id, accuracy, images, value in rows_of(done, *columns):
+            if accuracy == accuracy and value == value:
                 known = None if images != images else int(images)
-                self._tested[Place(*names)][seed] = Tested(run_id, score, known)
+                score = measure.sign * value
+                self._tested[Place(*names)][seed] = Tested(run_id, accuracy, known, score)
 
     def tested(self, place: Place) -> dict[int, Tested]:
         """Every tested seed of one place."""
@@ -79,20 +92,21 @@ class Measured:
         """Read the predictions of every run, so that what is wrong with any is known."""
         for tested in self._tested.values():
             for run in tested.values():
-                self.outcome(run)
+                self.values(run)
 
     def together(self, places: tuple[Place, ...]) -> Crossed | None:
         """The places on the seeds that all of them have, with both errors; None without any.
 
-        From predictions by image where all are at hand and of one test set; else from the
-        accuracies alone, with the test set's error bounded from above.
+        From predictions by image where all are at hand and of one test set; else from the scores
+        alone: of accuracies with the test set's error bounded from above, of other measures
+        without it.
         """
         if places not in self._crossed:
             self._crossed[places] = self._cross(places)
         return self._crossed[places]
 
     def estimate(self, place: Place) -> Estimate | None:
-        """Test accuracy of one place."""
+        """Score of one place."""
         found = self.together((place,))
         return found.contrast([1]) if found else None
 
@@ -157,8 +171,9 @@ class Measured:
 
     def _labels(self, runs: Iterable[Tested]) -> int | None:
         """What tells the runs' test images from others; None where a prediction is not at hand."""
+        runs = [*runs]
         outcomes = [self.outcome(run) for run in runs]
-        if any(one is None for one in outcomes):
+        if any(one is None for one in outcomes) or any(self.values(run) is None for run in runs):
             return None
         labels = {id(one.labels) for one in outcomes}
         return labels.pop() if len(labels) == 1 else None
@@ -176,13 +191,46 @@ class Measured:
         if not seeds:
             return None
         runs = [found[seed] for found in tested for seed in seeds]
-        scores = np.array([run.accuracy for run in runs]).reshape(len(tested), len(seeds))
-        known = self.predictions.together([(run.run_id, run.accuracy) for run in runs])
-        if known is None:
-            images = [run.images for run in runs if run.images is not None]
-            return Crossed.of_scores(scores, min(images, default=None))
-        found = Crossed.of(known.right.reshape(*scores.shape, -1), known.labels)
+        scores = np.array([run.score for run in runs]).reshape(len(tested), len(seeds))
+        labels = self._same_images(runs)
+        if labels is None:
+            known = [run.images for run in runs if run.images is not None]
+            images = min(known, default=None)
+            bounded = self.measure is ACCURACY
+            return (Crossed.of_scores if bounded else Crossed.of_seeds)(scores, images)
+        values = np.stack([self.values(run) for run in runs]).reshape(*scores.shape, -1)
+        found = Crossed.of(values, labels)
         return replace(found, means=scores.mean(axis=1))  # the records' own digits
+
+    def _same_images(self, runs: Sequence[Tested]) -> np.ndarray | None:
+        """The labels of the test images of all these runs; None where they differ, or a
+        prediction is not at hand."""
+        if self._labels(runs) is None:
+            return None
+        return self.outcome(runs[0]).labels
+
+    def values(self, run: Tested) -> np.ndarray | None:
+        """By test image, what the run's score is the mean of: correctness, or what stands for it in
+        the measure; None where that is not stored."""
+        if run.run_id not in self._values:
+            outcome = self.outcome(run)
+            self._values[run.run_id] = None if outcome is None else self._by_image(run, outcome)
+        return self._values[run.run_id]
+
+    def _by_image(self, run: Tested, outcome: Outcome) -> np.ndarray | None:
+        from transfer_lab.stats.influence import balanced, macro_f1
+
+        if self.measure is ACCURACY:
+            return outcome.right
+        if self.measure.name == "balanced_accuracy":
+            return balanced(outcome.predicted, outcome.labels)
+        if self.measure.name == "macro_f1":
+            return macro_f1(outcome.predicted, outcome.labels)
+        stored = self.predictions.log_probabilities(run.run_id)
+        agrees = stored is not None and abs(stored.mean() - run.score) <= _HALVES * (1 - run.score)
+        if not agrees:
+            self.predictions.problems["without the probabilities of the record"] += 1
+        return stored if agrees else None
 
 
 def mean_lead(pairs: Sequence[tuple[Place, Place]]) -> dict[Place, float]:
@@ -192,10 +240,6 @@ def mean_lead(pairs: Sequence[tuple[Place, Place]]) -> dict[Place, float]:
         weights[one] += 1 / len(pairs)
         weights[over] -= 1 / len(pairs)
     return {place: weight for place, weight in weights.items() if weight}
-
-
-PLACE = ("scenario", "backbone", "regime")
-"""The columns that say where a run stands."""
 
 
 def one_a_pass(rows: pd.DataFrame) -> pd.DataFrame:

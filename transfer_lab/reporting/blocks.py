@@ -69,18 +69,29 @@ class InShort:
 
 
 class Span(NamedTuple):
-    """A mean and the ends of its interval, in percent; without an interval all are alike."""
+    """A mean and the ends of its interval, in a unit; without an interval all are alike."""
 
     mean: float
     low: float
     high: float
+    unit: str = "%"
+    decimals: int = 1
+
+    @property
+    def most(self) -> float:
+        """Up to where it is drawn."""
+        return 100 if self.unit == "%" else max(1, 2 * self.high)
+
+    @property
+    def short(self) -> str:
+        """'59 %'."""
+        return f"{self.mean:.{max(0, self.decimals - 1)}f} {self.unit}"
 
     @property
     def text(self) -> str:
         """'59.1 % (52.0 to 66.2)'."""
-        if self.low == self.high:
-            return f"{self.mean:.1f} %"
-        return f"{self.mean:.1f} % ({self.low:.1f} to {self.high:.1f})"
+        mean, low, high = (f"{value:.{self.decimals}f}" for value in self[:3])
+        return f"{mean} {self.unit}" if low == high else f"{mean} {self.unit} ({low} to {high})"
 
 
 class Card(NamedTuple):

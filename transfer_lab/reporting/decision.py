@@ -129,8 +129,9 @@ def _decide(
     fitted = [*cross_fitted([leads.scores(place) for place in places]).values()]
     if not fitted:
         return Decision(scenario, backbone, standings, None, None)
-    own, mean = leads.accuracy(leader), math.fsum(fitted) / len(fitted)
-    told = of_mean(own, mean), of_one_training(own, mean)
+    measure = leads.measured.measure
+    own, mean = leads.accuracy(leader), measure.within(math.fsum(fitted) / len(fitted))
+    told = of_mean(own, mean), of_one_training(own, mean, measure.limits)
     return Decision(scenario, backbone, standings, *told)
 
 

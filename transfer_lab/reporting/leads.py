@@ -31,9 +31,9 @@ class Leads:
         }
 
     def scores(self, place: Place) -> dict[int, float]:
-        """Test accuracy by seed."""
+        """Score by seed."""
         tested = self.measured.tested(place).items()
-        return {s: one.accuracy for s, one in tested if self.seeds is None or s in self.seeds}
+        return {s: one.score for s, one in tested if self.seeds is None or s in self.seeds}
 
     def lead(self, one: Place, over: Place) -> Estimate | None:
         """How far one arm is ahead of another in the same scenario, moderated; None without a
@@ -45,11 +45,11 @@ class Leads:
         return found.moderated(self._prior) if found else None
 
     def alone(self, place: Place) -> Estimate:
-        """Test accuracy of one arm, by its own seeds."""
+        """Score of one arm, by its own seeds."""
         return self._alone[place]
 
     def accuracy(self, place: Place) -> Estimate:
-        """Test accuracy of one arm, moderated."""
+        """Score of one arm, moderated."""
         return self._alone[place].moderated(self._priors_alone[place.backbone])
 
     @cached_property

@@ -13,6 +13,7 @@ from transfer_lab.experiment.catalog import Family, Off
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.plan import fixed_options
 from transfer_lab.reporting.costs import cold
+from transfer_lab.reporting.measures import ACCURACY, Measure
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.hypotheses import MARGIN, holm
@@ -46,6 +47,8 @@ class Gain:
     """Whether the method learns from images of the source, so that its harm is the source's."""
     margin: float = MARGIN
     """By how much they may differ and still count as equal."""
+    measure: Measure = ACCURACY
+    """Of what the lead is."""
 
     @property
     def equal(self) -> bool:
@@ -138,6 +141,7 @@ def _gain(study: Study, place: Place, found: Twin) -> Gain:
     entry = regime_entry(study.experiment.regimes[place.regime])
     own = bool({"source", "sources"} & {*entry.sees})
     known = {"images": images, "seconds": seconds, "of_source": own, "margin": study.margin}
+    known["measure"] = study.measure
     return Gain(place, found, lead, **known)
 
 

@@ -19,6 +19,7 @@ _RULED, _FEWER = r"\textdagger{}", "*"
 
 def accuracy_table(study: Study) -> Tabular:
     """Mean accuracies: rows are regimes, groups of columns scenarios, columns networks."""
+    study = in_percent(study)
     columns = [(s, b) for s in study.scenarios for b in study.backbones]
     planned = {regime for spot in columns for regime in study.planned(*spot)}
     regimes = [regime for regime in study.regimes if regime in planned]
@@ -41,17 +42,22 @@ def accuracy_table(study: Study) -> Tabular:
     measured = [one.accuracy for one in known.values() if one.accuracy]
     return Tabular(
         name="accuracy",
-        caption="Mean test accuracy (%) and the half-width of its 95 % interval",
+        caption=f"Mean test {study.measure.title} (%) and the half-width of its 95 % interval",
         columns=f"l*{{{len(columns)}}}{{{_column(measured)}}}",
         groups=(("", 1), *((s, len(study.backbones)) for s in study.scenarios)),
         head=("regime", *(backbone for _, backbone in columns)),
         rows=rows,
-        notes=(*_LEGEND, *_gaps(known)),
+        notes=(_MEAN.format(study.measure.title), *_LEGEND, *_gaps(known)),
     )
 
 
+def in_percent(study: Study) -> Study:
+    """The study, led by accuracy where what leads is no share."""
+    return study if study.measure.unit == "%" else study.by_accuracy
+
+
+_MEAN = "Mean test {} in percent; the uncertainty is the half-width of the 95 % interval,"
 _LEGEND = (
-    "Mean test accuracy in percent; the uncertainty is the half-width of the 95 % interval,",
     "which holds the error of the seeds and of the test set. Bold: the best trained regime of",
     "its column. Dagger: what rule_av prescribes. Star: fewer seeds than planned.",
 )
@@ -59,6 +65,7 @@ _LEGEND = (
 
 def rules_table(study: Study) -> Tabular | None:
     """What was found of each rule in each scenario; None where no rule can be judged."""
+    study = in_percent(study)
     found = rule_standings(study)
     told = [one for one in found.values() if one.verdict != "no data"]
     if not told:
@@ -81,7 +88,7 @@ def rules_table(study: Study) -> Tabular | None:
         notes=(
             "Loses at most: no regime is further ahead of the rule on the mean over networks, in",
             "points of accuracy, with 95 % confidence. Refuted: another one is ahead by more than",
-            f"the margin of {points(study.margin)}.",
+            f"the margin of {points(study.experiment.margin)}.",
         ),
     )
 

@@ -75,6 +75,17 @@ class Predictions:
         except UNREADABLE:
             return ()
 
+    def log_probabilities(self, run_id: str) -> np.ndarray | None:
+        """By test image, the logarithm of the probability that was given to its class; None where
+        that is not stored."""
+        import numpy as np
+
+        try:
+            with np.load(self._locate(run_id)) as arrays:
+                return arrays["label_log_probability"].astype(np.float64)
+        except UNREADABLE:
+            return None
+
     def together(self, runs: Sequence[tuple[str, float]]) -> Together | None:
         """The outcomes of (run id, accuracy) pairs, if all are there and of the same images."""
         import numpy as np

@@ -43,8 +43,8 @@ def rule_stands(study: Study, found: Decision, backbone: str) -> str:
         return f"{name}, not measured"
     if one == found.leader:
         return f"{name}, the best"
-    words = [f"{gap(one.behind)} behind"] if one.behind else []
-    words += [] if one.at_most is None else [f"at most {bounded(one.at_most)}"]
+    words = [f"{gap(one.behind, study.measure)} behind"] if one.behind else []
+    words += [] if one.at_most is None else [f"at most {bounded(one.at_most, study.measure)}"]
     words += ["ruled out"] if one.ruled_out else []
     return ", ".join([name, *words])
 
@@ -64,7 +64,7 @@ def told_apart(study: Study, one: Place, other: Place) -> str:
     if not lead.known:
         return _single(study, one, other)
     if lead.equal_within(study.margin):
-        return f"equal within {points(study.experiment.margin)}"
+        return f"equal within {points(study.experiment.margin, study.measure)}"
     return SEPARATED if abs(lead.mean) > lead.half() else "not separated"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.reporting.accuracies import Place, mean_lead
+from transfer_lab.reporting.clusters import clusters
 from transfer_lab.reporting.hypotheses import Spot, followed, measured
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.estimates import Estimate
@@ -113,8 +114,9 @@ def against(study: Study, rule: Rule, places: Sequence[Spot]) -> Pooled | None:
         if own and other:
             target = study.experiment.scenarios[spot.scenario].target
             pairs[target].append((Place(*spot, own), Place(*spot, other)))
-    found = [_mean_lead(study, of_target) for of_target in pairs.values()]
-    return pooled(found) if found and all(found) else None
+    found, cluster = [_mean_lead(study, own) for own in pairs.values()], clusters(study)
+    together = [cluster[target] for target in pairs]
+    return pooled(found, together) if found and all(found) else None
 
 
 def _mean_lead(study: Study, pairs: Sequence[tuple[Place, Place]]) -> Estimate | None:

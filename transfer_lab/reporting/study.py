@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,96 +13,19 @@ from transfer_lab.experiment.choices import Regime, regime_entry
 from transfer_lab.experiment.plan import fits, spends_budget, suits
 from transfer_lab.experiment.spec import SIZES, Experiment
 from transfer_lab.reporting.accuracies import PLACE, Measured, Place, one_a_pass, rows_of
-from transfer_lab.reporting.course import Course, Question
-from transfer_lab.reporting.gallery import Gallery
+from transfer_lab.reporting.columns import measured
+from transfer_lab.reporting.course import Question
 from transfer_lab.reporting.leads import Leads
-from transfer_lab.reporting.predictions import Predictions
+from transfer_lab.reporting.measures import ACCURACY, MEASURES, Measure
+from transfer_lab.reporting.stored import StoredResults
+from transfer_lab.reporting.summaries import Summary, interval
 from transfer_lab.stats.hypotheses import LEVEL
-from transfer_lab.stats.intervals import Interval, t_interval
+from transfer_lab.stats.intervals import Interval
+from transfer_lab.stats.outliers import far_below, usual_spread
 from transfer_lab.stats.rules_of_thumb import EARLY_PROBE
-from transfer_lab.store.curves import Curve
-from transfer_lab.store.records import Record
-from transfer_lab.store.results import NOT_NEEDED
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from transfer_lab.similarity.overlap import Counted
-    from transfer_lab.similarity.pairs import Compared
-    from transfer_lab.store.trials import Trial
-
-INTEGERS = tuple(n for n, f in Record.model_fields.items() if f.annotation == (int | None))
-NUMBERS = INTEGERS + tuple(
-    n for n, f in Record.model_fields.items() if f.annotation == (float | None)
-)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The cells of one place: how they ended, and what was measured over the finished ones.
-
-    `in_one_pass`: seeds whose seconds are those of another's pass, and are not counted again.
-    """
-
-    states: Mapping[str, int]
-    accuracy: Interval | None = None
-    seconds: Interval | None = None
-    in_one_pass: int = 0
-
-    @property
-    def planned(self) -> int:
-        """How many seeds the experiment asks for here, or may still ask for."""
-        return sum(self.states.values()) - self.states.get(NOT_NEEDED, 0)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned seed has its accuracy."""
-        return self.accuracy is not None and self.accuracy.n == self.planned
-
-    @property
-    def gap(self) -> str:
-        """Why there is no number: 'failed', '2 failed, 1 missing', ..."""
-        known = ("done", NOT_NEEDED)
-        absent = {state: count for state, count in self.states.items() if state not in known}
-        if not absent:
-            return "not measured" if self.states else "not planned"
-        if len(absent) == 1:
-            return next(iter(absent))
-        return ", ".join(f"{count} {state}" for state, count in absent.items())
-
-
-def measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with every measured column as numbers, absent values as NaN."""
-    import pandas as pd
-
-    numbers = {name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS if name in frame}
-    return frame.assign(**numbers)
-
-
-@dataclass(frozen=True)
-class StoredResults:
-    """What a store holds of an experiment's cells: `frame`, a row each, and what belongs to it."""
-
-    frame: pd.DataFrame
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    """Training curves, by the run's id."""
-    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """What a run that is tuned by itself tried, by its id."""
-    searches: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
-    """What the searches for the whole grid tried, by their ids."""
-    predictions: Predictions = field(default_factory=Predictions)
-    similarities: Mapping[str, Compared] = field(default_factory=dict)
-    """What was measured of source and target, by the comparison's id."""
-    overlaps: Mapping[str, Counted] = field(default_factory=dict)
-    """How many images they share, by the overlap's id."""
-    changes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """What fine-tuning changed in each stage, by the run's id."""
-    sources: Mapping[str, Record] = field(default_factory=dict)
-    """The finished source runs, by id."""
-    gallery: Gallery = field(default_factory=Gallery)
-    """What the domains look like."""
-    course: Course | None = None
-    """How far the looks have come where seeds are trained only where they are needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,7 +231,7 @@ class Study(StoredResults):
         return counts.most_common(1)[0][0] if counts else 0
 
     def accuracy(self, scenario: str, backbone: str, regime: str) -> Interval | None:
-        """Test accuracy and its interval (seeds and test set), or None where no seed is done."""
+        """Mean score and its interval (seeds and test set), or None where no seed is done."""
         return self.summary(scenario, backbone, regime).accuracy
 
     def finished(self, place: Place) -> pd.DataFrame:
@@ -320,8 +243,28 @@ class Study(StoredResults):
 
     @cached_property
     def measured(self) -> Measured:
-        """Test accuracies with their errors."""
+        """Scores by the measure that leads, with their errors."""
+        return Measured(self.done, self.predictions, self.measure)
+
+    @cached_property
+    def accuracies(self) -> Measured:
+        """Test accuracies with their errors, whatever leads."""
+        if self.measure is ACCURACY:
+            return self.measured
         return Measured(self.done, self.predictions)
+
+    @cached_property
+    def by_accuracy(self) -> Study:
+        """The same, led by accuracy."""
+        if self.measure is ACCURACY:
+            return self
+        changed = self.experiment.model_copy(update={"measure": ACCURACY.name})
+        return replace(self, experiment=changed)
+
+    @property
+    def measure(self) -> Measure:
+        """What leads."""
+        return MEASURES[self.experiment.measure]
 
     def leads(self, seeds: frozenset[int] | None = None) -> Leads:
         """How far the arms that may win are ahead of each other, on all seeds or on these alone."""
@@ -350,9 +293,9 @@ class Study(StoredResults):
         }
 
     def by_seed(self, scenario: str, backbone: str, regime: str) -> dict[int, float]:
-        """Test accuracy of every finished seed of one place."""
+        """Score of every finished seed of one place."""
         tested = self.measured.tested(Place(scenario, backbone, regime))
-        return {seed: one.accuracy for seed, one in tested.items()}
+        return {seed: one.score for seed, one in tested.items()}
 
     def fitted_by_seed(self, place: Place) -> dict[int, float]:
         """Training accuracy of every finished seed of one place that has one."""
@@ -410,8 +353,22 @@ class Study(StoredResults):
             place: Summary(
                 *(count, self._accuracy(place), interval(seconds[place])),
                 in_one_pass=count["done"] - len(seconds[place]),
+                measure=self.measure,
+                far_below=far_below(self._scores(place), self._usual_spreads[place.scenario]),
             )
             for place, count in states.items()
+        }
+
+    def _scores(self, place: Place) -> list[float]:
+        return [one.accuracy for one in self.accuracies.tested(place).values()]
+
+    @cached_property
+    def _usual_spreads(self) -> dict[str, float]:
+        """By scenario, over the trained arms."""
+        arms = [place for place in self._planned if place.regime in self.trained]
+        return {
+            scenario: usual_spread(self._scores(arm) for arm in arms if arm.scenario == scenario)
+            for scenario in self.scenarios
         }
 
     def _accuracy(self, place: Place) -> Interval | None:
@@ -423,9 +380,3 @@ def prescribed_as(regime: Regime) -> str:
     """What a rule calls a regime."""
     early = regime.kind == "linear_probe" and regime.options.get("stage") is not None
     return EARLY_PROBE if early else regime.kind
-
-
-def interval(values: list[float]) -> Interval | None:
-    """Student's t interval over the values that were measured (a NaN was not), None without any."""
-    measured = [value for value in values if value == value]
-    return t_interval(measured) if measured else None

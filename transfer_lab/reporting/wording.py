@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.reporting.blocks import Cell, Line, cell
+from transfer_lab.reporting.measures import ACCURACY, Measure
 from transfer_lab.reporting.study import Study, Summary
 from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.hypotheses import Judgement
@@ -39,15 +40,14 @@ def percent(accuracy: Interval) -> str:
     return mean if accuracy.half is None else f"{mean} ± {100 * accuracy.half:.1f}"
 
 
-def gap(difference: Estimate) -> str:
-    """A difference of accuracies with its interval, '2.3 ± 1.1 points'."""
-    return f"{percent(difference.interval())} points"
+def gap(difference: Estimate, measure: Measure = ACCURACY) -> str:
+    """A difference of scores with its interval, '2.3 ± 1.1 points'."""
+    return f"{measure.difference(difference.interval())} {measure.steps}"
 
 
-def distance(value: float) -> str:
-    """A difference of accuracies, '2.3 points'."""
-    shown = f"{100 * value:.1f}"
-    return f"{shown} point{'' if shown == '1.0' else 's'}"
+def distance(value: float, measure: Measure = ACCURACY) -> str:
+    """A difference of scores, '2.3 points'."""
+    return measure.apart(value)
 
 
 def listed(items: Iterable[str]) -> str:
@@ -65,19 +65,20 @@ def share(probability: float | None) -> str:
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
 
 
-def bounded(at_most: float | None) -> str:
+def bounded(at_most: float | None, measure: Measure = ACCURACY) -> str:
     """'3.8': points that are lost at most, rounded up; a dash where that cannot be said."""
-    return "–" if at_most is None else f"{math.ceil(1000 * at_most - 1e-9) / 10:.1f}"
+    return measure.at_most(at_most)
 
 
-def points(margin: float) -> str:
-    """'1 point', '0.5 points'."""
-    return f"{margin:g} point" if margin == 1 else f"{margin:g} points"
+def points(margin: float, measure: Measure = ACCURACY) -> str:
+    """'1 point', '0.5 points': an experiment's margin, in hundredths of the measure."""
+    shown = float(f"{measure.scale * margin / 100:.12g}")
+    return f"{shown:g} {measure.step if shown == 1 else measure.steps}"
 
 
-def verdict_words(verdict: str, margin: float) -> str:
-    """A verdict on a rule; `margin` in points."""
-    return f"behind, by less than {points(margin)}" if verdict == "behind" else verdict
+def verdict_words(verdict: str, margin: float, measure: Measure = ACCURACY) -> str:
+    """A verdict on a rule; `margin` as in the experiment."""
+    return f"behind, by less than {points(margin, measure)}" if verdict == "behind" else verdict
 
 
 def needs(told: Judgement) -> str:
@@ -115,6 +116,12 @@ def count(n: int, planned: int) -> str:
     return f"(n={n})" if n == planned else f"({n} of {planned})"
 
 
+def trainings(summary: Summary) -> str:
+    """As `count`, and how many failed: '(n=5, 1 far below)'."""
+    counted = count(summary.accuracy.n, summary.planned)
+    return f"{counted[:-1]}, {summary.far_below} far below)" if summary.far_below else counted
+
+
 def timed(passes: int, seeds: int, planned: int) -> str:
     """As `count`, of seeds that have a time: '(n=5, 2 passes)' where some share a pass."""
     counted = count(seeds, planned)
@@ -136,20 +143,21 @@ def seeds_of(n: int) -> str:
 def accuracy_cell(
     summary: Summary, *, mark: str = "", note: str = "", strong: bool = False, usual: int = 0
 ) -> Cell:
-    """'34.1 ± 1.2' and '(n=5)', with a mark before and a note behind; a dash and the reason where
-    nothing was measured. Where that is the usual number of seeds it is not said."""
+    """'34.1 ± 1.2' and '(n=5)', with how many of these failed, a mark before and a note behind; a
+    dash and the reason where nothing was measured. The usual number of seeds is not said."""
     if summary.accuracy is None:
         line = absent(summary)
         return cell(mark + line.text, line.note)
-    n = summary.accuracy.n
-    number = note if n == summary.planned == usual else count(n, summary.planned) + note
-    return cell(mark + percent(summary.accuracy), number, strong=strong)
+    as_usual = summary.accuracy.n == summary.planned == usual and not summary.far_below
+    number = note if as_usual else trainings(summary) + note
+    return cell(mark + summary.measure.number(summary.accuracy), number, strong=strong)
 
 
-def accuracy_text(summary: Summary, *, mark: str = "", unit: str = "") -> str:
+def accuracy_text(summary: Summary, *, mark: str = "", unit: bool = False) -> str:
     """As `accuracy_cell`, in one line: '34.1 ± 1.2 % (n=5)'."""
     (line,) = accuracy_cell(summary, mark=mark)
-    return f"{line.text}{unit if summary.accuracy else ''} {line.note}"
+    shown = f" {summary.measure.unit}" if unit and summary.accuracy else ""
+    return f"{line.text}{shown} {line.note}"
 
 
 def regime_name(study: Study, regime: str) -> Line:

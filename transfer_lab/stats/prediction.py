@@ -24,10 +24,13 @@ def of_mean(found: Estimate, fitted: float, level: float = 0.95) -> Interval:
 
 
 def of_one_training(
-    found: Estimate, fitted: float, level: float = 0.95
+    found: Estimate,
+    fitted: float,
+    limits: tuple[float, float] = (0.0, 1.0),
+    level: float = 0.95,
 ) -> tuple[float, float] | None:
-    """Between what the true accuracy of one more training of such an arm lies, within 0 and 1;
-    None where an error is not known.
+    """Between what the true score of one more training of such an arm lies, within the limits of
+    such scores; None where an error is not known.
 
     As `of_mean`, with the spread of single trainings beside the error of their mean.
     """
@@ -35,7 +38,7 @@ def of_one_training(
         return None
     single = replace(found, over_seeds=found.over_seeds * (found.seeds + 1))
     reach = single.reach((1 - level) / 2) + abs(found.mean - fitted)
-    return max(0.0, fitted - reach), min(1.0, fitted + reach)
+    return max(limits[0], fitted - reach), min(limits[1], fitted + reach)
 
 
 def cross_fitted(arms: Sequence[Mapping[int, float]]) -> dict[int, float]:

@@ -45,7 +45,8 @@ class Crossed:
 
     @classmethod
     def of(cls, right: np.ndarray, labels: np.ndarray) -> Crossed:
-        """From correctness by (arm, seed, image) and the images' classes."""
+        """From correctness, or other values whose mean is the score, by (arm, seed, image), and the
+        images' classes."""
         _, k, m = right.shape
         by_seed = right.mean(axis=2, dtype=np.float64)
         seeds = _covariance(by_seed) / k if k > 1 else None
@@ -62,6 +63,14 @@ class Crossed:
         over_images = np.diag(np.maximum(means * (1 - means), 0) / images) if known else None
         over_seeds = _covariance(scores) / k if k > 1 else None
         return cls(means, over_seeds, over_images, k, images or 0)
+
+    @classmethod
+    def of_seeds(cls, scores: np.ndarray, images: int | None) -> Crossed:
+        """From scores by (arm, seed) of which nothing is known by image: as if the test set had no
+        error."""
+        k = scores.shape[1]
+        seeds = _covariance(scores) / k if k > 1 else None
+        return cls(scores.mean(axis=1), seeds, np.zeros((len(scores),) * 2), k, images or 2)
 
     def contrast(self, weights: Sequence[float], arms: Sequence[int] | None = None) -> Estimate:
         """The weighted sum of the means of all arms, or of some, with its own errors."""

@@ -83,6 +83,7 @@ class Record(BaseModel):
     transfer_lab: str | None = None
     commit: str | None = None
     started_at: str | None = None
+    subset_overlap: float | None = None
 
     @classmethod
     def failure(cls, run: Run, kind: FailureKind, message: str, **known: object) -> Record:

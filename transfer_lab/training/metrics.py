@@ -17,7 +17,8 @@ def test_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]
     """Accuracy, balanced accuracy, macro F1, macro recall and log loss; how many classes are
     predicted at all, and the share of the commonest prediction.
 
-    `logits` (n, classes), `labels` (n,). Macro means are over the classes that occur.
+    `logits` (n, classes), `labels` (n,). Macro means are over the classes that occur or
+    are predicted.
     """
     classes = logits.shape[1]
     predicted = torch.bincount(logits.argmax(1), minlength=classes)

@@ -19,6 +19,7 @@ import torch
 from transfer_lab.backbones.counting import macs_per_image, parameter_count
 from transfer_lab.backbones.weights import save_weights
 from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.splits import overlap
 from transfer_lab.experiment.choices import Options, Trials, regime_entry
 from transfer_lab.experiment.spec import Run
 from transfer_lab.regimes.base import TransferModule
@@ -162,6 +163,7 @@ class _Work:
             **self._selection(result),
             n_train=len(self._split.train),
             n_val=len(self._split.val),
+            subset_overlap=overlap(self._split, domain.labels("train")),
             majority_accuracy=_majority(domain, labels),
             pretrain_seconds=_pretrain_seconds(run, self._store),
             weights_sha256=sha256,

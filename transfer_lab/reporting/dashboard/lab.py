@@ -155,7 +155,8 @@ class Lab:
         if seeds:
             table = table[table["seed"].isin(seeds)]
         stored = StoredResults(table, course=course, predictions=self.store.predictions)
-        return Study.of(planned.experiment, stored)
+        # Experiments stand side by side: scores are accuracies, whatever leads in a report.
+        return Study.of(planned.experiment.model_copy(update={"measure": "accuracy"}), stored)
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:

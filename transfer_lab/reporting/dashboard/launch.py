@@ -64,5 +64,5 @@ def _warm(server: Server) -> None:
 
 
 def _address(server: Server) -> str:
-    host, port = server.server_address[:2]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    host, port = str(server.server_address[0]), server.server_address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -64,7 +64,7 @@ def facets(lab: Lab, selection: Selection) -> Told:
             ("seed", sorted(study.cells["seed"].unique().tolist())),
         ):
             found[axis] |= dict.fromkeys(values)
-    found["seed"] = dict.fromkeys(sorted(found["seed"]))  # type: ignore[type-var]
+    found["seed"] = dict.fromkeys(sorted(found["seed"]))
     return {axis: [str(one) for one in values] for axis, values in found.items()}
 
 

@@ -122,7 +122,7 @@ def _in_percent(row: Row, name: str) -> object:
 
 
 def _option(row: Row, name: str) -> object:
-    options: Mapping[str, object] = row["options"]  # type: ignore[assignment]
+    options: Mapping[str, object] = row["options"]
     found = options.get(name)
     return found if isinstance(found, str | int | float | None) else json.dumps(found, default=str)
 

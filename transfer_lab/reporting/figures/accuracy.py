@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from transfer_lab.reporting.figures.pens import marker, panel_title, pens
+from transfer_lab.reporting.figures.scores import score_axis
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.ranking import prescribed
 from transfer_lab.reporting.study import Place, Study
@@ -24,7 +25,7 @@ def figure(study: Study, look: Mapping[str, Pen] | None = None) -> Figure:
             )
             for scenario in study.scenarios
         ),
-        x=Axis("test accuracy (%)", low=0, percent=True),
+        x=score_axis(study.measure),
         y=Axis(names=study.regimes),
         keys=tuple(Key("backbone", name, marker=marker(study, name)) for name in backbones),
         abreast=len(study.backbones),
@@ -47,19 +48,24 @@ def _series(study: Study, scenario: str, look: Mapping[str, Pen]) -> Iterator[Se
             seeds = study.by_seed(*place)
             yield Series(
                 kind="seeds",
-                x=[100 * score for score in seeds.values()],
+                x=[study.measure.shown(score) for score in seeds.values()],
                 y=[regime] * len(seeds),
-                text=[(regime, backbone, f"{100 * v:.1f} %, seed {n}") for n, v in seeds.items()],
+                text=[(regime, backbone, f"{_one(study, v)}, seed {n}") for n, v in seeds.items()],
                 facets=facets | {"seed": [str(seed) for seed in seeds]},
                 **same,
             )
             yield Series(
                 kind="row",
-                x=[100 * found.mean],
+                x=[study.measure.shown(found.mean)],
                 y=[regime],
-                error=[100 * (found.half or 0)],
+                error=[study.measure.scale * (found.half or 0)],
                 marker=marker(study, backbone),
-                text=[(regime, backbone, accuracy_text(summary, unit=" %"))],
+                text=[(regime, backbone, accuracy_text(summary, unit=True))],
                 facets=facets,
                 **same,
             )
+
+
+def _one(study: Study, score: float) -> str:
+    measure = study.measure
+    return f"{measure.digits(measure.shown(score))} {measure.unit}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from transfer_lab.reporting.figures.pens import OTHERS, marker, panel_title
+from transfer_lab.reporting.figures.scores import score_axis
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Pen, Series
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import accuracy_text
@@ -52,7 +53,7 @@ def figure(study: Study, curves: Sequence[DepthCurve]) -> Figure:
             for scenario in study.scenarios
         ),
         x=Axis("stages", names=tuple(map(depth_name, depths))),
-        y=Axis("test accuracy (%)", low=0, percent=True),
+        y=score_axis(study.measure),
         keys=(
             *(Key("backbone", b, colour, marker(study, b)) for b, colour in colours.items()),
             *(Key("question", what, dash=dash) for what, dash in dashes.items()),
@@ -66,12 +67,12 @@ def _line(study: Study, curve: DepthCurve, pen: Pen) -> Series:
         at: study.summary(curve.scenario, curve.backbone, regime)
         for at, regime in curve.regimes.items()
     }
-    told = [accuracy_text(summary, unit=" %") for summary in found.values()]
+    told = [accuracy_text(summary, unit=True) for summary in found.values()]
     return Series(
         kind="line",
         x=[depth_name(at) for at in found],
-        y=[100 * summary.accuracy.mean for summary in found.values()],
-        error=[100 * (summary.accuracy.half or 0) for summary in found.values()],
+        y=[study.measure.shown(summary.accuracy.mean) for summary in found.values()],
+        error=[study.measure.scale * (summary.accuracy.half or 0) for summary in found.values()],
         pen=pen,
         marker=marker(study, curve.backbone),
         text=[

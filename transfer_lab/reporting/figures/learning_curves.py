@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from transfer_lab.reporting.figures.pens import pens
+from transfer_lab.reporting.figures.scores import score_axis
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Series
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import accuracy_text
@@ -42,7 +43,7 @@ def figure(study: Study, panels: Sequence[SizeSweep]) -> Figure:
             for panel, lines in drawn
         ),
         x=Axis(LABEL, shared=False),
-        y=Axis("test accuracy (%)", low=0, percent=True),
+        y=score_axis(study.measure),
         keys=tuple(
             Key("regime", regime, pen.colour, dash=pen.dash)
             for regime, pen in pens(study).items()
@@ -64,12 +65,14 @@ def _lines(study: Study, panel: SizeSweep) -> Iterator[Series]:
             yield Series(
                 kind="line",
                 x=list(found),
-                y=[100 * summary.accuracy.mean for summary in found.values()],
-                error=[100 * (summary.accuracy.half or 0) for summary in found.values()],
+                y=[study.measure.shown(summary.accuracy.mean) for summary in found.values()],
+                error=[
+                    study.measure.scale * (summary.accuracy.half or 0) for summary in found.values()
+                ],
                 pen=pen,
                 marker="o",
                 text=[
-                    (regime, f"{n:g} per class", accuracy_text(summary, unit=" %"))
+                    (regime, f"{n:g} per class", accuracy_text(summary, unit=True))
                     for n, summary in found.items()
                 ],
                 beside=number,

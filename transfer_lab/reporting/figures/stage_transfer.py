@@ -72,7 +72,7 @@ def _series(study: Study, line: StageLine, colour: str) -> Iterator[Series]:
         _TEST,
         {n: 100 * found.accuracy.mean for n, found in tested.items()},
         Pen(colour, _DASHES[_TEST]),
-        [accuracy_text(found, unit=" %") for found in tested.values()],
+        [accuracy_text(found, unit=True) for found in tested.values()],
         error=[100 * (found.accuracy.half or 0) for found in tested.values()],
         marker="o",
     )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple, get_args
 
 from transfer_lab.reporting.accuracies import one_a_pass
 from transfer_lab.reporting.blocks import Picture
 from transfer_lab.reporting.costs import cold
 from transfer_lab.reporting.figures.pens import marker, panel_title, pens
+from transfer_lab.reporting.figures.scores import score_axis
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, LabelPlace, Panel, Pen, Series
+from transfer_lab.reporting.measures import Measure
 from transfer_lab.reporting.study import Place, Study, interval
-from transfer_lab.reporting.wording import count, percent, seconds, timed
+from transfer_lab.reporting.wording import count, seconds, timed
 from transfer_lab.stats.intervals import Interval
 
 AXIS = "seconds a target task takes, cold"
 CAPTION = (
-    "Test accuracy against the seconds of a target, pretraining apart; the stepped line joins the "
+    "Test {measure} against the seconds of a target, pretraining apart; the stepped line joins the "
     "arms that no other beats in both, the others are grey."
 )
 
@@ -33,7 +36,7 @@ _STEPS = (
 
 
 class Arm(NamedTuple):
-    """What a regime on a backbone gives, in percent, and what it takes, in seconds."""
+    """What a regime on a backbone gives, its score, and what it takes, in seconds."""
 
     accuracy: Interval
     seconds: Interval
@@ -44,8 +47,10 @@ def picture(study: Study) -> Picture | None:
     found = arms(study)
     if not found:
         return None
-    alt = "Scatter plot of test accuracy against seconds, one panel for each scenario"
-    return Picture("time-accuracy.png", CAPTION, alt, figure(study, found))
+    alt = f"Scatter plot of test {study.measure.title} against seconds, one panel for each scenario"
+    return Picture(
+        "time-accuracy.png", CAPTION.format(measure=study.measure.title), alt, figure(study, found)
+    )
 
 
 def arms(study: Study) -> dict[Place, Arm]:
@@ -67,7 +72,7 @@ def front(found: Mapping[Place, Arm], scenario: str) -> list[Place]:
     """The arms of a scenario that no other beats in both, the fastest first."""
     here = [place for place in found if place.scenario == scenario]
     here.sort(key=lambda place: (found[place].seconds.mean, -found[place].accuracy.mean))
-    best, kept = -1.0, []
+    best, kept = -math.inf, []
     for place in here:
         if found[place].accuracy.mean > best:
             best = found[place].accuracy.mean
@@ -87,13 +92,18 @@ def figure(study: Study, found: Mapping[Place, Arm]) -> Figure:
         keys += [Key("backbone", name, marker=marker(study, name)) for name in study.backbones]
     low, high = (10**end for end in _decades(found))
     labels = {s: _labels(study, found, s) for s in study.scenarios}
-    ends = (100 * (arm.accuracy.mean + (arm.accuracy.half or 0)) for arm in found.values())
+    measure = study.measure
+    ends = (
+        measure.shown(arm.accuracy.mean) + measure.scale * (arm.accuracy.half or 0)
+        for arm in found.values()
+    )
+    most = 1.05 * max(ends)
     return Figure(
         panels=tuple(
             Panel(
                 panel_title(study, scenario),
                 (
-                    _edge([found[place] for place in front(found, scenario)]),
+                    _edge(measure, [found[place] for place in front(found, scenario)]),
                     *(
                         _point(study, p, found, labels[scenario].get(p))
                         for p in found
@@ -104,17 +114,17 @@ def figure(study: Study, found: Mapping[Place, Arm]) -> Figure:
             for scenario in study.scenarios
         ),
         x=Axis(AXIS, low, high, log=True, ticks=_ticks(found)),
-        y=Axis("test accuracy (%)", 0, min(100.0, 1.05 * max(ends))),
+        y=replace(score_axis(measure), high=min(100.0, most) if measure.unit == "%" else most),
         keys=tuple(keys),
         height=2.2,
     )
 
 
-def _edge(arms: list[Arm]) -> Series:
+def _edge(measure: Measure, arms: list[Arm]) -> Series:
     return Series(
         kind="step",
         x=[arm.seconds.mean for arm in arms],
-        y=[100 * arm.accuracy.mean for arm in arms],
+        y=[measure.shown(arm.accuracy.mean) for arm in arms],
         pen=EDGE,
     )
 
@@ -158,14 +168,14 @@ def _point(
     return Series(
         kind="point",
         x=[arm.seconds.mean],
-        y=[100 * arm.accuracy.mean],
-        error=[100 * (arm.accuracy.half or 0)],
+        y=[study.measure.shown(arm.accuracy.mean)],
+        error=[study.measure.scale * (arm.accuracy.half or 0)],
         pen=pens(study)[place.regime] if kept else DOMINATED,
         marker=marker(study, place.backbone),
         text=[
             (
                 *(place.regime, place.backbone),
-                f"{percent(arm.accuracy)} % {count(arm.accuracy.n, planned)}",
+                f"{study.measure.text(arm.accuracy)} {count(arm.accuracy.n, planned)}",
                 f"{seconds(arm.seconds)} s {timed(arm.seconds.n, arm.accuracy.n, planned)}",
             )
         ],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.spec import Experiment
-from transfer_lab.reporting.study import INTEGERS
+from transfer_lab.reporting.columns import INTEGERS
 from transfer_lab.similarity.pairs import Compared, comparisons
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from transfer_lab.store.results import NOT_NEEDED, WAITING
 TITLE = "The answer"
 QUESTION = "Which way of reusing a pretrained network?"
 LEGEND = (
-    "Each card names the regime of the best mean test accuracy. The large number is what to expect "
-    "of it: its mean over new trainings, with the 95 % interval, corrected where seeds allow for "
-    "its having been picked as the best. As good: what multiple comparisons with the best do not "
-    "rule out, at 95 % for all that were compared in the case at once. At most so many points "
-    "behind the best: the same comparisons, for the choice. The rule is rule_av, the articles' "
-    "rule of thumb; where several regimes are of the kind it prescribes, the one with the best "
-    "validation accuracy stands for it. Seconds are those of this machine for one target: "
-    "decoding, frozen features, search, fit and evaluation."
+    "Each card names the regime of the best mean test {measure}. The large number is what to "
+    "expect of it: its mean over new trainings, with the 95 % interval, corrected where seeds "
+    "allow for its having been picked as the best. As good: what multiple comparisons with the "
+    "best do not rule out, at 95 % for all that were compared in the case at once. At most so "
+    "many points behind the best: the same comparisons, for the choice. The rule is rule_av, the "
+    "articles' rule of thumb; where several regimes are of the kind it prescribes, the one with "
+    "the best validation accuracy stands for it. Seconds are those of this machine for one "
+    "target: decoding, frozen features, search, fit and evaluation."
 )
 
 
@@ -68,7 +68,11 @@ def answer(study: Study) -> Section:
     answers = Answers(study)
     shown = pictured(study)
     blocks = (in_short(answers), *((shown,) if shown else ()), *boards(answers), Filters())
-    return Section(TITLE, (*blocks, _picture(study), limits(study), Note(LEGEND)), folded=False)
+    return Section(
+        TITLE,
+        (*blocks, _picture(study), limits(study), Note(LEGEND.format(measure=study.measure.title))),
+        folded=False,
+    )
 
 
 def limits(study: Study) -> Limits:
@@ -84,8 +88,8 @@ def limits(study: Study) -> Limits:
 
 def _picture(study: Study) -> Picture:
     caption = (
-        "Test accuracy of every regime with its 95 % interval; shaded: what the rule of thumb "
-        "says, grey: controls."
+        f"Test {study.measure.title} of every regime with its 95 % interval; shaded: what the rule "
+        "of thumb says, grey: controls."
     )
-    alt = "Dot plot of test accuracy per regime, one panel for each scenario; values as in Accuracy"
+    alt = f"Dot plot of test {study.measure.title} per regime, one panel for each scenario"
     return Picture("accuracy.png", caption, alt, dots.figure(study))

@@ -10,9 +10,10 @@ from transfer_lab.reporting.blocks import Bullets, Note, Section
 from transfer_lab.reporting.hypotheses import Spot
 from transfer_lab.reporting.ranking import told_apart
 from transfer_lab.reporting.study import Place, Study
-from transfer_lab.reporting.wording import gap, percent, sees
+from transfer_lab.reporting.wording import gap, sees
 from transfer_lab.stats.estimates import Estimate
 from transfer_lab.stats.hypotheses import LEVEL
+from transfer_lab.stats.intervals import Interval
 
 BASELINE = "source_only"
 """The kind of regime that what needs no labels is compared with: the source's model as it is."""
@@ -67,12 +68,13 @@ def _with(study: Study, spot: Spot) -> str:
 def _gain(study: Study, spot: Spot, best: str, usual: str | None) -> str:
     """How far the best of a group is ahead of the usual best, in words."""
     if usual is None:
-        return f"{best}, {percent(study.accuracy(*spot, best))} %, with nothing to compare it with"
+        reached = study.measure.text(study.accuracy(*spot, best))
+        return f"{best}, {reached}, with nothing to compare it with"
     own, other = Place(*spot, best), Place(*spot, usual)
     lead = study.measured.lead(own, over=other)
     if lead is None:
         return f"{best}, with no seed in common with {usual}"
-    told = f"{_side(lead)} {usual} ({told_apart(study, own, other)})"
+    told = f"{_side(study, lead)} {usual} ({told_apart(study, own, other)})"
     if lead.known and lead.mean > lead.half():
         return f"best {best}, {told}"
     if lead.known and lead.mean < -lead.half():
@@ -80,10 +82,10 @@ def _gain(study: Study, spot: Spot, best: str, usual: str | None) -> str:
     return f"nothing is seen to help: best {best}, {told}"
 
 
-def _side(lead: Estimate) -> str:
+def _side(study: Study, lead: Estimate) -> str:
     if lead.mean < 0:
-        return f"{gap(lead.negative)} behind"
-    return f"{gap(lead)} ahead of"
+        return f"{gap(lead.negative, study.measure)} behind"
+    return f"{gap(lead, study.measure)} ahead of"
 
 
 def _without(study: Study, spot: Spot) -> str:
@@ -93,9 +95,11 @@ def _without(study: Study, spot: Spot) -> str:
     others = tuple(regime for regime in measured if regime != base)
     best = study.best(*spot, others)
     if best is None:
-        found = f"{BASELINE} {percent(study.accuracy(*spot, base))} %" if base else "nothing"
+        found = (
+            f"{BASELINE} {study.measure.text(study.accuracy(*spot, base))}" if base else "nothing"
+        )
         return f"without labels {found}, and nothing else measured"
-    reached = f"{percent(study.accuracy(*spot, best))} %"
+    reached = study.measure.text(study.accuracy(*spot, best))
     picked = "" if len(others) == 1 else f", the best of {len(others)} by test accuracy: optimistic"
     if base is None:
         planned = any(r in study.planned(*spot) for r in study.of_kind(BASELINE))
@@ -104,14 +108,14 @@ def _without(study: Study, spot: Spot) -> str:
     lead = study.measured.lead(Place(*spot, best), over=Place(*spot, base))
     if lead is None:
         return f"without labels best {best}, {reached}, no seed in common with {BASELINE}{picked}"
-    return f"without labels {_over(lead, best, base, reached, len(others))}{picked}"
+    return f"without labels {_over(study, lead, best, base, reached, len(others))}{picked}"
 
 
-def _over(lead: Estimate, best: str, base: str, reached: str, looked_at: int) -> str:
+def _over(study: Study, lead: Estimate, best: str, base: str, reached: str, looked_at: int) -> str:
     """The lead over the source's model, with an interval for all that were looked at."""
     half = lead.half(1 - LEVEL / looked_at)
-    points = f"{100 * abs(lead.mean):.1f}" + ("" if half is None else f" ± {100 * half:.1f}")
-    side = f"{points} points {'behind' if lead.mean < 0 else 'ahead of'} {base}"
+    ahead = study.measure.difference(Interval(abs(lead.mean), half, 1))
+    side = f"{ahead} {study.measure.steps} {'behind' if lead.mean < 0 else 'ahead of'} {base}"
     if half is None:
         return f"best {best}, {reached}, {side} (interval unknown)"
     if lead.mean > half:

@@ -14,7 +14,6 @@ from transfer_lab.reporting.wording import (
     accuracy_cell,
     bounded,
     gap,
-    percent,
     regime_name,
     seconds,
 )
@@ -29,15 +28,16 @@ Budgets = Mapping[str, Study]
 def winners(studies: Budgets, backbone: str) -> Table:
     """The best trained regime of every scenario under every budget."""
     study = next(iter(studies.values()))
+    steps = study.measure.steps
     rows = tuple(
         _winner(name, under, Spot(scenario, backbone))
         for scenario in study.scenarios
         for name, under in studies.items()
     )
     head = (
-        *("scenario", "budget", "best", "at most behind (points)", "may be as good"),
+        *("scenario", "budget", "best", f"at most behind ({steps})", "may be as good"),
         *("by validation", "rule_av"),
-        *("accuracy (%)", "fit (s)"),
+        *(study.measure.heading, "fit (s)"),
     )
     caption = f"Best trained regime by budget, {backbone}"
     return Table(caption, head, rows, texts=7, about=(("backbone", backbone),))
@@ -56,7 +56,7 @@ def _winner(name: str, study: Study, spot: Spot) -> tuple[Cell, ...]:
     return (
         *start,
         cell(found.leader.place.regime, strong=True),
-        cell(bounded(found.bound)),
+        cell(bounded(found.bound, study.measure)),
         cell(", ".join(one.place.regime for one in found.as_good) or "none"),
         cell(study.preferred(*spot, study.contenders(*spot))),
         rule,
@@ -98,12 +98,13 @@ def _other(studies: Budgets, usual: tuple[str, Decision], other: tuple[str, Deci
     beaten, beats = there.of(first), here.of(second)
     if beaten is None or beats is None or not (beaten.behind and beats.behind):
         return f"under {name} {second.regime} has, and the two were not measured under both"
+    measure = studies[main].measure
     shown = beaten.ruled_out and beats.ruled_out
     verdict = "the order changes" if shown else "a change of order is not shown"
     return (
-        f"under {name} {second.regime} has, {gap(beaten.behind)} ahead of {first.regime} "
-        f"({_out(beaten.ruled_out)}), which under {main} is {gap(beats.behind)} ahead of it "
-        f"({_out(beats.ruled_out)}): {verdict}"
+        f"under {name} {second.regime} has, {gap(beaten.behind, measure)} ahead of {first.regime} "
+        f"({_out(beaten.ruled_out)}), which under {main} is {gap(beats.behind, measure)} ahead of "
+        f"it ({_out(beats.ruled_out)}): {verdict}"
         f"{_moved(studies, (main, first), (name, second))}"
     )
 
@@ -125,7 +126,8 @@ def _moved(studies: Budgets, usual: tuple[str, Place], other: tuple[str, Place])
         return ""
     found = crossed.contrast([1, -1, -1, 1])
     told = f" ({_apart(found)})" if found.known else ""
-    return f", and between the budgets their difference moves by {gap(found)}{told}"
+    by = gap(found, studies[main].measure)
+    return f", and between the budgets their difference moves by {by}{told}"
 
 
 def _apart(found: Estimate) -> str:
@@ -136,7 +138,7 @@ def accuracies(studies: Budgets) -> Fold:
     """Test accuracy of every regime under every budget."""
     usual = next(iter(studies.values()))
     return Fold(
-        "Test accuracy of every regime by budget",
+        f"Test {usual.measure.title} of every regime by budget",
         tuple(_accuracies(studies, backbone) for backbone in usual.backbones),
     )
 
@@ -157,9 +159,10 @@ def _accuracies(studies: Budgets, backbone: str) -> Table:
         for scenario in usual.scenarios
         if regime in usual.planned(scenario, backbone)
     )
-    main = next(iter(studies))
+    main, measure = next(iter(studies)), usual.measure
     caption = (
-        f"Test accuracy (%) by budget, {backbone}: mean ± 95 % interval, and in points how far "
+        f"Test {measure.heading} by budget, {backbone}: mean ± 95 % interval, and in "
+        f"{measure.steps} how far "
         f"above {main}, paired by seed and test image"
     )
     head = ("regime", "scenario", *studies)
@@ -173,9 +176,9 @@ def _accuracy(study: Study, usual: Study, place: Place) -> Cell:
         return line
     pair = [one.measured.tested(place) for one in (study, usual)]
     crossed = study.measured.crossed(pair)
-    return (*line, *((Line("", _signed(crossed.contrast([1, -1]))),) if crossed else ()))
+    return (*line, *((Line("", _signed(study, crossed.contrast([1, -1]))),) if crossed else ()))
 
 
-def _signed(found: Estimate) -> str:
-    text = percent(found.interval())
+def _signed(study: Study, found: Estimate) -> str:
+    text = study.measure.difference(found.interval())
     return text if text.startswith("-") else f"+{text}"

@@ -32,7 +32,7 @@ RULE = "rule_av"
 _SHOWN = 2
 """Arms that are as good which a card names."""
 CHOSEN_BY_THE_TEST = (
-    "picked by test accuracy, which is optimistic: without labels nothing else tells them apart"
+    "picked by the test set, which is optimistic: without labels nothing else tells them apart"
 )
 
 
@@ -128,10 +128,10 @@ def _card(answers: Answers, scenario: str, network: str | None) -> Card:
         words=study.glosses[leader.place.regime],
         name=_name(study, leader.place, network),
         colour=pens(study)[leader.place.regime].colour,
-        expect=expected(found),
+        expect=expected(study, found),
         time=_time(answers, leader.place),
         as_good=_as_good(study, found, leader, network),
-        bound=bound(found),
+        bound=bound(study, found),
         rule=rule,
         verdict=verdict,
         more=tuple(_more(answers, found, leader)),
@@ -144,19 +144,19 @@ def _name(study: Study, place: Place, network: str | None) -> str:
     return f"{place.regime} on {place.backbone}"
 
 
-def expected(found: Decision) -> Span:
+def expected(study: Study, found: Decision) -> Span:
     """The mean of the choice as those see it who had no part in picking it, where seeds allow."""
     known = found.expected or found.leader.accuracy
-    return _span(known)
+    return _span(study, known)
 
 
-def _span(known: Interval) -> Span:
-    half = known.half or 0.0
-    low, high = max(0.0, known.mean - half), min(1.0, known.mean + half)
-    return Span(100 * known.mean, 100 * low, 100 * high)
+def _span(study: Study, known: Interval) -> Span:
+    half, measure = known.half or 0.0, study.measure
+    low, high = sorted(measure.shown(measure.within(known.mean + end)) for end in (-half, half))
+    return Span(measure.shown(known.mean), low, high, measure.unit, measure.decimals)
 
 
-def bound(found: Decision) -> str:
+def bound(study: Study, found: Decision) -> str:
     """How far behind the best of all compared the choice is at most."""
     if len(found.standings) == 1:
         return "nothing to compare it with"
@@ -164,7 +164,8 @@ def bound(found: Decision) -> str:
         return "how far behind the best cannot be said from so few seeds"
     if not found.as_good and found.bound <= 0:
         return "the best of all compared"
-    return f"at most {bounded(found.bound)} points behind the best"
+    most = f"{bounded(found.bound, study.measure)} {study.measure.steps}"
+    return f"at most {most} behind the best"
 
 
 def _as_good(
@@ -206,12 +207,12 @@ def _over_all(answers: Answers, scenario: str) -> tuple[str, str]:
     match standing.verdict:
         case "refuted":
             rival = study.glosses[standing.rival]
-            return f"{distance(standing.lead.mean)} behind “{rival}”", "refuted"
+            return f"{distance(standing.lead.mean, study.measure)} behind “{rival}”", "refuted"
         case "supported":
-            return f"holds, {_loses(standing.at_most)}", "supported"
+            return f"holds, {_loses(study, standing.at_most)}", "supported"
         case "behind":
-            return verdict_words("behind", study.experiment.margin), "undecided"
-    return _loses(standing.at_most), "undecided"
+            return verdict_words("behind", study.experiment.margin, study.measure), "undecided"
+    return _loses(study, standing.at_most), "undecided"
 
 
 def _on_one(answers: Answers, scenario: str, network: str) -> tuple[str, str]:
@@ -222,27 +223,29 @@ def _on_one(answers: Answers, scenario: str, network: str) -> tuple[str, str]:
     if own is None:
         return "not measured here", "no data"
     if own.ruled_out and own.behind is not None:
-        return f"{distance(own.behind.mean)} behind the choice", "refuted"
+        return f"{distance(own.behind.mean, study.measure)} behind the choice", "refuted"
     if own == found.leader:
-        return f"is the choice, {_loses(own.at_most)}", "undecided"
-    return _loses(own.at_most), "undecided"
+        return f"is the choice, {_loses(study, own.at_most)}", "undecided"
+    return _loses(study, own.at_most), "undecided"
 
 
-def _loses(at_most: float | None) -> str:
+def _loses(study: Study, at_most: float | None) -> str:
     if at_most is None:
         return "its loss cannot be said yet"
-    return f"loses at most {bounded(at_most)} points"
+    return f"loses at most {bounded(at_most, study.measure)} {study.measure.steps}"
 
 
 def _more(answers: Answers, found: Decision, leader: Standing) -> Iterator[str]:
     """What those ask who have read the card."""
     study, place = answers.study, leader.place
     seeds = seeds_of(leader.accuracy.n)
-    found_mean = _span(leader.accuracy).text
+    found_mean = _span(study, leader.accuracy).text
     yield f"in {place.scenario}: {place.regime} on {place.backbone}, mean of {seeds} {found_mean}"
     if found.one_training:
-        low, high = found.one_training
-        yield f"one more training gives {100 * low:.0f} to {100 * high:.0f} %, 95 in 100 times"
+        measure = study.measure
+        low, high = sorted(map(measure.shown, found.one_training))
+        ends = (f"{end:.{measure.decimals - 1}f}" for end in (low, high))
+        yield f"one more training gives {' to '.join(ends)} {measure.unit}, 95 in 100 times"
     arm = answers.costs.get(place)
     if arm and arm.cost.pretraining > 0:
         yield f"after {amount(arm.cost.pretraining)} s of pretraining, once for all targets"

@@ -67,7 +67,7 @@ def _difference(study: Study, claim: Claim, arm: str, differences: list[float]) 
     if place is None or not differences:
         return interval(differences)
     if isinstance(claim.than, str) and (other := _place(study, claim, claim.than)):
-        lead = study.measured.lead(place, over=other)
+        lead = study.accuracies.lead(place, over=other)
         return lead.interval() if lead else None
     return gain(study, place, differences)  # over a constant: it has no error of its own
 
@@ -76,7 +76,8 @@ def _measure(
     study: Study, claim: Claim, what: str | float, values: dict[int, float]
 ) -> Interval | None:
     place = _place(study, claim, what) if isinstance(what, str) else None
-    return study.accuracy(*place) if place else interval([*values.values()])
+    found = study.accuracies.estimate(place) if place else None
+    return found.interval() if found else interval([*values.values()])
 
 
 def _place(study: Study, claim: Claim, arm: str) -> Place | None:

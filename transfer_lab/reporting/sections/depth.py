@@ -16,7 +16,7 @@ TITLE = "How deep to freeze"
 FEWEST = 3
 """Depths from which a curve is drawn."""
 FROZEN, PROBE = "stages frozen, the rest fine-tuned", "linear probe after a stage"
-LEAD = "Test accuracy by how many stages stay frozen, or give the features of a linear head."
+LEAD = "Test scores by how many stages stay frozen, or give the features of a linear head."
 LEGEND = (
     "Two questions about depth. Stages frozen: that many leading stages stay as the source left "
     "them, and the rest is fine-tuned, from none (full_finetune) to all (linear_probe). Linear "
@@ -33,10 +33,10 @@ def depth(study: Study) -> Section | None:
     found = depth_curves(study)
     if not any(len(curve.regimes) >= FEWEST for curve in found):
         return None
-    alt = "Lines of test accuracy by depth, one for each backbone and question; values below"
+    alt = f"Lines of test {study.measure.title} by depth, one for each network and question"
     caption = (
-        "Test accuracy against depth with 95 % intervals, one panel for each scenario; solid: "
-        f"{FROZEN}; dotted: {PROBE}."
+        f"Test {study.measure.title} against depth with 95 % intervals, one panel for each "
+        f"scenario; solid: {FROZEN}; dotted: {PROBE}."
     )
     picture = Picture("depth.png", caption, alt, figure(study, found))
     tables = tuple(
@@ -102,7 +102,7 @@ def _table(study: Study, backbone: str, curves: list[DepthCurve]) -> Table:
         for curve in sorted(curves, key=lambda curve: curve.what == PROBE)
     )
     head = ("question", "scenario", *(depth_name(at) for at in depths))
-    caption = f"Test accuracy (%) by depth in stages, {backbone}"
+    caption = f"Test {study.measure.heading} by depth in stages, {backbone}"
     return Table(caption, head, rows, texts=2, about=(("backbone", backbone),))
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from transfer_lab.experiment.choices import Weights
-from transfer_lab.reporting.accuracies import rows_of
+from transfer_lab.reporting.accuracies import PLACE, rows_of
 from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
-from transfer_lab.reporting.sections.majority import CONSTANT, not_above
+from transfer_lab.reporting.sections.majority import CONSTANT, networks, not_above
 from transfer_lab.reporting.sections.time import CONDITIONS
 from transfer_lab.reporting.sections.training_curves import shape
 from transfer_lab.reporting.sections.tuning import tried
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.similarity.overlap import Counted, pairs
+from transfer_lab.stats.outliers import FAR, SPREADS
 
 TITLE = "Flags"
 LEAD = "What makes a number worth less than it looks: looked for, and where found."
@@ -70,7 +71,7 @@ def _name(place: Place) -> str:
 
 
 def _below_majority(study: Study) -> Iterable[str]:
-    return (f"{_name(place)} ({stands})" for place, _, stands in not_above(study))
+    return (f"{_name(place)} ({networks(study, place, rows)})" for place, rows in not_above(study))
 
 
 def _constant(study: Study) -> Iterable[str]:
@@ -179,6 +180,20 @@ def _one_source_run(study: Study) -> Iterable[str]:
             yield f"{backbone} from {source}"
 
 
+def _failed(study: Study) -> Iterator[str]:
+    arms = [Place(*names) for names in study.done.groupby(list(PLACE), sort=False).groups]
+    trained = [arm for arm in arms if not study.is_control(arm.regime)]
+    failed = {arm: n for arm in trained if (n := study.summary(*arm).far_below)}
+    for arm, count in failed.items():
+        scores = sorted(one.accuracy for one in study.accuracies.tested(arm).values())
+        low = " ".join(f"{100 * score:.1f}" for score in scores[:count])
+        rest = " ".join(f"{100 * score:.1f}" for score in scores[count:])
+        yield f"{_name(arm)} ({count} of {len(scores)} seeds: {low} against {rest} %)"
+    if failed:
+        all_seeds = sum(len(study.accuracies.tested(arm)) for arm in trained)
+        yield f"{sum(failed.values())} of all {all_seeds:,} trainings"
+
+
 def _few_seeds(study: Study) -> Iterable[str]:
     for place, rows in study.done.groupby(["scenario", "backbone", "regime"], sort=False):
         if len(rows) < FEW_SEEDS and not study.is_control(place[-1]):
@@ -194,11 +209,21 @@ def _no_predictions(study: Study) -> Iterable[str]:
 FLAGS = (
     Flag(
         "not above the majority class",
-        "a constant answer does as well (see Against the majority class)",
+        "networks that are not shown to be better than a constant answer (see Against the majority "
+        "class)",
         _below_majority,
     ),
     Flag(
         "constant answer", f"one class is {100 * CONSTANT:.0f} % or more of the answers", _constant
+    ),
+    Flag(
+        "failed trainings",
+        "a seed's accuracy is far below those of its arm's other seeds: a gap of more than "
+        f"{100 * FAR:g} points, and of more than {SPREADS} times the median standard deviation "
+        "over seeds of the scenario's trained arms. Means hold them, but their intervals cover "
+        "less than they say: where every fifth training fails by 30 points, 58, 67 and 85 % with "
+        "3, 5 and 8 seeds",
+        _failed,
     ),
     Flag(
         "stopped by the budget",
@@ -249,8 +274,8 @@ FLAGS = (
     Flag("fewer than three seeds", "intervals are very wide, or there are none", _few_seeds),
     Flag(
         "no predictions by image",
-        "comparisons rest on accuracies alone: the test set's error is bounded from above, and "
-        "intervals of differences are too wide",
+        "comparisons rest on the records alone: of accuracies the test set's error is bounded from "
+        "above, and intervals of differences are too wide; of other measures it is left out",
         _no_predictions,
     ),
 )

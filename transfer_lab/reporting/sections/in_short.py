@@ -14,7 +14,7 @@ _SURE = (0.02, 0.05)
 """Up to which bounds an answer gets three dots, and two."""
 MEANING = (
     "With 95 % certainty the choice named in each case is no further behind the best of all that "
-    "were compared. Three dots: at most 2 points; two: at most 5; none: too few seeds to say."
+    "were compared. Three dots: at most {}; two: at most {}; none: too few seeds to say."
 )
 
 
@@ -22,13 +22,15 @@ def in_short(answers: Answers) -> InShort:
     """What a reader takes home who reads nothing else."""
     decided = [answers.over_all(s) for s in answers.study.scenarios]
     decided = [found for found in decided if found.leader]
+    measure = answers.study.measure
+    meaning = MEANING.format(*(measure.apart(limit) for limit in _SURE))
     text = " ".join(filter(None, (_transfer(answers.study, decided), _way(answers.study, decided))))
     bounds = [found.bound for found in decided if len(found.standings) > 1]
     if not bounds or any(bound is None for bound in bounds):
-        return InShort(text, 0, "too few seeds to say how sure this is", MEANING)
+        return InShort(text, 0, "too few seeds to say how sure this is", meaning)
     worst = max(bounds)
     dots = 1 + sum(worst <= limit for limit in _SURE)
-    return InShort(text, dots, f"within {bounded(worst)} points", MEANING)
+    return InShort(text, dots, f"within {bounded(worst, measure)} {measure.steps}", meaning)
 
 
 def _transfer(study: Study, decided: Sequence[Decision]) -> str:

@@ -6,18 +6,22 @@ import math
 from collections import defaultdict
 
 from transfer_lab.reporting.blocks import Cell, Note, Picture, Section, Table, cell
+from transfer_lab.reporting.decision import decide
 from transfer_lab.reporting.figures.learning_curves import SizeSweep, figure
 from transfer_lab.reporting.study import Study
 from transfer_lab.stats.crossover import Crossover, Curve, crossover
 
-LEAD = "Accuracy by the number of labelled images, and where regimes change places."
+LEAD = "Test scores by the number of labelled images, and where regimes change places."
 LEGEND = (
     "Crossover: the number of images per class from which the regime that leads at the largest "
-    "size stays ahead of the one that leads at the smallest, with accuracies linear in the "
+    "size stays ahead of the one that leads at the smallest, with scores linear in the "
     "logarithm of that number between measured sizes. In brackets a 95 % confidence set, all "
     "numbers at which a paired t-interval over seeds cannot tell the two apart; 'below' and "
     "'above' where it runs out of the measured range. The two regimes were chosen by the same "
-    "accuracies, so this explores and tests nothing."
+    "scores, so this explores and tests nothing. The last column does: the regime to use at "
+    "the smallest size, and the first larger one at which another is better, by multiple "
+    "comparisons with the best at 95 % over all regimes and larger sizes of the curve at once. Not "
+    "ruled out is not shown to stay the best."
 )
 
 
@@ -27,16 +31,16 @@ def learning_curves(study: Study) -> Section | None:
     if not found:
         return None
     caption = (
-        "Test accuracy against labelled images per class, with 95 % intervals (seeds and test "
-        "set); one panel for each source, target and backbone."
+        f"Test {study.measure.title} against labelled images per class, with 95 % intervals "
+        "(seeds and test set); one panel for each source, target and backbone."
     )
-    alt = "Lines of test accuracy by images per class, one for each regime; values as in Accuracy"
+    alt = f"Lines of test {study.measure.title} by images per class, one for each regime"
     picture = Picture("learning-curves.png", caption, alt, figure(study, found))
     head = (
         *("source and target", "backbone", "leads at the smallest", "leads at the largest"),
-        *("crossover (images per class)", "seeds"),
+        *("crossover (images per class)", "seeds", "to use at the smallest"),
     )
-    rows = tuple(_row(study, panel) for panel in found)
+    rows = tuple((*_row(study, panel), _outlived(study, panel)) for panel in found)
     table = Table("Where the leading regimes change places", head, rows, texts=5)
     return Section("Learning curves", (picture, table, Note(LEGEND)), LEAD)
 
@@ -81,6 +85,23 @@ def _row(study: Study, panel: SizeSweep) -> tuple[Cell, ...]:
         return (*start, cell(first), cell(last), cell("–", "no common seed"), cell(0))
     ends = min(panel.scenarios), max(panel.scenarios)
     return (*start, cell(first), cell(last), _place(place, *ends), cell(place.seeds))
+
+
+def _outlived(study: Study, panel: SizeSweep) -> Cell:
+    """The regime to use at the smallest size, and from which larger one it is ruled out."""
+    smallest, *larger = sorted(panel.scenarios)
+    level = 1 - study.error / len(larger)
+    chosen = decide(study, panel.scenarios[smallest], panel.backbone).leader
+    if chosen is None:
+        return cell("–")
+    regime, told = chosen.place.regime, False
+    for n in larger:
+        decision = decide(study, panel.scenarios[n], panel.backbone, level=level)
+        found = decision.of(chosen.place._replace(scenario=panel.scenarios[n]))
+        if found and found.ruled_out:
+            return cell(regime, f"(ruled out at {n:g})")
+        told = told or (found is not None and found.at_most is not None)
+    return cell(regime, f"(not ruled out up to {larger[-1]:g})" if told else "(cannot be said)")
 
 
 def _place(found: Crossover, least: float, most: float) -> Cell:

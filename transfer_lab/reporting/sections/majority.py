@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from transfer_lab.reporting.blocks import Cell, Note, Section, Table, cell
 from transfer_lab.reporting.study import Place, Study
 from transfer_lab.reporting.wording import percent
+from transfer_lab.stats.hypotheses import LEVEL, holm
 from transfer_lab.stats.intervals import Interval
-from transfer_lab.stats.verdicts import Verdict, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 CONSTANT = 0.99
 """The share of one class among all predictions from which an answer is called constant."""
 _DEAD = 0.5
-LEAD = "Arms that do no better than an answer that looks at no image, and why."
+LEAD = "Networks not shown to be better than an answer that looks at no image, and why."
 LEGEND = (
-    "Every trained arm that is not above the majority class and chance by the 95 % interval of the "
-    "difference (seeds and test set; single comparisons, not corrected). The majority class is the "
+    "Every trained arm of which some network is not shown to be better than the majority class and "
+    "chance. Each network is tested by itself: if it were no better, so many of its test images "
+    "would be right by luck, by the exact binomial, with a probability above "
+    f"{100 * LEVEL:g} % after Holm's correction over all trained networks of the experiment. Not "
+    "shown to be better is not shown to be as bad. The majority class is the "
     "test accuracy of always answering the training subset's most frequent class; where all are "
     "equally frequent the first one stands for it, and may be rare in the test set: the bar is "
-    "chance, 100 / number of classes %, where that is higher. Dead units: rectified units (of a "
+    "chance, 100 / number of classes %, where that is higher. Accuracy is the arm's mean; the "
+    "columns behind the bar are of the networks in question. Dead units: rectified units (of a "
     "map: channels) that none of about 256 test images makes positive. An answer is called "
     f"constant where one class is {100 * CONSTANT:.0f} % of all predictions or more."
 )
-STANDS: dict[Verdict, str] = {
-    "refuted": "below",
-    "undecided": "not separated",
-}
 
 
 def majority(study: Study) -> Section | None:
@@ -41,28 +41,35 @@ def majority(study: Study) -> Section | None:
     if not rows:
         return None
     head = (
-        *("backbone", "regime", "scenario", "accuracy (%)", "majority or chance (%)", "stands"),
+        *("backbone", "regime", "scenario", "accuracy (%)", "majority or chance (%)"),
+        "not shown to be better",
         *("classes answered", "commonest (%)", "dead units (%)", "why"),
     )
     table = Table("Arms not above the majority class", head, rows, texts=3)
     return Section("Against the majority class", (table, Note(LEGEND)), LEAD)
 
 
-def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame, str]]:
-    """Every trained arm that is not above the majority class and chance, its records, and how it
-    stands to the higher of them."""
-    done = study.done
-    places = [done["scenario"], done["backbone"], done["regime"]]
-    for names, found in (done["test_accuracy"] - bar(done)).groupby(places, sort=False):
-        place = Place(*names)
-        if study.is_control(place.regime):
-            continue
-        gains = found.dropna().tolist()
-        stands = STANDS.get(verdict(gain(study, place, gains), "above"))
-        if gains and not any(gains):
-            stands = "equal"
-        if stands:
-            yield place, done.loc[found.index], stands
+def not_above(study: Study) -> Iterator[tuple[Place, pd.DataFrame]]:
+    """Every trained arm with networks that are not shown to be above the majority class and chance,
+    and the records of these networks."""
+    import numpy as np
+
+    done = study.done.dropna(subset=["test_accuracy"])
+    trained = done[~done["regime"].isin(study.controls)]
+    unshown = trained[np.array(holm(_p_above(trained).tolist())) > LEVEL]
+    for names, rows in unshown.groupby(["scenario", "backbone", "regime"], sort=False):
+        yield Place(*names), rows
+
+
+def _p_above(rows: pd.DataFrame) -> pd.Series:
+    """The exact p of each network that it is no better than the bar: the probability of at least
+    so many right answers; 1 where the number of test images is not known."""
+    from scipy.special import bdtrc
+
+    images = rows["n_test"].fillna(0)
+    right = (rows["test_accuracy"] * images).round()
+    # Of k = -1 (not one right) scipy's tail is a NaN: at least none is certain.
+    return bdtrc(right - 1, images.astype(int), bar(rows)).where(right > 0, 1.0)
 
 
 def bar(rows: pd.DataFrame) -> pd.Series:
@@ -72,17 +79,22 @@ def bar(rows: pd.DataFrame) -> pd.Series:
 
 
 def _rows(study: Study) -> Iterator[tuple[Cell, ...]]:
-    for place, rows, stands in not_above(study):
+    for place, rows in not_above(study):
         yield (
             *(cell(place.backbone), cell(place.regime), cell(place.scenario)),
-            cell(percent(study.accuracy(*place))),
+            cell(percent(study.accuracies.estimate(place).interval())),
             cell(_share(bar(rows))),
-            cell(stands),
+            cell(networks(study, place, rows)),
             cell(f"{rows['predicted_classes'].mean():.1f} of {rows['num_classes'].max():.0f}"),
             cell(_share(rows["commonest_prediction"])),
             cell(_share(rows["dead_units"])),
             cell("", _why(rows)),
         )
+
+
+def networks(study: Study, place: Place, rows: pd.DataFrame) -> str:
+    """'2 of 3 networks': of all that the place has."""
+    return f"{len(rows)} of {len(study.finished(place))} networks"
 
 
 def gain(study: Study, place: Place, gains: list[float]) -> Interval | None:
@@ -91,7 +103,7 @@ def gain(study: Study, place: Place, gains: list[float]) -> Interval | None:
     Such is the majority class: in a given mix of classes the accuracy of a constant answer has no
     sampling error.
     """
-    found = study.measured.estimate(place)
+    found = study.accuracies.estimate(place)
     if found is None or not gains:
         return None
     over_seeds = None

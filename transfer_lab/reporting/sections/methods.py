@@ -70,16 +70,17 @@ def _summary(family: Family, among: Sequence[str], rows: Sequence[Gain]) -> str:
 
 def _harm(gain: Gain) -> str:
     scenario, backbone, regime = gain.place
-    lead = signed(gain.lead.interval())
+    lead = signed(gain.lead.interval(), gain.measure)
     return (
-        f"{regime} in {scenario} on {backbone}: {_found(gain)}, {lead} points against "
-        f"{gain.twin.regime} (p = {_p(gain.p)} after correction)"
+        f"{regime} in {scenario} on {backbone}: {_found(gain)}, {lead} {gain.measure.steps} "
+        f"against {gain.twin.regime} (p = {_p(gain.p)} after correction)"
     )
 
 
 def _fold(study: Study, family: Family, rows: Sequence[Gain]) -> Fold:
     head = (
-        *("regime", "switched off", "scenario", "backbone", "found", "ahead (points)"),
+        *("regime", "switched off", "scenario", "backbone", "found"),
+        f"ahead ({study.measure.steps})",
         *("p", "images (times)", "seconds (times)"),
     )
     caption = f"Methods against themselves switched off: {family}"
@@ -106,7 +107,7 @@ def _row(gain: Gain) -> tuple[Cell, ...]:
     return (
         *start,
         cell(_found(gain), strong=sure),
-        cell(signed(gain.lead.interval())),
+        cell(signed(gain.lead.interval(), gain.measure)),
         cell(_p(gain.p) if gain.lead.known else "–", strong=sure),
         cell(_times(gain.images)),
         cell(_times(gain.seconds)),
@@ -117,7 +118,7 @@ def _found(gain: Gain) -> str:
     if not gain.lead.known:
         return "interval unknown"
     if gain.equal:
-        return f"equal within {points(100 * gain.margin)}"
+        return f"equal within {points(100 * gain.margin, gain.measure)}"
     if gain.side < 0 and gain.of_source:
         return NEGATIVE
     return SIDES.get(gain.side, "not separated")

@@ -19,7 +19,7 @@ from transfer_lab.reporting.blocks import (
 from transfer_lab.reporting.costs import Arm, arms
 from transfer_lab.reporting.predictions import Outcome
 from transfer_lab.reporting.study import Study
-from transfer_lab.reporting.wording import percent, whole
+from transfer_lab.reporting.wording import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +28,11 @@ LONG = 20
 LEAD = "Which classes the best arm of each scenario finds, and which it misses."
 LEGEND = (
     "Recall in percent: of a class's test images the share that is answered rightly, by the arm of "
-    "highest mean accuracy in the scenario, ± the half-width of its 95 % interval (seeds and the "
-    "class's test images). Exploratory, and not corrected for the number of classes. From the "
+    "best mean {measure} in the scenario, and its 95 % interval: Wilson's, at the number of "
+    "images that the spread of the seeds and of the class's test images leaves of them. F1: the "
+    "harmonic mean of recall and precision, over the seeds. The last row is of all classes: "
+    "accuracy, and the means of recall and F1 over classes that occur. "
+    "Exploratory, and not corrected for the number of classes. From the "
     "predictions stored beside each record; classes are named where these hold the names, and "
     "numbered otherwise."
 )
@@ -46,7 +49,8 @@ def per_class(study: Study) -> Section | None:
     blocks: list[Block] = []
     for target, scenarios in targets.items():
         blocks += _blocks(study, target, {s: best[s] for s in scenarios})
-    return Section("Class by class", (*blocks, Note(LEGEND)), LEAD)
+    note = Note(LEGEND.format(measure=study.measure.title))
+    return Section("Class by class", (*blocks, note), LEAD)
 
 
 def _blocks(study: Study, target: str, best: dict[str, Arm]) -> tuple[Block, ...]:
@@ -67,8 +71,11 @@ def _blocks(study: Study, target: str, best: dict[str, Arm]) -> tuple[Block, ...
         )
         for number, label in enumerate(classes)
     )
+    whole_set = (cell("all"), cell(whole(len(labels))), *(c[-1] for c in columns.values()))
     whose = Bullets(tuple(f"{scenario}: {arm.name}" for scenario, arm in best.items()))
-    table = Table(f"Recall (%) by class, {target}", ("class", "test images", *best), rows)
+    table = Table(
+        f"Recall (%) by class, {target}", ("class", "test images", *best), (*rows, whole_set)
+    )
     if len(classes) <= LONG:
         return whose, table
     return whose, Fold(f"Recall of the {len(classes):,} classes of {target}", (table,))
@@ -92,18 +99,34 @@ def _column(outcomes: list[Outcome], labels: np.ndarray, classes: np.ndarray) ->
     import numpy as np
 
     if not outcomes or outcomes[0].labels is not labels:
-        return [(Line("–", "(no predictions)"),)] * len(classes)
+        return [(Line("–", "(no predictions)"),)] * (len(classes) + 1)
     right = np.stack([one.right for one in outcomes])
-    return [_recall(right[:, labels == label]) for label in classes]
+    predicted = np.stack([one.predicted for one in outcomes])
+    f1 = [_f1(predicted, labels, label) for label in classes]
+    recalls = [right[:, labels == label] for label in classes]
+    cells = [_recall(hits, score) for hits, score in zip(recalls, f1, strict=True)]
+    mean = 100 * np.mean([hits.mean() for hits in recalls])
+    text = f"mean recall {mean:.1f}, mean F1 {100 * np.mean(f1):.1f}"
+    return [*cells, cell(f"{100 * right.mean():.1f}", text)]
 
 
-def _recall(right: np.ndarray) -> Cell:
+def _f1(predicted: np.ndarray, labels: np.ndarray, label: int) -> float:
+    """Of one class, the mean over runs (runs, images)."""
+    answered, own = predicted == label, labels == label
+    both = answered.sum(axis=1) + own.sum()
+    return float((2 * (answered & own).sum(axis=1) / both).mean())
+
+
+def _recall(right: np.ndarray, f1: float) -> Cell:
     import numpy as np
 
+    from transfer_lab.stats.shares import share_interval
     from transfer_lab.stats.two_way import Crossed
 
     found = Crossed.of(right[None], np.zeros(right.shape[1])).contrast([1])
-    return cell(percent(found.interval()))
+    ends = share_interval(found)
+    note = f"[{100 * ends[0]:.0f} to {100 * ends[1]:.0f}]" if ends else ""
+    return Line(f"{100 * found.mean:.1f}", note), Line("", f"F1 {100 * f1:.1f}")
 
 
 def _why(study: Study) -> str:

@@ -23,13 +23,23 @@ from transfer_lab.reporting.blocks import (
     Table,
     cell,
 )
+from transfer_lab.reporting.clusters import said as over_targets
 from transfer_lab.reporting.decision import rule_standings
+from transfer_lab.reporting.measures import ACCURACY
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.subsets import said as overlap
 from transfer_lab.reporting.taxonomies import taxonomies
 from transfer_lab.reporting.wording import points, whole
 from transfer_lab.stats.hypotheses import LEVEL
 
+BY_IMAGE = {
+    "accuracy": "correctness",
+    "balanced_accuracy": "correctness, weighted so that every class counts the same,",
+    "macro_f1": "the influence of an answer (the measure's first derivative)",
+    "log_loss": "the logarithm of the probability that is given to the right class",
+}
+"""What a measure is the mean of."""
 TAXONOMY = (
     "Texts on transfer learning name scenarios by two schemes that contradict one another. By "
     "labels: inductive where the target has some, transductive where the source alone has, "
@@ -272,23 +282,14 @@ def _options(study: Study) -> Table:
 
 def inference(study: Study) -> tuple[str, ...]:
     """One sentence or a few for each question a statistician asks."""
-    looks = study.experiment.looks
-    seeds = f"{looks.start} to {looks.at_most}" if looks else len(study.experiment.seeds)
+    margin = points(study.experiment.margin, study.measure)
     return (
-        f"Intervals of accuracies hold two errors. That of the seeds ({seeds}: subset, "
-        "initialisation, order of training) is Student's t. That of the test set is what all seeds "
-        "share by being tested on the same images: correctness by seed and image is taken as a "
-        "crossed two-way layout within classes, and the images' variance is the mean square of the "
-        "images less that of the rest, which the spread of the seeds holds already. The two "
-        "half-widths are added in quadrature (Howe 1974), which covers at least as often as it "
-        "says also with two or three seeds. The errors are taken as normal: not to be trusted "
-        "within a few images of 0 or 100 %.",
-        "Where predictions by image cannot be read, the test set's variance is p (1 - p) / n for "
-        "each arm by itself, which bounds it from above" + _unread(study) + ". Intervals of times "
-        "and of other columns are Student's t over seeds.",
+        *_errors(study),
         "They generalise to new seeds and to new test images in the same mix of classes. They do "
         "not hold what another source run, other targets, other options or another budget would "
         "change" + _sizes(study) + ".",
+        *overlap(study),
+        *over_targets(study),
         "Comparisons are paired: by scenario and seed, and by test image. Seeds that one side "
         "lacks are left out of a comparison.",
         _family(study),
@@ -300,12 +301,39 @@ def inference(study: Study) -> tuple[str, ...]:
         "is averaged with what those of all pairs of this grid have in common, by degrees of "
         "freedom (empirical Bayes, Smyth 2004), and so are those of single accuracies in what to "
         "expect.",
-        f"Equal means shown to differ by less than {points(study.experiment.margin)}, by two "
-        f"one-sided tests (TOST) at {100 * LEVEL:g} %; a difference that was not found is not "
-        "called equal.",
+        f"Equal means shown to differ by less than {margin}, by two one-sided tests (TOST) at "
+        f"{100 * LEVEL:g} %; a difference that was not found is not called equal.",
         "Everything else is exploratory: the frontier of time and accuracy, regrets, "
         "probabilities, classes, claims. It is not corrected for how many things were looked at.",
     )
+
+
+def _errors(study: Study) -> tuple[str, ...]:
+    """What intervals of scores hold, where all is known by image and where it is not."""
+    looks, measure = study.experiment.looks, study.measure
+    seeds = f"{looks.start} to {looks.at_most}" if looks else len(study.experiment.seeds)
+    what = "accuracies" if measure is ACCURACY else f"{measure.title}, which leads here,"
+    return (
+        f"Intervals of {what} hold two errors. That of the seeds ({seeds}: subset, "
+        "initialisation, order of training) is Student's t. That of the test set is what all seeds "
+        f"share by being tested on the same images: {BY_IMAGE[measure.name]} by seed and image is "
+        "taken as a crossed two-way layout within classes, and the images' variance is the mean "
+        "square of the images less that of the rest, which the spread of the seeds holds already. "
+        "The two half-widths are added in quadrature (Howe 1974), which covers at least as often "
+        "as it says also with two or three seeds. The errors are taken as normal: not to be "
+        "trusted within a few images of 0 or 100 %.",
+        f"{_without_images(study)}{_unread(study)}. Intervals of times and of other columns are "
+        "Student's t over seeds.",
+    )
+
+
+def _without_images(study: Study) -> str:
+    if study.measure is ACCURACY:
+        return (
+            "Where predictions by image cannot be read, the test set's variance is p (1 - p) / n "
+            "for each arm by itself, which bounds it from above"
+        )
+    return "Where that is not stored by image, intervals hold the error of the seeds alone"
 
 
 def _family(study: Study) -> str:
@@ -321,7 +349,8 @@ def _family(study: Study) -> str:
         "records are there, on the mean over the backbones, with Bonferroni's correction over "
         "rivals and Holm's over hypotheses, separately for refuting, for supporting and for being "
         f"behind, at {100 * LEVEL:g} % each. Refuted means that a rival is shown to be more than "
-        f"{points(study.experiment.margin)} ahead, which is the experiment's margin." + outcome
+        f"{points(study.experiment.margin, study.measure)} ahead, which is the experiment's margin."
+        + outcome
     )
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from transfer_lab.reporting.blocks import Cell, Fold, Line, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.decision import Decision, RuleStanding, decide, rule_standings
 from transfer_lab.reporting.hypotheses import JUDGED, Spot, chance_of_best, followed, spots
+from transfer_lab.reporting.measures import ACCURACY, Measure
 from transfer_lab.reporting.regrets import REFERENCE, Regret, Served, against, regret, served
 from transfer_lab.reporting.study import Place, Study, interval
 from transfer_lab.reporting.wording import (
     amount,
     bounded,
     needs,
-    percent,
     points,
     share,
     verdict_words,
@@ -59,7 +59,7 @@ def rules(study: Study) -> Section | None:
     places = list(spots(study))
     if not places:
         return None
-    legend = LEGEND.format(margin=points(study.experiment.margin), level=100 * LEVEL)
+    legend = LEGEND.format(margin=points(study.experiment.margin, study.measure), level=100 * LEVEL)
     if not all(map(study.is_comparable, study.trained)):
         legend += RIVALS
     by_backbone = Fold("By backbone", (_by_backbone(study, places), Paragraph(BY_BACKBONE)))
@@ -70,7 +70,14 @@ def rules(study: Study) -> Section | None:
 
 def _verdicts(study: Study, standings: Iterable[RuleStanding]) -> Table:
     rows = tuple(_verdict_row(study, one) for one in standings)
-    head = ("rule", "scenario", "prescribes", "verdict", "loses at most (points)", "best rival")
+    head = (
+        "rule",
+        "scenario",
+        "prescribes",
+        "verdict",
+        f"loses at most ({study.measure.steps})",
+        "best rival",
+    )
     return Table("Rules of thumb, over all backbones", head, rows, texts=4)
 
 
@@ -82,16 +89,16 @@ def _verdict_row(study: Study, one: RuleStanding) -> tuple[Cell, ...]:
         return (*start, cell("no data", "(not measured here)"), cell("–"), cell("–"))
     side = "ahead" if one.lead.mean > 0 else "behind"
     distance = abs(one.lead.mean)
-    lead = percent(one.lead.interval()._replace(mean=distance))
+    lead = study.measure.difference(one.lead.interval()._replace(mean=distance))
     return (
         *start,
         cell(
-            verdict_words(one.verdict, study.experiment.margin),
+            verdict_words(one.verdict, study.experiment.margin, study.measure),
             needs(one.told),
             strong=one.verdict not in ("undecided", "no data"),
         ),
-        cell(bounded(one.at_most)),
-        cell(one.rival, f"{lead} points {side}"),
+        cell(bounded(one.at_most, study.measure)),
+        cell(one.rival, f"{lead} {study.measure.steps} {side}"),
     )
 
 
@@ -110,8 +117,10 @@ def _by_backbone(study: Study, places: list[Spot]) -> Table:
         if (regime := followed(study, RULES[name], spot))
     )
     head = (
-        *("rule", "scenario", "backbone", "prescribes", "accuracy (%)", "behind the best (points)"),
-        *("loses at most (points)", "P(best)", "ruled out"),
+        *("rule", "scenario", "backbone", "prescribes"),
+        study.measure.heading,
+        f"behind the best ({study.measure.steps})",
+        *(f"loses at most ({study.measure.steps})", "P(best)", "ruled out"),
     )
     return Table("Rules of thumb by scenario and backbone", head, rows, texts=4)
 
@@ -120,15 +129,17 @@ def _place_row(
     study: Study, rule: str, spot: Spot, told: Decision, regime: str
 ) -> tuple[Cell, ...]:
     one = told.of(Place(*spot, regime))
-    behind = cell("0.0", "(leads)")
+    behind = cell(study.measure.digits(0), "(leads)")
     if one is not told.leader:
         leader = told.leader.place.regime
-        behind = cell(percent(one.behind.interval()) if one.behind else "–", leader)
+        behind = cell(
+            study.measure.difference(one.behind.interval()) if one.behind else "–", leader
+        )
     return (
         *(cell(rule), cell(spot.scenario), cell(spot.backbone), cell(regime)),
-        cell(percent(one.accuracy)),
+        cell(study.measure.number(one.accuracy)),
         behind,
-        cell(bounded(one.at_most)),
+        cell(bounded(one.at_most, study.measure)),
         cell(share(chance_of_best(study, spot, regime))),
         cell("yes" if one.ruled_out else "no", strong=one.ruled_out),
     )
@@ -141,17 +152,20 @@ REGRETS = (
     "accuracies; in brackets a 95 % interval of the true mean, of which the lower end is read on "
     f"seeds that did not pick, and the upper holds whichever is the best. Against {REFERENCE}: the "
     "mean difference of test accuracy over the targets, each the mean of its places that both "
-    "rules serve, with a 95 % interval over seeds and test images, for these targets; with three "
-    "targets or more a second one over targets, for others like them. Means of rules that serve "
-    "other places are not comparable. Scenarios, backbones and source runs are taken as they are."
+    "rules serve, with a 95 % interval over seeds and test images, for these targets. Of "
+    "three targets or more that share no source run (those that do count once, as their mean) a "
+    "second one, for others like them on average, and between what the next one lies. Means of "
+    "rules that serve other places are not comparable. Scenarios, backbones and source runs are "
+    "taken as they are."
 )
 
 
 def _regrets(study: Study, places: list[Spot]) -> Table:
     """One row a rule, and the oracle's."""
+    steps = study.measure.steps
     caption = "Regret of following each rule: means over all scenarios and backbones it can serve"
     head = (
-        *("rule", "points behind the best", "worst (points)", f"against {REFERENCE} (points)"),
+        *("rule", f"{steps} behind the best", f"worst ({steps})", f"against {REFERENCE} ({steps})"),
         *("fit time (s)", "places served"),
     )
     rows = [
@@ -165,7 +179,8 @@ def _regrets(study: Study, places: list[Spot]) -> Table:
     ]
     best = [(place, study.best(*place, study.contenders(*place))) for place in places]
     seconds = _mean_seconds(study, best)
-    oracle = (cell(ORACLE), cell("0.0"), cell("0.0"), cell("–"), cell(seconds))
+    none = cell(study.measure.digits(0))
+    oracle = (cell(ORACLE), none, none, cell("–"), cell(seconds))
     rows.append((*oracle, cell(f"{len(places)}")))
     return Table(caption, head, tuple(rows))
 
@@ -176,35 +191,46 @@ def costs(study: Study, name: str, places: list[Spot]) -> tuple[Cell, Cell, Cell
     here = served(study, rule, places)
     if not here:
         return (cell("–"),) * 3
-    found = regret(study, here)
+    found, measure = regret(study, here), study.measure
     return (
-        cell(f"{100 * found.mean:.1f}", _between(found)),
-        cell(f"{100 * found.worst:.1f}"),
-        _told_against(None if name == REFERENCE else against(study, rule, places)),
+        cell(measure.digits(measure.scale * found.mean), _between(measure, found)),
+        cell(measure.digits(measure.scale * found.worst)),
+        _told_against(measure, None if name == REFERENCE else against(study, rule, places)),
     )
 
 
-def _between(found: Regret) -> str:
+def _between(measure: Measure, found: Regret) -> str:
     if found.low is None or found.high is None:
-        return "" if found.high is None else f"(at most {100 * found.high:.1f})"
-    return f"({100 * found.low:.1f} to {100 * found.high:.1f})"
+        return (
+            "" if found.high is None else f"(at most {measure.digits(measure.scale * found.high)})"
+        )
+    ends = (measure.digits(measure.scale * end) for end in (found.low, found.high))
+    return f"({' to '.join(ends)})"
 
 
-def _told_against(found: Pooled | None) -> Cell:
+def _told_against(measure: Measure, found: Pooled | None) -> Cell:
     """The mean lead over the reference in words, for these targets and for others like them."""
     if found is None:
         return cell("–")
-    here = Line(signed(found.here))
+    here = Line(signed(found.here, measure))
     if found.elsewhere is None:
         return (here,)
-    return (here, Line("", f"{signed(found.elsewhere)} over targets"))
+    many = found.elsewhere
+    over = signed(Interval(many.mean, many.half, many.targets), measure)
+    near, far = many.mean - many.predicted, many.mean + many.predicted
+    ends = (signed(Interval(end, None, 1), measure) for end in (near, far))
+    return (
+        here,
+        Line("", f"{over} over {many.targets} targets"),
+        Line("", f"the next one: {' to '.join(ends)}"),
+    )
 
 
-def signed(found: Interval) -> str:
+def signed(found: Interval, measure: Measure = ACCURACY) -> str:
     """'+1.2 ± 0.9', in points."""
-    sign = "−" if round(100 * found.mean, 1) < 0 else "+"
-    mean = f"{sign}{abs(100 * found.mean):.1f}"
-    return mean if found.half is None else f"{mean} ± {100 * found.half:.1f}"
+    shown = measure.difference(found._replace(mean=abs(found.mean)))
+    sign = "−" if round(measure.scale * found.mean, measure.decimals) < 0 else "+"
+    return sign + shown
 
 
 def _mean_seconds(study: Study, served: Served) -> str:

@@ -36,6 +36,7 @@ OPTIMISATION = (
 def stage_transfer(study: Study) -> Section | None:
     """Lines and tables, and what BnB says; no section where fewer than three depths were
     measured."""
+    study = study.by_accuracy  # which training has, too
     panels = stage_panels(study)
     if not any(len(line.regimes) >= FEWEST for panel in panels for line in panel.lines):
         return None

@@ -68,7 +68,8 @@ def _frontier_table(study: Study, found: dict[str, tuple[Arm, ...]]) -> Table:
         shown = [arm for arm in of_scenario if any(arm in front for front in fronts.values())]
         for arm in sorted(shown, key=lambda arm: arm.cost.cold):
             rows.append((cell(scenario), *_arm(study, arm), *_times(arm, fronts)))
-    head = ("scenario", "backbone", "regime", "accuracy (%)", *SHARING)
+    measure = study.measure
+    head = ("scenario", "backbone", "regime", measure.heading, *SHARING)
     caption = "On the frontier of accuracy and time (s a target, by targets that share pretraining)"
     return Table(caption, head, tuple(rows), texts=3)
 
@@ -91,5 +92,6 @@ def _table(study: Study, scenario: str, found: tuple[Arm, ...]) -> Table:
         (*_arm(study, arm), *_times(arm, fronts))
         for arm in sorted(found, key=lambda arm: arm.cost.cold)
     )
-    head = ("backbone", "regime", "accuracy (%)", *SHARING)
+    measure = study.measure
+    head = ("backbone", "regime", measure.heading, *SHARING)
     return Table(f"Time (s a target) and accuracy, {scenario}", head, rows, texts=2)

@@ -83,7 +83,8 @@ def copy_summary(tracking: Tracking, study: Study, store: RecordStore) -> str | 
         config={"experiment": name, "definition": study.experiment.model_dump(mode="json")},
     )
     try:
-        tables = {"matrix": (MATRIX, [*_places(study)]), "accuracy (%)": _in_words(study)}
+        led = study.by_accuracy
+        tables = {"matrix": (MATRIX, [*_places(led)]), "accuracy (%)": _in_words(led)}
         logged: dict[str, Any] = {
             title: wandb.Table(columns=[*head], data=rows, allow_mixed_types=True)
             for title, (head, rows) in tables.items()

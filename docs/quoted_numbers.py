@@ -5,7 +5,8 @@ In Markdown a comment behind a number, or behind several joined by `,`, `and` or
     56.9 ± 5.5 %<!-- four_scenarios > Accuracy > cnn > linear_probe > small_similar -->
 
 the report's folder under reports/, the section, and words that the section's tables have in their
-title, in the row or above its column. In the header of an experiment, lines of their own do so:
+title, in the row or above its column, where `small_similar, cnn` are two. In the header of an
+experiment, lines of their own do so:
 
     # Numbers: 60.8 / 77.9 / 84.8 in scene15 > Accuracy > MobileNetV1 > partial_finetune
 
@@ -49,10 +50,14 @@ class Row:
     def numbers(self, words: tuple[str, ...]) -> list[str] | None:
         """The numbers of the cells that the words name; None where they name none of them."""
         line = " | ".join((self.title, *(text for _, text in self.cells)))
-        columns = [word for word in words if word in dict(self.cells)]
+        titles = [{column, *column.split(", ")} for column, _ in self.cells]
+        columns = {word for word in words if any(word in title for title in titles)}
         if not all(word in columns or _holds(line, word) for word in words):
             return None
-        named = [text for column, text in self.cells if column in columns or not columns]
+        # Words may name several columns, or a group of columns and one in it.
+        fit = [len(columns & title) for title in titles]
+        cells = zip(fit, self.cells, strict=True)
+        named = [text for n, (_, text) in cells if n == max(fit)]
         return [number for text in named for number in _numbers(text)] or None
 
 

@@ -39,7 +39,9 @@ def invented(tmp_path, monkeypatch):
     (report / "report.md").write_text(
         "## Accuracy\n\n**Accuracy (%), cnn**\n\n| regime | small | large |\n| :-- | --: | --: |\n"
         "| probe | **† 56.9 ± 5.5** (n=3) | 92.7 ± 1.1 (n=3) |\n"
-        "| probe_2 | 10.0 ± 5.5 (n=3) | 1,192.7 (n=3) |\n\n## Flags\n\n11 of 2,985 are copies.\n"
+        "| probe_2 | 10.0 ± 5.5 (n=3) | 1,192.7 (n=3) |\n\n**Grouped**\n\n"
+        "| regime | few, mlp | few, net | many, mlp |\n| :-- | --: | --: | --: |\n"
+        "| new<br>layer | 1.1 | 2.2 | 3.3 |\n\n## Flags\n\n11 of 2,985 are copies.\n"
     )
     monkeypatch.setattr(quoted_numbers, "ROOT", tmp_path)
     quoted_numbers._rows.cache_clear()
@@ -53,11 +55,15 @@ HOLDING = [
     ("56.9 and 92.7", "one > Accuracy > probe"),
     ("1,193", "one > Accuracy > probe_2"),
     ("11", "one > Flags > copies"),
+    ("2.2", "one > Accuracy > layer > few > net"),
+    ("2.2", "one > Accuracy > layer > few, net"),
+    ("1.1 and 2.2", "one > Accuracy > layer > few"),
 ]
 WRONG = [
     ("56.8 ± 5.5 %", "one > Accuracy > cnn > probe > small", "56.8"),
     ("56.9 ± 5.4 %", "one > Accuracy > cnn > probe > small", "56.9"),
     ("56.9 ± 5.5 %", "one > Accuracy > cnn > probe > large", "56.9"),
+    ("2.2", "one > Accuracy > layer > few > mlp", "2.2"),
     ("92.7 ± 1.1", "one > Accuracy > cnn > probe_2", "92.7"),
     ("1192.7 ± 1.0", "one > Accuracy > cnn > probe_2 > large", "1192.7"),
     ("56.9", "one > Accuracy > cnn", "2 rows"),

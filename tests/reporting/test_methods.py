@@ -12,10 +12,11 @@ from transfer_lab.experiment.catalog import Off
 from transfer_lab.experiment.choices import Regime
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import Bullets, Fold
-from transfer_lab.reporting.hypotheses import Spot, measured, spots, verdicts
+from transfer_lab.reporting.decision import decide, rule_standings
+from transfer_lab.reporting.hypotheses import Spot, measured, spots
 from transfer_lab.reporting.methods import _apart, gains, twin
 from transfer_lab.reporting.methods import methods as by_family
-from transfer_lab.reporting.ranking import SILENT, ranking
+from transfer_lab.reporting.ranking import SILENT, rule_stands
 from transfer_lab.reporting.sections.beyond import beyond
 from transfer_lab.reporting.sections.methods import TITLE, _found, methods
 from transfer_lab.reporting.study import Place, StoredResults, Study
@@ -62,8 +63,8 @@ def lines(study: Study) -> dict[str, str]:
 def test_the_best_of_a_place_and_its_rivals_see_no_more_than_the_rules_do(study):
     """joint_training is far ahead everywhere, and sees source images."""
     for scenario in LABELLED:
-        found = ranking(study, scenario, "cnn")
-        assert (found.best, found.runner_up) == ("lp_ft", "l2_sp")
+        best, second, *_ = decide(study, scenario, "cnn").standings
+        assert (best.place.regime, second.place.regime) == ("lp_ft", "l2_sp")
         rivals = {*measured(study, Spot(scenario, "cnn"))}
         assert rivals == {*comparable(study.experiment).regimes} - {"majority"}
 
@@ -74,9 +75,15 @@ def test_verdicts_are_those_of_the_grid_without_the_methods(study):
         study.frame["regime"].isin([*alone.regimes]) & study.frame["scenario"].isin(LABELLED)
     ]
     same = Study.of(alone, StoredResults(frame))
-    told = verdicts(study)
+    told, alike = rule_standings(study), rule_standings(same)
+    assert told.keys() == alike.keys()
     assert told
-    assert told == verdicts(same)
+    for asked, one in told.items():
+        other = alike[asked]
+        assert (one.verdict, one.rival, one.followed) == (
+            *(other.verdict, other.rival, other.followed),
+        )
+        assert one.at_most == pytest.approx(other.at_most)
 
 
 def test_a_report_of_comparable_regimes_is_silent_about_what_sees_more(grid):
@@ -91,7 +98,7 @@ def test_a_report_of_comparable_regimes_is_silent_about_what_sees_more(grid):
 
 def test_no_rule_speaks_where_there_are_no_labels(study, markdown):
     assert "no_labels" not in {spot.scenario for spot in spots(study)}
-    assert ranking(study, "no_labels", "cnn").rule == SILENT
+    assert rule_stands(study, decide(study, "no_labels"), "cnn") == SILENT
     tables = markdown_tables(markdown)
     for caption, table in tables.items():
         if caption.endswith("verdict in every scenario"):

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, filterfalse
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.reporting.accuracies import Place, Weights, mean_lead
@@ -234,7 +234,7 @@ def _priors(study: Study) -> dict[int, Prior | None]:
     """By the number of backbones, the prior of the mean lead of a regime over another one."""
     wanted: dict[int, list[Weights]] = defaultdict(list)
     independent: dict[int, set[tuple[str, str]]] = defaultdict(set)
-    for scenario in study.scenarios:
+    for scenario in filterfalse(study.is_unlabelled, study.scenarios):
         on = {
             regime: {b for b in study.backbones if Place(scenario, b, regime) in arms}
             for arms in (study.leads().arms[scenario],)

@@ -42,12 +42,14 @@ Maker = Callable[[Study], Section | None]
 
 
 class Part(NamedTuple):
-    """Sections that are one on the page; those that are `brief` stand in report.md, too."""
+    """Sections that are one on the page; those that are `brief` stand in report.md too, without
+    what is folded unless that is `whole`."""
 
     makers: tuple[Maker, ...]
     title: str = ""
     lead: str = ""
     brief: bool = False
+    whole: bool = False
 
 
 PARTS = (
@@ -57,14 +59,14 @@ PARTS = (
     Part((accuracy,), brief=True),
     Part((rules,), brief=True),
     Part((beyond,), brief=True),
-    Part((methods,), brief=True),
+    Part((methods,), brief=True, whole=True),
     Part((dense,), brief=True),
     Part((flags,), brief=True),
     Part((learning_curves,), brief=True),
     Part((stage_transfer,), brief=True),
-    Part((budgets,), brief=True),
+    Part((budgets,), brief=True, whole=True),
     Part((depth,)),
-    Part((similarity,)),
+    Part((similarity,), brief=True),
     Part(
         (time_accuracy, training_time, transfer_cost),
         "Time and cost",
@@ -98,11 +100,10 @@ PARTS = (
 
 
 def sections(study: Study, *, brief: bool = False) -> tuple[Section, ...]:
-    """Every section that has something to say; those of report.md alone, without what is
-    folded."""
+    """Every section that has something to say, or as much of them as report.md holds."""
     parts = (part for part in PARTS if part.brief or not brief)
-    made = tuple(section for part in parts if (section := _made(part, study)))
-    return tuple(map(_in_brief, made)) if brief else made
+    made = ((part, section) for part in parts if (section := _made(part, study)))
+    return tuple(_in_brief(section, part.whole) if brief else section for part, section in made)
 
 
 def _made(part: Part, study: Study) -> Section | None:
@@ -115,6 +116,7 @@ def _made(part: Part, study: Study) -> Section | None:
     return Section(part.title, blocks, part.lead)
 
 
-def _in_brief(section: Section) -> Section:
-    kept = (block for block in section.blocks if not isinstance(block, Note | Fold))
+def _in_brief(section: Section, whole: bool) -> Section:
+    left_out = Note if whole else Note | Fold
+    kept = (block for block in section.blocks if not isinstance(block, left_out))
     return replace(section, blocks=tuple(kept))

@@ -19,7 +19,9 @@ from transfer_lab.reporting.render.markdown import to_markdown
 from transfer_lab.reporting.sections.answer import head
 from transfer_lab.reporting.sections.failures import failures
 from transfer_lab.reporting.sections.seeds import seeds as section
-from transfer_lab.reporting.study import StoredResults, Study, Summary
+from transfer_lab.reporting.stored import StoredResults
+from transfer_lab.reporting.study import Study
+from transfer_lab.reporting.summaries import Summary
 from transfer_lab.store.results import frame
 
 REGIMES = ("from_scratch", "linear_probe", "full_finetune", "lp_ft")

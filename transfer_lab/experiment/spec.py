@@ -158,10 +158,7 @@ class Experiment(Spec):
             return self.wandb.model_copy(update={"mode": "offline"})
         return self.wandb
 
-    @model_validator(mode="before")
-    @classmethod
-    def _looks_in_place_of_seeds(cls, data: Any) -> Any:
-        return spelt_out(data)
+    _looks_in_place_of_seeds = model_validator(mode="before")(spelt_out)
 
     @field_validator("backbones")
     @classmethod

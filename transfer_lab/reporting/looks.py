@@ -16,7 +16,8 @@ from transfer_lab.reporting.accuracies import Place, rows_of
 from transfer_lab.reporting.course import Answer, Course, Question
 from transfer_lab.reporting.decision import decide
 from transfer_lab.reporting.predictions import Predictions, beside
-from transfer_lab.reporting.study import StoredResults, Study
+from transfer_lab.reporting.stored import StoredResults
+from transfer_lab.reporting.study import Study
 from transfer_lab.store import results
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.results import State

@@ -33,6 +33,7 @@ def accuracy(study: Study) -> Section:
             best.add(Place(scenario, backbone, study.best(scenario, backbone, contenders) or ""))
             ruled.add(Place(scenario, backbone, rule_regime(study, scenario, backbone) or ""))
     usual, measure = study.usual_seeds, study.measure
+    counted = f"{usual} folds" if study.experiment.folds else seeds_of(usual)
     legend = legend.replace("{measure}", f"{measure.title} in {UNITS[measure.unit]}")
 
     def entry(place: Place) -> Cell:
@@ -42,7 +43,7 @@ def accuracy(study: Study) -> Section:
 
     tables: tuple[Block, ...] = grid_tables(study, f"Test {measure.heading}", entry)
     lead = (
-        f"Mean test {measure.title} of every regime, {seeds_of(usual)} unless said otherwise; bold "
+        f"Mean test {measure.title} of every regime, {counted} unless said otherwise; bold "
         f"is the best of its column, {RULE_MARK} what the rule of thumb prescribes."
     )
     title = measure.title[0].upper() + measure.title[1:]

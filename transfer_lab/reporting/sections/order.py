@@ -79,7 +79,7 @@ PARTS = (
         brief=True,
     ),
     Part((tuning,)),
-    Part((searches,), brief=True),
+    Part((searches,)),
     Part(
         (mistakes, per_class),
         "Mistakes",

@@ -228,14 +228,14 @@ def _per_class(per_class: PerClass) -> str:
 def _scenarios(study: Study) -> Table:
     domains = study.experiment.domains
     first = study.done.drop_duplicates("scenario").set_index("scenario").to_dict("index")
-    rows = []
-    for name, place in study.experiment.scenarios.items():
-        known = first.get(name, {})
+    rows, told = [], set[str]()
+    for name in study.scenarios:
+        place, known = study.experiment.scenarios[name], first.get(name, {})
         rows.append(
             (
                 cell(name),
-                _domain(study.source(name), domains),
-                _domain(place.target, domains),
+                _domain(study.source(name), domains, told),
+                _domain(place.target, domains, told),
                 cell(place.per_class),
                 _whole(known.get("n_train"), known.get("n_val")),
                 _whole(known.get("n_test")),
@@ -259,8 +259,10 @@ def _taxonomy(study: Study) -> tuple[Block, ...]:
     )
 
 
-def _domain(name: str, domains: dict) -> Cell:
-    label = domains[name].label if name in domains else ""
+def _domain(name: str, domains: dict, told: set[str]) -> Cell:
+    """The domain, and its options where it is named for the first time."""
+    label = domains[name].label if name in domains and name not in told else ""
+    told.add(name)
     return cell(name, "" if label in ("", name) else f"({label})")
 
 

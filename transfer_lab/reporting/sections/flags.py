@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from transfer_lab.experiment.choices import Weights
 from transfer_lab.reporting.accuracies import PLACE, rows_of
-from transfer_lab.reporting.blocks import Cell, Line, Paragraph, Section, Table, cell
+from transfer_lab.reporting.blocks import Cell, Line, Note, Paragraph, Section, Table, cell
 from transfer_lab.reporting.sections.majority import CONSTANT, networks, not_above
 from transfer_lab.reporting.sections.time import CONDITIONS
 from transfer_lab.reporting.sections.training_curves import shape
@@ -49,7 +49,7 @@ def flags(study: Study) -> Section | None:
     down = [flag.name for flag, places in known.items() if not places]
     untold = [flag.name for flag in FLAGS if flag not in known]
     texts = (("Looked for and not found", down), ("Not told by these records", untold))
-    said = tuple(Paragraph(f"{text}: {', '.join(names)}.") for text, names in texts if names)
+    said = tuple(Note(f"{text}: {', '.join(names)}.", text) for text, names in texts if names)
     table = Table("Flags", ("flag", "where", "what it means"), rows, texts=3)
     return Section(TITLE, (*((table,) if rows else ()), *said, *_seen_before(study)), LEAD)
 

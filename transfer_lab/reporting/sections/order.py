@@ -79,7 +79,7 @@ PARTS = (
         brief=True,
     ),
     Part((tuning,)),
-    Part((searches,)),
+    Part((searches,), brief=True),
     Part(
         (mistakes, per_class),
         "Mistakes",

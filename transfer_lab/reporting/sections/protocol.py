@@ -13,12 +13,9 @@ from transfer_lab.experiment.packaged import packaged_as
 from transfer_lab.experiment.plan import searched_in
 from transfer_lab.experiment.spec import PROTOCOL, PerClass
 from transfer_lab.reporting.blocks import (
-    Block,
     Bullets,
     Cell,
-    Fold,
     Note,
-    Paragraph,
     Section,
     Table,
     cell,
@@ -26,11 +23,11 @@ from transfer_lab.reporting.blocks import (
 from transfer_lab.reporting.clusters import said as over_targets
 from transfer_lab.reporting.decision import rule_standings
 from transfer_lab.reporting.measures import ACCURACY
+from transfer_lab.reporting.sections.called import called
 from transfer_lab.reporting.sections.cross_validation import of_folds, tested
 from transfer_lab.reporting.sections.tuning import tried, words
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.subsets import said as overlap
-from transfer_lab.reporting.taxonomies import taxonomies
 from transfer_lab.reporting.wording import points, whole
 from transfer_lab.stats.hypotheses import LEVEL
 
@@ -41,36 +38,39 @@ BY_IMAGE = {
     "log_loss": "the logarithm of the probability that is given to the right class",
 }
 """What a measure is the mean of."""
-TAXONOMY = (
-    "Texts on transfer learning name scenarios by two schemes that contradict one another. By "
-    "labels: inductive where the target has some, transductive where the source alone has, "
-    "unsupervised where none has. By domain and task: other images of the same classes are "
-    "transductive, the same images in other classes inductive, and other images of other classes "
-    "unsupervised, whatever labels there are. Homogeneous: the same shape of inputs, which all "
-    "images here have, and classes of the same names."
-)
 
 
 def protocol(study: Study) -> Section:
     """The rules that every cell obeys, the scenarios and the options."""
     experiment = study.experiment
     rules = (
-        f"Protocol {PROTOCOL}: the number is part of every run's id and is raised whenever the "
-        "code changes results, so that no two protocols stand in one report.",
-        tested(study)
-        or "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
-        "seeds. A run reads it once, after training, and selects nothing on it.",
-        "Each seed draws its own stratified subset of the target"
-        + (" from what is left beside each fold" if experiment.folds else "")
-        + "; the small ones lie within the large ones, and validation images count towards n.",
+        f"Protocol {PROTOCOL}.",
+        *filter(None, (tested(study),)),
         f"Every regime has the same budget: {_budget(experiment.fit)}. {_end(experiment.fit)}",
         *_further(study),
         _selection(study),
         *_starts(study),
     )
-    tables = (_scenarios(study), *_taxonomy(study), _options(study))
+    tables = (_scenarios(study), *called(study), _options(study))
+    always = Note("", "Rules that every experiment obeys", _always(study))
     cover = Note("", "What intervals and tests cover", inference(study))
-    return Section("Protocol", (Bullets(rules), *tables, cover))
+    return Section("Protocol", (Bullets(rules), *tables, always, cover))
+
+
+def _always(study: Study) -> tuple[str, ...]:
+    """What holds of every experiment alike."""
+    beside = " from what is left beside each fold" if study.experiment.folds else ""
+    fixed = (
+        "Every target has one fixed test set, the same for all sizes, regimes, backbones and "
+        "seeds. A run reads it once, after training, and selects nothing on it."
+    )
+    return (
+        "The protocol's number is part of every run's id and is raised whenever the code changes "
+        "results, so that no two protocols stand in one report.",
+        *(() if tested(study) else (fixed,)),
+        f"Each seed draws its own stratified subset of the target{beside}; the small ones lie "
+        "within the large ones, and validation images count towards n.",
+    )
 
 
 def _budget(fit: Fit) -> str:
@@ -244,19 +244,6 @@ def _scenarios(study: Study) -> Table:
         )
     head = ("scenario", "source", "target", "per class", "labelled", "test", "classes")
     return Table("Scenarios", head, tuple(rows), texts=3)
-
-
-def _taxonomy(study: Study) -> tuple[Block, ...]:
-    """What the articles call the scenarios of which both lists of classes are stored."""
-    found = taxonomies(study)
-    if not found:
-        return ()
-    rows = tuple((cell(scenario), *map(cell, names)) for scenario, names in found.items())
-    head = ("scenario", "by labels", "by domain and task", "inputs and classes")
-    table = Table("What the scenarios are called", head, rows, texts=4)
-    return (
-        Fold("What texts on transfer learning call the scenarios", (Paragraph(TAXONOMY), table)),
-    )
 
 
 def _domain(name: str, domains: dict, told: set[str]) -> Cell:

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from transfer_lab.experiment.budget import Augment, Fit
 from transfer_lab.experiment.catalog import BACKBONES, DOMAINS, REGIMES, Registry
+from transfer_lab.experiment.choices import SearchSettings
 from transfer_lab.experiment.looks import Looks
 from transfer_lab.experiment.options import options_of
 from transfer_lab.experiment.spec import (
@@ -27,7 +28,6 @@ from transfer_lab.experiment.spec import (
     Experiment,
     Pretrain,
     Scenario,
-    SearchSettings,
     SimilaritySettings,
     Tracking,
 )

@@ -165,6 +165,15 @@ Trials = Annotated[tuple[Options, ...], Field(min_length=2), AfterValidator(_dis
 """Options to try, of which validation chooses; they take the place of a regime's own."""
 
 
+class SearchSettings(Spec):
+    """Where trials are tried once for the whole grid: at a seed of its own, which no cell has, in
+    the scenarios whose mean validation accuracy chooses (those with the fewest images unless
+    named)."""
+
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    scenarios: tuple[str, ...] | None = Field(None, min_length=1)
+
+
 class Arm(Spec):
     """A backbone in a regime, by the experiment's names."""
 

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from transfer_lab.experiment.budget import MAIN, Augment, Fit
 from transfer_lab.experiment.catalog import suggest
 from transfer_lab.experiment.checks import contradictions, unknown_arms
+from transfer_lab.experiment.choices import SearchSettings
 from transfer_lab.experiment.fingerprints import pin_contents
 from transfer_lab.experiment.installed import look_anew
 from transfer_lab.experiment.looks import EXAMPLE, Looks
@@ -21,7 +22,6 @@ from transfer_lab.experiment.spec import (
     Experiment,
     Pretrain,
     Scenario,
-    SearchSettings,
     SimilaritySettings,
     Tracking,
 )

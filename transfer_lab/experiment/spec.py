@@ -25,6 +25,7 @@ from transfer_lab.experiment.choices import (
     Choice,
     Options,
     Regime,
+    SearchSettings,
     Spec,
     Trials,
     Weights,
@@ -152,15 +153,6 @@ class Tracking(Spec):
     mode: Literal["disabled", "offline", "online"] = "disabled"
     project: str = "transfer_lab"
     entity: str | None = None
-
-
-class SearchSettings(Spec):
-    """Where trials are tried once for the whole grid: at a seed of its own, which no cell has, in
-    the scenarios whose mean validation accuracy chooses (those with the fewest images unless
-    named)."""
-
-    seed: Seed = 0
-    scenarios: tuple[str, ...] | None = Field(None, min_length=1)
 
 
 class Experiment(Spec):

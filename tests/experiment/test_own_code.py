@@ -17,7 +17,8 @@ from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.choices import regime_entry
 from transfer_lab.experiment.classes import ModuleError, class_of
 from transfer_lab.experiment.loading import load_experiment
-from transfer_lab.experiment.plan import peers, plan, runs_of
+from transfer_lab.experiment.one_pass import peers
+from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.reporting.dashboard.comparison import look_of
 from transfer_lab.reporting.figures.pens import GREYS

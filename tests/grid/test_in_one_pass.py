@@ -13,7 +13,7 @@ from tests.builders import tiny_run
 from transfer_lab.data.splits import SubsetError
 from transfer_lab.experiment.budget import Augment
 from transfer_lab.experiment.catalog import REGIMES
-from transfer_lab.experiment.plan import peers
+from transfer_lab.experiment.one_pass import peers
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid import worker as execution
 from transfer_lab.grid.worker import execute, execute_all

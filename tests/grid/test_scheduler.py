@@ -18,7 +18,8 @@ from tests.builders import (
     one_by_one,
     records_in,
 )
-from transfer_lab.experiment.plan import parents_of, peers, plan, runs_of
+from transfer_lab.experiment.one_pass import peers
+from transfer_lab.experiment.plan import parents_of, plan, runs_of
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.engines import EngineError
 from transfer_lab.grid.scheduler import run_grid, todo

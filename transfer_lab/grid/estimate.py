@@ -18,7 +18,7 @@ from transfer_lab.data.base import ImageDomain
 from transfer_lab.data.build import build_domain
 from transfer_lab.data.splits import split_sizes
 from transfer_lab.experiment.choices import regime_entry
-from transfer_lab.experiment.plan import is_in_one_pass, peers
+from transfer_lab.experiment.one_pass import is_in_one_pass, peers
 from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.calibration import Rates, calibrated
 from transfer_lab.grid.operations import Method, Network, method, network

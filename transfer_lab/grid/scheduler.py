@@ -12,7 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from transfer_lab.experiment.plan import parents_of, peers, runs_of
+from transfer_lab.experiment.one_pass import peers
+from transfer_lab.experiment.plan import parents_of, runs_of
 from transfer_lab.experiment.spec import Cell, Run
 from transfer_lab.grid.engines.errors import EngineError
 from transfer_lab.store.locks import RunLocks

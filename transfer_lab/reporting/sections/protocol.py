@@ -259,7 +259,8 @@ def _whole(*values: float | None) -> Cell:
 
 
 def _options(study: Study) -> Table:
-    trials = tried(study)
+    """The options as they are written; those of a search for the whole grid stand under Tuning."""
+    trials = {} if study.experiment.search else tried(study)
     rows = tuple(
         (
             cell(regime),

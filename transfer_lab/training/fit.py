@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -12,6 +13,7 @@ from typing import Literal, Protocol
 
 import lightning as L
 import torch
+from lightning.fabric.utilities import registry
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.nn import functional as F
 
@@ -214,6 +216,13 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\.")
     warnings.filterwarnings("ignore", message=r".*lightning.*")
+
+
+def look_once() -> None:
+    """Have Lightning look through the installed packages for callbacks of theirs at the first
+    Trainer of this process alone: they stay as they are, and each look takes as long as some
+    epochs of a probe."""
+    registry.entry_points = functools.cache(registry.entry_points)
 
 
 def _begin(

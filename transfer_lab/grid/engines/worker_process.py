@@ -34,7 +34,7 @@ def become_worker(threads: int) -> None:
     prepare(threads)
     import torch
 
-    from transfer_lab.training.fit import quiet
+    from transfer_lab.training.fit import look_once, quiet
 
     torch.set_num_threads(threads)
     if not torch.cuda.is_available():
@@ -42,6 +42,7 @@ def become_worker(threads: int) -> None:
         # the driver's library in all folders: a tenth of a millisecond unless nothing is visible.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     quiet()
+    look_once()
 
 
 def prepare(threads: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.builders import TINY_YAML, choice, done, experiment, leave_weights, write_tiny
 from tests.cli.test_app import Lab, call
 from tests.grid.test_scheduler import Now, Trainer, Watch, one_by_one
+from tests.reporting.reading import html_tables
 from transfer_lab.cli.plan import Planned
 from transfer_lab.cli.status import Status
 from transfer_lab.experiment.loading import load_experiment
@@ -164,9 +165,11 @@ def test_a_whole_grid_goes_by_its_searches(lab, tmp_path):
     assert call(*lab.words("run", "--jobs", "2")) == 0
     after = {cell.run.id: store.get(cell.run.id).test_accuracy for cell in plan(made)}
     assert after == before
-    text = (lab.reports / "tiny" / "report.md").read_text()
+    page = html_tables((lab.reports / "tiny" / "index.html").read_text())
     (options,) = chosen["linear_probe"]
-    assert f"| linear_probe | {options[2:-1].replace(chr(34), '').replace(': ', '=')}" in text
+    shown = page["Options that validation chose, and their mean validation accuracy"]
+    (row,) = (row for row in shown if row[0] == "linear_probe")
+    assert row[1].startswith(options[2:-1].replace('"', "").replace(": ", "="))
 
 
 def json_of(options) -> str:

@@ -79,7 +79,7 @@ PARTS = (
         brief=True,
     ),
     Part((tuning,)),
-    Part((searches,), brief=True),
+    Part((searches,)),
     Part(
         (mistakes, per_class),
         "Mistakes",
@@ -88,7 +88,7 @@ PARTS = (
     Part((majority,)),
     Part((training_curves,)),
     Part((stage_drift,)),
-    Part((seeds,), brief=True),
+    Part((seeds,)),
     Part((failures,), brief=True),
     Part(
         (protocol, provenance),

@@ -51,7 +51,8 @@ def protocol(study: Study) -> Section:
         _selection(study),
         *_starts(study),
     )
-    tables = (_scenarios(study), *called(study), _options(study))
+    options = _options(study)
+    tables = (_scenarios(study), *called(study), Fold(options.caption, (options,)))
     always = Note("", "Rules that every experiment obeys", _always(study))
     cover = Note("", "What intervals and tests cover", inference(study))
     return Section("Protocol", (Bullets(rules), *tables, always, cover))

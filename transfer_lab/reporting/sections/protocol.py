@@ -15,6 +15,7 @@ from transfer_lab.experiment.spec import PROTOCOL, PerClass
 from transfer_lab.reporting.blocks import (
     Bullets,
     Cell,
+    Fold,
     Note,
     Section,
     Table,

@@ -11,7 +11,8 @@ from tests.photos import fill
 from transfer_lab.data.folds import Folded
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.names import run_names
-from transfer_lab.experiment.plan import peers, plan, runs_of
+from transfer_lab.experiment.one_pass import peers
+from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.experiment.spec import Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.grid.estimate import Work, costs

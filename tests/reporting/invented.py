@@ -266,6 +266,7 @@ class Grid:
             curves=self.curves,
             trials=self.trials,
             searches=self.searches,
+            validated=dict.fromkeys(self.searches, 37),
             predictions=Predictions(self.locate if self.store else None),
             similarities=self.similarities,
             gallery=self.gallery,

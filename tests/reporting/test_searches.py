@@ -102,6 +102,11 @@ def test_the_chosen_options_and_their_accuracy_can_be_recomputed(tables, rows):
             assert set(here.loc[here["chosen"], "options"]) == {means.idxmax()}
 
 
+def test_it_is_told_on_how_many_images_a_choice_rests(text):
+    """From scratch both scenarios are one search, so that there is one set of images."""
+    assert "Each choice rests on 37 to 74 validation images: ± 16 points at 50 %, at most." in text
+
+
 def test_everything_that_was_tried_stands_there(tables, rows):
     head, *found = tables[ALL]
     assert head[3:] == ["mean (%)", "small_similar (%)", "small_dissimilar (%)"]

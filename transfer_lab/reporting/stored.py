@@ -31,6 +31,8 @@ class StoredResults:
     """What a run that is tuned by itself tried, by its id."""
     searches: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
     """What the searches for the whole grid tried, by their ids."""
+    validated: Mapping[str, int] = field(default_factory=dict)
+    """By how many validation images each of these chose."""
     predictions: Predictions = field(default_factory=Predictions)
     similarities: Mapping[str, Compared] = field(default_factory=dict)
     """What was measured of source and target, by the comparison's id."""

@@ -45,13 +45,27 @@ def searches(study: Study) -> Section | None:
     runs = {run.id for arm in arms for run in arm.runs.values()} & study.searches.keys()
     seconds = sum(t.seconds + t.feature_seconds for run_id in runs for t in study.searches[run_id])
     blocks: list[Block] = [
-        Paragraph(LEGEND.format(seed=how.seed, scenarios=named)),
+        Paragraph(LEGEND.format(seed=how.seed, scenarios=named) + _told_apart(study, ended)),
         _chosen(study, arms),
         *_edges(ended),
         Paragraph(COSTS.format(searches=whole(len(runs)), seconds=amount(seconds))),
         Fold("Everything that was tried", (_everything(ended),)),
     ]
     return Section("Tuning", tuple(blocks))
+
+
+def _told_apart(study: Study, arms: Iterable[Tried]) -> str:
+    """On how many validation images the choices rest, and what that means."""
+    images = {
+        sum(study.validated.get(run_id, 0) for run_id in {run.id for run in arm.runs.values()})
+        for arm in arms
+    }
+    least, most = min(images), max(images)
+    if not least:
+        return ""
+    many = whole(least) if least == most else f"{whole(least)} to {whole(most)}"
+    half = 100 * 1.959964 * (0.25 / least) ** 0.5
+    return f" Each choice rests on {many} validation images: ± {half:.0f} points at 50 %, at most."
 
 
 def _chosen(study: Study, arms: Iterable[Tried]) -> Table:

@@ -106,6 +106,13 @@ def test_pairs_use_the_seeds_that_both_have():
     assert told.leader.accuracy.n == 5
 
 
+def test_what_to_expect_is_read_on_seeds_that_the_leader_has():
+    """One that is clearly ahead is spared further seeds, and others are not."""
+    told = found({"lp_ft": [0.9, 0.91, 0.89], "linear_probe": [0.5, 0.5, 0.51, 0.52, 0.49]})
+    assert told.leader.place.regime == "lp_ft"
+    assert told.expected.mean == pytest.approx(0.9)
+
+
 def test_only_some_of_the_seeds_are_looked_at():
     made = study({"lp_ft": [0.5, 0.52, 0.9], "linear_probe": [0.6, 0.62, 0.1]})
     assert decide(made, "small_similar").leader.place.regime == "lp_ft"

@@ -126,7 +126,10 @@ def _decide(
         )
         for place, bound in zip(places, bounds, strict=True)
     )
-    fitted = [*cross_fitted([leads.scores(place) for place in places]).values()]
+    # On seeds that the leader lacks, which looks have spared it, only worse arms could be picked.
+    known = leads.scores(leader).keys()
+    scores = [{s: v for s, v in leads.scores(p).items() if s in known} for p in places]
+    fitted = [*cross_fitted(scores).values()]
     if not fitted:
         return Decision(scenario, backbone, standings, None, None)
     measure = leads.measured.measure

@@ -234,6 +234,8 @@ def _on_one(answers: Answers, scenario: str, network: str) -> tuple[str, str]:
 def _loses(study: Study, at_most: float | None) -> str:
     if at_most is None:
         return "its loss cannot be said yet"
+    if bounded(at_most, study.measure) == bounded(0.0, study.measure):
+        return "loses nothing"
     return f"loses at most {bounded(at_most, study.measure)} {study.measure.steps}"
 
 

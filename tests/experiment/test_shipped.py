@@ -144,5 +144,5 @@ def test_a_wheel_alone_leads_to_a_first_plan(installed, empty):
     assert "four_scenarios" in lab("experiments")
     assert "transfer-lab run experiments/four_scenarios.yaml" in lab("copy", "four_scenarios")
     path = os.path.join("experiments", "four_scenarios.yaml")
-    assert "288 cells, 240 distinct runs" in lab("plan", path)
+    assert "for 288 to 648 cells" in " ".join(lab("plan", path).split())
     assert (installed / "transfer_lab" / "py.typed").exists()

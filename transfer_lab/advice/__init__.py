@@ -1,0 +1,2 @@
+"""From a folder of photographs to a decision and a model: what to train, what to expect of it, and
+the trained model itself."""

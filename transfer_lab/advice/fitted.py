@@ -1,4 +1,4 @@
-"""A model as it is before anything is written: backbone, linear head, and what it was trained on."""
+"""A model before it is written: backbone, linear head, and what it was trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transfer_lab.backbones.base import Backbone
 
 
 class Head(NamedTuple):
-    """A linear head on the network's pooled features as they are: (classes, features), (classes)."""
+    """A linear head on pooled features as they are: weight (classes, features), bias (classes)."""
 
     weight: np.ndarray
     bias: np.ndarray

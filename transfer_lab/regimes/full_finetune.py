@@ -11,7 +11,9 @@ from transfer_lab.regimes.base import Phase, TransferModule, check_positive
 class FullFinetune(TransferModule):
     """All stages come from the source and learn, at a lower rate than the new head.
 
-    Options: `lr`: peak rate of the head; `backbone_lr`: peak rate of the stages.
+    Options: `lr`: peak rate of the head; `backbone_lr`: peak rate of the stages; `statistics`:
+    whether normalisation layers go by the batches that they see and move their running statistics,
+    or by the source's (a handful of images says less of them than the source does).
     """
 
     def __init__(
@@ -20,11 +22,16 @@ class FullFinetune(TransferModule):
         num_classes: int,
         *,
         backbone_lr: float = 3e-4,
+        statistics: bool = True,
         **options: Any,
     ):
         super().__init__(backbone, num_classes, **options)
         check_positive(backbone_lr=backbone_lr)
-        self.backbone_lr = backbone_lr
+        self.backbone_lr, self.statistics = backbone_lr, statistics
 
     def phases(self) -> tuple[Phase, ...]:
-        return (Phase(frozen=(), lr=self.lr, backbone_lr=self.backbone_lr),)
+        return (
+            Phase(
+                frozen=(), lr=self.lr, backbone_lr=self.backbone_lr, statistics=self.statistics
+            ),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.regimes.base import Phase, TransferModule, check_positive
@@ -12,8 +12,9 @@ class FullFinetune(TransferModule):
     """All stages come from the source and learn, at a lower rate than the new head.
 
     Options: `lr`: peak rate of the head; `backbone_lr`: peak rate of the stages; `statistics`:
-    whether normalisation layers go by the batches that they see and move their running statistics,
-    or by the source's (a handful of images says less of them than the source does).
+    `moving`, where normalisation layers go by the batches that they see and their running
+    statistics follow, or `fixed`, where they go by the source's, which a handful of images would
+    only blur.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class FullFinetune(TransferModule):
         num_classes: int,
         *,
         backbone_lr: float = 3e-4,
-        statistics: bool = True,
+        statistics: Literal["moving", "fixed"] = "moving",
         **options: Any,
     ):
         super().__init__(backbone, num_classes, **options)
@@ -32,6 +33,9 @@ class FullFinetune(TransferModule):
     def phases(self) -> tuple[Phase, ...]:
         return (
             Phase(
-                frozen=(), lr=self.lr, backbone_lr=self.backbone_lr, statistics=self.statistics
+                frozen=(),
+                lr=self.lr,
+                backbone_lr=self.backbone_lr,
+                statistics=self.statistics == "moving",
             ),
         )

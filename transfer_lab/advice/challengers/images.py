@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from transfer_lab.advice.challengers.base import Tick
 from transfer_lab.data.base import ImageDomain, Part, Section
 from transfer_lab.data.batches import Change
 from transfer_lab.data.device_cache import DeviceCache
+from transfer_lab.data.image_cache import digest
 from transfer_lab.data.splits import Split
 from transfer_lab.system.decode import BrokenImageError, decode_all
-
-Tick = Callable[[int], None]
-"""Told of so many images that go into a step; what it raises ends the fit."""
 
 
 class AlbumImages(ImageDomain):
@@ -48,6 +47,13 @@ class AlbumImages(ImageDomain):
     @property
     def identity(self) -> dict[str, object]:
         return {"content": self._content}
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the images are there, or stored."""
+        if "train" in self._images:
+            return True
+        return self.cache is not None and (self.cache / f"{digest(self._key('train'))}.npy").is_file()
 
     def labels(self, part: Part) -> np.ndarray:
         return self._labels

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from transfer_lab.advice.advice import Recommendation
+from transfer_lab.advice.fitted import Head
+from transfer_lab.backbones.base import Backbone
 
 Tick = Callable[[int], None]
 """Hears that so many images go into the next step; what it raises ends the work."""
@@ -34,6 +36,15 @@ class Cost(NamedTuple):
     def training(self) -> float:
         """Of training on all images, from nothing but the default features."""
         return self.ready + self.fit
+
+
+class Trained(NamedTuple):
+    """What learning from all photographs has made: a backbone in eval mode, a head on its features,
+    and the features (n, features) that the photographs have in it."""
+
+    backbone: Backbone
+    head: Head
+    features: np.ndarray
 
 
 class Challenger(ABC):
@@ -79,3 +90,7 @@ class Challenger(ABC):
     @abstractmethod
     def fit_predict(self, train: np.ndarray, test: np.ndarray, tick: Tick) -> np.ndarray:
         """Logits (test images, classes) after learning from others, once ready."""
+
+    @abstractmethod
+    def fit_all(self, tick: Tick) -> Trained:
+        """Learn from all photographs, once ready."""

@@ -7,14 +7,14 @@ import copy
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from transfer_lab.advice.challengers.base import Challenger, Cost, Tick
+from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds, frozen_seconds, step_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
+from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.networks import Network, load
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
@@ -33,14 +33,6 @@ _ANSWER = 0.35
 _FIT_S = 0.3
 """Seconds that a fit takes besides its steps."""
 _ANSWERED = 64
-
-
-class Trained(NamedTuple):
-    """A regime as its fit on all photographs has left it, and the features (n, features) that they
-    have in it."""
-
-    regime: TransferModule
-    features: np.ndarray
 
 
 class FineTuned(Challenger):
@@ -95,7 +87,6 @@ class FineTuned(Challenger):
         return torch.cat(regime.test_outputs).numpy()
 
     def fit_all(self, tick: Tick) -> Trained:
-        """Learn from all photographs."""
         everything = np.arange(len(self._photographs))
         regime = self._regime(everything)
         self._choose(everything, everything, tick)
@@ -109,7 +100,9 @@ class FineTuned(Challenger):
             inputs = torch.as_tensor(outputs[places]).to(regime.device)
             with torch.no_grad():
                 features.append(regime.backbone(inputs, start=regime.entry).float().cpu().numpy())
-        return Trained(regime.cpu(), np.concatenate(features))
+        regime.cpu().requires_grad_(False)
+        head = Head(regime.head.weight.numpy(), regime.head.bias.numpy())
+        return Trained(regime.backbone, head, np.concatenate(features))
 
     @cached_property
     def _pretrained(self) -> Backbone:

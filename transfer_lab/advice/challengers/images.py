@@ -53,7 +53,9 @@ class AlbumImages(ImageDomain):
         """Whether the images are there, or stored."""
         if "train" in self._images:
             return True
-        return self.cache is not None and (self.cache / f"{digest(self._key('train'))}.npy").is_file()
+        return (
+            self.cache is not None and (self.cache / f"{digest(self._key('train'))}.npy").is_file()
+        )
 
     def labels(self, part: Part) -> np.ndarray:
         return self._labels

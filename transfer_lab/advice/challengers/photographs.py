@@ -113,4 +113,6 @@ class Photographs:
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:
     """So many, at even distances."""
-    return [paths[at] for at in np.unique(np.linspace(0, len(paths) - 1, count).round().astype(int))]
+    return [
+        paths[at] for at in np.unique(np.linspace(0, len(paths) - 1, count).round().astype(int))
+    ]

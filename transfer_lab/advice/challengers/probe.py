@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from transfer_lab.advice.challengers.base import Challenger, Cost, Tick
+from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.networks import Network, load
 
 
 class OtherFeatures(Challenger):
@@ -31,3 +31,8 @@ class OtherFeatures(Challenger):
         tick(0)
         features = self._photographs.features(self._network, self.image_size)
         return self._photographs.probe(features, train).logits(features[test])
+
+    def fit_all(self, tick: Tick) -> Trained:
+        tick(0)
+        features = self._photographs.features(self._network, self.image_size)
+        return Trained(load(self._network), self._photographs.probe(features), features)

@@ -147,7 +147,9 @@ def answers() -> tuple[np.ndarray, np.ndarray]:
 
 def files() -> list[str]:
     """Below the root: `ash/0.jpg` and so on."""
-    return [f"{name}/{n}.jpg" for name, count in zip(TREES, SIZES, strict=True) for n in range(count)]
+    return [
+        f"{name}/{n}.jpg" for name, count in zip(TREES, SIZES, strict=True) for n in range(count)
+    ]
 
 
 def draw(root: Path) -> Path:

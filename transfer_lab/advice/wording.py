@@ -18,6 +18,12 @@ _QUESTIONS = {
     "more_images": "what more photos would bring",
     "regime": "whether adjusting the network is better",
 }
+_DOING = {
+    "linear_probe": "only the last layer",
+    "partial_finetune": "adjusting the last blocks",
+    "full_finetune": "adjusting the whole network",
+    "lp_ft": "the last layer first, then the whole network",
+}
 _MOST_NAMED = 3
 
 
@@ -88,19 +94,14 @@ def recommended(found: Recommendation) -> str:
     return f"{text[0].upper()}{text[1:]}, at {found.image_size} px."
 
 
-def tried(other: Alternative) -> str:
-    """'adjusting the whole pretrained network': a challenger, beside the advised one."""
-    text = deed(other.regime)
-    for order, doing in (
-        ("keep the pretrained network and train only", "training only"),
-        ("also adjust", "also adjusting"),
-        ("adjust", "adjusting"),
-        ("train", "training"),
-    ):
-        if text.startswith(order):
-            text = doing + text[len(order) :]
-            break
-    return f"{text}, at {other.image_size} px"
+def tried(other: Alternative, beside: Recommendation | None) -> str:
+    """'adjusting the whole network': a challenger, and in what else it is not the advised one."""
+    text = _DOING.get(other.regime, one_line(other.regime.replace("_", " ")))
+    if beside is None or other.image_size != beside.image_size:
+        text += f" at {other.image_size} px"
+    if beside is not None and other.backbone != beside.backbone:
+        text += f" on {short_name(other.backbone)}"
+    return text
 
 
 def verdict(other: Alternative) -> str:
@@ -208,16 +209,19 @@ def why(advice: Advice) -> list[str]:
     """What else was tried on the same photographs, in a sentence or two."""
     found = advice.recommendation
     tested = [one for one in advice.alternatives if one.state not in ("no time", "clearly better")]
+
+    def named(several: list[Alternative]) -> str:
+        return listed(f"{tried(one, found)} ({duration(one.fit_seconds)})" for one in several)
+
     said = []
     if found and found.left_default:
-        said.append("On the same photos it was clearly better than training only the last layer.")
+        said.append("On the same photos this was clearly better than training only the last layer.")
     if tested:
-        tries = listed(f"{tried(one)} ({duration(one.fit_seconds)})" for one in tested)
-        said.append(f"Tried as well: {tries}. None was clearly better.")
+        none = "none was" if len(tested) > 1 else "not"
+        said.append(f"We also tried {named(tested)}: {none} clearly better.")
     untried = [one for one in advice.alternatives if one.state == "no time"]
     if untried:
-        names = listed(f"{tried(one)} ({duration(one.fit_seconds)})" for one in untried)
-        said.append(f"No time for {names}; --budget gives more.")
+        said.append(f"There was no time for {named(untried)}; --budget gives more.")
     return [" ".join(said)] if said else []
 
 

@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-PANEL = "From photos to a model"
-
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -47,8 +45,8 @@ Photos = Annotated[
     Path,
     typer.Argument(
         metavar="PHOTOS",
-        help="A folder with one folder of photos for each class (photos/oak/*.jpg, "
-        "photos/beech/*.jpg), or a table labels.csv with the columns file and label.",
+        help="A folder with one folder of photos for each class (`photos/oak/*.jpg`, "
+        "`photos/beech/*.jpg`), or a table labels.csv with the columns file and label.",
     ),
 ]
 Backbone = Annotated[
@@ -134,7 +132,9 @@ def advise(
 
 def train(
     photos: Photos,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The model's folder.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="The model's folder.")
+    ] = Path("model"),
     regime: Annotated[
         Regime | None,
         typer.Option(
@@ -184,9 +184,7 @@ def predict(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write the table there (.csv or .json)."),
     ] = None,
-    top: Annotated[
-        int, typer.Option(min=1, help="How many classes are named for each photo.")
-    ] = 3,
+    top: Annotated[int, typer.Option(min=1, help="How many classes are named for each photo.")] = 3,
     sort_into: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Copy each photo into DIR/<its class>/."),

@@ -1,0 +1,227 @@
+"""What `advise` and `train` do, step by step. Imports nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from transfer_lab.advice import folder
+from transfer_lab.advice.advice import Advice
+from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.wording import Line, terminal
+from transfer_lab.cli import questions
+from transfer_lab.cli.steps import Steps, console
+from transfer_lab.reporting.wording import one_line
+from transfer_lab.system.files import unwritable
+
+if TYPE_CHECKING:
+    from transfer_lab.advice.advised import Advised
+
+ADVISED, REFUSED, ABSTAINED, INTERRUPTED = 0, 2, 3, 130
+_HEAD = 13
+_WIDEST = 100
+_OF_THE_PLACE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EPERM)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Photographs, and how they are to be looked at; `budget` in seconds."""
+
+    source: Path
+    backbone: str | None
+    budget: float
+    group_by: str | None
+    seed: int
+    cache: Path | None
+    yes: bool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model: its folder, the regime if it is not the advised one, how it is written, and where
+    advice may lie."""
+
+    out: Path
+    regime: str | None
+    format: str
+    force: bool
+    advice: Path
+
+
+def advise(request: Request, out: Path, *, as_json: bool) -> int:
+    """Advise, write the folder, print what is in it; returns the exit code."""
+    with _told() as ended:
+        _check_writable(out)
+        advised = _advised(request)
+        page = advised.save(out)
+        if as_json:
+            print((out / folder.JSON).read_text(encoding="utf-8"), end="")
+        else:
+            _show(advised.advice, page, request.source)
+        return ABSTAINED if advised.advice.abstained else ADVISED
+    return ended.code
+
+
+def train(request: Request, wanted: Wanted) -> int:
+    """Follow the advice that is there, or ask for it first; returns the exit code."""
+    with _told() as ended:
+        _check_writable(wanted.out.absolute().parent)
+        _check_free(wanted)
+        known = _known(wanted.advice, request)
+        # With advice at hand, or a regime named, nothing is left to be compared.
+        budget = 0.0 if known is not None or wanted.regime else request.budget
+        advised = _advised(request, budget)
+        if known is not None and _are_the_same(known, advised.advice):
+            advised = advised.follow(known)
+        elif known is not None:
+            advised = _advised(request)
+        if advised.advice.abstained and wanted.regime is None:
+            _show(advised.advice, None, request.source)
+            return ABSTAINED
+        _train(advised, wanted)
+        return ADVISED
+    return ended.code
+
+
+def _advised(request: Request, budget: float | None = None) -> Advised:
+    err = console(error=True)
+    ask = questions.is_terminal() and not request.yes
+    group_by = request.group_by
+    if group_by is None and (ask or request.yes):
+        group_by = questions.group_by(request.source, err, ask=ask)
+    with Steps(err) as steps:
+        steps.step("starting", 5.0)
+        from transfer_lab.advice.advise import advise as look
+        from transfer_lab.advice.advised import Advised
+
+        session = look(
+            request.source,
+            backbone=request.backbone,
+            budget=request.budget if budget is None else budget,
+            group_by=group_by,
+            seed=request.seed,
+            cache=cache_folder(request.cache),
+            listen=steps,
+        )
+    return Advised(session, request.source)
+
+
+def cache_folder(wanted: Path | None) -> Path | None:
+    """The one that is asked for, or the system's; None where nothing can be kept."""
+    if wanted is not None:
+        _check_writable(wanted)
+        return wanted
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = home / "transfer_lab"
+    return None if unwritable([place]) else place
+
+
+def _train(advised: Advised, wanted: Wanted) -> None:
+    formats = ("safetensors", "onnx") if wanted.format == "all" else (wanted.format,)
+    with Steps(console(error=True)) as steps:
+        advised.train(
+            wanted.out, regime=wanted.regime, formats=formats, force=wanted.force, listen=steps
+        )
+    out = console()
+    place = one_line(str(wanted.out))
+    _print(out, [Line("MODEL", f"{place}/, described in {place}/README.md")])
+    next_words = ["transfer-lab", "predict", str(wanted.out), "NEW_PHOTOS"]
+    _print(out, [Line("next:", f"{shlex.join(next_words)} -o answers.csv")])
+
+
+def _known(place: Path, request: Request) -> Advice | None:
+    """Advice that was written there, and asked for in the same way."""
+    found = folder.read(place)
+    if found is None or found.seed != request.seed or found.recommendation is None:
+        return None
+    return None if request.backbone is not None else found
+
+
+def _are_the_same(known: Advice, now: Advice) -> bool:
+    return known.data.content_hash == now.data.content_hash
+
+
+def _show(advice: Advice, page: Path | None, source: Path) -> None:
+    command = f"transfer-lab train {shlex.quote(str(source))} -o model/"
+    if advice.abstained:
+        command = ""
+    _print(console(), terminal(advice, str(page or ""), command))
+
+
+def _print(out: Console, lines: list[Line]) -> None:
+    """A head in its column, and the text beside it, wrapped to the window."""
+    width = min(out.width, _WIDEST) if out.is_terminal else _WIDEST
+    for line in lines:
+        for number, text in enumerate((line.text, *line.below.splitlines())):
+            head = line.head if number == 0 else ""
+            room = width - _HEAD - 1 if line.head else width - 1
+            wrapped = Text(one_line(text)).wrap(out, max(20, room))
+            for row, part in enumerate(wrapped):
+                shown = Text(" ")
+                if line.head:
+                    shown.append(f"{head if row == 0 else '':{_HEAD}}", style="bold cyan")
+                shown.append_text(part)
+                shown.rstrip()
+                if number:
+                    shown.stylize("dim", 1 + _HEAD)
+                out.print(shown, soft_wrap=True)
+
+
+def _check_writable(place: Path) -> None:
+    problems = unwritable([place])
+    if problems:
+        raise RefusedError(problems[0])
+
+
+def _check_free(wanted: Wanted) -> None:
+    """Refuses before anything is trained what could not be written in the end."""
+    if not wanted.force and wanted.out.exists() and any(wanted.out.iterdir()):
+        raise RefusedError(
+            f"{wanted.out}: is there already; --force replaces it, or choose another with -o"
+        )
+
+
+@dataclass
+class Ended:
+    """How a command ended that did not come to its end."""
+
+    code: int = REFUSED
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[Ended]:
+    """What stops a command is a plain sentence, and the exit code says which kind it was."""
+    ended = Ended()
+    try:
+        yield ended
+    except (RefusedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _OF_THE_PLACE:
+            raise
+        _complain(_sentence(error))
+    except KeyboardInterrupt:
+        ended.code = INTERRUPTED
+        _complain("stopped; what was computed is kept, and the same command goes on from there")
+
+
+def _sentence(error: RefusedError | OSError) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename else ""
+    out = (
+        "free some room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place"
+    )
+    return f"{place}{error.strerror}; {out}"
+
+
+def _complain(text: str) -> None:
+    console(error=True).print(Text(one_line(text)), soft_wrap=True)

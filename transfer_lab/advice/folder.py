@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def write(advice: Advice, shots: Sequence[Shot], root: Path, out: Path, command:
     OSError.
     """
     texts = {
-        JSON: advice.model_dump_json(indent=2, by_alias=True) + "\n",
+        JSON: json.dumps(advice.model_dump(by_alias=True), indent=2, ensure_ascii=False) + "\n",
         TABLE: to_check(advice, shots),
         PAGE: to_html(advice, shots, root, out, command),
     }

@@ -35,8 +35,8 @@ def group_by(source: Path, out: Console, *, ask: bool) -> str | None:
     days = _days(source)
     if ask and len(days) > 1:
         text = (
-            f"Your photos are of {len(days)} days or more. Will new ones be of other days, in other "
-            "light or weather? Whole days are then tested together, which is stricter."
+            f"Your photos are of {len(days)} days or more. Will new ones be of other days, in "
+            "other light or weather? Whole days are then tested together, which is stricter."
         )
         return "exif-day" if _yes(out, text, default=False) else None
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice, Recommendation
 from transfer_lab.advice.handed_over import RefusedError
 from transfer_lab.advice.listening import SILENT, Listener
+from transfer_lab.advice.model.manifest import FORMATS, Format
 from transfer_lab.advice.page.sheets import Shot
 from transfer_lab.advice.wording import terminal
 
 if TYPE_CHECKING:
     from transfer_lab.advice.advise import Session
-    from transfer_lab.advice.model.folder import Model
+    from transfer_lab.advice.model.loading import Model
 
 REGIMES = {
     "last-layer": "linear_probe",
@@ -71,7 +73,7 @@ class Advised:
         out: Path | str = "model",
         *,
         regime: str | None = None,
-        formats: tuple[str, ...] = ("safetensors", "onnx"),
+        formats: Collection[Format] = FORMATS,
         force: bool = False,
         listen: Listener = SILENT,
     ) -> Model:
@@ -82,11 +84,14 @@ class Advised:
         `out` is taken.
         """
         from transfer_lab.advice.final_fit import final_fit
-        from transfer_lab.advice.model.folder import load_model, save
+        from transfer_lab.advice.model.loading import load_model
+        from transfer_lab.advice.model.place import check_place
+        from transfer_lab.advice.model.saving import save
 
+        check_place(Path(out), force=force)
         wanted = self._wanted(regime)
         fitted = final_fit(self.session, wanted, listen)
-        save(fitted, Path(out), formats, force)
+        save(fitted, Path(out), formats=formats, force=force)
         return load_model(Path(out))
 
     def shots(self) -> list[Shot]:

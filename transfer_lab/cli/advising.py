@@ -17,6 +17,7 @@ from rich.text import Text
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.model.place import check_place
 from transfer_lab.advice.wording import Line, terminal
 from transfer_lab.cli import questions
 from transfer_lab.cli.steps import Steps, console
@@ -52,7 +53,7 @@ class Wanted:
 
     out: Path
     regime: str | None
-    format: str
+    formats: tuple[str, ...]
     force: bool
     advice: Path
 
@@ -74,8 +75,7 @@ def advise(request: Request, out: Path, *, as_json: bool) -> int:
 def train(request: Request, wanted: Wanted) -> int:
     """Follow the advice that is there, or ask for it first; returns the exit code."""
     with _told() as ended:
-        _check_writable(wanted.out.absolute().parent)
-        _check_free(wanted)
+        check_place(wanted.out, force=wanted.force)
         known = _known(wanted.advice, request)
         # With advice at hand, or a regime named, nothing is left to be compared.
         budget = 0.0 if known is not None or wanted.regime else request.budget
@@ -126,10 +126,9 @@ def cache_folder(wanted: Path | None) -> Path | None:
 
 
 def _train(advised: Advised, wanted: Wanted) -> None:
-    formats = ("safetensors", "onnx") if wanted.format == "all" else (wanted.format,)
     with Steps(console(error=True)) as steps:
         advised.train(
-            wanted.out, regime=wanted.regime, formats=formats, force=wanted.force, listen=steps
+            wanted.out, regime=wanted.regime, formats=wanted.formats, force=wanted.force, listen=steps
         )
     out = console()
     place = one_line(str(wanted.out))
@@ -180,14 +179,6 @@ def _check_writable(place: Path) -> None:
     problems = unwritable([place])
     if problems:
         raise RefusedError(problems[0])
-
-
-def _check_free(wanted: Wanted) -> None:
-    """Refuses before anything is trained what could not be written in the end."""
-    if not wanted.force and wanted.out.exists() and any(wanted.out.iterdir()):
-        raise RefusedError(
-            f"{wanted.out}: is there already; --force replaces it, or choose another with -o"
-        )
 
 
 @dataclass

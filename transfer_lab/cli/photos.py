@@ -15,9 +15,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 class Format(StrEnum):
     """How a model is written."""
 
-    all = "all"
     safetensors = "safetensors"
     onnx = "onnx"
+    checkpoint = "checkpoint"
 
 
 class Regime(StrEnum):
@@ -144,8 +144,13 @@ def train(
     ] = None,
     advice: KnownAdvice = Path("advice"),
     format: Annotated[
-        Format, typer.Option(help="Of the model: for Python (safetensors), for anywhere (onnx).")
-    ] = Format.all,
+        list[Format] | None,
+        typer.Option(
+            help="Of the model: safetensors for Python (timm), onnx for anywhere, checkpoint for "
+            "Lightning. May be repeated.",
+            show_default="all",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a model that is there already.")
     ] = False,
@@ -159,7 +164,7 @@ def train(
     """Train a model from all of your photos, in the way that was advised.
 
     Follows the advice in advice/ if it is on these photos, and else asks for it first. The folder
-    holds the model for timm and for ONNX Runtime, and a README that says what to expect of it.
+    holds the model for timm, ONNX Runtime and Lightning, and a README that says what to expect of it.
 
     Exit codes: 0 trained, 3 these photos allow no advice (`--regime` trains all the same),
     2 refused (with what to do), 130 interrupted.
@@ -167,7 +172,8 @@ def train(
     from transfer_lab.cli import advising
 
     request = advising.Request(photos, backbone, budget, group_by, seed, cache, yes)
-    wanted = advising.Wanted(out, regime and regime.value, format.value, force, advice)
+    formats = tuple(one.value for one in format or Format)
+    wanted = advising.Wanted(out, regime and regime.value, formats, force, advice)
     raise typer.Exit(advising.train(request, wanted))
 
 

@@ -128,7 +128,11 @@ def cache_folder(wanted: Path | None) -> Path | None:
 def _train(advised: Advised, wanted: Wanted) -> None:
     with Steps(console(error=True)) as steps:
         advised.train(
-            wanted.out, regime=wanted.regime, formats=wanted.formats, force=wanted.force, listen=steps
+            wanted.out,
+            regime=wanted.regime,
+            formats=wanted.formats,
+            force=wanted.force,
+            listen=steps,
         )
     out = console()
     place = one_line(str(wanted.out))

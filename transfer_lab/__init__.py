@@ -13,8 +13,14 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time `__getattr__` lo
 
 __version__ = "0.1.0"
 __all__ = [
-    *("ConfigError", "RefusedError", "advise", "load_experiment", "load_model", "records"),
-    *("report", "run"),
+    "ConfigError",
+    "RefusedError",
+    "advise",
+    "load_experiment",
+    "load_model",
+    "records",
+    "report",
+    "run",
 ]
 
 

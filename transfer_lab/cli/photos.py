@@ -164,7 +164,7 @@ def train(
     """Train a model from all of your photos, in the way that was advised.
 
     Follows the advice in advice/ if it is on these photos, and else asks for it first. The folder
-    holds the model for timm, ONNX Runtime and Lightning, and a README that says what to expect of it.
+    holds the model for timm, ONNX Runtime and Lightning, and a README that says what to expect.
 
     Exit codes: 0 trained, 3 these photos allow no advice (`--regime` trains all the same),
     2 refused (with what to do), 130 interrupted.

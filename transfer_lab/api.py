@@ -52,11 +52,11 @@ def advise(
     """What to do with labelled photographs, what to expect of it and what it costs.
 
     `photos`: a folder with a folder for each class, or a table with the columns file and label.
-    `backbone`: `lite0` (the default), `lite1`, `lite2`, a network of timm or torchvision whose
-    weights lie on this machine, or a file of weights. `budget`: the most that it may take, in
-    seconds. `group_by`: `folder`, `exif-day` or a regular expression, for photographs that must be
-    tested together. `cache`: where features are kept; without it nothing is. `listen` is told of
-    each step. Raises RefusedError for what cannot be advised on.
+    `backbone`: `lite0` (the default), `lite1`, `lite2`, `timm:NAME` or `torchvision:NAME` whose
+    weights lie on this machine, or any of these as `NAME=FILE`. `budget`: the most that it may
+    take, in seconds. `group_by`: `folder`, `exif-day` or a regular expression, for photographs that
+    must be tested together. `cache`: where features are kept; without it nothing is. `listen` is
+    told of each step. Raises RefusedError for what cannot be advised on.
     """
     from transfer_lab.advice.advise import advise as look
     from transfer_lab.advice.advised import Advised

@@ -3,10 +3,10 @@ torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from transfer_lab.advice.advice import Advice, Alternative, MoreImages, Promise, Recommendation
+from transfer_lab.advice.networks import SHORT
 from transfer_lab.reporting.wording import listed, one_line
 
 HOLDS_FOR = "Holds for new photos taken like these: not for another camera, place or season."
@@ -17,6 +17,12 @@ _QUESTIONS = {
     "promise": "what to expect",
     "more_images": "what more photos would bring",
     "regime": "whether adjusting the network is better",
+}
+_DEEDS = {
+    "linear_probe": "keep the pretrained network and train only its last layer",
+    "partial_finetune": "also adjust the last blocks of the pretrained network",
+    "full_finetune": "adjust the whole pretrained network",
+    "lp_ft": "train the last layer first, then adjust the whole network",
 }
 _DOING = {
     "linear_probe": "only the last layer",
@@ -71,26 +77,19 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 
 def short_name(backbone: str) -> str:
-    """A network's name without the library that it comes from."""
-    return one_line(backbone.partition(":")[2] or backbone)
+    """A network as a person may write it: 'lite0', or without the library that it comes from."""
+    known = {name: short for short, name in SHORT.items()}
+    return known.get(backbone) or one_line(backbone.partition(":")[2] or backbone)
 
 
-def deed(regime: str, options: Mapping[str, float | int | str] = {}) -> str:
+def deed(regime: str) -> str:
     """What is done to the network, as an order: 'keep it and train only a new last layer'."""
-    blocks = options.get("blocks", options.get("adjusted"))
-    last = "the last blocks" if blocks is None else f"the last {blocks} blocks"
-    deeds = {
-        "linear_probe": "keep the pretrained network and train only its last layer",
-        "partial_finetune": f"also adjust {last} of the pretrained network",
-        "full_finetune": "adjust the whole pretrained network",
-        "lp_ft": "train the last layer first, then adjust the whole network",
-    }
-    return deeds.get(regime, one_line(regime.replace("_", " ")))
+    return _DEEDS.get(regime, one_line(regime.replace("_", " ")))
 
 
 def recommended(found: Recommendation) -> str:
     """'Keep the pretrained network and train only its last layer, at 224 px.'"""
-    text = deed(found.regime, found.options)
+    text = deed(found.regime)
     return f"{text[0].upper()}{text[1:]}, at {found.image_size} px."
 
 

@@ -52,9 +52,9 @@ Photos = Annotated[
 Backbone = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|FILE",
-        help="The pretrained network: lite0, lite1, lite2; one of timm or torchvision whose "
-        "weights lie on this machine; or a file of weights.",
+        metavar="NAME",
+        help="The pretrained network: lite0, lite1, lite2; timm:NAME or torchvision:NAME whose "
+        "weights lie on this machine; or any of these as NAME=FILE, with a file of weights.",
         show_default="lite0",
     ),
 ]

@@ -68,7 +68,9 @@ class Steps:
             self._name, self._expected = one_line(name), expected_seconds
             self._since = self._spoke = time.monotonic()
             self._done = self._total = 0
-        if not moves(self._out):
+        if self._live.is_started:
+            self._live.refresh()
+        elif not moves(self._out):
             self._print(f"{self._name} ...{_about(expected_seconds)}")
 
     def progress(self, done: int, total: int) -> None:

@@ -53,6 +53,7 @@ def test_a_line_moves_in_a_terminal_whatever_letters_it_has(encoding):
     with Steps(console) as steps:
         steps.step(f"looking {ESCAPE}at Übersee", 8.0)
         steps.progress(3, 10)
+        time.sleep(0.4)  # the line moves eight times a second
         console.print("a line above")
         steps.done("looking", 2.0)
     shown = raw.getvalue()

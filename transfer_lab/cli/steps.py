@@ -97,8 +97,7 @@ class Steps:
         if not self._name:
             return Text("")
         count = f" {self._done:,} of {self._total:,}" if self._total else ""
-        gone = duration(time.monotonic() - self._since) if not count else ""
-        told = f"{self._name}{count}{self._left()}{'  ' * bool(gone)}{gone}"
+        told = f"{self._name}{count}{self._left()}"
         self._spinner.update(text=Text(told, overflow="ellipsis", no_wrap=True))
         return self._spinner
 

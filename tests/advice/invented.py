@@ -88,21 +88,21 @@ def content(**changes: object) -> dict:
         "confusion": counts.tolist(),
         "flags": [
             {
-                "kind": "mislabelled",
+                "kind": "label_suspects",
                 "text": "5 may be in the wrong folder",
                 "paths": [(f"oak/{n}.jpg",) for n in range(5)],
             },
             {
                 "kind": "near_copies",
-                "text": "38 are near-copies of another photo",
+                "text": "38 are near-copies of another and counted once",
                 "paths": [("ash/0.jpg", "ash/1.jpg", "ash/2.jpg"), ("elm/3.jpg", "elm/4.jpg")],
             },
             {
-                "kind": "two_classes",
+                "kind": "alike_in_two_classes",
                 "text": "3 look alike but lie in different folders",
                 "paths": [("beech/7.jpg", "oak/9.jpg")],
             },
-            {"kind": "unlike", "text": "1 is unlike the rest", "paths": [("willow/2.jpg",)]},
+            {"kind": "unlike_the_rest", "text": "1 unlike the rest", "paths": [("willow/2.jpg",)]},
             {
                 "kind": "unreadable",
                 "text": "2 unreadable",

@@ -86,7 +86,7 @@ def test_a_flag_of_a_kind_that_is_not_known_is_shown_by_its_text():
 
 def test_many_photographs_are_shown_in_part_and_listed_in_full(root, tmp_path):
     many = [(path,) for path in files()]
-    found = advice(flags=[{"kind": "unlike", "text": "412 are", "paths": many}])
+    found = advice(flags=[{"kind": "unlike_the_rest", "text": "412 are", "paths": many}])
     (sheet,) = sheets(found, shots())
     assert len(sheet.groups) + sheet.left_out == len(many) > len(sheet.groups)
     assert len(folder.to_check(found, shots()).splitlines()) == len(many) + 1
@@ -134,7 +134,7 @@ def test_names_of_classes_and_files_stay_text(root, tmp_path):
 
 def test_names_that_are_no_text_are_written_all_the_same(root, tmp_path):
     found = content()
-    found["flags"] = [{"kind": "unlike", "text": "1 is", "paths": [("ash/\udcff.jpg",)]}]
+    found["flags"] = [{"kind": "unlike_the_rest", "text": "1 is", "paths": [("ash/\udcff.jpg",)]}]
     page = folder.write(advice(flags=found["flags"]), shots(), root, tmp_path, COMMAND)
     assert "./" in page.read_text()
 

@@ -94,7 +94,7 @@ def test_names_of_classes_and_files_cannot_steer_a_terminal():
     found = content()
     found["data"] |= {"root": ESCAPE}
     found["per_class"][6] |= {"name": ESCAPE, "taken_for": ESCAPE}
-    found["flags"] = [{"kind": "unlike", "text": ESCAPE, "paths": [(ESCAPE,)]}]
+    found["flags"] = [{"kind": "unlike_the_rest", "text": ESCAPE, "paths": [(ESCAPE,)]}]
     found["abstentions"] = [{"question": "regime", "reason": ESCAPE}]
     text = told(advice(**{key: found[key] for key in ("data", "per_class", "flags")}))
     assert not {"\x1b", "\x07", "\u202e"} & set(text)

@@ -236,7 +236,9 @@ def _weakest(advice: Advice) -> list[str]:
 
 
 def _to_check(advice: Advice, page: str) -> list[Line]:
-    texts = [one_line(flag.text).rstrip(".") for flag in advice.flags]
+    # How many are near-copies stands in the first line.
+    told = [flag for flag in advice.flags if flag.kind != "near_copies"]
+    texts = [one_line(flag.text).rstrip(".") for flag in told]
     if not texts:
         return []
     shown, rest = texts[: 2 * _MOST_NAMED], len(texts) - 2 * _MOST_NAMED

@@ -15,23 +15,31 @@ _IN_CELL, _IN_RIGHT_CELL, _IN_SHEET = 24, 6, 48
 _PAIRS = 20
 
 KINDS = {
-    "mislabelled": (
+    "two_classes": (
+        "The same photo in two folders",
+        "Left out: a photo can have one class. Keep each in the folder where it belongs.",
+    ),
+    "alike_in_two_classes": (
+        "Alike, but in different folders",
+        "One of each group is probably in the wrong folder, or the classes overlap.",
+    ),
+    "label_suspects": (
         "May be in the wrong folder",
         "All other photos speak for another class. About half of such suspicions are right: look "
         "at each, and move it if you agree.",
+    ),
+    "small_images": (
+        "Very small",
+        "Little can be seen in them; use the originals if there are larger ones.",
+    ),
+    "unlike_the_rest": (
+        "Unlike the rest",
+        "Nothing else in the folder looks like these. They may not belong here.",
     ),
     "near_copies": (
         "Near-copies",
         "Bursts, crops and re-saved files. They were kept together and counted once, so that "
         "nothing is tested on a copy of what was learnt.",
-    ),
-    "two_classes": (
-        "Alike, but in different folders",
-        "One of each group is probably in the wrong folder, or the classes overlap.",
-    ),
-    "unlike": (
-        "Unlike the rest",
-        "Nothing else in the folder looks like these. They may not belong here.",
     ),
     "unreadable": (
         "Could not be read",

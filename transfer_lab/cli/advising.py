@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.text import Text
 
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice
@@ -20,6 +14,8 @@ from transfer_lab.advice.handed_over import RefusedError
 from transfer_lab.advice.model.place import check_place
 from transfer_lab.advice.wording import Line, terminal
 from transfer_lab.cli import questions
+from transfer_lab.cli.endings import told
+from transfer_lab.cli.lines import print_lines
 from transfer_lab.cli.steps import Steps, console
 from transfer_lab.reporting.wording import one_line
 from transfer_lab.system.files import unwritable
@@ -27,10 +23,8 @@ from transfer_lab.system.files import unwritable
 if TYPE_CHECKING:
     from transfer_lab.advice.advised import Advised
 
-ADVISED, REFUSED, ABSTAINED, INTERRUPTED = 0, 2, 3, 130
-_HEAD = 13
-_WIDEST = 100
-_OF_THE_PLACE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EPERM)
+DONE, ABSTAINED = 0, 3
+_KEPT = "what was computed is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Wanted:
 
 def advise(request: Request, out: Path, *, as_json: bool) -> int:
     """Advise, write the folder, print what is in it; returns the exit code."""
-    with _told() as ended:
+    with told(_KEPT) as ended:
         _check_writable(out)
         advised = _advised(request)
         page = advised.save(out)
@@ -68,13 +62,13 @@ def advise(request: Request, out: Path, *, as_json: bool) -> int:
             print((out / folder.JSON).read_text(encoding="utf-8"), end="")
         else:
             _show(advised.advice, page, request.source)
-        return ABSTAINED if advised.advice.abstained else ADVISED
+        return ABSTAINED if advised.advice.abstained else DONE
     return ended.code
 
 
 def train(request: Request, wanted: Wanted) -> int:
     """Follow the advice that is there, or ask for it first; returns the exit code."""
-    with _told() as ended:
+    with told(_KEPT) as ended:
         check_place(wanted.out, force=wanted.force)
         known = _known(wanted.advice, request)
         # With advice at hand, or a regime named, nothing is left to be compared.
@@ -88,7 +82,7 @@ def train(request: Request, wanted: Wanted) -> int:
             _show(advised.advice, None, request.source)
             return ABSTAINED
         _train(advised, wanted)
-        return ADVISED
+        return DONE
     return ended.code
 
 
@@ -136,9 +130,9 @@ def _train(advised: Advised, wanted: Wanted) -> None:
         )
     out = console()
     place = one_line(str(wanted.out))
-    _print(out, [Line("MODEL", f"{place}/, described in {place}/README.md")])
+    print_lines(out, [Line("MODEL", f"{place}/, described in {place}/README.md")])
     next_words = ["transfer-lab", "predict", str(wanted.out), "NEW_PHOTOS"]
-    _print(out, [Line("next:", f"{shlex.join(next_words)} -o answers.csv")])
+    print_lines(out, [Line("next:", f"{shlex.join(next_words)} -o answers.csv")])
 
 
 def _known(place: Path, request: Request) -> Advice | None:
@@ -157,65 +151,10 @@ def _show(advice: Advice, page: Path | None, source: Path) -> None:
     command = f"transfer-lab train {shlex.quote(str(source))} -o model/"
     if advice.abstained:
         command = ""
-    _print(console(), terminal(advice, str(page or ""), command))
-
-
-def _print(out: Console, lines: list[Line]) -> None:
-    """A head in its column, and the text beside it, wrapped to the window."""
-    width = min(out.width, _WIDEST) if out.is_terminal else _WIDEST
-    for line in lines:
-        for number, text in enumerate((line.text, *line.below.splitlines())):
-            head = line.head if number == 0 else ""
-            room = width - _HEAD - 1 if line.head else width - 1
-            wrapped = Text(one_line(text)).wrap(out, max(20, room))
-            for row, part in enumerate(wrapped):
-                shown = Text(" ")
-                if line.head:
-                    shown.append(f"{head if row == 0 else '':{_HEAD}}", style="bold cyan")
-                shown.append_text(part)
-                shown.rstrip()
-                if number:
-                    shown.stylize("dim", 1 + _HEAD)
-                out.print(shown, soft_wrap=True)
+    print_lines(console(), terminal(advice, str(page or ""), command))
 
 
 def _check_writable(place: Path) -> None:
     problems = unwritable([place])
     if problems:
         raise RefusedError(problems[0])
-
-
-@dataclass
-class Ended:
-    """How a command ended that did not come to its end."""
-
-    code: int = REFUSED
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[Ended]:
-    """What stops a command is a plain sentence, and the exit code says which kind it was."""
-    ended = Ended()
-    try:
-        yield ended
-    except (RefusedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _OF_THE_PLACE:
-            raise
-        _complain(_sentence(error))
-    except KeyboardInterrupt:
-        ended.code = INTERRUPTED
-        _complain("stopped; what was computed is kept, and the same command goes on from there")
-
-
-def _sentence(error: RefusedError | OSError) -> str:
-    if not isinstance(error, OSError):
-        return str(error)
-    place = f"{error.filename}: " if error.filename else ""
-    out = (
-        "free some room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place"
-    )
-    return f"{place}{error.strerror}; {out}"
-
-
-def _complain(text: str) -> None:
-    console(error=True).print(Text(one_line(text)), soft_wrap=True)

@@ -203,7 +203,7 @@ def predict(
     Photos that are unlike all that the model has learnt from are marked as unfamiliar. A file that
     cannot be read is a row that says so, and not the end.
 
-    Exit codes: 0 all named, 1 some could not be read, 2 refused (with what to do).
+    Exit codes: 0 named, 1 no file could be read, 2 refused (with what to do), 130 interrupted.
     """
     from transfer_lab.cli import answering
 

@@ -40,3 +40,5 @@ class FittedModel:
     labels: np.ndarray
     temperature: float
     advice: Advice
+    groups: np.ndarray | None = None
+    """Of the training photographs: near-copies of one another have the same number."""

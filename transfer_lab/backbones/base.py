@@ -33,6 +33,12 @@ class Backbone(nn.Module):
     """Whether its images are pictures, so that they can be turned, moved and differentiated by."""
     image_size: int = 224
     """Side of the images it was built for, filled in by its builder."""
+    native_size: int = 224
+    """Side of the images that published weights of it were trained at."""
+    fixed_size: bool = False
+    """Whether it takes images of the one size that it was built for."""
+    licence: str | None = None
+    """Of published weights, where their publisher says so."""
 
     def __init__(self, stages: Iterable[nn.Module], num_features: int):
         super().__init__()

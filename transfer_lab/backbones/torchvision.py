@@ -33,7 +33,9 @@ class Torchvision(GraphBackbone):
         except ValueError as error:
             raise ValueError(f"torchvision's {name} cannot be a backbone: {error}") from error
         super().__init__(model, image_size if fixed else _PROBE)
-        self.name = name
+        self.name, self.fixed_size = name, fixed
+        weights = models.get_model_weights(name).DEFAULT
+        self.native_size = weights.transforms.keywords["crop_size"]
 
     @property
     def published(self) -> HubFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +95,7 @@ def _advised(request: Request, budget: float | None = None) -> Advised:
         steps.step("starting", 5.0)
         from transfer_lab.advice.advise import advise as look
         from transfer_lab.advice.advised import Advised
+        from transfer_lab.advice.feature_store import cache_folder
 
         session = look(
             request.source,
@@ -103,20 +103,10 @@ def _advised(request: Request, budget: float | None = None) -> Advised:
             budget=request.budget if budget is None else budget,
             group_by=group_by,
             seed=request.seed,
-            cache=cache_folder(request.cache),
+            cache=request.cache or cache_folder(),
             listen=steps,
         )
     return Advised(session, request.source)
-
-
-def cache_folder(wanted: Path | None) -> Path | None:
-    """The one that is asked for, or the system's; None where nothing can be kept."""
-    if wanted is not None:
-        _check_writable(wanted)
-        return wanted
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = home / "transfer_lab"
-    return None if unwritable([place]) else place
 
 
 def _train(advised: Advised, wanted: Wanted) -> None:
@@ -155,6 +145,7 @@ def _show(advice: Advice, page: Path | None, source: Path) -> None:
 
 
 def _check_writable(place: Path) -> None:
-    problems = unwritable([place])
+    """Refuses before the work; a folder that is not there yet is not made for the test."""
+    problems = unwritable([place if place.exists() else place.absolute().parent])
     if problems:
         raise RefusedError(problems[0])

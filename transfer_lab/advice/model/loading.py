@@ -55,11 +55,7 @@ class Model:
     def predict(self, paths: Iterable[Path | str], *, top: int = TOP) -> pd.DataFrame:
         """One row a file, in order: path, class, probability, alternatives (pairs of class and
         probability), unfamiliar, error. A file that cannot be read is a row with an error."""
-        import pandas as pd
-
-        rows = [answer._asdict() for answer in self.answers(paths, top=top)]
-        columns = ("path", "label", *Answer._fields[2:])
-        return pd.DataFrame(rows, columns=columns).rename(columns={"label": "class"})
+        return frame(self.answers(paths, top=top))
 
     def answers(self, paths: Iterable[Path | str], *, top: int = TOP) -> Iterator[Answer]:
         """An answer to each file, in order, as they come; files are read a few ahead."""
@@ -80,6 +76,15 @@ class Model:
         if self._known is not None:
             unfamiliar = bool(self._known.unfamiliar(seen.features[None])[0])
         return Answer(path, *ranked[0], ranked[1:], unfamiliar, None)
+
+
+def frame(answers: Iterable[Answer]) -> pd.DataFrame:
+    """One row an answer, the label in the column `class`."""
+    import pandas as pd
+
+    rows = [answer._asdict() for answer in answers]
+    table = pd.DataFrame(rows, columns=list(Answer._fields), dtype=object)
+    return table.astype({"probability": float}).rename(columns={"label": "class"})
 
 
 def load_model(folder: Path | str) -> Model:

@@ -56,9 +56,10 @@ def predict(
 def try_model(model: Path, port: int) -> int:
     """Serve the page until Ctrl-C; returns the exit code."""
     with told() as ended:
-        from transfer_lab.advice.trying.serving import serve
+        from transfer_lab.advice.model.loading import load_model
+        from transfer_lab.advice.trying.server import serve
 
-        serve(model, port=port)
+        serve(load_model(model), port=port)
         return DONE
     return ended.code
 

@@ -219,7 +219,7 @@ def try_model(
     model: ModelFolder,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where the page is served; 0: any free port.")
-    ] = 8502,
+    ] = 8723,
 ) -> None:
     """Open a page on this machine to drop photos on; nothing leaves it. Ctrl-C ends it."""
     from transfer_lab.cli import answering

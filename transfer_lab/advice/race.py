@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -162,7 +161,7 @@ class _Entrant:
         if not self._fits(needed):
             self.state = "no time"
             return
-        expected, start = self.seconds(len(folds)), time.monotonic()
+        expected, start = self.seconds(len(folds)), self._clock.elapsed
         self._listen.step(name, expected)
         try:
             self._make_ready()
@@ -175,7 +174,7 @@ class _Entrant:
             self.state = "no time"
         except FAILURES as error:
             self._fail(error)
-        self._listen.done(name, time.monotonic() - start)
+        self._listen.done(name, self._clock.elapsed - start)
 
     def _fits(self, folds: int) -> bool:
         """Whether so many more folds, and the fit on all photographs after them, have the time."""
@@ -188,11 +187,11 @@ class _Entrant:
 
     def _learn(self, fold: int) -> None:
         train, test = self._field.folds[fold]
-        self._seen, start = 0, time.monotonic()
+        self._seen, start = 0, self._clock.elapsed
         self.logits[test] = self.challenger.fit_predict(train, test, self._tick)
         self._done.append(fold)
         if self._cost.fold > 0:  # what it took says more than what a few steps did
-            self._pace = (time.monotonic() - start) / self._cost.fold
+            self._pace = (self._clock.elapsed - start) / self._cost.fold
 
     def _tick(self, images: int) -> None:
         """Raises OutOfTimeError once there would be no time left for the fit on all photographs."""

@@ -36,7 +36,7 @@ def abstentions(
 
 
 def too_few(labels: np.ndarray, groups: np.ndarray) -> str | None:
-    """Why no number can be given, if so: a class of fewer than 5 images, or fewer than 40 groups."""
+    """Why no number can be given, if so: fewer than 5 images in a class, or than 40 groups."""
     held = np.bincount(labels)
     smallest, distinct = int(held[held > 0].min()), len(np.unique(groups))
     if smallest < LEAST_IN_A_CLASS:

@@ -110,7 +110,9 @@ class FeatureStore:
         self._db.execute("PRAGMA synchronous = OFF")
         if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
             with self._db:
-                self._db.execute("CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, body BLOB)")
+                self._db.execute(
+                    "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, body BLOB)"
+                )
                 self._db.execute("PRAGMA user_version = 1")
 
     def _begin_anew(self) -> None:

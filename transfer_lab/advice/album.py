@@ -17,7 +17,10 @@ from transfer_lab.advice.handed_over import HandedOver, Labelled, RefusedError, 
 from transfer_lab.advice.label_table import read_label_table
 from transfer_lab.system.decode import on_all_cores
 
-__all__ = ["Album", "Photo", "RefusedError", "read_album"]
+__all__ = ["UNREADABLE", "Album", "Photo", "RefusedError", "read_album"]
+
+UNREADABLE = "cannot be read"
+"""What the reason begins with, where a file could not be opened or is no image."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +70,24 @@ class Album:
         return (path.relative_to(self.root) if below else path).as_posix()
 
     def without(self, broken: Iterable[tuple[Path, str]]) -> Album:
-        """The album without files that turned out unreadable, which are set aside; raises
-        RefusedError where too few photographs are left."""
-        broken = tuple(broken)
+        """The album without files that turned out to be no images, with why; they are set aside.
+        Raises RefusedError where too few photographs are left."""
+        broken = tuple((path, f"{UNREADABLE} ({reason})") for path, reason in broken)
+        if not broken:
+            return self
         gone = {path for path, _ in broken}
         photos = tuple(photo for photo in self.photos if photo.path not in gone)
         test = tuple(photo for photo in self.test if photo.path not in gone)
         left = {photo.label for photo in photos}
         classes = tuple(name for name in self.classes if name in left)
-        _check(self.root, photos, f"; {len(broken)} files cannot be read, as {broken[0][0]}")
+        count = f"{len(broken)} files" if len(broken) > 1 else "1 file"
+        _check(self.root, photos, f"; {count} {UNREADABLE}, as {broken[0][0].name}")
         return replace(
             self,
             classes=classes,
             photos=photos,
             test=tuple(photo for photo in test if photo.label in left),
-            set_aside=(*self.set_aside, *broken),
+            set_aside=tuple(sorted((*self.set_aside, *broken))),
         )
 
     def only(self, chosen: np.ndarray) -> Album:
@@ -138,7 +144,7 @@ def _hashed(files: list[Labelled], aside: list[tuple[Path, str]]) -> list[Photo]
             with file.path.open("rb") as handle:
                 digest = hashlib.file_digest(handle, "sha256").hexdigest()
         except OSError as error:
-            return file.path, f"cannot be read ({error.strerror})"
+            return file.path, f"{UNREADABLE} ({error.strerror})"
         return Photo(file.path, file.label, digest)
 
     photos = []

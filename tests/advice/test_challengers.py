@@ -313,6 +313,7 @@ def test_what_was_promised_of_another_model_is_left_out(album, photographs, feat
         ("dann", {}, "more than labelled photographs"),
         ("rotation", {}, "more than labelled photographs"),
         ("partial_finetune", {"k": 99}, "stages"),
+        ("mlp_probe", {}, "linear head"),
         ("full_finetune", {"rate": 1}, "unknown option"),
     ],
 )

@@ -80,4 +80,7 @@ def challenger_of(
     options = default_options(regime, photographs.backbone(network)) | recommendation.options
     for option, problem in option_problems(REGIMES.load(regime), options):
         raise RefusedError(f"{regime}, {option}: {problem}")
-    return FineTuned(photographs, network, regime, size, options)
+    try:
+        return FineTuned(photographs, network, regime, size, options).checked()
+    except ValueError as error:
+        raise RefusedError(f"{regime}: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds, frozen_seconds, step_seconds
@@ -51,6 +52,13 @@ class FineTuned(Challenger):
         self.fit = fit
         self._photographs, self._network = photographs, network
         self._images = photographs.images(image_size)
+
+    def checked(self) -> FineTuned:
+        """Itself; raises ValueError where the regime is not for this network or ends in more than a
+        linear head."""
+        if not isinstance(self._regime(None).head, nn.Linear):
+            raise ValueError("it ends in more than a linear head; choose another regime")
+        return self
 
     def cost(self) -> Cost:
         count = len(self._photographs)

@@ -104,7 +104,12 @@ class Advised:
 
     def follow(self, known: Advice) -> Advised:
         """The same photographs with advice that was given on them before."""
-        return Advised(dataclasses.replace(self.session, advice=known), self.source)
+        # What was held out was answered by the default: that is no measure of another way.
+        answers = self.session.oof
+        if known.recommendation is not None and known.recommendation.left_default:
+            answers = None
+        session = dataclasses.replace(self.session, advice=known, oof=answers)
+        return Advised(session, self.source)
 
     def _answers(self) -> np.ndarray | list[None]:
         if self.session.oof is None:

@@ -93,7 +93,7 @@ def recommended(found: Recommendation) -> str:
     return f"{text[0].upper()}{text[1:]}, at {found.image_size} px."
 
 
-def tried(other: Alternative, beside: Recommendation | None) -> str:
+def tried(other: Alternative | Recommendation, beside: Recommendation | None) -> str:
     """'adjusting the whole network': a challenger, and in what else it is not the advised one."""
     text = _DOING.get(other.regime, one_line(other.regime.replace("_", " ")))
     if beside is None or other.image_size != beside.image_size:

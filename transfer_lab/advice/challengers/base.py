@@ -51,6 +51,7 @@ class Challenger(ABC):
     """A backbone, a regime with its options, and an image size.
 
     `cost` is measured on a few images, in seconds rather than minutes, before anything is begun.
+    `name`: what a person is told that is done.
     """
 
     def __init__(
@@ -58,11 +59,7 @@ class Challenger(ABC):
     ):
         self.backbone, self.regime = backbone, regime
         self.image_size, self.options = image_size, options
-
-    @property
-    def name(self) -> str:
-        """For whoever is told what is being tried."""
-        return f"{self.regime} of {self.backbone} at {self.image_size} px"
+        self.name = f"trying {regime} of {backbone} at {image_size} px"
 
     @property
     def recommendation(self) -> Recommendation:

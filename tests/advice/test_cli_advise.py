@@ -17,6 +17,7 @@ from tests.builders import ENVIRONMENT
 from transfer_lab.advice import advise as looking
 from transfer_lab.advice.album import Album, Photo
 from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.resampling import OutOfFold
 from transfer_lab.cli import app as cli
 
 ESCAPE = "\x1b]0;title\x07\x1b[31m[bold]oak[/]\u202e"
@@ -55,7 +56,7 @@ def given(photos, tmp_path, monkeypatch):
             TREES,
             tuple(Photo(photos / f, TREES[y], "") for f, y in zip(files(), labels, strict=True)),
         )
-        oof = SimpleNamespace(logits=np.eye(len(TREES))[named][None])
+        oof = OutOfFold(np.eye(len(TREES))[named][None])
         session = SimpleNamespace(advice=found or advice(), album=album, oof=oof, network=None)
 
         def look(source, **how):

@@ -26,7 +26,7 @@ def test_the_probe_is_logistic_regression_on_scaled_features(per_class):
 
 
 def test_a_feature_that_hardly_varies_is_not_blown_up():
-    x, y, _ = clouds(20, CLASSES, 2.0)
+    x, _, _ = clouds(20, CLASSES, 2.0)
     x[:, 0] *= 1e-6
     scale = floored_scale(x)
     assert scale.unit[0] == pytest.approx(np.median(x.std(axis=0)) / 2, rel=0.01)

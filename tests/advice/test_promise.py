@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from tests.advice.clusters import clouds
-from transfer_lab.advice.abstain import abstentions, clearly_better
+from transfer_lab.advice.abstain import abstentions
 from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.more_images import forecast
 from transfer_lab.advice.probe import fit_probe
@@ -168,8 +168,3 @@ def test_near_copies_do_not_make_forty_groups():
     groups = np.arange(120) // 4
     found = abstentions(promise(oof, labels, groups), labels, groups)
     assert "30 photographs" in found[0].reason
-
-
-def test_a_lead_below_two_standard_errors_is_none():
-    assert clearly_better(0.04, 0.02) and not clearly_better(0.039, 0.02)
-    assert not clearly_better(-0.1, 0.01) and not clearly_better(0.0, 0.0)

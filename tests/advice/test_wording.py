@@ -64,7 +64,7 @@ def test_what_was_tried_names_only_in_what_it_differs():
     (text,) = why(advice())
     assert "adjusting the last blocks (1 min 50 s)" in text
     assert "only the last layer at 160 px (3 s)" in text
-    assert "no time for only the last layer at 240 px on lite1 (9 s)" in text
+    assert "no time for only the last layer at 240 px of lite1 (9 s)" in text
 
 
 def test_without_advice_the_reason_stands_in_its_place():

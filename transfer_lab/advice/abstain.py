@@ -9,8 +9,6 @@ from transfer_lab.advice.promise import learnt_from_all
 from transfer_lab.advice.resampling import number_of_folds
 
 LEAST_IN_A_CLASS, LEAST_GROUPS = 5, 40
-LEAD_IN_ERRORS = 2.0
-"""Standard errors that a challenger must lead by."""
 
 
 def abstentions(
@@ -63,8 +61,3 @@ def guessing(
     classes = len(np.unique(labels))
     guess = promise.majority if promise.metric == "accuracy" else 1 / classes
     return learnt_from_all(guess, number_of_folds(labels, groups), regime)
-
-
-def clearly_better(lead: float, standard_error: float) -> bool:
-    """Whether a paired lead is enough to leave the default for: two standard errors of it."""
-    return lead > 0 and lead >= LEAD_IN_ERRORS * standard_error

@@ -103,18 +103,16 @@ class Advised:
         ]
 
     def follow(self, known: Advice) -> Advised:
-        """The same photographs with advice that was given on them before."""
-        # What was held out was answered by the default: that is no measure of another way.
-        answers = self.session.oof
-        if known.recommendation is not None and known.recommendation.left_default:
-            answers = None
-        session = dataclasses.replace(self.session, advice=known, oof=answers)
-        return Advised(session, self.source)
+        """The same photographs with advice that was given on them before; what was answered now
+        is kept only if that recommends the same."""
+        same = known.recommendation == self.advice.recommendation
+        oof = self.session.oof if same else None
+        return Advised(dataclasses.replace(self.session, advice=known, oof=oof), self.source)
 
     def _answers(self) -> np.ndarray | list[None]:
         if self.session.oof is None:
             return [None] * len(self.session.album.photos)
-        return self.session.oof.logits.mean(axis=0).argmax(axis=1)
+        return self.session.oof.answers[0]
 
     def _page(self, out: Path) -> str:
         from transfer_lab.advice.page.render import to_html

@@ -94,12 +94,13 @@ def recommended(found: Recommendation) -> str:
 
 
 def tried(other: Alternative | Recommendation, beside: Recommendation | None) -> str:
-    """'adjusting the whole network': a challenger, and in what else it is not the advised one."""
+    """'adjusting the whole network at 224 px of lite1': a challenger, its size and network only
+    where they are others than those that it is beside."""
     text = _DOING.get(other.regime, one_line(other.regime.replace("_", " ")))
     if beside is None or other.image_size != beside.image_size:
         text += f" at {other.image_size} px"
-    if beside is not None and other.backbone != beside.backbone:
-        text += f" on {short_name(other.backbone)}"
+    if beside is None or other.backbone != beside.backbone:
+        text += f" of {short_name(other.backbone)}"
     return text
 
 

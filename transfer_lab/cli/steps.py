@@ -19,6 +19,15 @@ from transfer_lab.reporting.wording import one_line
 _SILENCE = 15.0
 """Seconds after which a log says how far a step is."""
 _PER_SECOND = 8
+_SPOKEN = {
+    "reading": "reading the files",
+    "features": "looking at each photo",
+    "checking": "looking for copies and mistakes",
+    "comparing": "testing on photos kept aside",
+    "training": "training on all photos",
+    "calibration": "finding out how sure it may be",
+}
+"""Steps of an advice as a person would call them."""
 
 
 def console(*, error: bool = False, quiet: bool = False) -> Console:
@@ -65,7 +74,7 @@ class Steps:
     def step(self, name: str, expected_seconds: float | None) -> None:
         """A step begins."""
         with self._lock:
-            self._name, self._expected = one_line(name), expected_seconds
+            self._name, self._expected = _spoken(name), expected_seconds
             self._since = self._spoke = time.monotonic()
             self._done = self._total = 0
         if self._live.is_started:
@@ -84,7 +93,7 @@ class Steps:
         """The step has ended."""
         with self._lock:
             self._name = ""
-        self._print(f"{one_line(name)}: {duration(seconds)}", style="dim")
+        self._print(f"{_spoken(name)}: {duration(seconds)}", style="dim")
 
     def say(self, text: str) -> None:
         """A sentence, above the line that moves."""
@@ -109,6 +118,10 @@ class Steps:
         if self._expected is None:
             return ""
         return _about(max(1.0, self._expected - gone), "left" if gone > 1 else "")
+
+
+def _spoken(name: str) -> str:
+    return _SPOKEN.get(name, one_line(name))
 
 
 def _about(seconds: float | None, what: str = "") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.album import Album
@@ -105,7 +106,9 @@ class Photographs:
 
     def probe(self, features: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Head:
         """The default head on these photographs' features."""
-        return fit_probe(features[rows], self.labels[rows], len(self.classes))
+        # On one thread, as the default's folds: so the last digits are everywhere the same.
+        with threadpool_limits(1, user_api="blas"):
+            return fit_probe(features[rows], self.labels[rows], len(self.classes))
 
     @cached_property
     def probe_seconds(self) -> float:

@@ -132,8 +132,12 @@ def _where(path: str, advice: Advice, known: dict[str, Shot]) -> str:
 
 
 def confusion(advice: Advice, shots: Sequence[Shot]) -> Confusion | None:
-    """What was named what on the folds that held it out; None where nothing was named."""
-    if not advice.confusion:
+    """What was named what on the folds that held it out; None where nothing was named.
+
+    Counted are the photographs that can be shown; without any, what advice.json says.
+    """
+    counts = _counts(advice, shots)
+    if not counts:
         return None
     classes = tuple(map(one_line, advice.data.classes))
     inside: dict[tuple[int, int], list[Shot]] = {}
@@ -143,7 +147,7 @@ def confusion(advice: Advice, shots: Sequence[Shot]) -> Confusion | None:
     numbers = range(len(classes))
 
     def cell(row: int, column: int) -> Cell:
-        count, whole = advice.confusion[row][column], sum(advice.confusion[row])
+        count, whole = counts[row][column], sum(counts[row])
         right = row == column
         found = inside.get((row, column), [])[: _IN_RIGHT_CELL if right else _IN_CELL]
         return Cell(
@@ -158,12 +162,22 @@ def confusion(advice: Advice, shots: Sequence[Shot]) -> Confusion | None:
         return Confusion(classes, rows, ())
     wrong = [
         (count, i, j)
-        for i, row in enumerate(advice.confusion)
+        for i, row in enumerate(counts)
         for j, count in enumerate(row)
         if i != j and count
     ]
     wrong.sort(key=lambda one: (-one[0], one[1], one[2]))
     return Confusion(classes, (), tuple(cell(i, j) for _, i, j in wrong[:_PAIRS]))
+
+
+def _counts(advice: Advice, shots: Sequence[Shot]) -> Sequence[Sequence[int]]:
+    named = [(shot.label, shot.answer) for shot in shots if shot.answer is not None]
+    if not named:
+        return advice.confusion
+    counts = [[0] * len(advice.data.classes) for _ in advice.data.classes]
+    for label, answer in named:
+        counts[label][answer] += 1
+    return counts
 
 
 def _told(count: int, label: str, answer: str | None, shown: int) -> str:

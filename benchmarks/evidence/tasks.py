@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.experiment.seeds import derive
 
 MOST = 2000
 """Images of a task, of which a draw is a part."""
 _PIXELS = 160
 _DIGIT_PIXELS = 64
+PARTS: tuple[Part, Part] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,12 @@ def _rendered(task: Task, folder: Path) -> Path:
     if (folder / "complete").exists():
         return folder
     assert task.render is not None
-    domain, place = task.render(), 0
-    labels = domain.labels("train")
-    for block in domain.image_blocks("train"):
-        for image in block:
-            path = folder / domain.classes[labels[place]] / f"{place:05d}.png"
+    domain = task.render()
+    for part in PARTS:
+        labels = iter(domain.labels(part))
+        for number, image in enumerate(chain.from_iterable(domain.image_blocks(part))):
+            path = folder / domain.classes[next(labels)] / f"{part}{number:05d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.transpose(1, 2, 0)).save(path, compress_level=1)
-            place += 1
     (folder / "complete").touch()
     return folder

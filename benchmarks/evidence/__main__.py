@@ -1,0 +1,40 @@
+"""`make evidence`: measure what is not measured yet, and write the report on all that is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from benchmarks.evidence import probes
+from benchmarks.evidence.records import Records
+from benchmarks.evidence.tasks import named
+
+REPORT = Path("reports/advice")
+PARTS = {"probes": probes.draws, "shuffled": probes.shuffled}
+
+
+def main() -> None:
+    """Each part in turn, an hour at most unless told otherwise; what is left waits."""
+    parser = argparse.ArgumentParser(prog="benchmarks.evidence", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*PARTS, "report"]))
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("EVIDENCE_DATA"),
+        help="where the downloaded sets lie (default: $EVIDENCE_DATA)",
+    )
+    parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="for features")
+    parser.add_argument("--tasks", default="", help="names, with commas; all without")
+    parser.add_argument("--minutes", type=float, default=60, help="for each part")
+    chosen = parser.parse_args()
+    tasks = named([name for name in chosen.tasks.split(",") if name])
+    for part in chosen.parts or [*PARTS, "report"]:
+        if part in PARTS:
+            jobs = PARTS[part](tasks, Path(chosen.data or "data"), chosen.work)
+            done = Records(REPORT / f"{part}.jsonl").fill(jobs, 60 * chosen.minutes)
+            print(f"{part}: {done} draws more")
+
+
+if __name__ == "__main__":
+    main()

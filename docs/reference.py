@@ -78,7 +78,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "[seeds](#seeds).",
         "folds": "k-fold cross-validation: each seed divides all images of a target, its test set "
         "included, into so many folds, and each is tested on once. See "
-        "[no images to spare](own-images-and-weights.md#no-images-to-spare-for-a-test-set).",
+        "[no images to spare](your-images.md#no-images-to-spare-for-a-test-set).",
         "fit": "The budget of every regime: see [fit](#fit).",
         "budgets": "Further budgets by name, each as what it changes of `fit`; everything that "
         "learns is run under each again.",
@@ -186,7 +186,7 @@ These stand beside them:
 `{file: PATH, sha256: HASH}` | what it starts from: a source run of the lab's own (the default), \
 nothing (only regimes that need no source), the published weights, those that an installed package \
 holds, or a file (`sha256` may be left out): see \
-[ready-made weights](own-images-and-weights.md#ready-made-weights) |
+[ready-made weights](your-images.md#ready-made-weights) |
 | any | `module` | `file.py:ClassName` | a class of your own, in a file beside the experiment or \
 seen from where the command runs: see [adding things](adding-things.md) |
 | `regimes` | `on` | list of backbones | the backbones it is run on; all unless named |

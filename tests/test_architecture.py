@@ -53,7 +53,7 @@ MAY_IMPORT = {
         *("store", "system"),
     },
     "__main__": {"cli"},
-    "": {"api", "experiment"},
+    "": {"advice", "api", "experiment"},
 }
 """Room -> the rooms that it may import, now or later in a function."""
 

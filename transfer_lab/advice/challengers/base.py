@@ -10,6 +10,7 @@ import numpy as np
 
 from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.fitted import Head
+from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
 
 Tick = Callable[[int], None]
@@ -62,7 +63,7 @@ class Challenger(ABC):
     @property
     def name(self) -> str:
         """For whoever is told what is being tried."""
-        return f"{self.regime} of {self.backbone} at {self.image_size} px"
+        return f"trying {tried(self.recommendation, None)}"
 
     @property
     def recommendation(self) -> Recommendation:

@@ -20,7 +20,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_csv(frame: pd.DataFrame) -> bytes:
     """The frame as CSV: floats in full precision, counts as integers, text that is no formula."""
     columns = [
-        _values(column, int if name in INTEGERS else _harmless) for name, column in frame.items()
+        _values(column, int if name in INTEGERS else harmless) for name, column in frame.items()
     ]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")  # takes half as long as the frame's own
@@ -70,6 +70,6 @@ def _flat(measured: Compared) -> dict[str, object]:
     return row
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
     """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

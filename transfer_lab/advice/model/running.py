@@ -1,0 +1,74 @@
+"""The network of a model's folder as a function of one image: by onnxruntime, or by torch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from transfer_lab.advice.model.manifest import (
+    CHECKPOINT,
+    ONNX,
+    TENSORS,
+    Manifest,
+    ModelFolderError,
+    whole,
+)
+from transfer_lab.system import host
+
+
+class Seen(NamedTuple):
+    """Of one image: probabilities (classes,) and features (features,)."""
+
+    probabilities: np.ndarray
+    features: np.ndarray
+
+
+class Running(Protocol):
+    """Takes one image (3, size, size), uint8. One at a time, so that no answer depends on what
+    else is asked; it costs no time on a CPU."""
+
+    def __call__(self, image: np.ndarray) -> Seen: ...
+
+
+def running(folder: Path, manifest: Manifest) -> Running:
+    """The network by onnxruntime where that is installed and the folder has it, by torch else.
+
+    Raises ModelFolderError where a file is damaged, or none can be run here.
+    """
+    if find_spec("onnxruntime") and (path := whole(folder, manifest, ONNX)):
+        return ByOnnxRuntime(path)
+    for name in (TENSORS, CHECKPOINT):
+        if path := whole(folder, manifest, name):
+            from transfer_lab.advice.model.by_torch import ByTorch
+
+            return ByTorch(path, manifest)
+    if ONNX in manifest.files:
+        raise ModelFolderError(
+            f"{folder}: holds its network as {ONNX} alone, and onnxruntime is not installed: "
+            "pip install 'transfer-lab[photos]'"
+        )
+    raise ModelFolderError(f"{folder}: the network is missing; copy the folder again")
+
+
+class ByOnnxRuntime:
+    """By onnxruntime, on all cores of this machine that may be used."""
+
+    def __init__(self, path: Path):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = host.cores()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, image: np.ndarray) -> Seen:
+        given = np.ascontiguousarray(image.transpose(1, 2, 0))[None]
+        probabilities, features = self._session.run(
+            ["probabilities", "features"], {"images": given}
+        )
+        return Seen(probabilities[0], features[0])

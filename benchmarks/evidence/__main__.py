@@ -6,12 +6,17 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.evidence import probes
+from benchmarks.evidence import bursts, probes, regimes
 from benchmarks.evidence.records import Records
 from benchmarks.evidence.tasks import named
 
 REPORT = Path("reports/advice")
-PARTS = {"probes": probes.draws, "shuffled": probes.shuffled}
+PARTS = {
+    "probes": probes.draws,
+    "shuffled": probes.shuffled,
+    "bursts": bursts.draws,
+    "regimes": regimes.draws,
+}
 
 
 def main() -> None:

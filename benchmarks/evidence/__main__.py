@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.evidence import bursts, probes, regimes
+from benchmarks.evidence import bursts, probes, regimes, report
 from benchmarks.evidence.records import Records
 from benchmarks.evidence.tasks import named
 
@@ -22,7 +22,8 @@ PARTS = {
 def main() -> None:
     """Each part in turn, an hour at most unless told otherwise; what is left waits."""
     parser = argparse.ArgumentParser(prog="benchmarks.evidence", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*PARTS, "report"]))
+    known = [*PARTS, "report"]
+    parser.add_argument("parts", nargs="*", choices=[*known, []], help="all without any")
     parser.add_argument(
         "--data",
         type=Path,
@@ -34,11 +35,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="for each part")
     chosen = parser.parse_args()
     tasks = named([name for name in chosen.tasks.split(",") if name])
-    for part in chosen.parts or [*PARTS, "report"]:
+    for part in chosen.parts or known:
         if part in PARTS:
             jobs = PARTS[part](tasks, Path(chosen.data or "data"), chosen.work)
             done = Records(REPORT / f"{part}.jsonl").fill(jobs, 60 * chosen.minutes)
-            print(f"{part}: {done} draws more")
+            print(f"{part}: {done} draws more", flush=True)
+        else:
+            report.write(REPORT)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from PIL import Image
 from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.experiment.seeds import derive
 
-MOST = 2000
+MOST = 1200
 """Images of a task, of which a draw is a part."""
 _PIXELS = 160
 _DIGIT_PIXELS = 64
@@ -45,19 +45,19 @@ class Images(NamedTuple):
 def _letters() -> ImageDomain:
     from transfer_lab.data.letters import Latin
 
-    return Latin(_PIXELS, train_per_class=70, test_per_class=1)
+    return Latin(_PIXELS, train_per_class=45, test_per_class=1)
 
 
 def _textures() -> ImageDomain:
     from transfer_lab.data.textures import Textures
 
-    return Textures(_PIXELS, train_per_class=180, test_per_class=1)
+    return Textures(_PIXELS, train_per_class=120, test_per_class=1)
 
 
 def _scenes() -> ImageDomain:
     from transfer_lab.data.scenes import Scenes
 
-    return Scenes(_PIXELS, images=1800)
+    return Scenes(_PIXELS, images=1000)
 
 
 def _digits() -> ImageDomain:
@@ -96,7 +96,7 @@ def images(task: Task, data: Path, work: Path) -> Images:
     found = [path for folder in folders for path in _files(folder)]
     if len(found) > MOST:
         draw = np.random.default_rng(derive(0, "evidence", task.name))
-        found = [found[at] for at in np.sort(draw.choice(len(found), MOST, replace=False))]
+        found = [found[at] for at in np.sort(draw.permutation(len(found))[:MOST])]
     classes = tuple(sorted({path.parent.name for path in found}))
     numbers = {name: number for number, name in enumerate(classes)}
     return Images(found, np.array([numbers[path.parent.name] for path in found]), classes)

@@ -131,7 +131,12 @@ def test_the_worse_half_goes_after_one_fold():
     shares = {"good": 0.9, "fair": 0.85, "poor": 0.6, "bad": 0.3}
     entrants = [Invented(labels, share, name=name) for name, share in shares.items()]
     outcome = run(entrants)
-    assert {e.backbone: len(e.asked) for e in entrants} == {"good": 5, "fair": 5, "poor": 1, "bad": 1}
+    assert {e.backbone: len(e.asked) for e in entrants} == {
+        "good": 5,
+        "fair": 5,
+        "poor": 1,
+        "bad": 1,
+    }
     states = {one.backbone: one.state for one in outcome.alternatives}
     assert states["poor"] in ("dropped", "worse") and states["bad"] == "worse"
     tested_first = entrants[0].asked[0]

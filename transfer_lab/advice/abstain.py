@@ -9,8 +9,6 @@ from transfer_lab.advice.promise import learnt_from_all
 from transfer_lab.advice.resampling import number_of_folds
 
 LEAST_IN_A_CLASS, LEAST_GROUPS = 5, 40
-LEAD_IN_ERRORS = 2.0
-"""Standard errors that a challenger must lead by."""
 
 
 def abstentions(
@@ -36,7 +34,7 @@ def abstentions(
 
 
 def too_few(labels: np.ndarray, groups: np.ndarray) -> str | None:
-    """Why no number can be given, if so: a class of fewer than 5 images, or fewer than 40 groups."""
+    """Why no number can be given, if so: fewer than 5 images in a class, or than 40 groups."""
     held = np.bincount(labels)
     smallest, distinct = int(held[held > 0].min()), len(np.unique(groups))
     if smallest < LEAST_IN_A_CLASS:
@@ -63,8 +61,3 @@ def guessing(
     classes = len(np.unique(labels))
     guess = promise.majority if promise.metric == "accuracy" else 1 / classes
     return learnt_from_all(guess, number_of_folds(labels, groups), regime)
-
-
-def clearly_better(lead: float, standard_error: float) -> bool:
-    """Whether a paired lead is enough to leave the default for: two standard errors of it."""
-    return lead > 0 and lead >= LEAD_IN_ERRORS * standard_error

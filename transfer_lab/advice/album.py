@@ -91,10 +91,16 @@ class Album:
         )
 
     def only(self, chosen: np.ndarray) -> Album:
-        """The album with the chosen photographs alone, given in ascending order."""
+        """The album with the chosen photographs alone, given in ascending order; raises
+        RefusedError where they are too few of a class."""
+        if len(chosen) == len(self.photos):
+            return self
         photos = tuple(self.photos[place] for place in chosen)
+        _check(self.root, photos)
         left = {photo.label for photo in photos}
-        return replace(self, photos=photos, classes=tuple(n for n in self.classes if n in left))
+        if len(left) < len(self.classes):
+            raise RefusedError(f"{self.root}: none of {listed(sorted({*self.classes} - left))}")
+        return replace(self, photos=photos)
 
 
 def read_album(source: Path | str, *, nested: bool = False) -> Album:

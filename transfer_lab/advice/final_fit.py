@@ -18,7 +18,6 @@ from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.advice.resampling import fold_masks
 from transfer_lab.advice.temperature import temperature
-from transfer_lab.regimes.base import UnsuitableBackboneError
 
 if TYPE_CHECKING:
     from transfer_lab.advice.advise import Session
@@ -36,17 +35,13 @@ def final_fit(
     photographs = session.photographs
     network = _network(session.network, recommendation.backbone)
     challenger = challenger_of(photographs, network, recommendation)
-    try:
-        expected = challenger.cost().training
-        started = time.monotonic()
-        listen.step("training", expected)
-        heard = _Heard(challenger.image_steps(len(photographs)), listen)
-        challenger.make_ready(heard, math.inf)
-        trained = challenger.fit_all(heard)
-        listen.done("training", time.monotonic() - started)
-        calibrated = _temperature(session, recommendation, challenger, listen)
-    except UnsuitableBackboneError as error:
-        raise RefusedError(str(error)) from error
+    expected, started = challenger.cost().training, time.monotonic()
+    listen.step("training", expected)
+    heard = _Heard(challenger.image_steps(len(photographs)), listen)
+    challenger.make_ready(heard, math.inf)
+    trained = challenger.fit_all(heard)
+    listen.done("training", time.monotonic() - started)
+    calibrated = _temperature(session, recommendation, challenger, listen)
     return FittedModel(
         classes=photographs.classes,
         network=network,

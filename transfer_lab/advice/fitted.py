@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.networks import Network
-from transfer_lab.backbones.base import Backbone
+
+if TYPE_CHECKING:
+    from transfer_lab.backbones.base import Backbone
 
 
 class Head(NamedTuple):

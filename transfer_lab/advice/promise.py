@@ -46,7 +46,7 @@ def promise(
         high=high,
         level=LEVEL,
         accuracy=accuracy,
-        protocol=_protocol(oof, len(labels), int(round(weights.sum()))),
+        protocol=_protocol(oof, len(labels), round(weights.sum())),
         n_effective=n,
         majority=float(np.bincount(labels).max() / len(labels)),
     )

@@ -8,7 +8,7 @@ from transfer_lab.advice.challengers.base import Challenger
 from transfer_lab.advice.challengers.finetune import FineTuned
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.probe import OtherFeatures
-from transfer_lab.advice.networks import Network, find_network, load
+from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.experiment.catalog import REGIMES, suggest
 from transfer_lab.experiment.options import option_problems
@@ -28,7 +28,7 @@ def challengers(photographs: Photographs) -> list[Challenger]:
     if size != network.image_size:
         found.append(OtherFeatures(photographs, network, size))
     for regime in ("partial_finetune", "full_finetune"):
-        options = default_options(regime, load(network))
+        options = default_options(regime, photographs.backbone(network))
         found.append(FineTuned(photographs, network, regime, size, options))
     if (other := another(network)) is not None:
         found.append(OtherFeatures(photographs, other, other.image_size))
@@ -77,7 +77,10 @@ def challenger_of(
             f"{regime} needs more than labelled photographs and a pretrained network, or leaves "
             "none: choose linear_probe, partial_finetune or full_finetune"
         )
-    options = default_options(regime, load(network)) | recommendation.options
+    options = default_options(regime, photographs.backbone(network)) | recommendation.options
     for option, problem in option_problems(REGIMES.load(regime), options):
         raise RefusedError(f"{regime}, {option}: {problem}")
-    return FineTuned(photographs, network, regime, size, options)
+    try:
+        return FineTuned(photographs, network, regime, size, options).checked()
+    except ValueError as error:
+        raise RefusedError(f"{regime}: {error}") from error

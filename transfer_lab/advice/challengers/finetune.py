@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds, frozen_seconds, step_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.fitted import Head
-from transfer_lab.advice.networks import Network, load
+from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.experiment.budget import Fit
@@ -52,6 +52,13 @@ class FineTuned(Challenger):
         self.fit = fit
         self._photographs, self._network = photographs, network
         self._images = photographs.images(image_size)
+
+    def checked(self) -> FineTuned:
+        """Itself; raises ValueError where the regime is not for this network or ends in more than a
+        linear head."""
+        if not isinstance(self._regime(None).head, nn.Linear):
+            raise ValueError("it ends in more than a linear head; choose another regime")
+        return self
 
     def cost(self) -> Cost:
         count = len(self._photographs)
@@ -104,9 +111,9 @@ class FineTuned(Challenger):
         head = Head(regime.head.weight.numpy(), regime.head.bias.numpy())
         return Trained(regime.backbone, head, np.concatenate(features))
 
-    @cached_property
+    @property
     def _pretrained(self) -> Backbone:
-        return load(self._network)
+        return self._photographs.backbone(self._network)
 
     def _regime(self, learns_from: np.ndarray | None) -> TransferModule:
         """At step 0 of a fit on these photographs; without them, its head starts at random."""

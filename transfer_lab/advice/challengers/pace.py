@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from transfer_lab.advice.challengers.photographs import Photographs
-from transfer_lab.advice.networks import Network, load
+from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.regimes.base import TransferModule
@@ -24,7 +24,7 @@ def feature_seconds(photographs: Photographs, network: Network, size: int) -> fl
     there already."""
     if photographs.has_features(network, size):
         return 0.0
-    backbone = load(network)
+    backbone = photographs.backbone(network)
     each = frozen_seconds(backbone, len(backbone.stages), size)
     return photographs.decode_seconds(size) + each * len(photographs)
 

@@ -17,8 +17,9 @@ from transfer_lab.advice.challengers.images import AlbumImages
 from transfer_lab.advice.features import extract
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.networks import Network, load
 from transfer_lab.advice.probe import fit_probe
+from transfer_lab.backbones.base import Backbone
 from transfer_lab.system.decode import decode_all
 
 _LOOKED_AT = 8
@@ -49,6 +50,7 @@ class Photographs:
         self.kept_at = cache or Path(self._folder.name)
         self._features = {(network.sha256, network.image_size): features}
         self._images: dict[int, AlbumImages] = {}
+        self._backbones: dict[str, Backbone] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -59,6 +61,12 @@ class Photographs:
             known = (self.paths, self.hashes, self.labels, self.classes)
             self._images[size] = AlbumImages(size, *known, cache=self.kept_at)
         return self._images[size]
+
+    def backbone(self, network: Network) -> Backbone:
+        """The network as it was pretrained, in eval mode: to be copied, and not to be changed."""
+        if network.sha256 not in self._backbones:
+            self._backbones[network.sha256] = load(network)
+        return self._backbones[network.sha256]
 
     def has_features(self, network: Network, size: int) -> bool:
         """Whether they have been computed."""

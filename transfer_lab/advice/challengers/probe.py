@@ -7,7 +7,7 @@ import numpy as np
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
-from transfer_lab.advice.networks import Network, load
+from transfer_lab.advice.networks import Network
 
 
 class OtherFeatures(Challenger):
@@ -35,4 +35,6 @@ class OtherFeatures(Challenger):
     def fit_all(self, tick: Tick) -> Trained:
         tick(0)
         features = self._photographs.features(self._network, self.image_size)
-        return Trained(load(self._network), self._photographs.probe(features), features)
+        return Trained(
+            self._photographs.backbone(self._network), self._photographs.probe(features), features
+        )

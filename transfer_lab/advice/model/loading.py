@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TOP = 3
 """Classes that are named of a photograph, the answer included."""
 
+_NO_IMAGE = "no image, or of a kind that is not known"
+
 
 class Answer(NamedTuple):
     """Of one file. `alternatives`: further classes, the likeliest first, with their probabilities.
@@ -109,4 +111,5 @@ def _reason(path: Path, error: BrokenImageError) -> str:
         return "is a folder"
     if not path.exists():
         return "there is no such file"
-    return str(error).removeprefix(f"{path}: ")
+    reason = str(error).removeprefix(f"{path}: ")
+    return _NO_IMAGE if reason.startswith("cannot identify image file") else reason

@@ -14,7 +14,8 @@ from transfer_lab.advice.model.trained import HEAD, Classifier
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.weights import read_state
-from transfer_lab.experiment.choices import Architecture
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.regimes.build import regime_class
 from transfer_lab.system.files import WeightsError
 
 _STAGES = "backbone."
@@ -57,5 +58,8 @@ def _backbone(manifest: Manifest) -> Backbone:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         backbone = build_backbone(choice, manifest.image_size)
+        if manifest.shaped_by:
+            regime = Choice(**manifest.shaped_by)
+            regime_class(regime)(backbone, len(manifest.classes), **regime.arguments)
     backbone.mean, backbone.std = manifest.mean, manifest.std
     return backbone

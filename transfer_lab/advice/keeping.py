@@ -95,8 +95,8 @@ def _write(
     beside = {EXPERIMENT: content} if (content := _experiment(file)) else {}
     trained = classifier_of(run, again)
     if trained is None:
-        card = kept_card_content(origin, None)
-        write_tensors(again.regime.state_dict(), folder, beside | {CARD: card})
+        beside[CARD] = kept_card_content(origin, None)
+        write_tensors(again.regime.state_dict(), folder, beside)
         return
     beside[REFERENCE] = reference_content(reference(_features(trained, again.domain)))
 
@@ -127,7 +127,7 @@ def classifier_of(run: Run, again: Again) -> Trained | None:
         options=run.regime.options,
         shaped_by=run.regime.model_dump(mode="json") | {"module": run.regime.module},
     )
-    images = torch.from_numpy(np.asarray(domain.source_of("test")[0][:_CHECKED]))
+    images = torch.from_numpy(np.array(domain.source_of("test")[0][:_CHECKED]))
     with torch.inference_mode():
         expected = regime(images).softmax(1)
         found, _ = trained.classifier(images.permute(0, 2, 3, 1))
@@ -141,7 +141,7 @@ def _features(trained: Trained, domain: ImageDomain) -> np.ndarray:
     found = []
     with torch.inference_mode():
         for at in range(0, len(index), _BATCH):
-            batch = torch.from_numpy(np.asarray(images[index[at : at + _BATCH]]))
+            batch = torch.from_numpy(np.array(images[index[at : at + _BATCH]]))
             found.append(trained.classifier(batch.permute(0, 2, 3, 1))[1].numpy())
     return np.concatenate(found)
 
@@ -152,7 +152,7 @@ def _origin(
     measure, place = found.measure, chosen.place
     own = again.metrics[measure.column] * measure.scale
     start, licence = _start(run)
-    images = len(again.domain.split.train) + len(again.domain.split.val)
+    split = again.domain.split
     told = measure.number(chosen.standing.accuracy)
     seeds = chosen.standing.accuracy.n
     return Origin(
@@ -164,7 +164,7 @@ def _origin(
         licence=licence,
         found=f"{told} {measure.unit} test {measure.title} for this arm, over {seeds} trainings",
         own=f"{measure.digits(own)} {measure.unit}",
-        images=images,
+        images=len(split.train) + len(split.val) if split else 0,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def _backbone(manifest: Manifest) -> Backbone:
         backbone = build_backbone(choice, manifest.image_size)
         if manifest.shaped_by:
             regime = Choice(**manifest.shaped_by)
-            regime_class(regime)(backbone, len(manifest.classes), **regime.arguments)
+            shape: Callable[..., object] = regime_class(regime)
+            shape(backbone, len(manifest.classes), **regime.arguments)
     backbone.mean, backbone.std = manifest.mean, manifest.std
     return backbone

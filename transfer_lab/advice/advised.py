@@ -90,7 +90,7 @@ class Advised:
 
         check_place(Path(out), force=force)
         wanted = self._wanted(regime)
-        fitted = final_fit(self.session, wanted, listen)
+        fitted = final_fit(self.session.complete(listen), wanted, listen)
         save(fitted, Path(out), formats=formats, force=force)
         return load_model(Path(out))
 

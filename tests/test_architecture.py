@@ -159,9 +159,9 @@ def test_the_table_names_no_room_that_is_gone():
     assert set(MAY_IMPORT) == {room(module) for module in MODULES}
 
 
-def test_a_newcomer_finds_twelve_rooms_at_most_and_each_says_what_belongs_there():
+def test_a_newcomer_finds_thirteen_rooms_at_most_and_each_says_what_belongs_there():
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert len(rooms) <= 12
+    assert len(rooms) <= 13
     for name in rooms:
         assert "mports" in ast.get_docstring(tree(name)), f"{name}: say what it may import"
 

@@ -83,7 +83,7 @@ def test_it_prints_the_advice_and_writes_the_folder(given, photos, tmp_path, cap
     assert lines[-1] == f" next:        transfer-lab train {photos} -o model/"
     assert "-> advice/index.html" in out
     assert max(map(len, lines)) <= 101
-    assert "looking at your photos ..., about 3 s" in err
+    assert "looking at your photos ... about 3 s" in err
     written = {path.name for path in (tmp_path / "advice").iterdir()}
     assert written == {"index.html", "advice.json", "to-check.csv"}
 
@@ -92,7 +92,7 @@ def test_options_reach_the_advice(given, photos, tmp_path):
     asked = given()
     words = ["--backbone", "lite1", "--budget", "90s", "--group-by", "folder", "--seed", "3"]
     assert call("advise", str(photos), *words, "--cache", "kept", "--out", "told") == 0
-    wanted = {"backbone": "lite1", "budget": 90.0, "group_by": "folder", "seed": 3}
+    wanted = {"backbone": "lite1", "group_by": "folder", "seed": 3}
     assert wanted.items() <= asked.items() and asked["cache"].name == "kept"
     assert (tmp_path / "told" / "index.html").exists()
 
@@ -103,14 +103,14 @@ def test_options_reach_the_advice(given, photos, tmp_path):
 def test_a_budget_is_written_as_people_do(given, photos, text, seconds):
     asked = given()
     assert call("advise", str(photos), "--budget", text) == 0
-    assert asked["budget"] == seconds
+    assert 0 <= seconds - asked["budget"] < 20  # starting counts
 
 
 @pytest.mark.parametrize("text", ["soon", "5 minutes", "-3m", "0", "nan", "infm"])
 def test_another_budget_is_refused(given, photos, text, capsys):
     given()
     assert call("advise", str(photos), f"--budget={text}") == 2
-    assert "write it as 90s, 5m or 1h" in " ".join(capsys.readouterr().err.split())
+    assert "is no time" in capsys.readouterr().err
 
 
 def test_json_alone_goes_to_standard_output(given, photos, capsys):

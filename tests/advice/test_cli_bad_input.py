@@ -8,7 +8,13 @@ from PIL import Image
 
 from tests.advice.scenes import FIVE, draw_scenes, has_weights
 from tests.advice.test_cli_advise import call
+from tests.advice.test_cli_three_commands import without_challengers
 from tests.photos import fill, picture
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch):
+    without_challengers(monkeypatch)
 
 
 def empty(root):
@@ -123,7 +129,7 @@ def test_labels_that_mean_nothing_get_no_advice_and_train_says_so(tmp_path, monk
         place = tmp_path / "photos" / "abc"[number % 3]
         place.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place / f"{number}.jpg")
-    words = ["--budget", "20s", "--cache", str(tmp_path / "cache")]
+    words = ["--budget", "30m", "--cache", str(tmp_path / "cache")]
     assert call("advise", "photos", *words) == 3
     assert "NO ADVICE" in capsys.readouterr().out
     assert call("train", "photos", *words) == 3
@@ -140,7 +146,7 @@ def test_mixed_files_are_passed_over_or_said_to_be_unreadable(tmp_path, monkeypa
     (root / ".hidden").mkdir()
     (root / "coast" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     Image.new("L", (50, 40)).save(root / "forest" / "grey.png")
-    words = ["--budget", "20s", "--cache", str(tmp_path / "cache")]
+    words = ["--budget", "30m", "--cache", str(tmp_path / "cache")]
     assert call("advise", "photos", *words) == 0
     out = capsys.readouterr().out
     assert "31 photos, 3 classes" in out and "1 unreadable" in out

@@ -29,7 +29,7 @@ def test_a_log_has_a_line_for_each_step_with_its_time():
         steps.progress(3, 10)
         steps.done("looking at your photos", 7.31)
     assert out.getvalue().splitlines() == [
-        "looking at your photos ..., about 8 s",
+        "looking at your photos ... about 8 s",
         "looking at your photos: 7 s",
     ]
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from transfer_lab.advice.advice import Flag
-from transfer_lab.advice.album import Album, UNREADABLE
+from transfer_lab.advice.album import UNREADABLE, Album
 from transfer_lab.advice.confounds import told_by_frame, told_by_size
 from transfer_lab.advice.handed_over import listed
 from transfer_lab.advice.looks import Look

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from transfer_lab.advice.album import RefusedError
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.probe import fit_probe
-from transfer_lab.data.folds import partition
+from transfer_lab.data.partition import partition
 from transfer_lab.experiment.seeds import derive
+from transfer_lab.system.decode import on_all_cores
 
 FOLDS, REPEATS = 5, 2
 
@@ -88,10 +90,18 @@ def out_of_fold(
     how many heads are fitted.
     """
     masks = fold_masks(labels, groups, seed=seed) if masks is None else masks
+
+    def held_out(mask: FoldMask) -> np.ndarray:
+        train, test = mask
+        return fit(features[train], labels[train], num_classes).logits(features[test])
+
     blocks = []
-    for done, (train, test) in enumerate(masks, 1):
-        blocks.append(fit(features[train], labels[train], num_classes).logits(features[test]))
-        listen(done, len(masks))
+    # A fold a core: threads within a product would wait for each other, and sums of an order of
+    # their own would make the last digits go by the number of cores.
+    with threadpool_limits(1, user_api="blas"):
+        for block in on_all_cores(held_out, masks):
+            blocks.append(block)
+            listen(len(blocks), len(masks))
     return collected(blocks, masks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,8 +72,7 @@ def train(request: Request, wanted: Wanted) -> int:
         check_place(wanted.out, force=wanted.force)
         known = _known(wanted.advice, request)
         # With advice at hand, or a regime named, nothing is left to be compared.
-        budget = 0.0 if known is not None or wanted.regime else request.budget
-        advised = _advised(request, budget)
+        advised = _advised(request, compare=known is None and wanted.regime is None)
         if known is not None and _are_the_same(known, advised.advice):
             advised = advised.follow(known)
         elif known is not None:
@@ -85,22 +85,24 @@ def train(request: Request, wanted: Wanted) -> int:
     return ended.code
 
 
-def _advised(request: Request, budget: float | None = None) -> Advised:
+def _advised(request: Request, *, compare: bool = True) -> Advised:
     err = console(error=True)
     ask = questions.is_terminal() and not request.yes
     group_by = request.group_by
     if group_by is None and (ask or request.yes):
         group_by = questions.group_by(request.source, err, ask=ask)
+    started = time.monotonic()  # a person's time to answer is not the program's
     with Steps(err) as steps:
         steps.step("starting", 5.0)
         from transfer_lab.advice.advise import advise as look
         from transfer_lab.advice.advised import Advised
         from transfer_lab.advice.feature_store import cache_folder
 
+        left = max(1.0, request.budget - (time.monotonic() - started))
         session = look(
             request.source,
             backbone=request.backbone,
-            budget=request.budget if budget is None else budget,
+            budget=left if compare else 0.0,
             group_by=group_by,
             seed=request.seed,
             cache=request.cache or cache_folder(),
@@ -134,6 +136,10 @@ def _known(place: Path, request: Request) -> Advice | None:
 
 
 def _are_the_same(known: Advice, now: Advice) -> bool:
+    """Whether the advice is on these photographs, or on as many as there was the time for."""
+    if any(flag.kind == "not_reached" for flag in known.flags):
+        fewer = known.data.images < now.data.images
+        return fewer and known.data.classes == now.data.classes
     return known.data.content_hash == now.data.content_hash
 
 

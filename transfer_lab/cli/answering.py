@@ -120,7 +120,7 @@ def _spelt(match: re.Match[str]) -> str:
 def _inputs(photos: Sequence[str]) -> Sequence[str]:
     if photos:
         return photos
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise RefusedError("no photos are named; name a folder or files, or - to read their names")
     return ["-"]
 

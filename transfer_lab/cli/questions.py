@@ -19,7 +19,7 @@ _PHOTOS = (".jpg", ".jpeg", ".heic", ".tif", ".tiff", ".png", ".webp")
 
 def is_terminal() -> bool:
     """Whether somebody is there to answer."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def group_by(source: Path, out: Console, *, ask: bool) -> str | None:

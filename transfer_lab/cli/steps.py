@@ -80,7 +80,7 @@ class Steps:
         if self._live.is_started:
             self._live.refresh()
         elif not moves(self._out):
-            self._print(f"{self._name} ...{_about(expected_seconds)}")
+            self._print(f"{self._name} ...{_about(expected_seconds).lstrip(',')}")
 
     def progress(self, done: int, total: int) -> None:
         """So many of the step's photographs are done."""

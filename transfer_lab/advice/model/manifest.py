@@ -43,6 +43,8 @@ class Manifest(BaseModel):
     backbone: dict[str, Any]
     module: str | None = None
     """The Python file of a backbone of one's own, where it lay."""
+    shaped_by: dict[str, Any] | None = None
+    """The regime that it was trained by, where that may have left stages out."""
     head: str
     timm: str | None = None
     image_size: int

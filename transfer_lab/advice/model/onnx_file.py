@@ -6,6 +6,7 @@ import inspect
 import io
 import json
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
@@ -29,10 +30,11 @@ def onnx_content(trained: Trained) -> bytes:
     import onnx
 
     written = io.BytesIO()
+    export: Callable[..., object] = torch.onnx.export  # what it takes differs between versions
     # torch.export's way takes five times as long and needs a further package.
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of shapes that are constants here, and of the other way
-        torch.onnx.export(
+        export(
             trained.classifier,
             (noise(trained.image_size),),
             written,

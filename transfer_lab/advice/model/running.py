@@ -57,7 +57,7 @@ class ByOnnxRuntime:
     """By onnxruntime, on all cores of this machine that may be used."""
 
     def __init__(self, path: Path):
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = host.cores()

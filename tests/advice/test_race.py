@@ -13,6 +13,7 @@ from transfer_lab.advice.race import race
 from transfer_lab.advice.resampling import OutOfFold, fold_masks
 
 CLASSES = 4
+COST = Cost(ready=1, fold=2, fit=3)
 
 
 class Time:
@@ -28,7 +29,7 @@ class Time:
 class Invented(Challenger):
     """Answers `share` of the photographs right, by chance; takes `slow` times what it foretells."""
 
-    def __init__(self, labels, share, *, seed=0, cost=Cost(1, 2, 3), slow=1.0, time=None, name="a"):
+    def __init__(self, labels, share, *, seed=0, cost=COST, slow=1.0, time=None, name="a"):
         super().__init__(name, "full_finetune", 160, {})
         self.labels, self._cost, self._slow, self._time = labels, cost, slow, time
         self.right = np.random.default_rng([99, seed]).random(len(labels)) < share
@@ -154,7 +155,7 @@ def test_all_are_asked_about_the_defaults_folds():
 def test_a_promise_after_a_switch_is_made_of_folds_that_did_not_choose():
     """Of equals the one that is chosen looks better than it is; what was chosen without each fold
     does not."""
-    labels, _, masks = photographs(12)
+    labels = photographs(12)[0]
     chosen, unused = [], []
     for seed in range(400):
         entrants = [Invented(labels, 0.7, seed=7 * seed + n, name=str(n)) for n in range(4)]

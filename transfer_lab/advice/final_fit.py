@@ -87,11 +87,11 @@ def _temperature(
     if challenger.image_steps(1):
         masks = masks[:1]
     started = time.monotonic()
-    listen.step("calibration", challenger.cost().fold * len(masks))
+    listen.step("calibrating", challenger.cost().fold * len(masks))
     heard = _Heard(len(masks) * challenger.image_steps(len(masks[0][0])), listen)
     logits = np.concatenate([challenger.fit_predict(*mask, heard) for mask in masks])
     tested = np.concatenate([test for _, test in masks])
-    listen.done("calibration", time.monotonic() - started)
+    listen.done("calibrating", time.monotonic() - started)
     return temperature(logits, photographs.labels[tested])
 
 

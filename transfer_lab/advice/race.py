@@ -51,7 +51,7 @@ def race(
     before the time is up, its fit on all photographs included, is not begun.
     """
     field = _Field(default.logits[0], _first_repeat(masks, len(labels)), labels, groups)
-    entrants = [_Entrant(each, field, clock, listen) for each in challengers]
+    entrants = _measured(challengers, field, clock, listen)
     for entrant in sorted(entrants, key=lambda each: each.seconds(len(field.folds))):
         entrant.begin()
     dropped = _halve(entrants)
@@ -138,7 +138,7 @@ class _Entrant:
     def finish(self) -> None:
         """Take the others."""
         rest = [fold for fold in self._field.all_folds if fold not in self._done]
-        self._take(rest, f"{self.challenger.name}, the other folds", len(rest))
+        self._take(rest, f"{self.challenger.name}, on the rest", len(rest))
 
     def drop(self, state: str) -> None:
         """Let it go no further."""
@@ -205,6 +205,17 @@ class _Entrant:
     def _fail(self, error: Exception) -> None:
         self.state = "failed"
         self._listen.say(f"{self.challenger.name} could not be tried: {error}")
+
+
+def _measured(
+    challengers: Sequence[Challenger], field: _Field, clock: Clock, listen: Listener
+) -> list[_Entrant]:
+    """Each with what it will cost."""
+    started = clock.elapsed
+    listen.step("timing other ways to learn", None)
+    entrants = [_Entrant(each, field, clock, listen) for each in challengers]
+    listen.done("timing other ways to learn", clock.elapsed - started)
+    return entrants
 
 
 def _first_repeat(masks: Sequence[FoldMask], images: int) -> list[FoldMask]:

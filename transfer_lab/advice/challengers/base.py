@@ -10,7 +10,6 @@ import numpy as np
 
 from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.fitted import Head
-from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
 
 Tick = Callable[[int], None]
@@ -52,6 +51,7 @@ class Challenger(ABC):
     """A backbone, a regime with its options, and an image size.
 
     `cost` is measured on a few images, in seconds rather than minutes, before anything is begun.
+    `name`: what a person is told that is done.
     """
 
     def __init__(
@@ -59,11 +59,7 @@ class Challenger(ABC):
     ):
         self.backbone, self.regime = backbone, regime
         self.image_size, self.options = image_size, options
-
-    @property
-    def name(self) -> str:
-        """For whoever is told what is being tried."""
-        return f"trying {tried(self.recommendation, None)}"
+        self.name = f"trying {regime} of {backbone} at {image_size} px"
 
     @property
     def recommendation(self) -> Recommendation:

@@ -33,6 +33,8 @@ _ANSWER = 0.35
 _FIT_S = 0.3
 """Seconds that a fit takes besides its steps."""
 _ANSWERED = 64
+_KEPT_BYTES = 2 * 2**30
+"""Of what frozen stages make of images, whatever albums they are of."""
 
 
 class FineTuned(Challenger):
@@ -49,7 +51,7 @@ class FineTuned(Challenger):
         fit: Fit = FIT,
     ):
         super().__init__(network.name, regime, image_size, dict(options))
-        self.fit = fit
+        self.fit, self.name = fit, photographs.name_of(self.recommendation)
         self._photographs, self._network = photographs, network
         self._images = photographs.images(image_size)
 
@@ -154,14 +156,14 @@ class FineTuned(Challenger):
         self._images.tick = tick
 
     def _rows(self, tick: Tick) -> FeatureCache:
-        return _Heard(self._photographs.kept_at / "rows", tick)
+        return _Heard(self._photographs.rows_at, tick)
 
 
 class _Heard(FeatureCache):
     """Outputs of frozen stages, kept for all folds; before each batch it is told of computing."""
 
     def __init__(self, folder: Path, tick: Tick):
-        super().__init__(folder)
+        super().__init__(folder, _KEPT_BYTES)
         self._tick = tick
 
     def rows(

@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.album import Album
 from transfer_lab.advice.challengers.base import OutOfTimeError
 from transfer_lab.advice.challengers.images import AlbumImages
@@ -19,6 +21,7 @@ from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.networks import Network, load
 from transfer_lab.advice.probe import fit_probe
+from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.system.decode import decode_all
 
@@ -29,8 +32,8 @@ class Photographs:
     """The photographs of an album, all of which can be read, and the default features of each.
 
     `features` (n, features) of `network` at the size that its weights were trained at. `cache`:
-    where features and what frozen stages make of images are kept, no longer than these are used
-    unless it is given. `seed`: what batches, their order and whatever else is drawn go by.
+    where features and what frozen stages make of images are kept; without it nothing outlives these
+    photographs. `seed`: what batches, their order and whatever else is drawn go by.
     """
 
     def __init__(
@@ -46,8 +49,8 @@ class Photographs:
         self.hashes = [photo.sha256 for photo in album.photos]
         self.labels, self.classes = album.labels, album.classes
         self.network, self.cache, self.seed = network, cache, seed
-        self._folder = None if cache else TemporaryDirectory(prefix="transfer-lab-")
-        self.kept_at = cache or Path(self._folder.name)
+        self._folder = TemporaryDirectory(prefix="transfer-lab-")
+        self.rows_at = (cache or Path(self._folder.name)) / "rows"
         self._features = {(network.sha256, network.image_size): features}
         self._images: dict[int, AlbumImages] = {}
         self._backbones: dict[str, Backbone] = {}
@@ -55,11 +58,17 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def name_of(self, way: Recommendation) -> str:
+        """What a person is told of a way to learn, and in what it is not the default one."""
+        size = self.network.image_size
+        default = Recommendation(backbone=self.network.name, regime="linear_probe", image_size=size)
+        return f"trying {tried(way, default)}"
+
     def images(self, size: int) -> AlbumImages:
         """The photographs and their mirror images as a domain, the same one for all who ask."""
         if size not in self._images:
             known = (self.paths, self.hashes, self.labels, self.classes)
-            self._images[size] = AlbumImages(size, *known, cache=self.kept_at)
+            self._images[size] = AlbumImages(size, *known, cache=Path(self._folder.name))
         return self._images[size]
 
     def backbone(self, network: Network) -> Backbone:
@@ -97,7 +106,9 @@ class Photographs:
 
     def probe(self, features: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Head:
         """The default head on these photographs' features."""
-        return fit_probe(features[rows], self.labels[rows], len(self.classes))
+        # On one thread, as the default's folds: so the last digits are everywhere the same.
+        with threadpool_limits(1, user_api="blas"):
+            return fit_probe(features[rows], self.labels[rows], len(self.classes))
 
     @cached_property
     def probe_seconds(self) -> float:

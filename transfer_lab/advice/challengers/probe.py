@@ -16,6 +16,7 @@ class OtherFeatures(Challenger):
     def __init__(self, photographs: Photographs, network: Network, image_size: int):
         super().__init__(network.name, "linear_probe", image_size, {})
         self._photographs, self._network = photographs, network
+        self.name = photographs.name_of(self.recommendation)
 
     def cost(self) -> Cost:
         ready = feature_seconds(self._photographs, self._network, self.image_size)

@@ -59,7 +59,7 @@ class Challenger(ABC):
     ):
         self.backbone, self.regime = backbone, regime
         self.image_size, self.options = image_size, options
-        self.name = f"trying {regime} of {backbone} at {image_size} px"
+        self.name = f"trying {tried(self.recommendation, None)}"
 
     @property
     def recommendation(self) -> Recommendation:

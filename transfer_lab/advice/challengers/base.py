@@ -10,6 +10,7 @@ import numpy as np
 
 from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.fitted import Head
+from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
 
 Tick = Callable[[int], None]

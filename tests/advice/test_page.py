@@ -35,7 +35,7 @@ def test_it_begins_with_the_number_and_its_range(written):
     head = text[text.index("<main>") : text.index("What to do")]
     assert "<strong>86</strong><span>of 100 new photos right</span>" in head
     assert "--low: 82.00; --high: 89.00; --mean: 86.00" in head
-    assert "no looking: 19" in head
+    assert "guessing: 19" in head
     assert "not for another camera, place or season" in head
 
 

@@ -33,6 +33,8 @@ BUDGET = 300.0
 """Seconds."""
 _WRITING_S = 3.0
 """For what comes after the last comparison: numbers, page and tables."""
+_RACE_S = 10.0
+"""With less it is not worth loading what fine-tunes."""
 _LOOKING, _TESTING = 0.6, 0.1
 """Of the time, how much looking at the photographs, and at those of a test part, may take."""
 
@@ -201,7 +203,8 @@ def _compare(seen: Seen, means: _Means) -> Compared:
         listen=listen,
         seconds=_TESTING * clock.left,
     )
-    return compared._replace(flags=flags, race=_race(seen, default, masks, means))
+    race = _race(seen, default, masks, means) if clock.left > _RACE_S else None
+    return compared._replace(flags=flags, race=race)
 
 
 def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) -> Outcome:

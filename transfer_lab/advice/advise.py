@@ -41,14 +41,15 @@ class Session:
     """An advice and all that it rests on.
 
     `album`: the photographs that were looked at. `oof`: what was answered on those that were held
-    out, by the way that is recommended, or else by the default. `cache`: where features were kept.
+    out, by the way that is recommended, or else by the default; None where that is not known.
+    `cache`: where features were kept.
     """
 
     album: Album
     network: Network
     features: np.ndarray
     groups: np.ndarray
-    oof: OutOfFold
+    oof: OutOfFold | None
     advice: Advice
     cache: Path | None
 

@@ -6,7 +6,7 @@ IN_PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report dashboard bench docs test test-oldest lint types format lock clean
+.PHONY: help install grid study plan status report dashboard bench evidence docs test test-oldest lint types format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ dashboard: install  ## serve a page that follows running grids and compares expe
 
 bench: .venv/installed-bench  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
 	$(BIN)/python -m benchmarks $(ARGS)
+
+evidence: .venv/installed-photos  ## measure what the advice promises; DATA=folder/with/the/sets; writes reports/advice/
+	$(BIN)/python -m benchmarks.evidence $(if $(DATA),--data $(DATA)) $(ARGS)
 
 docs: .venv/installed-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m docs.reference

@@ -133,6 +133,10 @@ def run(
     except BaseException:
         trackers.abandon()
         raise
+    if file.experiment.keep:
+        from transfer_lab.advice.keeping import keep_models
+
+        keep_models(file, cells, store, voice.say, _warn)
     command = grid.command_for(file, store.root, REPORTS)
     trackers.summarise(partial(study, file.experiment, cells, store, command))
     trackers.close()

@@ -15,6 +15,7 @@ from benchmarks.evidence.records import Record
 from benchmarks.evidence.tasks import Task, images
 from transfer_lab.advice.abstain import abstentions
 from transfer_lab.advice.features import extract
+from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.near_copies import near_copies
 from transfer_lab.advice.networks import find_network
 from transfer_lab.advice.probe import fit_probe
@@ -93,14 +94,10 @@ def measured(known: Table, ns: list[int], draw: Record) -> Record:
     heat = temperature(oof.logits, y)
     return {
         "classes": classes,
-        "groups": int(round(once_a_group(y, groups).sum())),
+        "groups": round(once_a_group(y, groups).sum()),
         "tested": len(truth),
         "cv": _cross_validated(oof.answers, y, groups),
-        "worth": effective_images(y, groups, switched=False),
-        "value": said.value,
-        "low": said.low,
-        "high": said.high,
-        "accuracy": said.accuracy,
+        "worth": effective_images(y, groups, switched=False) * evidence().dependence,
         "majority": said.majority,
         "truth": mean_recall(logits[0].argmax(1), truth),
         "true_accuracy": float((logits[0].argmax(1) == truth).mean()),
@@ -130,7 +127,7 @@ def _shuffled(known: Table, draw: Record) -> Record:
     groups = near_copies(x)
     said = promise(out_of_fold(x, y, groups, classes, seed=seed), y, groups)
     questions = {one.question for one in abstentions(said, y, groups)}
-    return {"low": said.low, "value": said.value, "abstained": "recommendation" in questions}
+    return {"low": said.low, "abstained": "recommendation" in questions}
 
 
 def _cross_validated(answers: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:

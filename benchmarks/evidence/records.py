@@ -8,6 +8,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
+
 Record = dict[str, Any]
 Key = tuple[object, ...]
 
@@ -61,4 +63,6 @@ def rounded(value: Any) -> Any:
         return {name: rounded(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [rounded(one) for one in value]
+    if isinstance(value, np.generic):
+        return rounded(value.item())
     return round(value, 5) if isinstance(value, float) else value

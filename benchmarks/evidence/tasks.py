@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from transfer_lab.data.base import ImageDomain
+from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.experiment.seeds import derive
 
-MOST = 2000
-"""Images of a task, of which a draw is a part."""
+MOST = 1200
 _PIXELS = 160
 _DIGIT_PIXELS = 64
+PARTS: tuple[Part, Part] = ("train", "test")
 
 
 @dataclass(frozen=True)
 class Task:
     """`folders`: of class folders, below the data; or `render`: what the lab draws.
 
-    `tuning`: whether constants of the advice are chosen on it; nothing is on the others.
+    `tuning`: whether constants of the advice are chosen on it; nothing is on the others. `most`:
+    images of it, of which a draw is a part; more where a class has but few.
     """
 
     name: str
     folders: tuple[str, ...] = ()
     render: Callable[[], ImageDomain] | None = None
     tuning: bool = False
+    most: int = MOST
 
 
 class Images(NamedTuple):
@@ -43,19 +46,19 @@ class Images(NamedTuple):
 def _letters() -> ImageDomain:
     from transfer_lab.data.letters import Latin
 
-    return Latin(_PIXELS, train_per_class=70, test_per_class=1)
+    return Latin(_PIXELS, train_per_class=45, test_per_class=1)
 
 
 def _textures() -> ImageDomain:
     from transfer_lab.data.textures import Textures
 
-    return Textures(_PIXELS, train_per_class=180, test_per_class=1)
+    return Textures(_PIXELS, train_per_class=120, test_per_class=1)
 
 
 def _scenes() -> ImageDomain:
     from transfer_lab.data.scenes import Scenes
 
-    return Scenes(_PIXELS, images=1800)
+    return Scenes(_PIXELS, images=1000)
 
 
 def _digits() -> ImageDomain:
@@ -68,7 +71,7 @@ TASKS = (
     Task("pacs_photo", ("pacs/photo",), tuning=True),
     Task("pacs_art", ("pacs/art_painting",), tuning=True),
     Task("pacs_cartoon", ("pacs/cartoon",), tuning=True),
-    Task("pacs_sketch", ("pacs/sketch",), tuning=True),
+    Task("pacs_sketch", ("pacs/sketch",), tuning=True, most=4000),
     Task("flowers", ("flowers160",), tuning=True),
     Task("scene15", ("scene15/train", "scene15/test")),
     Task("dtd", ("dtd10_160",)),
@@ -82,7 +85,7 @@ TASKS = (
 
 
 def images(task: Task, data: Path, work: Path) -> Images:
-    """At most MOST images of a task, in its own proportions, always the same ones.
+    """At most `most` images of a task, in its own proportions, always the same ones.
 
     `data`: where downloaded sets lie; `work`: where rendered ones are kept as files. Raises
     FileNotFoundError where the task's folders are not there.
@@ -92,9 +95,9 @@ def images(task: Task, data: Path, work: Path) -> Images:
     else:
         folders = [_rendered(task, work / "rendered" / task.name)]
     found = [path for folder in folders for path in _files(folder)]
-    if len(found) > MOST:
+    if len(found) > task.most:
         draw = np.random.default_rng(derive(0, "evidence", task.name))
-        found = [found[at] for at in np.sort(draw.choice(len(found), MOST, replace=False))]
+        found = [found[at] for at in np.sort(draw.permutation(len(found))[: task.most])]
     classes = tuple(sorted({path.parent.name for path in found}))
     numbers = {name: number for number, name in enumerate(classes)}
     return Images(found, np.array([numbers[path.parent.name] for path in found]), classes)
@@ -117,13 +120,12 @@ def _rendered(task: Task, folder: Path) -> Path:
     if (folder / "complete").exists():
         return folder
     assert task.render is not None
-    domain, place = task.render(), 0
-    labels = domain.labels("train")
-    for block in domain.image_blocks("train"):
-        for image in block:
-            path = folder / domain.classes[labels[place]] / f"{place:05d}.png"
+    domain = task.render()
+    for part in PARTS:
+        labels = iter(domain.labels(part))
+        for number, image in enumerate(chain.from_iterable(domain.image_blocks(part))):
+            path = folder / domain.classes[next(labels)] / f"{part}{number:05d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.transpose(1, 2, 0)).save(path, compress_level=1)
-            place += 1
     (folder / "complete").touch()
     return folder

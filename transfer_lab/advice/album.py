@@ -122,7 +122,7 @@ def read_album(source: Path | str, *, nested: bool = False) -> Album:
         photos=tuple(photos),
         set_aside=tuple(sorted(aside)),
         test=tuple(test),
-        contradictory=contradictory,
+        contradictory=tuple(tuple(p.path for p in same) for same in contradictory),
     )
 
 
@@ -162,32 +162,32 @@ def _hashed(files: list[Labelled], aside: list[tuple[Path, str]]) -> list[Photo]
     return sorted(photos, key=lambda photo: (photo.label, photo.sha256, str(photo.path)))
 
 
-def _of_one_class(photos: list[Photo]) -> tuple[list[Photo], tuple[tuple[Path, ...], ...]]:
-    """Those whose content lies in one class alone, and the files of each content that does not."""
+def _of_one_class(photos: list[Photo]) -> tuple[list[Photo], list[list[Photo]]]:
+    """Those whose content lies in one class alone, and of each other content all that hold it."""
     labels = defaultdict(set)
     for photo in photos:
         labels[photo.sha256].add(photo.label)
-    both: dict[str, list[Path]] = defaultdict(list)
+    both: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
         if len(labels[photo.sha256]) > 1:
-            both[photo.sha256].append(photo.path)
+            both[photo.sha256].append(photo)
     kept = [photo for photo in photos if photo.sha256 not in both]
-    return kept, tuple(tuple(both[content]) for content in sorted(both))
+    return kept, [both[content] for content in sorted(both)]
 
 
 def _check_any(
     root: Path,
     photos: list[Photo],
     aside: list[tuple[Path, str]],
-    contradictory: tuple[tuple[Path, ...], ...],
+    contradictory: list[list[Photo]],
 ) -> None:
     if photos:
         return
     if contradictory:
-        names = listed([path.parent.name for path in contradictory[0]])
+        first, *_ = same = contradictory[0]
         raise RefusedError(
-            f"{root}: every photograph lies in more than one class, as {contradictory[0][0].name} "
-            f"in {names}; a photograph can have one class, so leave each in one folder"
+            f"{root}: every photograph lies in more than one class, as {first.path.name} in "
+            f"{listed([photo.label for photo in same])}; a photograph can have one class, so leave each in one folder"
         )
     told = f"; {aside[0][0]}: {aside[0][1]}" if aside else ""
     raise RefusedError(

@@ -20,6 +20,7 @@ from transfer_lab.advice.looks import Look
 MOST_ROWS = 200_000
 """In one file; the oldest go first. A gigabyte of Lite0's."""
 _PATIENCE_S = 5.0
+_TABLE = "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, body BLOB)"
 _PART = 500
 
 
@@ -132,7 +133,7 @@ class FeatureStore:
 
 
 def _packed(key: str, row: Row) -> bytes:
-    head = json.dumps([*row.look, round(row.seconds, 6)]).encode()
+    head = json.dumps([*row.look, row.seconds]).encode()
     body = head + b"\n" + np.ascontiguousarray(row.values, np.float32).tobytes()
     return _sum(key, body) + body
 

@@ -1,4 +1,4 @@
-"""What a person handed over, before any file of it is read: which file has which class. No torch."""
+"""What was handed over, before any file is read: which file has which class. No torch."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from transfer_lab.advice.advice import MoreImages, Promise
-from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.measured import Evidence, Exponent, evidence
 
 FACTORS = (2.0, 5.0)
 FURTHEST = 5.0
@@ -14,7 +14,11 @@ _Z = 1.6449  # a normal's 95 % point: two sides make 90 %
 
 
 def forecast(
-    promise: Promise, factors: Sequence[float] = FACTORS, regime: str = "linear_probe"
+    promise: Promise,
+    factors: Sequence[float] = FACTORS,
+    regime: str = "linear_probe",
+    *,
+    constants: Evidence | None = None,
 ) -> tuple[MoreImages, ...]:
     """The promise with that many times as many photographs: error falls as images^-exponent.
 
@@ -24,11 +28,11 @@ def forecast(
     """
     if too_far := [factor for factor in factors if not 1 <= factor <= FURTHEST]:
         raise ValueError(f"no forecast for {too_far[0]:g} times as many: 1 to {FURTHEST:g}")
-    return tuple(_one(promise, factor, regime) for factor in factors)
+    law = (constants or evidence()).exponent(regime)
+    return tuple(_one(promise, factor, law) for factor in factors)
 
 
-def _one(promise: Promise, factor: float, regime: str) -> MoreImages:
-    law = evidence().exponent(regime)
+def _one(promise: Promise, factor: float, law: Exponent) -> MoreImages:
     shift = law.mean * math.log(factor)
     doubt = _Z * law.spread * math.log(factor)
     error = max(1 - promise.value, 1e-9)

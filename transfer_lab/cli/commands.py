@@ -103,6 +103,10 @@ def run(
     except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
+    if file.experiment.keep:
+        from transfer_lab.advice.keeping import keep_models
+
+        keep_models(file, cells, store, _say, _warn)
     _write_report(file, cells, store, reports, command)
     trackers.summarise(partial(_study, file, cells, store, command))
     trackers.close()  # last, so that a tracker out of reach delays nothing

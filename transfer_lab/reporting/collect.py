@@ -16,7 +16,7 @@ from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
 from transfer_lab.similarity.thumbnails import thumbnails
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, IMAGES, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, IMAGES, MODEL, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.trials import Trial, TrialsError
 
@@ -68,6 +68,7 @@ def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) 
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),
         sources=source_records(table, store),
+        models=models(experiment, table, store),
         gallery=Gallery(thumbnails(experiment, store), store.root / IMAGES),
     )
 
@@ -91,6 +92,12 @@ def searches(experiment: Experiment, store: RecordStore) -> dict[str, tuple[Tria
             except TrialsError as problem:
                 store.warn(f"{problem}; the report goes without it")
     return found
+
+
+def models(experiment: Experiment, table: pd.DataFrame, store: RecordStore) -> dict[str, str]:
+    """The folders of models that were kept, by run id; none where the experiment keeps none."""
+    done = table.loc[table["status"] == "done", "run_id"].unique() if experiment.keep else ()
+    return store.files(done, MODEL)
 
 
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:

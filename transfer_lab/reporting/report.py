@@ -7,6 +7,7 @@ from pathlib import Path
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures, sheets
 from transfer_lab.reporting.figures.pens import pens
+from transfer_lab.reporting.kept import store_archives
 from transfer_lab.reporting.paper import accuracy_table, rules_table
 from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
 from transfer_lab.reporting.render.html import to_html
@@ -24,7 +25,7 @@ SIMILARITY, TAXONOMY = "similarity.csv", "taxonomy.csv"
 
 def write(experiment: Experiment, stored: StoredResults, out: Path, command: str) -> Path:
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv,
-    similarity.csv and taxonomy.csv if there is what they hold; returns the page's path."""
+    similarity.csv, taxonomy.csv and models/ if there is what they hold; returns the page's path."""
     from transfer_lab.reporting.figures.mpl import png
     from transfer_lab.reporting.figures.thumbnails import sheet
 
@@ -48,6 +49,7 @@ def write(experiment: Experiment, stored: StoredResults, out: Path, command: str
         (out / name).unlink(missing_ok=True)
         if not table.empty:
             _store(out / name, to_csv(table))
+    store_archives(study, out)
     _store(out / "report.md", _encoded(to_markdown(sections_of(study, brief=True))))
     colours = {regime: pen.colour for regime, pen in pens(study).items()}
     # The page comes last: where it is new, all that it stands for is there.

@@ -17,6 +17,7 @@ from transfer_lab.system.device import device
 
 _ENOUGH_S = 0.3
 _MOST_STEPS = 5
+_FEW = 8
 
 
 def feature_seconds(photographs: Photographs, network: Network, size: int) -> float:
@@ -39,19 +40,24 @@ def frozen_seconds(backbone: Backbone, stop: int, size: int) -> float:
 
 
 def step_seconds(regime: TransferModule, size: int, batch_size: int) -> float:
-    """Seconds that a step of the regime's last phase takes for an image, from a copy of it."""
+    """Seconds that a step of the regime's last phase takes for an image, from a copy of it; from a
+    part of a batch where that is long enough to be measured."""
     regime = copy.deepcopy(regime).to(device())
     (*_, phase) = regime.phases()
     regime.begin(phase, entry=phase.prefix, steps=_MOST_STEPS)
     optimizer = regime.configure_optimizers()["optimizer"]
-    inputs, labels = _example(regime, size, batch_size)
+    for images in (_FEW, batch_size):
+        inputs, labels = _example(regime, size, images)
 
-    def step() -> None:
-        optimizer.zero_grad()
-        regime.loss(regime(inputs), labels).backward()
-        optimizer.step()
+        def step(inputs: torch.Tensor = inputs, labels: torch.Tensor = labels) -> None:
+            optimizer.zero_grad()
+            regime.loss(regime(inputs), labels).backward()
+            optimizer.step()
 
-    return _seconds(step) / batch_size
+        each = _seconds(step) / images
+        if each * images > _ENOUGH_S:
+            break
+    return each
 
 
 def _example(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from transfer_lab.advice.model.trained import HEAD, Classifier
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.weights import read_state
-from transfer_lab.experiment.choices import Architecture
+from transfer_lab.experiment.choices import Architecture, Choice
+from transfer_lab.regimes.build import regime_class
 from transfer_lab.system.files import WeightsError
 
 _STAGES = "backbone."
@@ -57,5 +59,9 @@ def _backbone(manifest: Manifest) -> Backbone:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         backbone = build_backbone(choice, manifest.image_size)
+        if manifest.shaped_by:
+            regime = Choice(**manifest.shaped_by)
+            shape: Callable[..., object] = regime_class(regime)
+            shape(backbone, len(manifest.classes), **regime.arguments)
     backbone.mean, backbone.std = manifest.mean, manifest.std
     return backbone

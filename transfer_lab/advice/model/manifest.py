@@ -13,6 +13,8 @@ from transfer_lab.system.sealed_json import opened, sealed
 
 MANIFEST = "model.json"
 ONNX, TENSORS, TIMM_CONFIG = "model.onnx", "model.safetensors", "config.json"
+BATCH = "n"
+"""What the ONNX file calls the number of images."""
 CHECKPOINT, REFERENCE = "model.ckpt", "reference.npz"
 ADVICE, EXPERIMENT, CARD = "advice.json", "experiment.yaml", "README.md"
 
@@ -43,6 +45,8 @@ class Manifest(BaseModel):
     backbone: dict[str, Any]
     module: str | None = None
     """The Python file of a backbone of one's own, where it lay."""
+    shaped_by: dict[str, Any] | None = None
+    """The regime that it was trained by, where that may have left stages out."""
     head: str
     timm: str | None = None
     image_size: int

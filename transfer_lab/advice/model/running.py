@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from transfer_lab.advice.model.manifest import (
+    BATCH,
     CHECKPOINT,
     ONNX,
     TENSORS,
@@ -62,6 +63,10 @@ class ByOnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = host.cores()
         options.log_severity_level = 3
+        # With every size known the runtime folds more together; threads that wait in a loop would
+        # take the cores from those that decode.
+        options.add_free_dimension_override_by_name(BATCH, 1)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save as safetensors_content
+from torch import Tensor
 
 from transfer_lab.advice.fitted import FittedModel
 from transfer_lab.advice.model.card import card_content
@@ -48,22 +49,47 @@ def save(
     package `onnx` is not installed. Raises ModelFolderError.
     """
     folder = Path(folder)
-    trained = trained_of(fitted)
-    chosen = _available(formats)
     known = reference(fitted.features, fitted.groups)
     advice = fitted.advice.model_dump_json(by_alias=True, indent=2)
     beside = {REFERENCE: reference_content(known), ADVICE: advice.encode()}
     experiment = experiment_content(fitted.advice, fitted.network, str(folder / EXPERIMENT))
     if experiment is not None:
         beside[EXPERIMENT] = experiment
-    layout = timm_layout(trained)
+
+    def card(manifest: Manifest) -> bytes:
+        return card_content(fitted.advice, fitted.network, manifest)
+
+    return write_model(trained_of(fitted), folder, beside, card, formats=formats, force=force)
+
+
+def write_model(
+    trained: Trained,
+    folder: Path,
+    beside: Mapping[str, bytes],
+    card: Callable[[Manifest], bytes],
+    *,
+    formats: Collection[Format] = FORMATS,
+    force: bool = False,
+) -> Manifest:
+    """Write a trained network, what lies beside it, and the card that is made of what the folder
+    then holds; as `save`."""
+    chosen, layout = _available(formats), timm_layout(trained)
     files = {**dict(network_files(trained, layout, chosen)), **beside}
     with replaced(folder, force=force) as place:
         manifest = manifest_of(trained, layout, place, files)
-        card = card_content(fitted.advice, fitted.network, manifest, sorted(files))
-        (place / CARD).write_bytes(card)
+        (place / CARD).write_bytes(card(manifest))
         manifest.write(place)
     return manifest
+
+
+def write_tensors(state: Mapping[str, Tensor], folder: Path, beside: Mapping[str, bytes]) -> None:
+    """Write a network that is no classifier of images by features and a linear head: its tensors,
+    and what lies beside them. No model that `predict` takes; as `save` else."""
+    held = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    files = {TENSORS: safetensors_content(held, metadata={"format": "pt"}), **beside}
+    with replaced(folder) as place:
+        for name, content in files.items():
+            (place / name).write_bytes(content)
 
 
 def trained_of(fitted: FittedModel) -> Trained:
@@ -77,7 +103,6 @@ def trained_of(fitted: FittedModel) -> Trained:
         weight=torch.from_numpy(fitted.head.weight / fitted.temperature).float(),
         bias=torch.from_numpy(fitted.head.bias / fitted.temperature).float(),
         image_size=fitted.image_size,
-        regime=chosen.regime if chosen else "linear_probe",
         options=chosen.options if chosen else {},
     )
 
@@ -110,6 +135,7 @@ def manifest_of(
         network=trained.network,
         backbone=trained.architecture.model_dump(mode="json"),
         module=trained.architecture.module,
+        shaped_by=trained.shaped_by,
         head=layout.head if layout else HEAD,
         timm=layout.architecture if layout else None,
         image_size=trained.image_size,

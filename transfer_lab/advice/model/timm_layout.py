@@ -28,13 +28,12 @@ def timm_layout(trained: Trained) -> TimmLayout | None:
     otherwise than from features and one linear layer."""
     if type(trained.backbone) is not Timm:
         return None
-    settings = trained.backbone.settings
-    fixed = settings and settings.fixed_input_size
-    arguments = {"img_size": trained.image_size} if fixed else {}
+    arguments = {"img_size": trained.image_size} if trained.backbone.fixed_size else {}
     name = trained.backbone.name.partition(".")[0]
     model = _model(name, len(trained.classes), arguments)
-    heads = [name for name, module in model.named_modules() if module is model.get_classifier()]
-    if len(heads) != 1 or type(model.get_classifier()) is not nn.Linear:
+    classifier = model.get_classifier()
+    heads = [name for name, module in model.named_modules() if module is classifier]
+    if len(heads) != 1 or type(classifier) is not nn.Linear:
         return None
     (head,) = heads
     if not _is_same(model, tensors(trained, head), trained):
@@ -43,13 +42,13 @@ def timm_layout(trained: Trained) -> TimmLayout | None:
     return TimmLayout(name, head, config.encode())
 
 
-def _model(name: str, classes: int, arguments: dict[str, int]) -> nn.Module:
+def _model(name: str, classes: int, arguments: dict[str, int]) -> Any:
     import timm
 
     return timm.create_model(name, pretrained=False, num_classes=classes, **arguments).eval()
 
 
-def _is_same(model: nn.Module, state: dict[str, Tensor], trained: Trained) -> bool:
+def _is_same(model: Any, state: dict[str, Tensor], trained: Trained) -> bool:
     """Whether timm's network with these tensors answers as ours does."""
     own = model.state_dict()
     if any(own[name].shape != value.shape for name, value in state.items() if name in own):
@@ -65,7 +64,7 @@ def _is_same(model: nn.Module, state: dict[str, Tensor], trained: Trained) -> bo
 
 
 def _config(
-    model: nn.Module, trained: Trained, name: str, head: str, arguments: dict[str, int]
+    model: Any, trained: Trained, name: str, head: str, arguments: dict[str, int]
 ) -> dict[str, Any]:
     first = model.pretrained_cfg.get("first_conv")
     size = (3, trained.image_size, trained.image_size)

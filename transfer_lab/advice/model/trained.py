@@ -32,8 +32,9 @@ class Trained:
     weight: Tensor
     bias: Tensor
     image_size: int
-    regime: str
     options: Mapping[str, Any]
+    shaped_by: dict[str, Any] | None = None
+    """The regime, where it may have left stages out."""
 
     @cached_property
     def classifier(self) -> Classifier:

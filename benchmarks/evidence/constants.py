@@ -1,0 +1,56 @@
+"""Constants of the advice, from what was measured on the data sets that they are chosen on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import fmean, stdev
+
+from benchmarks.evidence.records import Record
+from transfer_lab.advice.measured import Evidence, Exponent
+
+FACTORS = (2, 5)
+
+
+def exponent_of(records: Iterable[Record]) -> float | None:
+    """Of one task: how steeply mean error falls with images, over all sizes and factors alike."""
+    found = []
+    by_size: dict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        by_size[record["n"]].append(record)
+    for same in by_size.values():
+        for place, factor in enumerate(FACTORS):
+            grown = [one for one in same if len(one["grown"]) > place]
+            before = fmean([1 - one["truth"] for one in grown] or [0])
+            after = fmean([1 - one["grown"][place] for one in grown] or [0])
+            if before > 0 and after > 0:
+                found.append(math.log(before / after) / math.log(factor))
+    return fmean(found) if found else None
+
+
+def exponents(by_task: Mapping[str, list[Record]]) -> dict[str, float]:
+    """Of every task of which it can be told."""
+    found = {task: exponent_of(records) for task, records in by_task.items()}
+    return {task: one for task, one in found.items() if one is not None}
+
+
+def law(found: Iterable[float]) -> Exponent:
+    """Mean of tasks' exponents and their spread; that of a single task is taken to be a third."""
+    values = list(found)
+    middle = fmean(values)
+    return Exponent(mean=middle, spread=stdev(values) if len(values) > 1 else middle / 3)
+
+
+def write(path: Path, known: Evidence, linear_probe: Exponent, tuned_on: Iterable[str]) -> None:
+    """evidence.json: what is shipped, with the default's law as it is now measured."""
+    rounded = Exponent(mean=round(linear_probe.mean, 3), spread=round(linear_probe.spread, 3))
+    fresh = known.model_copy(
+        update={
+            "exponents": dict(known.exponents) | {"linear_probe": rounded},
+            "tuned_on": tuple(sorted(tuned_on)),
+        }
+    )
+    path.write_text(json.dumps(fresh.model_dump(), indent=2) + "\n", encoding="utf-8")

@@ -60,6 +60,7 @@ def advise(request: Request, out: Path, *, as_json: bool) -> int:
         advised = _advised(request)
         page = advised.save(out)
         if as_json:
+            console()  # letters that the output does not know are replaced
             print((out / folder.JSON).read_text(encoding="utf-8"), end="")
         else:
             _show(advised.advice, page, request.source)

@@ -53,8 +53,9 @@ def write(folder: Path) -> None:
         *(list(Records(folder / f"{part}.jsonl")) for part in ("shuffled", "bursts", "regimes")),
     )
     sections = tuple(section for section in _sections(found, steep) if section.blocks)
-    write_atomically(folder / "report.md", to_markdown(sections).encode())
-    write_atomically(folder / "index.html", to_html(sections, {}, {}, {}).encode())
+    pages = {"report.md": to_markdown(sections), "index.html": to_html(sections, {}, {}, {})}
+    for name, text in pages.items():
+        write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
 
 
 def _answered(records: Iterable[Record]) -> tuple[list[Record], int]:

@@ -15,7 +15,6 @@ from transfer_lab.data.base import ImageDomain, Part
 from transfer_lab.experiment.seeds import derive
 
 MOST = 1200
-"""Images of a task, of which a draw is a part."""
 _PIXELS = 160
 _DIGIT_PIXELS = 64
 PARTS: tuple[Part, Part] = ("train", "test")
@@ -25,13 +24,15 @@ PARTS: tuple[Part, Part] = ("train", "test")
 class Task:
     """`folders`: of class folders, below the data; or `render`: what the lab draws.
 
-    `tuning`: whether constants of the advice are chosen on it; nothing is on the others.
+    `tuning`: whether constants of the advice are chosen on it; nothing is on the others. `most`:
+    images of it, of which a draw is a part; more where a class has but few.
     """
 
     name: str
     folders: tuple[str, ...] = ()
     render: Callable[[], ImageDomain] | None = None
     tuning: bool = False
+    most: int = MOST
 
 
 class Images(NamedTuple):
@@ -70,7 +71,7 @@ TASKS = (
     Task("pacs_photo", ("pacs/photo",), tuning=True),
     Task("pacs_art", ("pacs/art_painting",), tuning=True),
     Task("pacs_cartoon", ("pacs/cartoon",), tuning=True),
-    Task("pacs_sketch", ("pacs/sketch",), tuning=True),
+    Task("pacs_sketch", ("pacs/sketch",), tuning=True, most=4000),
     Task("flowers", ("flowers160",), tuning=True),
     Task("scene15", ("scene15/train", "scene15/test")),
     Task("dtd", ("dtd10_160",)),
@@ -84,7 +85,7 @@ TASKS = (
 
 
 def images(task: Task, data: Path, work: Path) -> Images:
-    """At most MOST images of a task, in its own proportions, always the same ones.
+    """At most `most` images of a task, in its own proportions, always the same ones.
 
     `data`: where downloaded sets lie; `work`: where rendered ones are kept as files. Raises
     FileNotFoundError where the task's folders are not there.
@@ -94,9 +95,9 @@ def images(task: Task, data: Path, work: Path) -> Images:
     else:
         folders = [_rendered(task, work / "rendered" / task.name)]
     found = [path for folder in folders for path in _files(folder)]
-    if len(found) > MOST:
+    if len(found) > task.most:
         draw = np.random.default_rng(derive(0, "evidence", task.name))
-        found = [found[at] for at in np.sort(draw.permutation(len(found))[:MOST])]
+        found = [found[at] for at in np.sort(draw.permutation(len(found))[: task.most])]
     classes = tuple(sorted({path.parent.name for path in found}))
     numbers = {name: number for number, name in enumerate(classes)}
     return Images(found, np.array([numbers[path.parent.name] for path in found]), classes)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.model.manifest import Format
 from transfer_lab.advice.model.place import check_place
 from transfer_lab.advice.wording import Line, terminal
 from transfer_lab.cli import questions
@@ -47,7 +48,7 @@ class Wanted:
 
     out: Path
     regime: str | None
-    formats: tuple[str, ...]
+    formats: tuple[Format, ...]
     force: bool
     advice: Path
 

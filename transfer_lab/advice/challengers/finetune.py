@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
-from transfer_lab.advice.challengers.pace import feature_seconds, frozen_seconds, step_seconds
+from transfer_lab.advice.challengers.pace import feature_seconds, frozen_pace, step_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.schedule import FIT
 from transfer_lab.advice.fitted import Head
@@ -71,7 +71,7 @@ class FineTuned(Challenger):
         ready = (
             feature_seconds(self._photographs, self._network, self.image_size)
             + self._photographs.decode_seconds(self.image_size)
-            + 2 * count * frozen_seconds(self._pretrained, stop, self.image_size)
+            + frozen_pace(self._pretrained, stop, self.image_size).of(2 * count)
         )
         return Cost(ready, fold=0.8 * whole + 0.2 * answers, fit=whole + answers)
 

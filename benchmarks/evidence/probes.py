@@ -18,9 +18,10 @@ from transfer_lab.advice.features import extract
 from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.near_copies import near_copies
 from transfer_lab.advice.networks import find_network
+from transfer_lab.advice.paired import paired_lead
 from transfer_lab.advice.probe import fit_probe
 from transfer_lab.advice.promise import effective_images, once_a_group, promise
-from transfer_lab.advice.resampling import out_of_fold
+from transfer_lab.advice.resampling import fold_masks, out_of_fold
 from transfer_lab.advice.temperature import temperature
 from transfer_lab.experiment.seeds import derive
 
@@ -63,13 +64,17 @@ def draws(
     tasks: list[Task], data: Path, work: Path
 ) -> Iterator[tuple[Record, Callable[[], Record]]]:
     """Every draw, a seed after the other, so that however far this comes tasks are even."""
+    for draw, known, ns in _every(tasks, data, work):
+        yield draw, lambda known=known, ns=ns, draw=draw: measured(known, ns, draw)
+
+
+def _every(tasks: list[Task], data: Path, work: Path) -> Iterator[tuple[Record, Table, list[int]]]:
     for seed in range(SEEDS):
         for per_class in PER_CLASS:
             for task in tasks:
                 known = table(task, data, work)
                 if ns := sizes(per_class, known.labels):
-                    draw = {"task": task.name, "n": ns[0], "seed": seed}
-                    yield draw, lambda known=known, ns=ns, draw=draw: measured(known, ns, draw)
+                    yield {"task": task.name, "n": ns[0], "seed": seed}, known, ns
 
 
 def measured(known: Table, ns: list[int], draw: Record) -> Record:
@@ -106,6 +111,33 @@ def measured(known: Table, ns: list[int], draw: Record) -> Record:
         "ece": calibration_error(logits[0], truth, heat),
         "ece_plain": calibration_error(logits[0], truth),
         "open": sorted({one.question for one in abstentions(said, y, groups)}),
+    }
+
+
+def halves(
+    tasks: list[Task], data: Path, work: Path
+) -> Iterator[tuple[Record, Callable[[], Record]]]:
+    """The same draws, learnt from halves."""
+    for draw, known, ns in _every(tasks, data, work):
+        yield draw, lambda known=known, ns=ns, draw=draw: _halved(known, ns, draw)
+
+
+def _halved(known: Table, ns: list[int], draw: Record) -> Record:
+    """Mean recall in two times two folds, and the standard error of how much more five folds get
+    right: both paired image by image, near-copies as one."""
+    first = nested_draws(known.labels, ns, LEAST, derive(draw["seed"], draw["task"], draw["n"]))[0]
+    x, y = known.features[first], known.labels[first]
+    groups, classes = near_copies(x), int(known.labels.max()) + 1
+    whole = out_of_fold(x, y, groups, classes, seed=draw["seed"])
+    masks = fold_masks(y, groups, folds=2, seed=draw["seed"])
+    half = out_of_fold(x, y, groups, classes, masks=masks)
+    right, half_right = ((one.answers == y).mean(axis=0) for one in (whole, half))
+    lead = paired_lead(right, half_right, y, groups)
+    return {
+        "cv": _cross_validated(whole.answers, y, groups),
+        "cv_half": _cross_validated(half.answers, y, groups),
+        "lead": lead.points,
+        "lead_se": lead.se,
     }
 
 

@@ -13,7 +13,6 @@ from benchmarks.evidence.tasks import named
 REPORT = Path("reports/advice")
 PARTS = {
     "probes": probes.draws,
-    "halves": probes.halves,
     "shuffled": probes.shuffled,
     "bursts": bursts.draws,
     "regimes": regimes.draws,

@@ -21,7 +21,7 @@ from transfer_lab.advice.networks import find_network
 from transfer_lab.advice.paired import paired_lead
 from transfer_lab.advice.probe import fit_probe
 from transfer_lab.advice.promise import effective_images, once_a_group, promise
-from transfer_lab.advice.resampling import fold_masks, out_of_fold
+from transfer_lab.advice.resampling import OutOfFold, out_of_fold
 from transfer_lab.advice.temperature import temperature
 from transfer_lab.experiment.seeds import derive
 
@@ -102,6 +102,7 @@ def measured(known: Table, ns: list[int], draw: Record) -> Record:
         "groups": round(once_a_group(y, groups).sum()),
         "tested": len(truth),
         "cv": _cross_validated(oof.answers, y, groups),
+        **_more_than_halves(oof, y, groups),
         "worth": effective_images(y, groups, switched=False) * evidence().dependence,
         "majority": said.majority,
         "truth": mean_recall(logits[0].argmax(1), truth),
@@ -111,33 +112,6 @@ def measured(known: Table, ns: list[int], draw: Record) -> Record:
         "ece": calibration_error(logits[0], truth, heat),
         "ece_plain": calibration_error(logits[0], truth),
         "open": sorted({one.question for one in abstentions(said, y, groups)}),
-    }
-
-
-def halves(
-    tasks: list[Task], data: Path, work: Path
-) -> Iterator[tuple[Record, Callable[[], Record]]]:
-    """The same draws, learnt from halves."""
-    for draw, known, ns in _every(tasks, data, work):
-        yield draw, lambda known=known, ns=ns, draw=draw: _halved(known, ns, draw)
-
-
-def _halved(known: Table, ns: list[int], draw: Record) -> Record:
-    """Mean recall in two times two folds, and the standard error of how much more five folds get
-    right: both paired image by image, near-copies as one."""
-    first = nested_draws(known.labels, ns, LEAST, derive(draw["seed"], draw["task"], draw["n"]))[0]
-    x, y = known.features[first], known.labels[first]
-    groups, classes = near_copies(x), int(known.labels.max()) + 1
-    whole = out_of_fold(x, y, groups, classes, seed=draw["seed"])
-    masks = fold_masks(y, groups, folds=2, seed=draw["seed"])
-    half = out_of_fold(x, y, groups, classes, masks=masks)
-    right, half_right = ((one.answers == y).mean(axis=0) for one in (whole, half))
-    lead = paired_lead(right, half_right, y, groups)
-    return {
-        "cv": _cross_validated(whole.answers, y, groups),
-        "cv_half": _cross_validated(half.answers, y, groups),
-        "lead": lead.points,
-        "lead_se": lead.se,
     }
 
 
@@ -160,6 +134,14 @@ def _shuffled(known: Table, draw: Record) -> Record:
     said = promise(out_of_fold(x, y, groups, classes, seed=seed), y, groups)
     questions = {one.question for one in abstentions(said, y, groups)}
     return {"low": said.low, "abstained": "recommendation" in questions}
+
+
+def _more_than_halves(oof: OutOfFold, labels: np.ndarray, groups: np.ndarray) -> Record:
+    """How much more than heads of half of the images five folds' get right, in points, and its
+    standard error."""
+    right, half_right = ((one == labels).mean(axis=0) for one in (oof.answers, oof.halves))
+    lead = paired_lead(right, half_right, labels, groups)
+    return {"lead": lead.points, "lead_se": lead.se}
 
 
 def _cross_validated(answers: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:

@@ -79,7 +79,7 @@ def test_it_prints_the_advice_and_writes_the_folder(given, photos, tmp_path, cap
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].startswith(" 412 photos, 9 classes (31 to 80 each).")
-    assert " EXPECT       86 of 100 new photos right, 90 % likely 82 to 89" in lines
+    assert " EXPECT       86 of 100 new photos right, likely 82 to 89" in lines
     assert lines[-1] == f" next:        transfer-lab train {photos} -o model/"
     assert "-> advice/index.html" in out
     assert max(map(len, lines)) <= 101
@@ -198,6 +198,8 @@ def test_an_output_that_does_not_know_all_letters_gets_the_rest(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding, write_through=True))
     assert call("advise", str(photos)) == 0
     assert b'WEAKEST      "???" 61 of 100, taken for "beech"' in raw.getvalue()
+    assert call("advise", str(photos), "--json") == 0
+    assert b'"name": "???"' in raw.getvalue()
 
 
 def test_a_reader_who_leaves_is_no_error(photos, tmp_path):

@@ -237,3 +237,17 @@ def test_one_that_fails_is_out_and_the_others_go_on():
 def test_nobody_to_race_with_leaves_the_default():
     outcome = run([])
     assert outcome.winner is None and outcome.alternatives == ()
+
+
+def test_once_the_time_is_up_nobody_else_is_measured():
+    labels, time = photographs()[0], Time()
+
+    class Slow(Invented):
+        def cost(self):
+            time.now += 40
+            return super().cost()
+
+    first, second = (Slow(labels, 0.9, time=time, name=name) for name in "ab")
+    outcome = run([first, second], budget=30, time=time)
+    assert [one.backbone for one in outcome.alternatives] == ["a"]
+    assert outcome.alternatives[0].state == "no time" and time.now == 40

@@ -42,7 +42,7 @@ def test_the_terminal_says_what_to_do_what_to_expect_and_what_comes_next():
     for part in (
         "412 photos, 9 classes (31 to 80 each). 38 are near-copies",
         "RECOMMENDED Keep the pretrained network and train only its last layer, at 224 px.",
-        "EXPECT 86 of 100 new photos right, 90 % likely 82 to 89",
+        "EXPECT 86 of 100 new photos right, likely 82 to 89",
         "naming the largest class every time: 19 of 100",
         "COST training 4 s; 0.02 s a photo here; 14 MB",
         "twice as many: about 89 (84 to 92); five times: about 92 (87 to 95)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,8 +91,11 @@ class Advised:
 
         check_place(Path(out), force=force)
         wanted = self._wanted(regime)
-        fitted = final_fit(self.session, wanted, listen)
+        fitted = final_fit(self.session.complete(listen), wanted, listen)
+        started = time.monotonic()
+        listen.step("writing the model", None)
         save(fitted, Path(out), formats=formats, force=force)
+        listen.done("writing the model", time.monotonic() - started)
         return load_model(Path(out))
 
     def shots(self) -> list[Shot]:

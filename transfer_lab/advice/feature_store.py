@@ -133,7 +133,7 @@ class FeatureStore:
 
 
 def _packed(key: str, row: Row) -> bytes:
-    head = json.dumps([*row.look, round(row.seconds, 6)]).encode()
+    head = json.dumps([*row.look, row.seconds]).encode()
     body = head + b"\n" + np.ascontiguousarray(row.values, np.float32).tobytes()
     return _sum(key, body) + body
 

@@ -48,7 +48,8 @@ def race(
 
     `masks`: the default's folds, of which all challengers have those of the first repeat, the
     cheapest challenger first; after one fold the better half goes on. Who would not have ended
-    before the time is up, its fit on all photographs included, is not begun.
+    before the time is up, its fit on all photographs included, is not begun; once the time is up
+    nobody else is named.
     """
     field = _Field(default.logits[0], _first_repeat(masks, len(labels)), labels, groups)
     entrants = _measured(challengers, field, clock, listen)
@@ -210,10 +211,13 @@ class _Entrant:
 def _measured(
     challengers: Sequence[Challenger], field: _Field, clock: Clock, listen: Listener
 ) -> list[_Entrant]:
-    """Each with what it will cost."""
+    """Each with what it will cost, as long as there is the time to tell."""
     started = clock.elapsed
     listen.step("timing other ways to learn", None)
-    entrants = [_Entrant(each, field, clock, listen) for each in challengers]
+    entrants = []
+    for challenger in challengers:
+        if clock.left > 0:
+            entrants.append(_Entrant(challenger, field, clock, listen))
     listen.done("timing other ways to learn", clock.elapsed - started)
     return entrants
 

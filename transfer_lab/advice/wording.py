@@ -186,7 +186,7 @@ def _answer(advice: Advice, found: Recommendation) -> list[Line]:
     unsaid = {one.question: one_line(one.reason) for one in advice.abstentions}
     if advice.promise:
         promise = advice.promise
-        level = f"{100 * promise.level:.0f} % likely {between(promise.low, promise.high)}"
+        level = f"likely {between(promise.low, promise.high)}"
         below = "\n".join(filter(None, (f"({guessing(promise)})", proportions(promise))))
         lines.append(Line("EXPECT", f"{expected(promise)}, {level}", below))
     elif "promise" in unsaid:

@@ -104,10 +104,16 @@ class _Session:
         return np.concatenate(parts)
 
 
-def exported(module: nn.Module, images: torch.Tensor) -> bytes:
+def exported(
+    module: nn.Module,
+    images: torch.Tensor,
+    outputs: tuple[str, ...] = ("outputs",),
+    batch: str | None = None,
+) -> bytes:
     """The module as an ONNX model of exactly this many images of this size: with every shape known
-    the runtime folds padding into convolutions."""
+    the runtime folds padding into convolutions. With a name for it, `batch` may be any number."""
     to = io.BytesIO()
+    axes = {name: {0: batch} for name in ("images", *outputs)} if batch else None
     by_trace = {"dynamo": False} if "dynamo" in _PARAMETERS else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an exporter that is going away, of constants in traces
@@ -116,7 +122,8 @@ def exported(module: nn.Module, images: torch.Tensor) -> bytes:
             (images,),
             to,
             input_names=["images"],
-            output_names=["outputs"],
+            output_names=list(outputs),
+            dynamic_axes=axes,
             opset_version=_OPSET,
             **by_trace,
         )

@@ -25,7 +25,7 @@ _SPOKEN = {
     "checking": "looking for copies and mistakes",
     "comparing": "testing on photos kept aside",
     "training": "training on all photos",
-    "calibration": "finding out how sure it may be",
+    "calibrating": "finding out how sure it may be",
 }
 """Steps of an advice as a person would call them."""
 
@@ -44,7 +44,8 @@ class Steps:
 
     def __init__(self, out: Console):
         self._out = out
-        self._name, self._expected = "", None
+        self._name = ""
+        self._expected: float | None = None
         self._since = self._spoke = time.monotonic()
         self._done = self._total = 0
         self._lock = threading.RLock()
@@ -127,4 +128,6 @@ def _spoken(name: str) -> str:
 def _about(seconds: float | None, what: str = "") -> str:
     if seconds is None:
         return ""
-    return f", about {duration(max(1.0, seconds))}{' ' * bool(what)}{what}"
+    whole = max(1, round(seconds))
+    told = f"{whole} s" if whole < 60 else duration(whole)
+    return f", about {told}{' ' * bool(what)}{what}"

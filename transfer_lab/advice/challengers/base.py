@@ -10,6 +10,7 @@ import numpy as np
 
 from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.fitted import Head
+from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
 
 Tick = Callable[[int], None]
@@ -59,7 +60,7 @@ class Challenger(ABC):
     ):
         self.backbone, self.regime = backbone, regime
         self.image_size, self.options = image_size, options
-        self.name = f"trying {regime} of {backbone} at {image_size} px"
+        self.name = f"trying {tried(self.recommendation, None)}"
 
     @property
     def recommendation(self) -> Recommendation:

@@ -21,17 +21,17 @@ _RATES = {"lr": 1e-3, "backbone_lr": 3e-4}
 
 
 def challengers(photographs: Photographs) -> list[Challenger]:
-    """Smaller images; the last stage fine-tuned; everything fine-tuned; another network."""
+    """Smaller images; another network; the last stage fine-tuned; everything fine-tuned."""
     network = photographs.network
     size = min(SMALL, network.image_size) if network.any_size else network.image_size
     found: list[Challenger] = []
     if size != network.image_size:
         found.append(OtherFeatures(photographs, network, size))
+    if (other := another(network)) is not None:
+        found.append(OtherFeatures(photographs, other, other.image_size))
     for regime in ("partial_finetune", "full_finetune"):
         options = default_options(regime, photographs.backbone(network))
         found.append(FineTuned(photographs, network, regime, size, options))
-    if (other := another(network)) is not None:
-        found.append(OtherFeatures(photographs, other, other.image_size))
     return found
 
 

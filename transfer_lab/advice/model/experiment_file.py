@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from transfer_lab.advice.advice import Advice, Recommendation
+from transfer_lab.advice.challengers.schedule import FIT
 from transfer_lab.advice.networks import Network
 
 _HEAD = """\
@@ -23,8 +24,13 @@ _HEAD = """\
 # learn from it.
 """
 _HALF = 0.5
-_FIT = {"epochs": 16, "batch_size": 32, "val_fraction": 0.0, "augment": {"flip": True}}
-"""As the advice fits: eight epochs of every photograph and its mirror image."""
+_FIT = {
+    "epochs": 2 * FIT.epochs,
+    "batch_size": FIT.batch_size,
+    "val_fraction": 0.0,
+    "augment": {"flip": True},
+}
+"""As the advice fits, whose epochs see every photograph and its mirror image."""
 
 
 def experiment_content(advice: Advice, network: Network, name: str) -> bytes | None:

@@ -13,6 +13,8 @@ from transfer_lab.system.sealed_json import opened, sealed
 
 MANIFEST = "model.json"
 ONNX, TENSORS, TIMM_CONFIG = "model.onnx", "model.safetensors", "config.json"
+BATCH = "n"
+"""What the ONNX file calls the number of images."""
 CHECKPOINT, REFERENCE = "model.ckpt", "reference.npz"
 ADVICE, EXPERIMENT, CARD = "advice.json", "experiment.yaml", "README.md"
 

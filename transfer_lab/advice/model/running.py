@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from transfer_lab.advice.model.manifest import (
+    BATCH,
     CHECKPOINT,
     ONNX,
     TENSORS,
@@ -16,21 +16,8 @@ from transfer_lab.advice.model.manifest import (
     ModelFolderError,
     whole,
 )
+from transfer_lab.advice.model.seen import Running, Seen
 from transfer_lab.system import host
-
-
-class Seen(NamedTuple):
-    """Of one image: probabilities (classes,) and features (features,)."""
-
-    probabilities: np.ndarray
-    features: np.ndarray
-
-
-class Running(Protocol):
-    """Takes one image (3, size, size), uint8. One at a time, so that no answer depends on what
-    else is asked; it costs no time on a CPU."""
-
-    def __call__(self, image: np.ndarray) -> Seen: ...
 
 
 def running(folder: Path, manifest: Manifest) -> Running:
@@ -57,11 +44,15 @@ class ByOnnxRuntime:
     """By onnxruntime, on all cores of this machine that may be used."""
 
     def __init__(self, path: Path):
-        import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = host.cores()
         options.log_severity_level = 3
+        # With every size known the runtime folds more together; threads that wait in a loop would
+        # take the cores from those that decode.
+        options.add_free_dimension_override_by_name(BATCH, 1)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]
         )

@@ -28,9 +28,7 @@ def timm_layout(trained: Trained) -> TimmLayout | None:
     otherwise than from features and one linear layer."""
     if type(trained.backbone) is not Timm:
         return None
-    settings = trained.backbone.settings
-    fixed = settings and settings.fixed_input_size
-    arguments = {"img_size": trained.image_size} if fixed else {}
+    arguments = {"img_size": trained.image_size} if trained.backbone.fixed_size else {}
     name = trained.backbone.name.partition(".")[0]
     model = _model(name, len(trained.classes), arguments)
     classifier = model.get_classifier()

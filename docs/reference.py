@@ -120,6 +120,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "are looks, each with rather more than half as many again: 3, 5, 8.",
         "until": "Percentage points: no more seeds once nothing tried can be so much better than "
         "what leads, with 95 % confidence over all looks.",
+        "settle": "`backbones`: what is best on each backbone of a scenario, and over all of them; "
+        "`scenarios`: over all of them alone, for fewer trainings.",
         "first": "The number of the first seed; the others follow.",
     },
     "fit": {

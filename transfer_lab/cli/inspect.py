@@ -160,7 +160,7 @@ def _span(sizes: Sequence[tuple[int, int]]) -> str:
 
 
 def _broken(listing: Listing) -> list[str]:
-    found = decode_all([file.path for file in listing.files], _PROBE)
+    found = decode_all(listing.files, _PROBE)
     return [str(image) for image in found if isinstance(image, BrokenImageError)]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +16,16 @@ RUNS, REPORTS = Path("runs"), Path("reports")
 
 class WeightsError(RuntimeError):
     """A weights file that is missing, damaged, or of another architecture."""
+
+
+def regular(path: Path) -> IO[bytes]:
+    """A file of somebody's, open for reading; raises OSError, also where it is a pipe or a device,
+    for which one might wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def unwritable(folders: Iterable[Path]) -> list[str]:

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from transfer_lab.system.files import regular
+
 
 @dataclass(frozen=True)
 class FileKind:
@@ -51,6 +53,23 @@ class ImageFile:
     part: Part | None
     label: str
     sha256: str
+
+    def read(self) -> bytes:
+        """The content by which the file is known; raises DataUnavailable where it is another one by
+        now, or gone."""
+        try:
+            with regular(self.path) as handle:
+                content = handle.read()
+        except OSError as error:
+            reason = f"cannot be read any more ({error.strerror})"
+        else:
+            if hashlib.sha256(content).hexdigest() == self.sha256:
+                return content
+            reason = "has changed"
+        raise DataUnavailable(
+            f"{self.path}: {reason} since the experiment was read; leave the folder alone while a "
+            "grid runs, and give the command again"
+        )
 
 
 @dataclass(frozen=True)
@@ -214,7 +233,7 @@ class _Scan:
                 self.set_aside.append((path, "a link that leads out of the folder"))
                 continue
             try:
-                with path.open("rb") as handle:
+                with regular(path) as handle:
                     digest = hashlib.file_digest(handle, "sha256").hexdigest()
             except OSError as error:
                 self.set_aside.append((path, f"cannot be read ({error.strerror})"))

@@ -70,6 +70,8 @@ def run(
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
     file, store = _loaded(experiment), _store(runs)
+    if download:
+        file = grid.with_weights(file)
     workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
     grid.check_writable(store.root)
     cells = plan(file.experiment)

@@ -16,6 +16,7 @@ from transfer_lab.cli.status import Status, outdated_lines
 from transfer_lab.cli.tables import cut, room, table
 from transfer_lab.experiment import plan as planning
 from transfer_lab.experiment.loading import ExperimentFile, load_experiment
+from transfer_lab.experiment.published import unknown_weights
 from transfer_lab.experiment.spec import Cell
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid import train as grid
@@ -56,7 +57,7 @@ def plan(
 ) -> None:
     """Print the grid: cells, distinct runs, what is stored, and what training the rest takes;
     refuses what a run would refuse."""
-    file = load_experiment(path, overrides)
+    file = _loaded(path, overrides, download=download)
     planned = Planned(file.experiment, _store(runs))
     if planned.work.runs:  # otherwise a run would refuse nothing, and torch takes seconds to import
         with Waiting(ERR, "loading torch"):
@@ -89,7 +90,7 @@ def run(
     download: bool = False,
 ) -> int:
     """Train what is missing and write the report; returns the exit code."""
-    file = load_experiment(path, overrides)
+    file = _loaded(path, overrides, download=download)
     grid.check_writable(runs, reports)
     store, cells = _store(runs), planning.plan(file.experiment)
     command = grid.command_for(file, runs, reports)
@@ -117,6 +118,7 @@ def run(
 def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the report on what is stored."""
     file = load_experiment(path, overrides)
+    _tell_unknown(file)
     grid.check_writable(reports)
     cells, store = planning.plan(file.experiment), _store(runs)
     command = grid.command_for(file, runs, reports)
@@ -140,7 +142,9 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
 def status(path: Path, overrides: list[str], runs: Path, look: Look) -> None:
     """Print counts by scenario and regime, and every failure with its reason. Raises ConfigError
     where there is no store."""
-    found = Status(load_experiment(path, overrides).experiment, _store(runs))
+    file = load_experiment(path, overrides)
+    _tell_unknown(file)
+    found = Status(file.experiment, _store(runs))
     if look.json:
         _say(json.dumps(found.content(), indent=2))
     else:
@@ -173,6 +177,22 @@ def similarity(
     found = comparing.rows(file.experiment, store)
     _say(table(found, comparing.HEAD, room(OUT), keys=2))
     return 1 if comparing.pending(file.experiment, store).jobs else 0
+
+
+def _loaded(path: Path, overrides: list[str], *, download: bool = False) -> ExperimentFile:
+    """The experiment; what it names and is not here is fetched, or said to be missing."""
+    file = load_experiment(path, overrides)
+    return grid.with_weights(file) if download else file
+
+
+def _tell_unknown(file: ExperimentFile) -> None:
+    """Why runs may be missing that are stored."""
+    for name in unknown_weights(file.experiment):
+        _warn(
+            f"{file.source.path}: backbones.{name}: the published weights are not on this machine, "
+            "and what is stored is known by their content: name it, as pretrained: {imagenet: "
+            "SHA256}"
+        )
 
 
 def _write_report(

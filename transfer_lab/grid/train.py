@@ -14,8 +14,9 @@ from typing import Protocol
 
 from rich.console import Console
 
-from transfer_lab.experiment.loading import ExperimentFile
+from transfer_lab.experiment.loading import ExperimentFile, checked
 from transfer_lab.experiment.names import run_names
+from transfer_lab.experiment.published import unknown_weights
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
@@ -55,6 +56,22 @@ class Voice:
     def say(self, text: str) -> None:
         """A line of progress."""
         self.console.print(text, markup=False, soft_wrap=True)
+
+
+def with_weights(file: ExperimentFile) -> ExperimentFile:
+    """The experiment, once the published weights that it names and that are not here were fetched:
+    its runs are known by what they hold. Raises ConfigError."""
+    if not unknown_weights(file.experiment):
+        return file
+    try:
+        engine = start(Workers(1), 1, RUNS, lambda _: None)
+    except EngineError as error:
+        raise ConfigError([str(error)]) from error
+    try:
+        file.refuse(engine.submit(_fetch_weights, file.experiment).result())
+    finally:
+        engine.kill()
+    return checked(file.source)
 
 
 def train_missing(
@@ -248,6 +265,13 @@ def _preflight(
             return problems, {}
         tell("counting what there is to compute")
         return [], _costs(runs)
+
+
+def _fetch_weights(experiment: Experiment) -> list[tuple[tuple[str, ...], str]]:
+    """Runs in a worker."""
+    from transfer_lab.grid.preflight import fetch_weights
+
+    return fetch_weights(experiment)
 
 
 def _costs(runs: Mapping[str, Run]) -> dict[str, float]:

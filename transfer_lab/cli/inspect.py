@@ -72,9 +72,11 @@ def _of_folder(folder: str, how: Request) -> list[str]:
     _say(f"content {listing.fingerprint}")
     aside = [f"{path}: {reason}" for path, reason in listing.set_aside]
     copies = _shared(parts["train"], parts["test"])
+    in_case = [", ".join(map(repr, names)) for names in listing.differ_in_case]
     return [
         *_named("cannot be read: refused, or left out with broken: skip", _broken(listing)),
         *_named("left out", aside),
+        *_named("names of which several classes differ in case alone", in_case),
         *_named("in both training pool and test set (copies)", copies),
     ]
 

@@ -23,7 +23,6 @@ from transfer_lab.experiment.choices import Architecture, Choice, Weights, regim
 from transfer_lab.experiment.classes import ModuleError
 from transfer_lab.experiment.options import option_problems
 from transfer_lab.experiment.plan import budgets_of, fits, suits, trials_of
-from transfer_lab.experiment.published import unknown_weights
 from transfer_lab.experiment.registry import Annotation, MissingExtraError, RegimeEntry
 from transfer_lab.experiment.sources import source_kind
 from transfer_lab.experiment.spec import Experiment
@@ -66,19 +65,6 @@ def preflight(
     problems += _check_patience(experiment, counts)
     problems += _check_models(experiment, download, counts)
     return list(dict.fromkeys(problems))
-
-
-def fetch_weights(experiment: Experiment) -> list[Problem]:
-    """Download the published weights that are not on this machine; what is wrong with those that
-    cannot be had."""
-    problems: list[Problem] = []
-    for name in unknown_weights(experiment):
-        choice, place = experiment.backbones[name], ("backbones", name)
-        backbone, wrong = _backbone(choice, place, experiment.image_size)
-        problems += wrong
-        if backbone is not None:
-            problems += _check_weights(backbone, choice, (*place, "pretrained"), True)
-    return problems
 
 
 def _build(

@@ -269,7 +269,7 @@ def _preflight(
 
 def _fetch_weights(experiment: Experiment) -> list[tuple[tuple[str, ...], str]]:
     """Runs in a worker."""
-    from transfer_lab.grid.preflight import fetch_weights
+    from transfer_lab.grid.fetching import fetch_weights
 
     return fetch_weights(experiment)
 

@@ -239,7 +239,9 @@ class RecordStore:
         """Name a file that no report is made from."""
         path = Path(place)
         self.left_out[path.parent.name, path.name] = reason
-        self._tell(f"{place}: damaged ({reason}); left out, and `run` makes it anew")
+        self._tell(
+            f"{place}: damaged ({reason}); the report goes without it, and `run` makes it anew"
+        )
 
     def damaged(self, run_id: str, *names: str) -> list[Path]:
         """Those of a run's files that are there and are not what its record means."""

@@ -28,7 +28,7 @@ from transfer_lab.cli.options import (
     Wandb,
     Wide,
 )
-from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.files import REPORTS, RUNS, DiskFullError
 from transfer_lab.system.workers import Workers
 
 app = typer.Typer(
@@ -350,3 +350,6 @@ def main() -> None:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         raise SystemExit(2) from None
+    except DiskFullError as error:  # as where a report is to be written
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None

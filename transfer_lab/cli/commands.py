@@ -26,6 +26,7 @@ from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.outdated import outdated
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system import host
+from transfer_lab.system.files import DiskFullError
 from transfer_lab.system.pulse import tell
 from transfer_lab.system.workers import Workers
 
@@ -104,6 +105,9 @@ def run(
     except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
+    except DiskFullError as error:
+        _warn(f"stopped: {error}. Finished runs are stored. Make room, then go on: {again}")
+        return 1
     _write_report(file, cells, store, reports, command)
     trackers.summarise(partial(_study, file, cells, store, command))
     trackers.close()  # last, so that a tracker out of reach delays nothing

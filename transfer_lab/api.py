@@ -25,6 +25,7 @@ from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.output import plain
 from transfer_lab.system.workers import EngineName, Numbers, Workers
 
 if TYPE_CHECKING:
@@ -154,4 +155,4 @@ def _store(runs: Path | str) -> RecordStore:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=2)
+    warnings.warn(plain(text), stacklevel=2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ from transfer_lab.store.outdated import outdated
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.files import DiskFullError
+from transfer_lab.system.output import plain
 from transfer_lab.system.pulse import tell
 from transfer_lab.system.workers import Workers
 
@@ -97,11 +100,11 @@ def run(
     command = grid.command_for(file, runs, reports)
     again = grid.command_for(file, runs, reports, workers) + (" --download" if download else "")
     trackers = Trackers(file.experiment, cells, store, _warn)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     due = looks.due(file.experiment, cells, store, _say)
     known = (file, cells, store, trackers, workers, VOICE)
     try:
-        summary = grid.train_missing(*known, looks=due, download=download)
+        with _stopping_at_signals():
+            summary = grid.train_missing(*known, looks=due, download=download)
     except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
@@ -170,9 +173,9 @@ def similarity(
     grid.check_writable(runs, *([reports] if ladders else []))
     store = _store(runs)
     similarities = comparing.SimilarityJobs(file.experiment, store, _say, _warn)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        climbed = similarities.work(jobs or host.cores(), threads, ladders=ladders)
+        with _stopping_at_signals():
+            climbed = similarities.work(jobs or host.cores(), threads, ladders=ladders)
     except KeyboardInterrupt:
         _warn("\nstopped; what was measured is stored, and the same command goes on")
         return INTERRUPTED
@@ -236,7 +239,28 @@ def _say(text: str) -> None:
 
 
 def _warn(text: str) -> None:
-    ERR.print(text, markup=False, soft_wrap=True)
+    ERR.print(plain(text), markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _stopping_at_signals() -> Iterator[None]:
+    """Within this SIGINT and SIGTERM interrupt once; the second one ends the process there and
+    then, of which no finished run knows anything."""
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(*_: object) -> None:
+        for number in known:
+            signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in known:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, before in known.items():
+            if signal.getsignal(number) is interrupt:
+                signal.signal(number, before)
 
 
 VOICE = grid.Voice(OUT, _warn)

@@ -19,6 +19,7 @@ from transfer_lab.store.layout import IMAGES, OVERLAPS, SIMILARITY, THUMBNAILS
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system import host, sealed_array
 from transfer_lab.system.files import unwritable
+from transfer_lab.system.output import plain
 from transfer_lab.system.sealed_json import opened
 
 _OUT = Console(highlight=False)
@@ -47,7 +48,7 @@ def examine(experiment: Path | None, runs: Path, reports: Path) -> int:
     for check in checks:
         for well, line in check:
             mark = "ok       " if well else "PROBLEM  "
-            _OUT.print(mark + line, markup=False, soft_wrap=True)
+            _OUT.print(plain(mark + line), markup=False, soft_wrap=True)
             problems += not well
     return 1 if problems else 0
 

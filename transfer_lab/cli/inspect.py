@@ -16,6 +16,7 @@ from transfer_lab.experiment.catalog import DOMAINS, suggest
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.system.decode import BrokenImageError, decode_all
 from transfer_lab.system.image_folder import ImageFile, Listing, Part, list_files
+from transfer_lab.system.output import plain
 
 _OUT = Console(highlight=False)
 _NAMED = 20
@@ -179,4 +180,4 @@ def _named(what: str, lines: list[str]) -> list[str]:
 
 
 def _say(text: str) -> None:
-    _OUT.print(text, markup=False, soft_wrap=True)
+    _OUT.print(plain(text), markup=False, soft_wrap=True)

@@ -31,6 +31,7 @@ from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.files import REPORTS, RUNS, unwritable
+from transfer_lab.system.output import plain
 from transfer_lab.system.pulse import beating, heard, tell
 from transfer_lab.system.workers import Workers
 
@@ -58,7 +59,7 @@ class Voice:
 
     def say(self, text: str) -> None:
         """A line of progress."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(plain(text), markup=False, soft_wrap=True)
 
 
 def with_weights(file: ExperimentFile) -> ExperimentFile:

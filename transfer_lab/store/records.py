@@ -14,6 +14,7 @@ from transfer_lab.experiment.spec import PROTOCOL, Cell, Run
 from transfer_lab.store.layout import CURVE, PREDICTIONS, RECORD, STAGE_DRIFT, TRIALS, WEIGHTS
 from transfer_lab.store.trials import Trial, TrialsError, from_csv
 from transfer_lab.system.files import WeightsError, write_atomically
+from transfer_lab.system.output import plain
 from transfer_lab.system.sealed_json import opened, sealed
 
 FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
@@ -97,7 +98,7 @@ class Record(BaseModel):
             status="failed",
             error_kind=kind,
             # A file name that is no text would keep the record from being written.
-            error=message[:500].encode(errors="backslashreplace").decode(),
+            error=plain(message[:500]).encode(errors="backslashreplace").decode(),
             **known,
         )
 

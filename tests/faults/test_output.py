@@ -94,7 +94,7 @@ def test_a_report_holds_none():
 
 
 def test_the_page_may_be_given_no_other_base_and_sends_no_form():
-    page = to_html((Section("a report", ()),), {}, {}, {})
+    page = to_html((Section("a report", ()), Section("more", ())), {}, {}, {})
     policy = page.partition('Content-Security-Policy" content="')[2].partition('"')[0]
     assert "base-uri 'none'" in policy and "form-action 'none'" in policy
 

@@ -29,7 +29,8 @@ class DiskFullError(OSError):
     @classmethod
     def of(cls, path: Path, written: int, number: int) -> DiskFullError:
         """With what is free where the file was to be."""
-        free = shutil.disk_usage(path.parent).free
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        free = shutil.disk_usage(there).free
         text = f"{os.strerror(number)}: {written:,} bytes of it were written, {free:,} are free"
         return cls(number, text, str(path))
 
@@ -72,9 +73,10 @@ _UMASK = _umask()  # read once: reading it sets it, which is not safe among thre
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Temporary file in the same folder, flush, fsync, rename, fsync of the folder. Raises OSError,
     of which DiskFullError where there is no room; then nothing is there that was not before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    name = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
         with os.fdopen(descriptor, "wb") as handle:
             write(handle)
             os.fchmod(handle.fileno(), 0o666 & ~_UMASK)
@@ -82,7 +84,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(handle.fileno())
         os.replace(name, path)
     except BaseException as error:
-        written = _remove(name)
+        written = _remove(name) if name else 0
         if isinstance(error, OSError) and error.errno in FULL:
             raise DiskFullError.of(path, written, error.errno) from error
         raise

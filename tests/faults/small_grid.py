@@ -3,7 +3,9 @@ of it apart from times."""
 
 from __future__ import annotations
 
-import hashlib
+import os
+import signal
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -154,8 +156,26 @@ def checksums(folder: Path) -> dict[str, dict[str, bool]]:
     }
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def together(folder: Path, *, dies_after: float | None = None) -> int:
+    """Three processes that train the same grid at once, of which one may be killed meanwhile; how
+    the others ended."""
+    processes = [_forked(folder) for _ in range(3)]
+    if dies_after is not None:
+        time.sleep(dies_after)
+        os.kill(processes.pop(), signal.SIGKILL)
+    ended = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+    return DONE if set(ended) == {DONE} else FAILED
+
+
+def _forked(folder: Path) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = FAILED
+    try:
+        code = train(folder)
+    finally:
+        os._exit(code)
 
 
 def look(folder: Path) -> int:
@@ -168,6 +188,9 @@ def look(folder: Path) -> int:
 ACTIONS = {
     "train": train,
     "train and compare": partial(train, compare=True),
+    "three at once": together,
+    "three at once, one killed soon": partial(together, dies_after=0.05),
+    "three at once, one killed later": partial(together, dies_after=0.5),
     "doctor": look,
     "read": lambda folder: DONE if read(folder) >= 0 else FAILED,
 }

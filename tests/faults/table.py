@@ -18,7 +18,7 @@ MODULES = {
     "test_weights_files": "weights files: cut off, changed, of other numbers, with code in them",
     "test_folders": "folders of images: pipes, devices, loops, twins, unreadable parts",
     "test_inputs": "experiments: any bytes, large ones, tags, words put in",
-    "test_processes": "processes: dying, stopped, interrupted twice, hung up, without room or stream",
+    "test_processes": "processes: dying, stopped, interrupted twice, hung up, without room",
     "test_scheduler": "runs: crashes and I/O errors once and twice, a full disk, foreign code",
     "test_output": "what is printed and written: escape sequences, closed and full streams",
     "test_concurrency": "several commands at once on one store",

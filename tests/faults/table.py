@@ -22,6 +22,7 @@ MODULES = {
     "test_scheduler": "runs: crashes and I/O errors once and twice, a full disk, foreign code",
     "test_output": "what is printed and written: escape sequences, closed and full streams",
     "test_concurrency": "several commands at once on one store",
+    "test_small_disks": "a disk of 64 KB",
 }
 
 

@@ -116,7 +116,7 @@ class _Work:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.domain = build_domain(run, store.root / IMAGES)
         self._split, self._found = self.domain.split, None
-        self._left: dict[str, str | None] = {}
+        self._left: dict[str, str] = {}
         self._options = options_over(run, store) if run.searches else None
         if self._options is not None:
             self.final = run.trial(self._options)
@@ -151,8 +151,7 @@ class _Work:
         if metrics:
             self._leave(PREDICTIONS, _predictions(logits, labels, domain.classes))
         if self._seen:
-            path = self._file(STAGE_DRIFT)
-            self._left[STAGE_DRIFT] = stage_drift.end(self._seen, regime, path, run.title)
+            self._leave(STAGE_DRIFT, stage_drift.end(self._seen, regime, run.title))
         if keep_weights:
             path = self._file(WEIGHTS)
             self._left[WEIGHTS] = save_weights(regime.backbone, path, regime.head)
@@ -221,7 +220,7 @@ class _Work:
             write_atomically(self._file(name), lambda handle: handle.write(content))
             self._left[name] = hashlib.sha256(content).hexdigest()
 
-    def _checksums(self) -> dict[str, str | None]:
+    def _checksums(self) -> dict[str, str]:
         """Those of all files that were left, as columns of the record."""
         if self.run.tune:
             self._left[TRIALS] = hashlib.sha256(self._file(TRIALS).read_bytes()).hexdigest()

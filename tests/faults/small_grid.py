@@ -121,7 +121,7 @@ def read(folder: Path) -> int:
     return len(found.left_out)
 
 
-def outcome(folder: Path) -> Mapping[str, object]:
+def outcome(folder: Path) -> dict[str, dict[str, object]]:
     """By run, everything of its record that another training of it must have the same, and the
     curve but for its seconds."""
     cells = plan(load_experiment(folder / "small.yaml").experiment)
@@ -129,10 +129,23 @@ def outcome(folder: Path) -> Mapping[str, object]:
     return {run_id: _told(store, run_id) for run_id in runs_of(cells)}
 
 
-def _told(store: RecordStore, run_id: str) -> object:
+def differing(
+    found: Mapping[str, Mapping[str, object]], expected: Mapping[str, Mapping[str, object]]
+) -> dict[str, object]:
+    """By run, the columns in which it is another than expected, with both values."""
+    told: dict[str, object] = {}
+    for run_id in found.keys() | expected.keys():
+        own, other = found.get(run_id, {}), expected.get(run_id, {})
+        pairs = {name: (own.get(name), other.get(name)) for name in own.keys() | other.keys()}
+        if unlike := {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}:
+            told[run_id] = unlike
+    return told
+
+
+def _told(store: RecordStore, run_id: str) -> dict[str, object]:
     record = store.get(run_id)
     if record is None:
-        return None
+        return {}
     known = {
         name: value
         for name, value in record.model_dump().items()

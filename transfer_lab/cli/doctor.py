@@ -96,7 +96,7 @@ def _records(runs: Path) -> Iterator[tuple[bool, str]]:
         yield False, warning
     for record in known:
         for path in store.damaged(record.run_id) if record.status == "done" else ():
-            yield False, f"{path}: damaged; `run` trains the run again"
+            yield False, f"{path}: damaged; `run` trains the run again if it is needed"
     for path in _damaged_beside(runs):
         yield False, f"{path}: damaged; made again where it is needed"
     if removed := _without_leftovers(runs):

@@ -59,3 +59,33 @@ def test_no_file_with_holes_is_mapped_where_the_disk_is_full(disk, left):
     )
     assert done.returncode == 0, done.stderr
     assert str(disk / "result") in done.stdout and " are free" in done.stdout
+
+
+LOST = (
+    SCRIPT.partition("images = np.zeros")[0]
+    + """\
+rows, sums = (folder / "rows" / f"k.{end}" for end in ("rows", "sums"))
+size = rows.stat().st_size
+with rows.open("r+b") as file:  # what a crash of the machine may leave: sums without rows
+    file.truncate(0)
+    file.truncate(size)
+with (folder / "filling").open("wb", buffering=0) as file:
+    try:
+        while file.write(bytes(512)):
+            pass
+    except OSError:
+        pass
+found = FeatureCache(folder / "rows").rows(
+    key="k", shape=data.shape, wanted=np.arange(200), compute=lambda i: data[i], batch=10
+)
+assert np.array_equal(found.array, data)
+"""
+)
+
+
+def test_rows_that_a_crash_has_lost_are_no_signal_on_a_full_disk(disk):
+    script = LOST.replace("(200, 256)", "(200, 32)")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(disk)], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)

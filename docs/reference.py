@@ -187,8 +187,9 @@ These stand beside them:
 | entry of | key | written as | meaning |
 | :--- | :--- | :--- | :--- |
 | any | `kind` | a [kind](kinds.md) | what the entry is, if its name does not say it |
-| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package` or \
-`{file: PATH, sha256: HASH}` | what it starts from: a source run of the lab's own (the default), \
+| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package`, \
+`{imagenet: HASH}` or `{file: PATH, sha256: HASH}` \
+| what it starts from: a source run of the lab's own (the default), \
 nothing (only regimes that need no source), the published weights, those that an installed package \
 holds, or a file (`sha256` may be left out): see \
 [ready-made weights](your-images.md#ready-made-weights) |

@@ -15,7 +15,7 @@ from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.accuracies import Place, rows_of
 from transfer_lab.reporting.course import Answer, Course, Question
 from transfer_lab.reporting.decision import decide
-from transfer_lab.reporting.predictions import Predictions, beside
+from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.stored import StoredResults
 from transfer_lab.reporting.study import Study
 from transfer_lab.store import results
@@ -76,7 +76,7 @@ def frame(planned: Sequence[tuple[Experiment, Sequence[Cell]]], store: RecordSto
     states: list[str | None] = []
     for experiment, cells in planned:
         rows = table.iloc[len(states) : len(states) + len(cells)]
-        found = _course(experiment, rows, Predictions(beside(store)))
+        found = _course(experiment, rows, Predictions.of_store(store))
         states += beyond(experiment, cells, found) if found else [None] * len(cells)
     return _relabelled(table, states)
 
@@ -85,7 +85,7 @@ def course(experiment: Experiment, cells: Sequence[Cell], store: RecordStore) ->
     """How far the looks of an experiment have come; None where its seeds are fixed."""
     if experiment.looks is None:
         return None
-    return _course(experiment, results.frame(cells, store), Predictions(beside(store)))
+    return _course(experiment, results.frame(cells, store), Predictions.of_store(store))
 
 
 def states(

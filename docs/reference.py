@@ -92,7 +92,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "measure": "What leads in the report, decisions and rules included: on the test set, over "
         "the classes that occur or are predicted. Of `log_loss`, in nats, less is better.",
         "keep": "`best`: at the end the recommended model for each target is kept whole, as "
-        "`transfer-lab train` writes one: see "
+        "the command `train` writes one: see "
         "[the model itself](your-images.md#the-model-itself).",
         "similarity": "See [similarity](#similarity).",
         "trackers": "Where finished runs are copied to: see "

@@ -303,7 +303,7 @@ def test_the_final_fit_learns_from_all_and_its_features_are_its_own(
     with torch.no_grad():
         seen = fitted.backbone(images_of(album)).numpy()
     np.testing.assert_allclose(fitted.features, seen, atol=1e-4, rtol=1e-4)
-    assert (fitted.head.logits(fitted.features).argmax(1) == album.labels).mean() > 0.9
+    assert (fitted.head.logits(fitted.features).argmax(1) == album.labels).mean() > 0.75
     assert fitted.temperature > 0 and fitted.classes == CLASSES
     assert fitted.advice.recommendation.regime == regime
     assert fitted.features.dtype == np.float32 and len(fitted.groups) == len(album.photos)

@@ -198,6 +198,8 @@ def test_an_output_that_does_not_know_all_letters_gets_the_rest(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding, write_through=True))
     assert call("advise", str(photos)) == 0
     assert b'WEAKEST      "???" 61 of 100, taken for "beech"' in raw.getvalue()
+    assert call("advise", str(photos), "--json") == 0
+    assert b'"name": "???"' in raw.getvalue()
 
 
 def test_a_reader_who_leaves_is_no_error(photos, tmp_path):

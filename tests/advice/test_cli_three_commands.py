@@ -99,6 +99,7 @@ def test_a_model_is_replaced_by_force_alone(place, capsys):
     assert (place / "model" / "model.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_another_way_than_the_advised_one_is_trained_on_demand(place, capsys):
     words = ["--regime", "last-layer", "--format", "safetensors"]
     assert call("train", "photos", "-o", "other", *words) == 0
@@ -108,6 +109,7 @@ def test_another_way_than_the_advised_one_is_trained_on_demand(place, capsys):
     assert call("predict", "other", "new/coast") == 0
 
 
+@pytest.mark.slow
 def test_advice_on_other_photographs_is_not_followed(place, capsys):
     draw_scenes(place / "others", per_class=8, first=900, names=FIVE[:2])
     assert call("train", "others", "-o", "third") == 0

@@ -355,7 +355,7 @@ def test_the_threshold_holds_out_near_copies_with_a_photograph():
 
 
 def test_one_network_after_another_of_timm_is_read_again(tmp_path):
-    for name, size in (("timm:vit_tiny_patch16_224", 224), ("timm:resnet10t", 32)):
+    for name, size in (("timm:vit_tiny_patch16_224", 64), ("timm:test_resnet", 32)):
         network = replace(TINY, name=name, image_size=size)
         torch.manual_seed(0)
         net = build_backbone(network.architecture, size).eval()

@@ -149,8 +149,8 @@ def test_of_many_classes_the_pairs_confused_most_are_listed():
     found = advice(data=found["data"], confusion=counts)
     matrix = confusion(found, [])
     assert matrix.rows == () and len(matrix.mistakes) == 20
-    assert [cell.count for cell in matrix.mistakes] == sorted(
-        (cell.count for cell in matrix.mistakes), reverse=True
+    assert [cell.total for cell in matrix.mistakes] == sorted(
+        (cell.total for cell in matrix.mistakes), reverse=True
     )
     assert matrix.mistakes[0].title == "4 photos of “class 4” were named “class 5”"
 

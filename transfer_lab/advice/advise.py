@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,19 +22,22 @@ from transfer_lab.advice.features import Features, extract
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.advice.own_groups import FOLDER, own_groups
-from transfer_lab.advice.resampling import OutOfFold, fold_masks, out_of_fold
+from transfer_lab.advice.own_test import own_test
+from transfer_lab.advice.resampling import FoldMask, OutOfFold, fold_masks, out_of_fold
 
 if TYPE_CHECKING:
     from transfer_lab.advice.challengers.photographs import Photographs
     from transfer_lab.advice.race import Outcome
-    from transfer_lab.advice.resampling import FoldMask
 
 BUDGET = 300.0
 """Seconds."""
+_WRITING = "writing"
 _WRITING_S = 3.0
-"""For what comes after the last comparison: numbers, page and tables."""
-_LOOKING = 0.6
-"""Of the time, how much looking at the photographs may take."""
+"""Of a processor's work, for what comes after the last comparison: numbers, page and tables."""
+_LOADING_S = 8.0
+"""Likewise, for loading and trying what fine-tunes: with less time it is not begun."""
+_LOOKING, _TESTING = 0.6, 0.1
+"""Of the time, how much looking at the photographs, and at those of a test part, may take."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,19 @@ class Session:
     """An advice and all that it rests on.
 
     `album`: the photographs that were looked at. `oof`: what was answered on those that were held
-    out, by the way that is recommended, or else by the default. `cache`: where features were kept.
+    out, by the way that is recommended, or else by the default; None where they were answered by
+    another. `cache`: where features were kept. `whole`: looks at all photographs, where there was
+    not the time for that.
     """
 
     album: Album
     network: Network
     features: np.ndarray
     groups: np.ndarray
-    oof: OutOfFold
+    oof: OutOfFold | None
     advice: Advice
     cache: Path | None
+    whole: Callable[[Listener], Session] | None = None
 
     @cached_property
     def photographs(self) -> Photographs:
@@ -59,6 +66,25 @@ class Session:
 
         known = (self.album, self.network, self.features)
         return Photographs(*known, cache=self.cache, seed=self.advice.seed)
+
+    def complete(self, listen: Listener = SILENT) -> Session:
+        """The same advice on all photographs, however long looking at the rest of them takes."""
+        if self.whole is None:
+            return self
+        found = self.whole(listen)
+        answered_by_default = found.advice.recommendation == self.advice.recommendation
+        oof = found.oof if answered_by_default else None
+        return dataclasses.replace(found, advice=self.advice, oof=oof)
+
+
+class _Means(NamedTuple):
+    """What there is to work with; `budget` 0 where nothing is to be compared."""
+
+    budget: float
+    clock: Clock
+    seed: int
+    cache: Path | None
+    listen: Listener
 
 
 def advise(
@@ -81,61 +107,55 @@ def advise(
     interrupted, what was computed stays in the cache.
     """
     clock = Clock(budget or math.inf)
-    clock.reserve(_WRITING_S, "writing")
-    network = find_network(backbone)
-    seen = _look(Path(source), network, group_by, clock, cache, listen)
-    compared = _compare(seen, seed, clock if budget else None, cache, listen)
+    clock.reserve(_WRITING_S, _WRITING)
+    means = _Means(budget, clock, seed, cache, listen)
+    seen = _look(Path(source), find_network(backbone), group_by, means)
+    compared = _compare(seen, means)
+    again = partial(
+        advise, source, backbone=backbone, budget=0, group_by=group_by, seed=seed, cache=cache
+    )
     return Session(
         album=seen.album,
-        network=network,
+        network=seen.network,
         features=seen.features.values,
         groups=seen.findings.groups,
         oof=compared.best,
         advice=answered(seen, compared, seed),
         cache=cache,
+        whole=(lambda listen: again(listen=listen)) if seen.missed else None,
     )
 
 
-def _look(
-    source: Path,
-    network: Network,
-    group_by: str | None,
-    clock: Clock,
-    cache: Path | None,
-    listen: Listener,
-) -> Seen:
+def _look(source: Path, network: Network, group_by: str | None, means: _Means) -> Seen:
     """Read, extract and audit."""
+    clock, listen = means.clock, means.listen
     started = clock.elapsed
     listen.step("reading", None)
-    album = read_album(source, nested=group_by == FOLDER)
+    whole = read_album(source, nested=group_by == FOLDER)
     listen.done("reading", clock.elapsed - started)
-    listed = len(album.photos)
-    album, features = _features(album, network, clock, cache, listen)
+    album, features = _features(whole, network, means)
     started = clock.elapsed
     listen.step("checking", None)
     own = own_groups(album, features.looks, group_by) if group_by else None
     findings = audit(album, features.values, features.looks, own)
     listen.done("checking", clock.elapsed - started)
-    return Seen(album, listed, network, features, findings)
+    return Seen(whole, album, network, features, findings)
 
 
-def _features(
-    album: Album, network: Network, clock: Clock, cache: Path | None, listen: Listener
-) -> tuple[Album, Features]:
+def _features(album: Album, network: Network, means: _Means) -> tuple[Album, Features]:
     """The photographs that can be read, as many as there is the time for, and their features."""
-    turn = _in_turn(album.labels)
-    photos = [album.photos[place] for place in turn]
+    photos = [album.photos[place] for place in _in_turn(album.labels)]
     found = extract(
         [photo.path for photo in photos],
         [photo.sha256 for photo in photos],
         network,
         network.image_size,
-        cache=cache,
-        listen=listen,
-        seconds=_LOOKING * clock.left,
+        cache=means.cache,
+        listen=means.listen,
+        seconds=_LOOKING * means.clock.left,
     )
-    album = album.without(found.broken)
-    places = {photo: place for place, photo in enumerate(album.photos)}
+    readable = album.without(found.broken)
+    places = {photo: place for place, photo in enumerate(readable.photos)}
     where = np.array([places[photos[place]] for place in found.kept], dtype=np.int64)
     order = np.argsort(where)
     kept = found._replace(
@@ -144,61 +164,59 @@ def _features(
         looks=tuple(found.looks[place] for place in order),
     )
     try:
-        return album.only(where[order]), kept
+        return readable.only(kept.kept), kept
     except RefusedError as error:
         pace = found.seconds / max(1, len(found.kept))
         raise RefusedError(
-            f"{album.root}: only {len(order)} of {len(album.photos)} photographs were looked at "
-            f"in the time; all take about {math.ceil(pace * len(album.photos) / 60)} minutes: give "
-            "it more with --budget"
+            f"{album.root}: there was time for {len(order)} of {len(album.photos)} photographs "
+            f"alone; all take about {math.ceil(pace * len(album.photos) / 60)} min: give it more "
+            "with --budget"
         ) from error
 
 
 def _in_turn(labels: np.ndarray) -> np.ndarray:
     """An order in which, wherever it ends, each class has come in proportion to its size."""
-    counts = np.bincount(labels)
     ranks = np.empty(len(labels))
-    for number, count in enumerate(counts):
+    for number, count in enumerate(np.bincount(labels)):
         ranks[labels == number] = (np.arange(count) + 0.5) / max(1, count)
     return np.argsort(ranks, kind="stable")
 
 
-def _compare(
-    seen: Seen, seed: int, clock: Clock | None, cache: Path | None, listen: Listener
-) -> Compared:
-    """The default on its folds, and challengers on the same, unless there is no time for any."""
+def _compare(seen: Seen, means: _Means) -> Compared:
+    """The default on its folds, and challengers on the same, unless nothing is to be compared."""
+    clock, listen = means.clock, means.listen
     labels, groups = seen.album.labels, seen.findings.groups
-    started = time.monotonic()
+    started = clock.elapsed
     listen.step("comparing", None)
-    masks = fold_masks(labels, groups, seed=seed)
-    default = out_of_fold(
-        *(seen.features.values, labels, groups, len(seen.album.classes)),
-        masks=masks,
-        listen=listen.progress,
-    )
-    took = time.monotonic() - started
+    masks = fold_masks(labels, groups, seed=means.seed)
+    known = (seen.features.values, labels, groups, len(seen.album.classes))
+    default = out_of_fold(*known, masks=masks, listen=listen.progress)
+    took = clock.elapsed - started
     listen.done("comparing", took)
-    whole = Compared(default, took / len(masks) * default.folds / (default.folds - 1))
-    if clock is None:
-        return whole
-    listen.say(first_answer(seen, default))
-    return whole._replace(race=_race(seen, default, masks, seed, clock, cache, listen))
+    compared = Compared(default, took / len(masks) * default.folds / (default.folds - 1))
+    if not means.budget:
+        return compared
+    first = first_answer(seen, compared)
+    listen.say(first.text)
+    flags = own_test(
+        *(seen.album, seen.features.values, seen.network, first.promise),
+        cache=means.cache,
+        listen=listen,
+        seconds=_TESTING * clock.left,
+    )
+    clock.reserve(_WRITING_S * clock.slowness, _WRITING)
+    is_time = clock.left > _LOADING_S * clock.slowness
+    race = _race(seen, default, masks, means) if is_time else None
+    return compared._replace(flags=flags, race=race)
 
 
-def _race(
-    seen: Seen,
-    default: OutOfFold,
-    masks: list[FoldMask],
-    seed: int,
-    clock: Clock,
-    cache: Path | None,
-    listen: Listener,
-) -> Outcome:
+def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) -> Outcome:
+    # Late: these need libraries that take seconds to load, and the first answer does not.
     from transfer_lab.advice.challengers.field import challengers
     from transfer_lab.advice.challengers.photographs import Photographs
     from transfer_lab.advice.race import race
 
     known = (seen.album, seen.network, seen.features.values)
-    field = challengers(Photographs(*known, cache=cache, seed=seed))
+    field = challengers(Photographs(*known, cache=means.cache, seed=means.seed))
     labels, groups = seen.album.labels, seen.findings.groups
-    return race(default, field, masks, labels, groups, clock, listen)
+    return race(default, field, masks, labels, groups, means.clock, means.listen)

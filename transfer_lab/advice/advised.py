@@ -91,7 +91,7 @@ class Advised:
 
         check_place(Path(out), force=force)
         wanted = self._wanted(regime)
-        fitted = final_fit(self.session, wanted, listen)
+        fitted = final_fit(self.session.complete(listen), wanted, listen)
         started = time.monotonic()
         listen.step("writing the model", None)
         save(fitted, Path(out), formats=formats, force=force)

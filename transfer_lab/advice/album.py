@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -142,7 +142,7 @@ def _handed_over(source: Path, nested: bool) -> HandedOver:
     raise RefusedError(f"{source}: is neither a folder of photographs nor a table of labels (.csv)")
 
 
-def _hashed(files: list[Labelled], aside: list[tuple[Path, str]]) -> list[Photo]:
+def _hashed(files: Sequence[Labelled], aside: list[tuple[Path, str]]) -> list[Photo]:
     """In an order of content; files that cannot be opened are set aside."""
 
     def read(file: Labelled) -> Photo | tuple[Path, str]:
@@ -187,7 +187,8 @@ def _check_any(
         first, *_ = same = contradictory[0]
         raise RefusedError(
             f"{root}: every photograph lies in more than one class, as {first.path.name} in "
-            f"{listed([photo.label for photo in same])}; a photograph can have one class, so leave each in one folder"
+            f"{listed([photo.label for photo in same])}; a photograph can have one class, so leave "
+            "each in one folder"
         )
     told = f"; {aside[0][0]}: {aside[0][1]}" if aside else ""
     raise RefusedError(

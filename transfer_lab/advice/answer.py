@@ -14,7 +14,7 @@ from transfer_lab.advice.advice import (
     Promise,
     Recommendation,
 )
-from transfer_lab.advice.audit import in_order, suspects_flag
+from transfer_lab.advice.audit import flag, in_order, suspects_flag
 from transfer_lab.advice.compared import Compared, Seen
 from transfer_lab.advice.costs import cost_of
 from transfer_lab.advice.more_images import forecast
@@ -69,24 +69,31 @@ def answered(seen: Seen, compared: Compared, seed: int) -> Advice:
     )
 
 
-def first_answer(seen: Seen, default: OutOfFold) -> str:
-    """What the default alone lets one expect, in a sentence."""
-    basis = _basis(seen, Compared(default, 0.0, None))
+class First(NamedTuple):
+    """What the default alone lets one expect, and a sentence that says so."""
+
+    promise: Promise
+    text: str
+
+
+def first_answer(seen: Seen, default: Compared) -> First:
+    """Before anything is compared with the default."""
+    basis = _basis(seen, default)
     promised = basis.promise
-    unsaid = abstentions(promised, basis.labels, basis.groups)
-    if unsaid:
-        return f"So far: {unsaid[0].reason}."
+    if unsaid := abstentions(promised, basis.labels, basis.groups):
+        return First(promised, f"so far: {unsaid[0].reason}")
     low, value, high = (round(100 * s) for s in (promised.low, promised.value, promised.high))
-    return (
-        f"So far: training only the last layer names about {value} of 100 new photos right "
-        f"({low} to {high}). Now looking whether another way is clearly better."
+    text = (
+        f"so far: with only a new last layer, about {value} of 100 new photos right ({low} to "
+        f"{high}); now to see whether another way is clearly better"
     )
+    return First(promised, text)
 
 
 def _basis(seen: Seen, compared: Compared) -> _Basis:
     labels, groups = seen.album.labels, seen.findings.groups
     race = compared.race
-    if race is None or race.winner is None:
+    if race is None or race.winner is None or race.lead is None or race.unused is None:
         default = Recommendation(
             backbone=seen.network.name,
             regime="linear_probe",
@@ -102,15 +109,15 @@ def _basis(seen: Seen, compared: Compared) -> _Basis:
 
 def _data(seen: Seen) -> Data:
     album = seen.album
-    unreadable = [flag for flag in seen.findings.flags if flag.kind == "unreadable"]
+    unreadable = [one for one in seen.findings.flags if one.kind == "unreadable"]
     return Data(
         root=str(album.root),
         images=len(album.photos),
         groups=len(np.unique(seen.findings.groups)),
         classes=album.classes,
         per_class=album.per_class,
-        unreadable=tuple(path for flag in unreadable for (path,) in flag.paths),
-        content_hash=album.content_hash,
+        unreadable=tuple(path for one in unreadable for (path,) in one.paths),
+        content_hash=seen.whole.content_hash,
     )
 
 
@@ -118,12 +125,14 @@ def _flags(seen: Seen, compared: Compared) -> tuple[Flag, ...]:
     logits, labels = compared.best.logits, seen.album.labels
     found = [
         *seen.findings.flags,
+        *compared.flags,
         *suspects_flag(seen.album, logits, temperature(logits, labels)),
     ]
-    if missed := seen.listed - seen.features.reached:
-        text = f"{missed} of {seen.listed} photos were not looked at for want of time (--budget)"
-        found.append(Flag(kind="not_reached", text=text))
+    if seen.missed:
+        count = f"{seen.missed} of {len(seen.whole.photos)} photos"
+        text = f"{count} were not looked at for want of time: give it more with --budget"
+        found.append(flag("not_reached", text))
     if seen.features.problem:
         text = f"nothing is kept for the next time: {seen.features.problem}"
-        found.append(Flag(kind="cache", text=text))
+        found.append(flag("cache", text))
     return in_order(found)

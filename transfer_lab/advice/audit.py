@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from transfer_lab.advice.album import UNREADABLE, Album
 from transfer_lab.advice.confounds import told_by_frame, told_by_size
 from transfer_lab.advice.handed_over import listed
 from transfer_lab.advice.looks import Look
-from transfer_lab.advice.near_copies import directions, near_copies, together
+from transfer_lab.advice.near_copies import near_copies, together
 from transfer_lab.advice.suspects import label_suspects, unlike_the_rest
 
 Kind = Literal[
@@ -65,16 +65,17 @@ def suspects_flag(album: Album, logits: np.ndarray, temperature: float) -> tuple
     if not len(found):
         return ()
     text = f"{len(found)} may be in the wrong folder"
-    return (_flag("label_suspects", text, [[album.place(album.photos[n].path)] for n in found]),)
+    return (flag("label_suspects", text, [[album.place(album.photos[n].path)] for n in found]),)
 
 
 def in_order(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     """What matters most first."""
-    order = Kind.__args__  # type: ignore[attr-defined]
-    return tuple(sorted(flags, key=lambda flag: order.index(flag.kind)))
+    order = get_args(Kind)
+    return tuple(sorted(flags, key=lambda one: order.index(one.kind)))
 
 
-def _flag(kind: Kind, text: str, paths: Iterable[Sequence[str]] = ()) -> Flag:
+def flag(kind: Kind, text: str, paths: Iterable[Sequence[str]] = ()) -> Flag:
+    """Something to look at; `paths` below the album's root, those that belong together in one."""
     return Flag(kind=kind, text=text, paths=tuple(tuple(files) for files in paths))
 
 
@@ -83,7 +84,7 @@ def _two_classes(album: Album) -> list[Flag]:
     if not sets:
         return []
     text = f"{_photos(len(sets))} in more than one class at once, and left out"
-    return [_flag("two_classes", text, sets)]
+    return [flag("two_classes", text, sets)]
 
 
 def _copies(album: Album, copies: np.ndarray) -> list[Flag]:
@@ -98,12 +99,12 @@ def _copies(album: Album, copies: np.ndarray) -> list[Flag]:
         files = [[album.place(album.photos[n].path) for n in p] for p in mixed]
         count = sum(map(len, mixed))
         text = f"{count} look alike but lie in different folders"
-        found.append(_flag("alike_in_two_classes", text, files))
+        found.append(flag("alike_in_two_classes", text, files))
     if several:
         count = sum(map(len, several)) - len(several)
         are = "is a near-copy" if count == 1 else "are near-copies"
         text = f"{count} {are} of another and counted once"
-        found.append(_flag("near_copies", text, sorted(paths, key=len, reverse=True)))
+        found.append(flag("near_copies", text, sorted(paths, key=len, reverse=True)))
     return found
 
 
@@ -116,7 +117,7 @@ def _confounds(album: Album, looks: Sequence[Look]) -> list[Flag]:
     for kind, classes, by in told:
         for name in (album.classes[number] for number in classes):
             text = f'"{name}" can be told by {by} alone; the model may learn that and nothing else'
-            found.append(_flag(kind, text))
+            found.append(flag(kind, text))
     return found
 
 
@@ -128,7 +129,7 @@ def _sizes(album: Album, looks: Sequence[Look]) -> list[Flag]:
     ]
     if not small:
         return []
-    return [_flag("small_images", f"{len(small)} smaller than {SMALL} px", [[p] for p in small])]
+    return [flag("small_images", f"{len(small)} smaller than {SMALL} px", [[p] for p in small])]
 
 
 def _counts(album: Album) -> list[Flag]:
@@ -136,14 +137,14 @@ def _counts(album: Album) -> list[Flag]:
     found = []
     few = [f'"{name}" ({count})' for name, count in counts.items() if count < FEW]
     if few:
-        found.append(_flag("few_images", f"fewer than {FEW} photos of {listed(few)}"))
+        found.append(flag("few_images", f"fewer than {FEW} photos of {listed(few)}"))
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[most] > TIMES * counts[least]:
         text = f'"{most}" has {counts[most]} photos, "{least}" only {counts[least]}'
-        found.append(_flag("imbalance", text))
+        found.append(flag("imbalance", text))
     if len(counts) > MANY:
         text = f"{len(counts)} classes: what is promised was tested for {MANY} at most"
-        found.append(_flag("many_classes", text))
+        found.append(flag("many_classes", text))
     return found
 
 
@@ -159,15 +160,15 @@ def _one_burst(album: Album, groups: np.ndarray) -> list[Flag]:
         f"all photos of {listed(single)} belong together, so that nothing tells how a new one "
         "would be named: add some of other moments"
     )
-    return [_flag("one_burst", text)]
+    return [flag("one_burst", text)]
 
 
 def _unlike(album: Album, features: np.ndarray, copies: np.ndarray) -> list[Flag]:
-    found = unlike_the_rest(directions(features), copies)
+    found = unlike_the_rest(features, copies)
     if not len(found):
         return []
     paths = [[album.place(album.photos[n].path)] for n in found]
-    return [_flag("unlike_the_rest", f"{len(found)} unlike the rest", paths)]
+    return [flag("unlike_the_rest", f"{len(found)} unlike the rest", paths)]
 
 
 def _aside(album: Album) -> list[Flag]:
@@ -180,10 +181,10 @@ def _aside(album: Album) -> list[Flag]:
             by_reason[reason].append(path)
     found = []
     if unreadable:
-        found.append(_flag("unreadable", f"{len(unreadable)} unreadable", unreadable))
+        found.append(flag("unreadable", f"{len(unreadable)} unreadable", unreadable))
     for reason, files in sorted(by_reason.items()):
         text = f"{len(files)} left out: {reason}"
-        found.append(_flag("set_aside", text, [[album.place(path)] for path in files]))
+        found.append(flag("set_aside", text, [[album.place(path)] for path in files]))
     return found
 
 

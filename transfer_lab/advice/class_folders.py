@@ -48,12 +48,12 @@ def read_class_folders(root: Path, *, nested: bool) -> HandedOver:
             f"train beside it; name it train, or put the class folders into {root} itself"
         )
     if not (learn and held):
-        files, aside = _labelled(root, top, nested)
-        return HandedOver(root, files, [], aside)
+        return HandedOver(root, *_labelled(root, top, nested))
     used = {*learn, *held}
     aside = [*top.set_aside, *((photo, "in no class folder") for photo in top.photographs)]
     aside += [(f, "beside train and test") for f in top.folders if f not in used]
-    files, test = [], []
+    files: list[Labelled] = []
+    test: list[Labelled] = []
     for part, into in ((learn, files), (held, test)):
         for folder in part:
             found, more = _labelled(folder, _look(folder), nested)
@@ -61,7 +61,7 @@ def read_class_folders(root: Path, *, nested: bool) -> HandedOver:
             aside += more
     known = {file.label for file in files}
     aside += [(f.path, f"class {f.label} is not in train") for f in test if f.label not in known]
-    return HandedOver(root, files, [file for file in test if file.label in known], aside)
+    return HandedOver(root, files, aside, [file for file in test if file.label in known])
 
 
 def _entered(root: Path) -> _Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from transfer_lab.advice.advice import Flag
 from transfer_lab.advice.album import Album
 from transfer_lab.advice.audit import Findings
 from transfer_lab.advice.features import Features
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """Photographs that could be read in time, of `listed` ones; their features (n, d) by the
+    """Photographs that could be read in time, of the `whole` album; their features (n, d) by the
     default network, and what is to be looked at."""
 
+    whole: Album
     album: Album
-    listed: int
     network: Network
     features: Features
     findings: Findings
+
+    @property
+    def missed(self) -> int:
+        """Photographs that there was no time for."""
+        return len(self.whole.photos) - self.features.reached
 
 
 class Compared(NamedTuple):
@@ -33,6 +39,8 @@ class Compared(NamedTuple):
     default: OutOfFold
     fit_seconds: float
     race: Outcome | None = None
+    flags: tuple[Flag, ...] = ()
+    """Of a test part that the photographs came with."""
 
     @property
     def best(self) -> OutOfFold:

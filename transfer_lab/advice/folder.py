@@ -6,7 +6,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from transfer_lab.advice.advice import Advice
@@ -30,8 +32,8 @@ def write(advice: Advice, shots: Sequence[Shot], root: Path, out: Path, command:
         PAGE: to_html(advice, shots, root, out, command),
     }
     for name, text in texts.items():
-        content = text.encode("utf-8", errors="replace")
-        write_atomically(out / name, lambda file, content=content: file.write(content))
+        content = io.BytesIO(text.encode("utf-8", errors="replace"))
+        write_atomically(out / name, partial(shutil.copyfileobj, content))
     return out / PAGE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +32,13 @@ class Labelled(NamedTuple):
 
 
 class HandedOver(NamedTuple):
-    """Files to learn from, files of a test part beside them, and what has no class or is no
-    photograph, with the reason."""
+    """Files to learn from; what has no class or is no photograph, with the reason; and files of a
+    test part beside them."""
 
     root: Path
     files: list[Labelled]
-    test: list[Labelled]
     set_aside: list[tuple[Path, str]]
+    test: Sequence[Labelled] = ()
 
 
 def is_photograph(path: Path) -> bool:

@@ -43,7 +43,7 @@ def read_label_table(table: Path) -> HandedOver:
             f"{table}: none of its {len(rows) - 1} lines gives a photograph and its label{told}. "
             f"Files are looked for from {table.parent} on"
         )
-    return HandedOver(table.parent, list(files), [], aside)
+    return HandedOver(table.parent, list(files), aside)
 
 
 def _rows(table: Path) -> list[list[str]]:

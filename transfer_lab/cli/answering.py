@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from transfer_lab.advice.handed_over import RefusedError
 from transfer_lab.advice.wording import Line, counted
@@ -130,7 +130,8 @@ def _write(answers: Iterator[Answer], out: Path | None, kind: str | None) -> Non
 
     if out is None:
         console()  # letters that the output does not know are replaced
-        (write_json if kind == "json" else write_csv)(answers, _Printed(sys.stdout))
+        printed = cast("IO[str]", _Printed(sys.stdout))
+        (write_json if kind == "json" else write_csv)(answers, printed)
         return
     is_json = kind == "json" or (kind is None and out.suffix.lower() == ".json")
     text = io.StringIO(newline="")

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from transfer_lab.advice.model.manifest import Format as Known
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -172,7 +175,7 @@ def train(
     from transfer_lab.cli import advising
 
     request = advising.Request(photos, backbone, budget, group_by, seed, cache, yes)
-    formats = tuple(one.value for one in format or Format)
+    formats = cast("tuple[Known, ...]", tuple(one.value for one in format or Format))
     wanted = advising.Wanted(out, regime and regime.value, formats, force, advice)
     raise typer.Exit(advising.train(request, wanted))
 

@@ -44,7 +44,8 @@ class Steps:
 
     def __init__(self, out: Console):
         self._out = out
-        self._name, self._expected = "", None
+        self._name = ""
+        self._expected: float | None = None
         self._since = self._spoke = time.monotonic()
         self._done = self._total = 0
         self._lock = threading.RLock()

@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
-from transfer_lab.advice.challengers.pace import feature_seconds, frozen_seconds, step_seconds
+from transfer_lab.advice.challengers.pace import feature_seconds, frozen_pace, step_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.schedule import FIT
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
+from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.seeds import derive
@@ -71,7 +72,7 @@ class FineTuned(Challenger):
         ready = (
             feature_seconds(self._photographs, self._network, self.image_size)
             + self._photographs.decode_seconds(self.image_size)
-            + 2 * count * frozen_seconds(self._pretrained, stop, self.image_size)
+            + frozen_pace(self._pretrained, stop, self.image_size).of(2 * count)
         )
         return Cost(ready, fold=0.8 * whole + 0.2 * answers, fit=whole + answers)
 
@@ -109,6 +110,7 @@ class FineTuned(Challenger):
             with torch.no_grad():
                 features.append(regime.backbone(inputs, start=regime.entry).float().cpu().numpy())
         regime.cpu().requires_grad_(False)
+        compute_as_convolutions(regime.backbone)
         head = Head(regime.head.weight.numpy(), regime.head.bias.numpy())
         return Trained(regime.backbone, head, np.concatenate(features))
 

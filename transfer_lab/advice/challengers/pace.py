@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -20,23 +21,43 @@ _MOST_STEPS = 5
 _FEW = 8
 
 
+class Pace(NamedTuple):
+    """Seconds before the first image, and for each."""
+
+    before: float
+    each: float
+
+    def of(self, images: int) -> float:
+        """Seconds for so many."""
+        return self.before + self.each * images
+
+
 def feature_seconds(photographs: Photographs, network: Network, size: int) -> float:
     """Seconds that features of all photographs take, decoding them included; none where they are
     there already."""
     if photographs.has_features(network, size):
         return 0.0
     backbone = photographs.backbone(network)
-    each = frozen_seconds(backbone, len(backbone.stages), size)
-    return photographs.decode_seconds(size) + each * len(photographs)
+    frozen = frozen_pace(backbone, len(backbone.stages), size)
+    return photographs.decode_seconds(size) + frozen.of(len(photographs))
 
 
 def frozen_seconds(backbone: Backbone, stop: int, size: int) -> float:
     """Seconds that the first frozen stages take for an image."""
+    return frozen_pace(backbone, stop, size).each
+
+
+def frozen_pace(backbone: Backbone, stop: int, size: int) -> Pace:
+    """What the first frozen stages take, and making them ready for inference."""
     if not stop:
-        return 0.0
+        return Pace(0.0, 0.0)
+    start = time.monotonic()
     prefix = FrozenPrefix(backbone, stop, device())
     images = torch.randint(256, (prefix.batch_size(size), 3, size, size), dtype=torch.uint8)
-    return _seconds(lambda: prefix(images)) / len(images)
+    prefix(images)
+    warm = time.monotonic() - start
+    each = _seconds(lambda: prefix(images)) / len(images)
+    return Pace(max(0.0, warm - each * len(images)), each)
 
 
 def step_seconds(regime: TransferModule, size: int, batch_size: int) -> float:
@@ -54,6 +75,7 @@ def step_seconds(regime: TransferModule, size: int, batch_size: int) -> float:
             regime.loss(regime(inputs), labels).backward()
             optimizer.step()
 
+        step()
         each = _seconds(step) / images
         if each * images > _ENOUGH_S:
             break
@@ -72,8 +94,8 @@ def _example(
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Of one go, once warm, on average: whatever else the machine is busy with will last."""
-    work()
+    """Of one go, of work that is warm, on average: whatever else the machine is busy with will
+    last."""
     goes, start = 0, time.monotonic()
     while not goes or (goes < _MOST_STEPS and time.monotonic() - start < _ENOUGH_S):
         work()

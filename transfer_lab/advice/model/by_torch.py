@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from transfer_lab.advice.model.manifest import CHECKPOINT, Manifest, ModelFolderError
-from transfer_lab.advice.model.running import Seen
+from transfer_lab.advice.model.seen import Seen
 from transfer_lab.advice.model.trained import HEAD, Classifier
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone

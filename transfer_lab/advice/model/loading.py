@@ -17,7 +17,8 @@ from transfer_lab.advice.model.manifest import (
     whole,
 )
 from transfer_lab.advice.model.reference import Reference, read_reference
-from transfer_lab.advice.model.running import Running, running
+from transfer_lab.advice.model.running import running
+from transfer_lab.advice.model.seen import Running
 from transfer_lab.system.decode import BrokenImageError, decode_all
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,21 +16,8 @@ from transfer_lab.advice.model.manifest import (
     ModelFolderError,
     whole,
 )
+from transfer_lab.advice.model.seen import Running, Seen
 from transfer_lab.system import host
-
-
-class Seen(NamedTuple):
-    """Of one image: probabilities (classes,) and features (features,)."""
-
-    probabilities: np.ndarray
-    features: np.ndarray
-
-
-class Running(Protocol):
-    """Takes one image (3, size, size), uint8. One at a time, so that no answer depends on what
-    else is asked; it costs no time on a CPU."""
-
-    def __call__(self, image: np.ndarray) -> Seen: ...
 
 
 def running(folder: Path, manifest: Manifest) -> Running:

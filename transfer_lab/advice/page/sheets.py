@@ -76,11 +76,11 @@ class Sheet(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """How many photographs of one class were named another; `share` of their class."""
+    """How many photographs, in `total`, of one class were named another; `share` of their class."""
 
     name: str
     title: str
-    count: int
+    total: int
     share: float
     right: bool
     pictures: tuple[Picture, ...]
@@ -96,7 +96,7 @@ class Confusion(NamedTuple):
     @property
     def cells(self) -> Iterator[Cell]:
         """All that a reader can open."""
-        yield from (cell for row in self.rows for cell in row if cell.count)
+        yield from (cell for row in self.rows for cell in row if cell.total)
         yield from self.mistakes if not self.rows else ()
 
 

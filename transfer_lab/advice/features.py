@@ -92,7 +92,7 @@ def extract(
 
 def _key(network: Network, size: int) -> dict[str, object]:
     """All that determines features but the photograph."""
-    versions = {name: host.version(name) for name in ("torch", "pillow")}
+    versions = {name: host.version(name) for name in ("torch", "onnxruntime", "pillow")}
     own = {"network": network.name, "weights": network.sha256, "size": size, "version": _VERSION}
     return own | versions
 

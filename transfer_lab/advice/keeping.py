@@ -171,7 +171,7 @@ def _origin(
 def _start(run: Run) -> tuple[str, str]:
     """What it started from, and its licence."""
     if run.init is None:
-        return "random weights", "none: it started from random weights"
+        return "random weights", "none"
     if isinstance(run.init, Run):
         return f"the source run {run.init.id} ({run.init.title})", "that of the source's images"
     if run.init.origin == "package":

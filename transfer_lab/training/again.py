@@ -16,7 +16,7 @@ from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.store.layout import ACTIVATIONS, IMAGES
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.training.building import build_domain, build_regime, draw
-from transfer_lab.training.fit import fit_and_test
+from transfer_lab.training.fit import fit_and_test, quiet
 from transfer_lab.training.metrics import test_metrics
 
 
@@ -35,6 +35,7 @@ def train_again(run: Run, record: Record, store: RecordStore) -> Again:
 
     On the machine that it ran on it ends as it did. Raises what goes wrong, as `train` does.
     """
+    quiet()
     domain = build_domain(run, store.root / IMAGES)
     final = _final(run, record)
     if final is not run:

@@ -35,6 +35,8 @@ from transfer_lab.store.records import RecordStore
 from transfer_lab.system.device import device
 
 _BATCH = 64
+_PLACED = 400
+"""Images at most that are placed beside photographs: they are large."""
 
 Space = Callable[[np.ndarray], np.ndarray]
 """Images to features."""
@@ -60,16 +62,10 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
     source = comparison.source and sample(comparison, comparison.source, store)
     space = space_of(comparison, store)
     bench = _Bench(space(target.images), target.labels, {}, {})
-    reference = comparison.reference
-    if source or reference:
-        far = comparison.far and sample(comparison, comparison.far, store).images
-        if far is None:
-            far = noise_images(comparison.images // 2, comparison.image_size)
-        apart = space(far[: comparison.images // 2])
-        if source:
-            bench.label_free(space(source.images), apart)
-        else:
-            bench.beside_photographs(reference, apart)
+    if source:
+        bench.label_free(space(source.images), space(far_images(comparison, store)))
+    elif reference := comparison.reference:
+        bench.beside_photographs(reference, *_at_own_size(comparison, reference, store))
     if comparison.backbone:
         random = _random(comparison.backbone, comparison.image_size)
         bench.label_aware(_through(random)(target.images))
@@ -80,6 +76,25 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
     measured = Compared(of=comparison.id, notes=bench.notes, seconds=seconds, **known)
     comparison_store(store).put(measured)
     return measured
+
+
+def far_images(comparison: Comparison, store: RecordStore) -> np.ndarray:
+    """Half as many images of the far domain as are compared."""
+    count = comparison.images // 2
+    if comparison.far is None:
+        return noise_images(count, comparison.image_size)
+    return sample(comparison, comparison.far, store).images[:count]
+
+
+def _at_own_size(
+    comparison: Comparison, reference: Reference, store: RecordStore
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the target and of the far domain where images have the size that the statistics
+    are of, whatever the experiment's: at others even photographs look like nothing known."""
+    count = min(comparison.images, _PLACED)
+    own = comparison.model_copy(update={"image_size": reference.image_size, "images": count})
+    space = space_of(own, store)
+    return space(sample(own, own.target, store).images), space(far_images(own, store))
 
 
 def sample(comparison: Comparison, choice: Choice, store: RecordStore) -> Sample:
@@ -133,10 +148,10 @@ class _Bench:
         for name, other in (("proxy_a", self.target), ("proxy_a_far", far)):
             self.found[name] = self._try(name, proxy_a_distance, first[:count], other[:count])
 
-    def beside_photographs(self, reference: Reference, far: np.ndarray) -> None:
+    def beside_photographs(self, reference: Reference, target: np.ndarray, far: np.ndarray) -> None:
         """The place between photographs that statistics are shipped of, and the far domain."""
-        self.found["images"] = len(self.target)
-        self.found["position"] = self._try("position", place_between, reference, self.target, far)
+        self.found["images"] = len(target)
+        self.found["position"] = self._try("position", place_between, reference, target, far)
 
     def predict(self, head: Head) -> None:
         """LEEP, of what the source run's own head answers to the target's images."""

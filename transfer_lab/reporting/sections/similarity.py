@@ -50,8 +50,8 @@ PHOTOGRAPHS = (
     "ships (of PACS, flowers and 15-Scene: such as these networks have learnt from), and 1 where "
     "{far} lie: how unlike those photographs the target's training images are in the network's "
     "features on average (squared Mahalanobis distance on random projections), in brackets the "
-    "95 % interval over images. The statistics are of the network's own image size: at others even "
-    "photographs lie further off."
+    "95 % interval over images. Images have the network's own size for this, whatever the "
+    "experiment's: the place is that of the pictures, and small ones may serve the network less."
 )
 RULE = (
     f"The cut between similar and dissimilar is {CUT:g}, half way to the far domain, the same for "

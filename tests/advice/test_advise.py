@@ -178,14 +178,6 @@ def test_a_budget_that_is_too_short_for_every_class_says_how_long_it_takes(photo
         advise(photos, cache=None)
 
 
-def test_folds_are_not_repeated_where_that_would_take_too_long(photos, cache, session, monkeypatch):
-    monkeypatch.setattr(module, "_AGAIN", 0.0)
-    monkeypatch.setattr(module, "_race", lambda *_: None)
-    found = advise(photos, cache=cache)
-    assert found.oof.logits.tobytes() == session.oof.logits[:1].tobytes()
-    assert found.advice.promise.protocol.startswith("1 x 5-fold")
-
-
 def test_the_time_of_what_must_come_is_kept():
     now = Slow(0)
     clock = Clock(100, now)

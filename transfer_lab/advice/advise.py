@@ -24,7 +24,6 @@ from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.advice.own_groups import FOLDER, own_groups
 from transfer_lab.advice.own_test import own_test
 from transfer_lab.advice.resampling import (
-    REPEATS,
     FoldMask,
     OutOfFold,
     fold_masks,
@@ -42,9 +41,8 @@ _WRITING_S = 3.0
 """Of a processor's work, for what comes after the last comparison: numbers, page and tables."""
 _LOADING_S = 8.0
 """Likewise, for loading and trying what fine-tunes: with less time it is not begun."""
-_LOOKING, _AGAIN, _TESTING = 0.6, 0.2, 0.1
-"""Of the time, how much looking at the photographs, a second repeat of the folds, and looking at
-photographs of a test part may take."""
+_LOOKING, _TESTING = 0.6, 0.1
+"""Of the time, how much looking at the photographs, and at those of a test part, may take."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,10 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     clock, listen = means.clock, means.listen
     started = clock.elapsed
     listen.step("comparing", None)
-    masks, default = _default(seen, means)
+    labels, groups = seen.album.labels, seen.findings.groups
+    masks = fold_masks(labels, groups, seed=means.seed)
+    known = (seen.features.values, labels, groups, len(seen.album.classes))
+    default = out_of_fold(*known, masks=masks, seed=means.seed, listen=listen.progress)
     took = clock.elapsed - started
     listen.done("comparing", took)
     compared = Compared(default, took / len(masks) * default.folds / (default.folds - 1))
@@ -212,27 +213,6 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     is_time = clock.left > _LOADING_S * clock.slowness
     race = _race(seen, default, masks, means) if is_time else None
     return compared._replace(flags=flags, race=race)
-
-
-def _default(seen: Seen, means: _Means) -> tuple[list[FoldMask], OutOfFold]:
-    """The default on its folds, a second time on others where that leaves time for more."""
-    labels, groups = seen.album.labels, seen.findings.groups
-    known = (seen.features.values, labels, groups, len(seen.album.classes))
-    masks = fold_masks(labels, groups, repeats=1, seed=means.seed)
-    total = REPEATS * len(masks)
-    started, left = means.clock.elapsed, means.clock.left
-    first = out_of_fold(
-        *known, masks=masks, listen=lambda done, _: means.listen.progress(done, total)
-    )
-    if means.clock.elapsed - started > _AGAIN * left:
-        return masks, first
-    others = fold_masks(labels, groups, seed=means.seed)[len(masks) :]
-    second = out_of_fold(
-        *known,
-        masks=others,
-        listen=lambda done, _: means.listen.progress(len(masks) + done, total),
-    )
-    return masks + others, OutOfFold(np.concatenate([first.logits, second.logits]), first.folds)
 
 
 def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) -> Outcome:

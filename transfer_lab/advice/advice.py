@@ -5,11 +5,11 @@ Shares of right answers are fractions of 1, times seconds of this machine.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 class _Part(BaseModel):

@@ -23,7 +23,12 @@ from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.advice.own_groups import FOLDER, own_groups
 from transfer_lab.advice.own_test import own_test
-from transfer_lab.advice.resampling import FoldMask, OutOfFold, fold_masks, out_of_fold
+from transfer_lab.advice.resampling import (
+    FoldMask,
+    OutOfFold,
+    fold_masks,
+    out_of_fold,
+)
 
 if TYPE_CHECKING:
     from transfer_lab.advice.challengers.photographs import Photographs
@@ -185,12 +190,12 @@ def _in_turn(labels: np.ndarray) -> np.ndarray:
 def _compare(seen: Seen, means: _Means) -> Compared:
     """The default on its folds, and challengers on the same, unless nothing is to be compared."""
     clock, listen = means.clock, means.listen
-    labels, groups = seen.album.labels, seen.findings.groups
     started = clock.elapsed
     listen.step("comparing", None)
+    labels, groups = seen.album.labels, seen.findings.groups
     masks = fold_masks(labels, groups, seed=means.seed)
     known = (seen.features.values, labels, groups, len(seen.album.classes))
-    default = out_of_fold(*known, masks=masks, listen=listen.progress)
+    default = out_of_fold(*known, masks=masks, seed=means.seed, listen=listen.progress)
     took = clock.elapsed - started
     listen.done("comparing", took)
     compared = Compared(default, took / len(masks) * default.folds / (default.folds - 1))

@@ -120,6 +120,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "are looks, each with rather more than half as many again: 3, 5, 8.",
         "until": "Percentage points: no more seeds once nothing tried can be so much better than "
         "what leads, with 95 % confidence over all looks.",
+        "settle": "`backbones`: what is best on each backbone of a scenario, and over all of them; "
+        "`scenarios`: over all of them alone, for fewer trainings.",
         "first": "The number of the first seed; the others follow.",
     },
     "fit": {
@@ -185,8 +187,9 @@ These stand beside them:
 | entry of | key | written as | meaning |
 | :--- | :--- | :--- | :--- |
 | any | `kind` | a [kind](kinds.md) | what the entry is, if its name does not say it |
-| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package` or \
-`{file: PATH, sha256: HASH}` | what it starts from: a source run of the lab's own (the default), \
+| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package`, \
+`{imagenet: HASH}` or `{file: PATH, sha256: HASH}` \
+| what it starts from: a source run of the lab's own (the default), \
 nothing (only regimes that need no source), the published weights, those that an installed package \
 holds, or a file (`sha256` may be left out): see \
 [ready-made weights](your-images.md#ready-made-weights) |

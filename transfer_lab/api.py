@@ -26,6 +26,7 @@ from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.output import plain
 from transfer_lab.system.workers import EngineName, Numbers, Workers
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def run(
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
     file, store = _loaded(experiment), _store(runs)
+    if download:
+        file = grid.with_weights(file)
     workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
     grid.check_writable(store.root)
     cells = plan(file.experiment)
@@ -207,4 +210,4 @@ def _store(runs: Path | str) -> RecordStore:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=2)
+    warnings.warn(plain(text), stacklevel=2)

@@ -161,7 +161,9 @@ def test_the_report_says_what_was_met(tmp_path, monkeypatch):
     assert "not met" in lines["shuffled labels: nothing is recommended"]
     assert "1 more draws" in text
     page = (tmp_path / "index.html").read_text()
-    assert "Does the advice keep what it promises?" in page and "https:" not in page.split("<body")[0]
+    assert (
+        "Does the advice keep what it promises?" in page and "https:" not in page.split("<body")[0]
+    )
     assert (tmp_path / "evidence.json").exists()
 
 

@@ -172,7 +172,8 @@ def test_negative_numbers_stay_numbers():
 def test_page_is_self_contained(out):
     page = (out / "index.html").read_text()
     policy = (
-        "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-"
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; "
+        "style-src 'unsafe-inline'; script-src 'sha256-"
     )
     assert f'http-equiv="Content-Security-Policy" content="{policy}' in page
     page = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,11 @@ class Backbone(nn.Module):
     @property
     def published(self) -> Published | None:
         """The file of ImageNet weights that others publish for it, if there is one."""
+        return None
+
+    @classmethod
+    def publishes(cls, **options: Any) -> Published | None:
+        """The same of a network with these options, without building it."""
         return None
 
     @property

@@ -40,7 +40,11 @@ class Torchvision(GraphBackbone):
     @property
     def published(self) -> HubFile:
         """The default ImageNet-1k weights of the installed torchvision."""
-        return HubFile(models.get_model_weights(self.name).DEFAULT.url)
+        return self.publishes(name=self.name)
+
+    @classmethod
+    def publishes(cls, *, name: str) -> HubFile:
+        return HubFile(models.get_model_weights(name).DEFAULT.url)
 
 
 def _model(name: str, image_size: int | None) -> nn.Module:

@@ -29,7 +29,8 @@ from transfer_lab.cli.options import (
     Wandb,
     Wide,
 )
-from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.files import REPORTS, RUNS, DiskFullError
+from transfer_lab.system.output import lasting_streams, plain
 from transfer_lab.system.workers import Workers
 
 app = typer.Typer(
@@ -356,15 +357,23 @@ def _leave_garbage() -> None:
 
 def main() -> None:
     """Entry point: a refused experiment is a readable list and exit code 2."""
-    from transfer_lab.experiment.yaml_source import ConfigError
-
     # Records by the ten thousand stay alive to the end; looking for garbage among them takes a
     # fifth of the time of `status`.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(_leave_garbage)
+    with lasting_streams():
+        _called()
+
+
+def _called() -> None:
+    from transfer_lab.experiment.yaml_source import ConfigError
+
     try:
         app()
     except ConfigError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            print(plain(problem), file=sys.stderr)
         raise SystemExit(2) from None
+    except DiskFullError as error:  # as where a report is to be written
+        print(plain(str(error)), file=sys.stderr)
+        raise SystemExit(1) from None

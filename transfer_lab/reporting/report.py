@@ -19,6 +19,7 @@ from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.reporting.taxonomies import taxonomy_frame
 from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
 from transfer_lab.system.files import write_atomically
+from transfer_lab.system.output import plain
 
 SIMILARITY, TAXONOMY = "similarity.csv", "taxonomy.csv"
 
@@ -63,7 +64,7 @@ def write_latex(experiment: Experiment, stored: StoredResults, out: Path) -> tup
     tables = [table for table in (accuracy_table(study), rules_table(study)) if table]
     made = {out / f"{table.name}.tex": to_latex(table, experiment.name) for table in tables}
     for path, text in made.items():
-        _store(path, text.encode())
+        _store(path, _encoded(text))
     return tuple(made)
 
 
@@ -73,4 +74,4 @@ def _store(path: Path, content: bytes) -> None:
 
 def _encoded(text: str) -> bytes:
     # An error that quotes a file name may hold half a surrogate pair, which UTF-8 cannot.
-    return text.encode("utf-8", errors="replace")
+    return plain(text).encode("utf-8", errors="replace")

@@ -28,6 +28,7 @@ _ASSETS = {
     "/views.js": (_DASHBOARD, "views.js"),
     "/page.css": (_PAGE, "page.css"),
     "/plotly.js": (_PAGE, "plotly-basic.min.js"),
+    "/plots.js": (_PAGE, "plots.js"),
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.columns import INTEGERS
 from transfer_lab.similarity.pairs import Compared, comparisons
+from transfer_lab.system.output import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,5 +72,9 @@ def _flat(measured: Compared) -> dict[str, object]:
 
 
 def harmless(value: object) -> object:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front, and what a
+    terminal would obey is left out."""
+    if not isinstance(value, str):
+        return value
+    value = plain(value)
+    return f"'{value}" if value.startswith(FORMULA) else value

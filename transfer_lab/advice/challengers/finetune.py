@@ -14,13 +14,12 @@ from torch import nn
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds, frozen_pace, step_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
-from transfer_lab.advice.challengers.schedule import FIT
+from transfer_lab.advice.challengers.schedule import schedule
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions
-from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.regimes.base import TransferModule, check_stages
@@ -48,10 +47,9 @@ class FineTuned(Challenger):
         regime: str,
         image_size: int,
         options: Mapping[str, float | int | str],
-        fit: Fit = FIT,
     ):
         super().__init__(network.name, regime, image_size, dict(options))
-        self.fit, self.name = fit, photographs.name_of(self.recommendation)
+        self.fit, self.name = schedule(regime), photographs.name_of(self.recommendation)
         self._photographs, self._network = photographs, network
         self._images = photographs.images(image_size)
 

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from transfer_lab.advice.advice import Advice, Recommendation
-from transfer_lab.advice.challengers.schedule import FIT
+from transfer_lab.advice.challengers.schedule import schedule
 from transfer_lab.advice.networks import Network
 
 _HEAD = """\
@@ -24,13 +24,6 @@ _HEAD = """\
 # learn from it.
 """
 _HALF = 0.5
-_FIT = {
-    "epochs": 2 * FIT.epochs,
-    "batch_size": FIT.batch_size,
-    "val_fraction": 0.0,
-    "augment": {"flip": True},
-}
-"""As the advice fits, whose epochs see every photograph and its mirror image."""
 
 
 def experiment_content(advice: Advice, network: Network, name: str) -> bytes | None:
@@ -57,7 +50,7 @@ def experiment_content(advice: Advice, network: Network, name: str) -> bytes | N
         "regimes": _regimes(advice, chosen),
         "seeds": [0],
         "folds": max(2, min(5, *advice.data.per_class)),
-        "fit": _FIT,
+        "fit": _fit(chosen.regime),
     }
     written = io.BytesIO()
     yaml = YAML()
@@ -65,6 +58,17 @@ def experiment_content(advice: Advice, network: Network, name: str) -> bytes | N
     yaml.width = 100
     yaml.dump(content, written)
     return _HEAD.format(name=name).encode() + b"\n" + written.getvalue()
+
+
+def _fit(regime: str) -> dict[str, Any]:
+    """As the advice fits, whose epochs see every photograph and its mirror image."""
+    known = schedule(regime)
+    return {
+        "epochs": 2 * known.epochs,
+        "batch_size": known.batch_size,
+        "val_fraction": 0.0,
+        "augment": {"flip": True},
+    }
 
 
 def _has_class_folders(root: Path, classes: tuple[str, ...]) -> bool:

@@ -38,10 +38,11 @@ def exponents(by_task: Mapping[str, list[Record]]) -> dict[str, float]:
 
 
 def law(found: Iterable[float]) -> Exponent:
-    """Mean of tasks' exponents and their spread; that of a single task is taken to be a third."""
+    """Mean of tasks' exponents and their spread, which is taken to be half of the mean at least: a
+    handful of sets, some of them akin, shows less than there is."""
     values = list(found)
     middle = fmean(values)
-    return Exponent(mean=middle, spread=stdev(values) if len(values) > 1 else middle / 3)
+    return Exponent(mean=middle, spread=max(middle / 2, stdev(values) if len(values) > 1 else 0))
 
 
 def write(path: Path, known: Evidence, linear_probe: Exponent, tuned_on: Iterable[str]) -> None:

@@ -11,8 +11,10 @@ from benchmarks.evidence.records import Record
 from transfer_lab.advice.advice import Promise
 from transfer_lab.advice.measured import Evidence
 from transfer_lab.advice.more_images import forecast
+from transfer_lab.advice.paired import Lead
 from transfer_lab.advice.promise import LEVEL, learnt_from_all
 from transfer_lab.advice.resampling import FOLDS
+from transfer_lab.advice.steepness import corrected
 from transfer_lab.stats.intervals import wilson
 
 
@@ -55,7 +57,11 @@ class Row(NamedTuple):
 
 def judged(record: Record, constants: Evidence) -> Judged:
     """One draw, by the formulas of the advice."""
-    value = learnt_from_all(record["cv"], FOLDS, constants=constants)
+    law = constants.exponent()
+    if "lead" in record:
+        lead = Lead(record["lead"], record["lead_se"])
+        law = corrected(1 - record["cv"], lead, FOLDS, constants=constants)
+    value = learnt_from_all(record["cv"], FOLDS, law.mean)
     worth = record["worth"] / constants.dependence
     low, high = wilson(value, worth, LEVEL)
     said = Promise(
@@ -68,9 +74,11 @@ def judged(record: Record, constants: Evidence) -> Judged:
         protocol="",
         n_effective=worth,
         majority=record["majority"],
+        exponent=law.mean,
+        exponent_spread=law.spread,
     )
     factors = (2.0, 5.0)[: len(record["grown"])]
-    more = forecast(said, factors, constants=constants)
+    more = forecast(said, factors)
     gains = tuple(
         (100 * (one.value - value), 100 * (true - record["truth"]))
         for one, true in zip(more, record["grown"], strict=True)

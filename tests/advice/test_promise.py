@@ -10,9 +10,11 @@ from tests.advice.clusters import clouds
 from transfer_lab.advice.abstain import abstentions
 from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.more_images import forecast
+from transfer_lab.advice.paired import Lead
 from transfer_lab.advice.probe import fit_probe
 from transfer_lab.advice.promise import confusion, learnt_from_all, per_class, promise
 from transfer_lab.advice.resampling import OutOfFold, out_of_fold
+from transfer_lab.advice.steepness import corrected, law
 from transfer_lab.advice.temperature import LEAST, temperature
 from transfer_lab.stats.intervals import wilson
 
@@ -71,9 +73,9 @@ def test_classes_add_up_to_the_promise_and_say_what_they_are_taken_for():
     assert table.tolist() == [[36, 4, 0], [0, 19, 1], [0, 0, 20]]
 
 
-@given(st.floats(0, 1), st.integers(2, 5))
-def test_the_correction_only_raises_and_never_beyond_certainty(share, folds):
-    assert share - 1e-12 <= learnt_from_all(share, folds) <= 1
+@given(st.floats(0, 1), st.integers(2, 5), st.floats(0, 1))
+def test_the_correction_only_raises_and_never_beyond_certainty(share, folds, exponent):
+    assert share - 1e-12 <= learnt_from_all(share, folds, exponent) <= 1
 
 
 @given(st.floats(0, 1), st.floats(0.5, 5000))
@@ -98,6 +100,29 @@ def test_more_images_never_harm_and_more_of_them_are_less_certain(share, some, m
     for one in (near, far):
         assert 0 <= one.low <= one.value <= one.high <= 1
     assert near.low <= far.low + 0.05  # doubt about the law never outweighs the images' own gain
+
+
+def test_photographs_that_gain_much_from_others_are_forecast_to_gain_more():
+    prior = evidence().exponent()
+    none = corrected(0.3, Lead(0.0, 1.0), 5)
+    much = corrected(0.3, Lead(12.0, 1.0), 5)
+    assert none.mean < prior.mean < much.mean
+    assert max(none.spread, much.spread) < prior.spread
+    unsure = corrected(0.3, Lead(12.0, 100.0), 5)
+    assert unsure.mean == pytest.approx(prior.mean, abs=0.01)
+    assert unsure.spread == pytest.approx(prior.spread, abs=0.01)
+    for known in (corrected(0.001, Lead(5.0, 1.0), 5), corrected(0.3, Lead(5.0, 1.0), 2)):
+        assert known == prior  # nothing is wrong, or halves are all that was learnt from
+
+
+def test_the_exponent_that_a_promise_was_made_with_is_the_forecast_s():
+    x, y, groups = clouds(30, 4, 2.5)
+    oof = out_of_fold(x, y, groups, 4)
+    found = promise(oof, y, groups)
+    seen = law(oof, y, groups)
+    assert (found.exponent, found.exponent_spread) == (seen.mean, seen.spread) != (A, None)
+    (twice,) = forecast(found, [2])
+    assert 1 - twice.value == pytest.approx((1 - found.value) * 2**-seen.mean)
 
 
 def test_the_law_of_more_images():

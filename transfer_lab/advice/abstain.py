@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from transfer_lab.advice.advice import Abstention, Promise
+from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.promise import learnt_from_all
 from transfer_lab.advice.resampling import number_of_folds
 
@@ -60,4 +61,6 @@ def guessing(
     """
     classes = len(np.unique(labels))
     guess = promise.majority if promise.metric == "accuracy" else 1 / classes
-    return learnt_from_all(guess, number_of_folds(labels, groups), regime)
+    own = promise.exponent
+    exponent = evidence().exponent(regime).mean if own is None else own
+    return learnt_from_all(guess, number_of_folds(labels, groups), exponent)

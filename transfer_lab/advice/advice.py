@@ -53,6 +53,9 @@ class Promise(_Part):
     protocol: str
     n_effective: float
     majority: float
+    exponent: float | None = None
+    """How steeply error falls with photographs: as their number^-exponent."""
+    exponent_spread: float | None = None
 
 
 class Alternative(_Part):

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 BUDGET = 300.0
 """Seconds."""
+_WRITING = "writing"
 _WRITING_S = 3.0
-"""For what comes after the last comparison: numbers, page and tables."""
-_RACE_S = 10.0
-"""With less it is not worth loading what fine-tunes."""
+"""Of a processor's work, for what comes after the last comparison: numbers, page and tables."""
+_LOADING_S = 8.0
+"""Likewise, for loading and trying what fine-tunes: with less time it is not begun."""
 _LOOKING, _TESTING = 0.6, 0.1
 """Of the time, how much looking at the photographs, and at those of a test part, may take."""
 
@@ -106,7 +107,7 @@ def advise(
     interrupted, what was computed stays in the cache.
     """
     clock = Clock(budget or math.inf)
-    clock.reserve(_WRITING_S, "writing")
+    clock.reserve(_WRITING_S, _WRITING)
     means = _Means(budget, clock, seed, cache, listen)
     seen = _look(Path(source), find_network(backbone), group_by, means)
     compared = _compare(seen, means)
@@ -203,7 +204,9 @@ def _compare(seen: Seen, means: _Means) -> Compared:
         listen=listen,
         seconds=_TESTING * clock.left,
     )
-    race = _race(seen, default, masks, means) if clock.left > _RACE_S else None
+    clock.reserve(_WRITING_S * clock.slowness, _WRITING)
+    is_time = clock.left > _LOADING_S * clock.slowness
+    race = _race(seen, default, masks, means) if is_time else None
     return compared._replace(flags=flags, race=race)
 
 

@@ -20,6 +20,7 @@ from transfer_lab.advice.costs import cost_of
 from transfer_lab.advice.more_images import forecast
 from transfer_lab.advice.promise import confusion, per_class, promise
 from transfer_lab.advice.resampling import OutOfFold
+from transfer_lab.advice.similarity import position
 from transfer_lab.advice.temperature import temperature
 from transfer_lab.system import host
 
@@ -56,7 +57,9 @@ def answered(seen: Seen, compared: Compared, seed: int) -> Advice:
         alternatives=compared.race.alternatives if compared.race else (),
         more_images=() if "more_images" in unasked else forecast(promised, regime=regime),
         cost=None if "recommendation" in unasked else cost_of(seen, compared, basis.recommendation),
-        similarity=None,
+        similarity=position(
+            seen.features.values, seen.network, seen.network.image_size, seen.findings.groups
+        ),
         per_class=per_class(*known, switched=basis.switched, regime=regime),
         confusion=tuple(map(tuple, confusion(basis.oof, basis.labels).tolist())),
         flags=_flags(seen, compared),

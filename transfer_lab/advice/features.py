@@ -92,7 +92,9 @@ def extract(
 
 def _key(network: Network, size: int) -> dict[str, object]:
     """All that determines features but the photograph."""
-    versions = {name: host.version(name) for name in ("torch", "pillow")}
+    # ONNX Runtime, where it is there, computes frozen networks on a CPU.
+    computing = ("torch", "pillow", "onnx", "onnxruntime")
+    versions = {name: host.version(name) for name in computing}
     own = {"network": network.name, "weights": network.sha256, "size": size, "version": _VERSION}
     return own | versions
 

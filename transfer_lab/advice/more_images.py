@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from transfer_lab.advice.advice import MoreImages, Promise
-from transfer_lab.advice.measured import Evidence, Exponent, evidence
+from transfer_lab.advice.measured import Exponent, evidence
 
 FACTORS = (2.0, 5.0)
 FURTHEST = 5.0
@@ -14,21 +14,20 @@ _Z = 1.6449  # a normal's 95 % point: two sides make 90 %
 
 
 def forecast(
-    promise: Promise,
-    factors: Sequence[float] = FACTORS,
-    regime: str = "linear_probe",
-    *,
-    constants: Evidence | None = None,
+    promise: Promise, factors: Sequence[float] = FACTORS, regime: str = "linear_probe"
 ) -> tuple[MoreImages, ...]:
-    """The promise with that many times as many photographs: error falls as images^-exponent.
+    """The promise with that many times as many photographs: error falls as images^-exponent, which
+    is the promise's own, or else that of other data sets.
 
-    The interval holds the promise's own error and the exponent's spread between data sets: how far
-    both move the logarithm of the error, as independent. Raises ValueError beyond five times, which
-    nothing was measured for.
+    The interval holds the promise's own error and the exponent's spread: how far both move the
+    logarithm of the error, as independent. Raises ValueError beyond five times, which nothing was
+    measured for.
     """
     if too_far := [factor for factor in factors if not 1 <= factor <= FURTHEST]:
         raise ValueError(f"no forecast for {too_far[0]:g} times as many: 1 to {FURTHEST:g}")
-    law = (constants or evidence()).exponent(regime)
+    law = evidence().exponent(regime)
+    if promise.exponent is not None and promise.exponent_spread is not None:
+        law = Exponent(mean=promise.exponent, spread=promise.exponent_spread)
     return tuple(_one(promise, factor, law) for factor in factors)
 
 

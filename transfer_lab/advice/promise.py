@@ -7,19 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from transfer_lab.advice.advice import ClassOutcome, Promise
-from transfer_lab.advice.measured import Evidence, evidence
+from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.resampling import OutOfFold
+from transfer_lab.advice.steepness import law
 from transfer_lab.stats.intervals import wilson
 
 LEVEL = 0.9
 
 
-def learnt_from_all(
-    share: float, folds: int, regime: str = "linear_probe", *, constants: Evidence | None = None
-) -> float:
+def learnt_from_all(share: float, folds: int, exponent: float) -> float:
     """The share right of a head fitted on all images, from that of heads fitted on all but one of
-    `folds` parts: error falls as images^-exponent, the shipped one unless others are given."""
-    exponent = (constants or evidence()).exponent(regime).mean
+    `folds` parts: error falls as images^-exponent."""
     return 1 - (1 - share) * (1 - 1 / folds) ** exponent
 
 
@@ -38,8 +36,9 @@ def promise(
     weights = once_a_group(labels, groups)
     recalls = _recalls(oof, labels, weights)
     right = (oof.answers == labels).mean(axis=0)
-    value = learnt_from_all(float(recalls.mean()), oof.folds, regime)
-    accuracy = learnt_from_all(float(weights @ right / weights.sum()), oof.folds, regime)
+    steep = law(oof, labels, groups, regime)
+    value = learnt_from_all(float(recalls.mean()), oof.folds, steep.mean)
+    accuracy = learnt_from_all(float(weights @ right / weights.sum()), oof.folds, steep.mean)
     n = effective_images(labels, groups, switched=switched)
     low, high = wilson(value, n, LEVEL)
     return Promise(
@@ -52,6 +51,8 @@ def promise(
         protocol=_protocol(oof, len(labels), round(weights.sum())),
         n_effective=n,
         majority=float(np.bincount(labels).max() / len(labels)),
+        exponent=steep.mean,
+        exponent_spread=steep.spread,
     )
 
 
@@ -66,7 +67,7 @@ def per_class(
 ) -> tuple[ClassOutcome, ...]:
     """Every class in its order: recalls whose mean is the promise, each with its own interval."""
     weights = once_a_group(labels, groups)
-    factor = 1 - learnt_from_all(0.0, oof.folds, regime)
+    factor = 1 - learnt_from_all(0.0, oof.folds, law(oof, labels, groups, regime).mean)
     share = _dependence(switched)
     found = []
     for number, name in enumerate(names):

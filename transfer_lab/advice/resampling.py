@@ -15,7 +15,7 @@ from transfer_lab.data.partition import partition
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.system.decode import on_all_cores
 
-FOLDS, REPEATS = 5, 2
+FOLDS, REPEATS, HALVES = 5, 2, 2
 
 FoldMask = tuple[np.ndarray, np.ndarray]
 """Indices of the training and of the test images."""
@@ -27,6 +27,8 @@ class OutOfFold(NamedTuple):
     logits: np.ndarray
     """(repeats, images, classes)."""
     folds: int = FOLDS
+    halves: np.ndarray | None = None
+    """(repeats, images): the class that heads fitted on half of the images named."""
 
     @property
     def answers(self) -> np.ndarray:
@@ -86,10 +88,12 @@ def out_of_fold(
 ) -> OutOfFold:
     """Logits of the default probe for every image, from heads fitted without its fold.
 
-    Everything that is learnt, scaling too, is learnt inside the fold. `listen` is told how many of
-    how many heads are fitted.
+    Everything that is learnt, scaling too, is learnt inside the fold. Heads of half of the images
+    are fitted too, which tells what more images bring. `listen` is told how many of how many heads
+    are fitted.
     """
     masks = fold_masks(labels, groups, seed=seed) if masks is None else masks
+    halves = fold_masks(labels, groups, folds=HALVES, seed=seed)
 
     def held_out(mask: FoldMask) -> np.ndarray:
         train, test = mask
@@ -99,10 +103,11 @@ def out_of_fold(
     # A fold a core: threads within a product would wait for each other, and sums of an order of
     # their own would make the last digits go by the number of cores.
     with threadpool_limits(1, user_api="blas"):
-        for block in on_all_cores(held_out, masks):
+        for block in on_all_cores(held_out, [*masks, *halves]):
             blocks.append(block)
-            listen(len(blocks), len(masks))
-    return collected(blocks, masks)
+            listen(len(blocks), len(masks) + len(halves))
+    whole = collected(blocks[: len(masks)], masks)
+    return whole._replace(halves=collected(blocks[len(masks) :], halves).answers)
 
 
 def collected(blocks: Sequence[np.ndarray], masks: Sequence[FoldMask]) -> OutOfFold:

@@ -28,6 +28,7 @@ from transfer_lab.similarity.pairs import Compared, Comparison, comparison_store
 from transfer_lab.similarity.probes import gain, linear_right, neighbours_right
 from transfer_lab.similarity.proxy_a import proxy_a_distance
 from transfer_lab.similarity.random_space import random_features
+from transfer_lab.similarity.reference import Reference, place_between
 from transfer_lab.similarity.samples import DegenerateError
 from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
@@ -59,11 +60,16 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
     source = comparison.source and sample(comparison, comparison.source, store)
     space = space_of(comparison, store)
     bench = _Bench(space(target.images), target.labels, {}, {})
-    if source:
+    reference = comparison.reference
+    if source or reference:
         far = comparison.far and sample(comparison, comparison.far, store).images
         if far is None:
             far = noise_images(comparison.images // 2, comparison.image_size)
-        bench.label_free(space(source.images), space(far[: comparison.images // 2]))
+        apart = space(far[: comparison.images // 2])
+        if source:
+            bench.label_free(space(source.images), apart)
+        else:
+            bench.beside_photographs(reference, apart)
     if comparison.backbone:
         random = _random(comparison.backbone, comparison.image_size)
         bench.label_aware(_through(random)(target.images))
@@ -126,6 +132,11 @@ class _Bench:
             }
         for name, other in (("proxy_a", self.target), ("proxy_a_far", far)):
             self.found[name] = self._try(name, proxy_a_distance, first[:count], other[:count])
+
+    def beside_photographs(self, reference: Reference, far: np.ndarray) -> None:
+        """The place between photographs that statistics are shipped of, and the far domain."""
+        self.found["images"] = len(self.target)
+        self.found["position"] = self._try("position", place_between, reference, self.target, far)
 
     def predict(self, head: Head) -> None:
         """LEEP, of what the source run's own head answers to the target's images."""

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from transfer_lab.experiment.choices import Architecture, Choice, Spec, Weights
 from transfer_lab.experiment.plan import plan_one_seed
 from transfer_lab.experiment.spec import PROTOCOL, Cell, Experiment, Run, Scenario
+from transfer_lab.similarity import reference
 from transfer_lab.store.layout import SIMILARITY
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.sealed import Sealed, SealedStore
@@ -27,8 +28,9 @@ class Comparison(Spec):
     """All that determines one measured similarity.
 
     Without a `backbone` the features are those of fixed random filters. Without a `source`, as
-    where weights are ready-made, only what needs no source images is measured. `far` is a domain,
-    or None for images of independent random pixels.
+    where weights are ready-made, what needs source images is measured only where statistics of
+    photographs are shipped for these weights. `far` is a domain, or None for images of independent
+    random pixels.
     """
 
     source: Choice | None
@@ -42,10 +44,16 @@ class Comparison(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, as for a run."""
-        return identity(self, VERSION)
+        return identity(self, (VERSION, reference.VERSION) if self.reference else VERSION)
+
+    @property
+    def reference(self) -> reference.Reference | None:
+        """Statistics of photographs in the features of ready-made weights that ship with them."""
+        ready_made = self.source is None and isinstance(self.init, Weights)
+        return reference.reference_of(self.init.sha256) if ready_made else None
 
 
-def identity(of: Spec, version: int) -> str:
+def identity(of: Spec, version: int | tuple[int, ...]) -> str:
     """Hash of what is compared, of the version of its measuring and of the protocol number."""
     content = json.dumps([version, PROTOCOL, of.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
+from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions
 from transfer_lab.experiment.budget import Fit
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.experiment.seeds import derive
@@ -109,6 +110,7 @@ class FineTuned(Challenger):
             with torch.no_grad():
                 features.append(regime.backbone(inputs, start=regime.entry).float().cpu().numpy())
         regime.cpu().requires_grad_(False)
+        compute_as_convolutions(regime.backbone)
         head = Head(regime.head.weight.numpy(), regime.head.bias.numpy())
         return Trained(regime.backbone, head, np.concatenate(features))
 

@@ -74,10 +74,27 @@ def test_without_advice_the_reason_stands_in_its_place():
         promise=None,
         cost=None,
         more_images=[],
-        abstentions=[{"question": "recommendation", "reason": reason}],
+        abstentions=[
+            {"question": "recommendation", "reason": reason},
+            {"question": "promise", "reason": reason},
+        ],
     )
+    assert told(found).count(reason) == 1
     assert f"NO ADVICE {reason}" in told(found)
     assert "RECOMMENDED" not in told(found) and "EXPECT" not in told(found)
+
+
+def test_that_there_was_no_time_comes_before_what_follows_from_it():
+    hurried = "140 of 150 photos were not looked at for want of time: give it more with --budget"
+    found = advice(
+        recommendation=None,
+        promise=None,
+        cost=None,
+        more_images=[],
+        flags=[{"kind": "not_reached", "text": hurried}],
+        abstentions=[{"question": "recommendation", "reason": "no better than guessing"}],
+    )
+    assert f"NO ADVICE {hurried} no better than guessing" in told(found)
 
 
 def test_an_unknown_number_is_said_to_be_so():

@@ -164,12 +164,20 @@ def why_not(advice: Advice) -> list[tuple[str, str]]:
     return [(_QUESTIONS[one.question], one_line(one.reason)) for one in advice.abstentions]
 
 
+def reasons(advice: Advice) -> list[str]:
+    """Why something is not answered, each reason once, however many questions it is of; first of
+    all that there was no time to look at all photographs."""
+    hurried = [one_line(flag.text) for flag in advice.flags if flag.kind == "not_reached"]
+    told = [reason for _, reason in why_not(advice)]
+    return list(dict.fromkeys([*hurried, *told])) if told else []
+
+
 def terminal(advice: Advice, page: str, next_command: str) -> list[Line]:
     """The whole advice for a window, a line a head; empty heads belong to the line above."""
     lines = [Line("", summary(advice))]
     if advice.recommendation is None:
-        reasons = [reason for _, reason in why_not(advice)]
-        lines.append(Line("NO ADVICE", reasons[0] if reasons else "", " ".join(reasons[1:2])))
+        why_none = reasons(advice)
+        lines.append(Line("NO ADVICE", " ".join(why_none[:1]), "\n".join(why_none[1:2])))
     else:
         lines += _answer(advice, advice.recommendation)
     lines += [

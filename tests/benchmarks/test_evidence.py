@@ -99,8 +99,21 @@ def test_without_larger_draws_there_is_no_exponent():
 
 
 def test_a_law_is_the_mean_over_data_sets_and_their_spread():
-    law = constants.law([0.3, 0.5])
-    assert law.mean == pytest.approx(0.4) and law.spread == pytest.approx(math.sqrt(0.02))
+    law = constants.law([0.2, 1.0])
+    assert law.mean == pytest.approx(0.6) and law.spread == pytest.approx(math.sqrt(0.32))
+    assert constants.law([0.3, 0.32]).spread == pytest.approx(0.31 / 2)
+
+
+def test_intervals_are_made_as_wide_as_the_tuning_sets_need():
+    near = [a_draw(seed=seed) for seed in range(90)]
+    far = [a_draw(seed=seed, off=0.12) for seed in range(90, 100)]
+    further = [a_draw(seed=seed, off=-0.12) for seed in range(100, 110)]
+    calm = constants.as_wide_as_needed(evidence(), near)
+    assert calm.dependence == 1
+    wide = constants.as_wide_as_needed(evidence(), near + far + further)
+    assert 1 < wide.dependence < 3
+    ratio = evidence().dependence_after_switch / evidence().dependence
+    assert wide.dependence_after_switch == pytest.approx(ratio * wide.dependence, abs=0.05)
 
 
 def test_a_draw_is_judged_by_the_formulas_of_the_advice():

@@ -20,7 +20,7 @@ from transfer_lab.advice.probe import fit_probe
 from transfer_lab.advice.promise import promise
 from transfer_lab.advice.resampling import out_of_fold
 from transfer_lab.experiment.seeds import derive
-from transfer_lab.system.decode import decode
+from transfer_lab.system.decode import decode_file
 
 SEEDS = 6
 _PER_CLASS = 8
@@ -73,7 +73,7 @@ def _shot(known: Images, chosen: np.ndarray, folder: Path, cache: Path) -> np.nd
     paths = []
     for row in chosen:
         draw = np.random.default_rng(derive(int(row), "shots", folder.name))
-        whole = Image.fromarray(decode(known.paths[row], _PIXELS).transpose(1, 2, 0))
+        whole = Image.fromarray(decode_file(known.paths[row], _PIXELS).transpose(1, 2, 0))
         for shot in range(_SHOTS):
             path = folder / f"{row:05d}-{shot}.png"
             if not path.exists():

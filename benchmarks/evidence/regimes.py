@@ -31,7 +31,7 @@ from transfer_lab.advice.race import Outcome, race
 from transfer_lab.advice.resampling import OutOfFold, fold_masks, out_of_fold
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.experiment.seeds import derive
-from transfer_lab.system.decode import decode
+from transfer_lab.system.decode import decode_file
 from transfer_lab.system.device import device
 
 PER_CLASS = (10, 30)
@@ -98,7 +98,7 @@ def _early(both: Photographs, inside: np.ndarray) -> float:
     prefix = FrozenPrefix(backbone, len(backbone.stages) - 1, device())
     pooled = []
     for block in _blocks(both.paths, prefix.batch_size(size)):
-        pixels = np.stack([decode(path, size) for path in block])
+        pixels = np.stack([decode_file(path, size) for path in block])
         pooled.append(prefix(torch.as_tensor(pixels)).mean(dim=(2, 3)).numpy())
     features = np.concatenate(pooled)
     head = fit_probe(features[inside], both.labels[inside], len(both.classes))

@@ -54,7 +54,7 @@ def test_features_do_not_depend_on_neighbours_or_order(album):
 @has_weights
 def test_what_is_in_the_cache_is_not_computed_again(album, tmp_path, monkeypatch):
     first = features(album.photos, tmp_path)
-    monkeypatch.setattr(module, "decode", None)
+    monkeypatch.setattr(module, "decode_file", None)
     heard = Heard()
     again = features(album.photos[::-1], tmp_path, listen=heard)
     assert again.values.tobytes() == first.values[::-1].tobytes() and heard.steps == []

@@ -27,7 +27,7 @@ from transfer_lab.advice.networks import find_network, load
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.cli.app import app
 from transfer_lab.regimes.linear_probe import LinearProbe
-from transfer_lab.system.decode import decode
+from transfer_lab.system.decode import decode_file
 
 timm = pytest.importorskip("timm")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -88,7 +88,7 @@ def test_onnx_torch_checkpoint_and_timm_agree_on_every_kind_of_file(
 
     loaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     config = loaded.pretrained_cfg
-    images = np.stack([decode(path, config["input_size"][-1]) for path in kinds])
+    images = np.stack([decode_file(path, config["input_size"][-1]) for path in kinds])
     mean, std = (np.array(config[name]).reshape(3, 1, 1) for name in ("mean", "std"))
     with torch.no_grad():
         logits = loaded(torch.from_numpy((images / 255 - mean) / std).float())
@@ -105,7 +105,7 @@ def test_onnx_torch_checkpoint_and_timm_agree_on_every_kind_of_file(
 
 def test_probabilities_are_those_of_the_fitted_head_at_its_temperature(folder, kinds):
     known = fitted()
-    images = torch.from_numpy(np.stack([decode(path, SIZE) for path in kinds]))
+    images = torch.from_numpy(np.stack([decode_file(path, SIZE) for path in kinds]))
     with torch.no_grad():
         logits = known.head.logits(known.backbone(images).numpy()) / known.temperature
     expected = torch.from_numpy(logits).softmax(1).numpy()
@@ -114,7 +114,7 @@ def test_probabilities_are_those_of_the_fitted_head_at_its_temperature(folder, k
 
 def test_the_onnx_file_serves_any_program_with_any_number_of_images(folder, kinds):
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    images = np.stack([decode(path, SIZE).transpose(1, 2, 0) for path in kinds])
+    images = np.stack([decode_file(path, SIZE).transpose(1, 2, 0) for path in kinds])
     probabilities, features = session.run(None, {"images": images})
     alone, own = session.run(None, {"images": images[:1]})
     assert probabilities.shape == (len(kinds), len(CLASSES))
@@ -127,7 +127,7 @@ def test_the_onnx_file_serves_any_program_with_any_number_of_images(folder, kind
 def test_lightning_loads_the_checkpoint_into_the_labs_module(folder, kinds):
     net = build_backbone(TINY.architecture, SIZE)
     module = LinearProbe.load_from_checkpoint(folder / "model.ckpt", backbone=net).eval()
-    images = torch.from_numpy(np.stack([decode(path, SIZE) for path in kinds]))
+    images = torch.from_numpy(np.stack([decode_file(path, SIZE) for path in kinds]))
     with torch.no_grad():
         found = module(images).softmax(1).numpy()
     assert np.abs(found - shares(load_model(folder), kinds)).max() <= 1e-5
@@ -372,7 +372,7 @@ def test_one_network_after_another_of_timm_is_read_again(tmp_path):
         save(known, folder, formats=["safetensors"])
         loaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
         picture(3).save(tmp_path / "one.png")
-        image = torch.from_numpy(decode(tmp_path / "one.png", size))[None]
+        image = torch.from_numpy(decode_file(tmp_path / "one.png", size))[None]
         with torch.no_grad():
             expected = loaded(net.prepare(image)).softmax(1).numpy()
         assert np.abs(shares(load_model(folder), [tmp_path / "one.png"]) - expected).max() <= 1e-5

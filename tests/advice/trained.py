@@ -23,7 +23,7 @@ from transfer_lab.advice.fitted import FittedModel, Head
 from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
-from transfer_lab.system.decode import decode
+from transfer_lab.system.decode import decode_file
 
 SIZE = 64
 TINY = Network(
@@ -110,7 +110,7 @@ def backbone(network: Network = TINY, size: int = SIZE) -> Backbone:
 
 def shown(net: Backbone, paths: list[Path], size: int = SIZE) -> np.ndarray:
     """Features of files, (images, features)."""
-    images = torch.from_numpy(np.stack([decode(path, size) for path in paths]))
+    images = torch.from_numpy(np.stack([decode_file(path, size) for path in paths]))
     with torch.no_grad():
         return net(images).numpy()
 

@@ -11,7 +11,7 @@ from transfer_lab.advice.album import Album
 from transfer_lab.advice.compared import Compared, Seen
 from transfer_lab.advice.networks import find_network, load
 from transfer_lab.system import host
-from transfer_lab.system.decode import decode_all
+from transfer_lab.system.decode import decode_files
 
 _TIMED = 8
 _FLOAT = 4
@@ -53,6 +53,6 @@ def _decode_seconds(album: Album, size: int) -> float:
     """For a photograph, from a few."""
     places = np.unique(np.linspace(0, len(album.photos) - 1, _TIMED).astype(int))
     start = time.monotonic()
-    for _ in decode_all([album.photos[place].path for place in places], size):
+    for _ in decode_files([album.photos[place].path for place in places], size):
         pass
     return (time.monotonic() - start) / len(places)

@@ -17,7 +17,7 @@ from transfer_lab.advice.feature_store import FeatureStore, Row
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.looks import Look, look
 from transfer_lab.system import host
-from transfer_lab.system.decode import BrokenImageError, decode, on_all_cores
+from transfer_lab.system.decode import BrokenImageError, decode_file, on_all_cores
 
 if TYPE_CHECKING:
     from transfer_lab.advice.networks import Network
@@ -147,7 +147,7 @@ def _batches(
 def _seen(path: Path, size: int) -> tuple[np.ndarray, Look] | str:
     """Middle square and look of a file, or why it cannot be read."""
     try:
-        pixels = decode(path, size)
+        pixels = decode_file(path, size)
         return pixels, look(path, pixels)
     except (BrokenImageError, OSError) as error:
         return str(error).removeprefix(f"{path}: ")

@@ -23,7 +23,7 @@ from transfer_lab.experiment.packaged import PACKAGED
 from transfer_lab.similarity import reference as shipped
 from transfer_lab.similarity.ladders import noise_images
 from transfer_lab.similarity.reference import Reference, mean_of, unlikeness, views_of
-from transfer_lab.system.decode import decode
+from transfer_lab.system.decode import decode_file
 from transfer_lab.system.files import write_atomically
 from transfer_lab.system.image_folder import IMAGES
 
@@ -78,7 +78,7 @@ def _taken(member: str, sha256: str, photographs: Sequence[Path]) -> Reference:
 
     seen = np.concatenate(
         [
-            features([decode(path, size) for path in photographs[at : at + step]])
+            features([decode_file(path, size) for path in photographs[at : at + step]])
             for at in range(0, len(photographs), step)
         ]
     )

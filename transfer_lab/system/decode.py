@@ -50,6 +50,16 @@ def decode(content: bytes, path: Path, size: int) -> np.ndarray:
         raise BrokenImageError(f"{path}: {reason}") from error
 
 
+def decode_file(path: Path, size: int) -> np.ndarray:
+    """The `middle_square` of a file as it is now; raises BrokenImageError as `decode` does, and for
+    one that cannot be opened."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BrokenImageError(f"{path}: {error.strerror}") from error
+    return decode(content, path, size)
+
+
 class _Room:
     """Pixels that may be decoded at once, in whichever thread."""
 
@@ -95,6 +105,18 @@ def decode_all(files: Iterable[ImageFile], size: int) -> Iterator[np.ndarray | B
             return error
 
     yield from on_all_cores(one, files)
+
+
+def decode_files(paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
+    """As `decode_all`, of files as they are now, whatever they were when they were listed."""
+
+    def one(path: Path) -> np.ndarray | BrokenImageError:
+        try:
+            return decode_file(path, size)
+        except BrokenImageError as error:
+            return error
+
+    yield from on_all_cores(one, paths)
 
 
 def on_all_cores(call: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:

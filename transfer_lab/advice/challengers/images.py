@@ -16,7 +16,7 @@ from transfer_lab.data.batches import Change
 from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.data.image_cache import digest
 from transfer_lab.data.splits import Split
-from transfer_lab.system.decode import BrokenImageError, decode_all
+from transfer_lab.system.decode import BrokenImageError, decode_files
 
 
 class AlbumImages(ImageDomain):
@@ -61,7 +61,7 @@ class AlbumImages(ImageDomain):
         return self._labels
 
     def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
-        for found in decode_all(self.paths, self.image_size):
+        for found in decode_files(self.paths, self.image_size):
             if isinstance(found, BrokenImageError):
                 raise found
             yield found[None]

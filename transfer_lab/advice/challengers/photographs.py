@@ -23,7 +23,7 @@ from transfer_lab.advice.networks import Network, load
 from transfer_lab.advice.probe import fit_probe
 from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.system.decode import decode_all
+from transfer_lab.system.decode import decode_files
 
 _LOOKED_AT = 8
 
@@ -125,7 +125,7 @@ class Photographs:
             return 0.0
         chosen = _spread(self.paths, _LOOKED_AT)
         start = time.monotonic()
-        for _ in decode_all(chosen, size):
+        for _ in decode_files(chosen, size):
             pass
         return (time.monotonic() - start) / len(chosen) * len(self)
 

@@ -19,7 +19,7 @@ from transfer_lab.advice.model.manifest import (
 from transfer_lab.advice.model.reference import Reference, read_reference
 from transfer_lab.advice.model.running import running
 from transfer_lab.advice.model.seen import Running
-from transfer_lab.system.decode import BrokenImageError, decode_all
+from transfer_lab.system.decode import BrokenImageError, decode_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ class Model:
         if top < 1:
             raise ValueError(f"top must be 1 or more, and is {top}")
         asked = [Path(path) for path in paths]
-        for path, image in zip(asked, decode_all(asked, self.manifest.image_size), strict=True):
+        for path, image in zip(asked, decode_files(asked, self.manifest.image_size), strict=True):
             if isinstance(image, BrokenImageError):
                 yield Answer(str(path), None, math.nan, (), None, _reason(path, image))
             else:

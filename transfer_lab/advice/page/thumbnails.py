@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from transfer_lab.system.decode import BrokenImageError, decode, on_all_cores
+from transfer_lab.system.decode import BrokenImageError, decode_file, on_all_cores
 
 SIDE = 80
 _QUALITY = 60
@@ -23,7 +23,7 @@ def thumbnails(root: Path, paths: Sequence[str]) -> Mapping[str, str]:
 
 def _small(path: Path) -> str | None:
     try:
-        pixels = decode(path, SIDE)
+        pixels = decode_file(path, SIDE)
     except BrokenImageError:
         return None
     file = io.BytesIO()

@@ -104,7 +104,8 @@ def test_damage_is_named_or_mended_and_the_results_stay(
 
 
 def _taken_away(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
+    """Unless it was replaced by what belongs there."""
+    if path.is_symlink():
         path.unlink()
     elif path.is_dir():
         shutil.rmtree(path)

@@ -29,10 +29,12 @@ def published_sha256(kind: str, options: Mapping[str, object]) -> str | None:
     import.
     """
     path = _place(kind, options)
+    if path is None:
+        return None
     try:
         with regular(path) as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-    except (OSError, TypeError):
+    except OSError:
         return None
     return sha256 if sha256.startswith(named_sha256(path)) else None
 

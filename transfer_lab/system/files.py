@@ -9,6 +9,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +39,7 @@ class DiskFullError(OSError):
         return f"{self.filename}: {self.strerror}"
 
 
-def regular(path: Path) -> IO[bytes]:
+def regular(path: Path) -> BufferedReader:
     """A file of somebody's, open for reading; raises OSError, also where it is a pipe or a device,
     for which one might wait for ever."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))

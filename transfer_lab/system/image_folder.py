@@ -89,7 +89,7 @@ class Listing:
     def differ_in_case(self) -> list[list[str]]:
         """Classes whose names differ in nothing but capital letters: classes of their own, which
         some file systems could not tell apart."""
-        return twins(self.classes, lambda _, name: name.casefold())
+        return twins(self.classes, str.casefold)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -270,11 +270,11 @@ def _walk(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]
         yield from (Path(place, name) for name in sorted(names))
 
 
-def twins(classes: Iterable[str], alike: Callable[[str, str], str]) -> list[list[str]]:
+def twins(classes: Iterable[str], alike: Callable[[str], str]) -> list[list[str]]:
     """Classes whose names are the same once `alike` has made them so."""
     known: dict[str, list[str]] = {}
     for name in classes:
-        known.setdefault(alike("NFC", name), []).append(name)
+        known.setdefault(alike(name), []).append(name)
     return [names for names in known.values() if len(names) > 1]
 
 
@@ -286,7 +286,7 @@ def _check(
             f"{root}: {len(classes)} class folders; a classification needs two or more, as in "
             f"{root}/<class>/*{kind.suffixes[0]} or {root}/train/<class>/*{kind.suffixes[0]}"
         )
-    for name, *others in twins(classes, unicodedata.normalize):
+    for name, *others in twins(classes, lambda name: unicodedata.normalize("NFC", name)):
         raise DataUnavailable(
             f"{root}: {len(others) + 1} class folders are called {name!r}, with letters that are "
             "put together in different ways (NFC and NFD): put their files into one folder"

@@ -70,7 +70,7 @@ def lasting_streams() -> Iterator[None]:
     """Within this the standard streams never raise."""
     before = sys.stdout, sys.stderr
     ours = [stream and LastingStream(stream) for stream in before]
-    sys.stdout, sys.stderr = ours  # type: ignore[assignment]
+    sys.stdout, sys.stderr = ours
     try:
         yield
     finally:

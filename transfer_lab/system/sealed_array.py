@@ -93,7 +93,8 @@ def mapped(folder: Path, name: str) -> np.ndarray:
     """The array of that name; raises OSError or ValueError where there is none."""
     import numpy as np
 
-    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    found: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return found
 
 
 @lru_cache(maxsize=256)

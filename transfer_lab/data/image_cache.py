@@ -102,10 +102,10 @@ def _found(folder: Path, name: str, shape: tuple[int, ...] | None = None) -> Sto
     """What is stored, of this shape in bytes where one is named; None where it is absent, damaged,
     or from a time without checksums: either way it is built and replaced."""
     found = sealed_array.find(folder, name)
-    wanted = (
-        found is None or shape is None or (found.array.shape, found.array.dtype) == (shape, "u1")
-    )
-    return found if wanted else None
+    if found is None or shape is None:
+        return found
+    is_wanted = found.array.shape == shape and found.array.dtype == np.uint8
+    return found if is_wanted else None
 
 
 def _whole(handle: Sealing, array: np.ndarray, seconds: float) -> float:

@@ -67,6 +67,15 @@ def test_what_was_tried_names_only_in_what_it_differs():
     assert "no time for only the last layer at 240 px of lite1 (9 s)" in text
 
 
+def test_what_failed_is_not_called_no_better():
+    alternatives = content()["alternatives"]
+    alternatives[0]["state"] = "failed"
+    (text,) = why(advice(alternatives=alternatives))
+    tried, _, failed = text.rpartition("Trying ")
+    assert failed == "adjusting the last blocks failed."
+    assert "adjusting the last blocks" not in tried
+
+
 def test_without_advice_the_reason_stands_in_its_place():
     reason = "the answers are no better than guessing"
     found = advice(

@@ -61,8 +61,8 @@ class Promise(_Part):
 class Alternative(_Part):
     """A challenger: what it would do, what the paired folds said, and what it costs.
 
-    `state`: `not clearly better`, `clearly better`, `worse`, `dropped` after its first fold, or
-    `no time`.
+    `state`: `not clearly better`, `clearly better`, `worse`, `dropped` after its first fold,
+    `no time` or `failed`. `fit_seconds`: of one training on all photographs.
     """
 
     backbone: str

@@ -216,7 +216,8 @@ def _answer(advice: Advice, found: Recommendation) -> list[Line]:
 def why(advice: Advice) -> list[str]:
     """What else was tried on the same photographs, in a sentence or two."""
     found = advice.recommendation
-    tested = [one for one in advice.alternatives if one.state not in ("no time", "clearly better")]
+    told_apart = ("no time", "clearly better", "failed")
+    tested = [one for one in advice.alternatives if one.state not in told_apart]
 
     def named(several: list[Alternative]) -> str:
         return listed(f"{tried(one, found)} ({duration(one.fit_seconds)})" for one in several)
@@ -229,7 +230,13 @@ def why(advice: Advice) -> list[str]:
         said.append(f"We also tried {named(tested)}: {none} clearly better.")
     untried = [one for one in advice.alternatives if one.state == "no time"]
     if untried:
-        said.append(f"There was no time for {named(untried)}; --budget gives more.")
+        said.append(
+            f"There was no time for {named(untried)}, of which a test is several trainings; "
+            "--budget gives more."
+        )
+    failed = [one for one in advice.alternatives if one.state == "failed"]
+    if failed:
+        said.append(f"Trying {listed(tried(one, found) for one in failed)} failed.")
     return [" ".join(said)] if said else []
 
 

@@ -45,7 +45,7 @@ def decode(content: bytes, path: Path, size: int) -> np.ndarray:
                 return middle_square(image, size)
     except Exception as error:  # a foreign parser on a foreign file may raise anything
         reason = (str(error) or type(error).__name__) if content else "the file is empty"
-        if isinstance(error, UnidentifiedImageError):
+        if content and isinstance(error, UnidentifiedImageError):
             reason = "it is no image of a known format"
         raise BrokenImageError(f"{path}: {reason}") from error
 

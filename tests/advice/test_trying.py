@@ -149,7 +149,7 @@ def test_a_photograph_is_chosen_and_its_classes_appear_on_a_phone(page):
 def test_what_is_unfamiliar_or_unreadable_is_said(page):
     broken = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"no photograph"}
     page.set_input_files("#file", broken)
-    page.get_by_text("Cannot be read: no image").wait_for()
+    page.get_by_text("Cannot be read: it is no image").wait_for()
     assert page.locator("#ranked li").count() == 0 and page.is_hidden("#photo")
     page.route(
         "**/api/look",

@@ -61,6 +61,7 @@ KINDS = (
     Kind("overlaps", _in(layout.OVERLAPS, ".json")),
     Kind("thumbnails", _in(layout.THUMBNAILS, ".json")),
     # What no result and no report is made from: a damaged one is passed over.
+    Kind("kept model", f"{_RUN}/{layout.MODEL}/[^/]+", named=False),  # it has checksums of its own
     Kind("traceback", f"{_RUN}/({layout.TRACE}|{layout.ONE_PASS_TRACE})", named=False),
     Kind("lease", _of_run(locks.NAME), named=False),
     Kind("running grid", f"{layout.RUNNING}/[^/]+\\.json", named=False),
@@ -118,6 +119,8 @@ def leave_the_rest(store: Path) -> None:
     run = next(path.parent for path in store.glob(f"*/{layout.RECORD}"))
     (run / layout.TRACE).write_text("Traceback (most recent call last):\n")
     (run / layout.ONE_PASS_TRACE).write_text("Traceback (most recent call last):\n")
+    (run / layout.MODEL).mkdir()
+    (run / layout.MODEL / "model.json").write_text("{}")
     (run / locks.NAME).write_text("")
     (run / ".tmp-abc.json").write_text("{")
     (run / f"{layout.RECORD}.damaged-1").write_text("{")

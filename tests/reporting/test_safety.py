@@ -86,8 +86,8 @@ def test_no_text_leaves_the_script_element_that_it_stands_in(out):
     page = Page((out / "index.html").read_text())
     data = [text for kind, text in page.scripts if kind == "application/json"]
     code = [text for kind, text in page.scripts if kind == "code"]
-    assert len(code) == 2
-    assert len(data) == page.tags["script"] - 2 > 3
+    assert len(code) == 3
+    assert len(data) == page.tags["script"] - 3 > 3
     assert all(text.isascii() and not set("<>&") & set(text) for text in data)
     assert json.loads(data[-1])["backbone"] == ["cnn"]
     for chart in map(json.loads, data[:-1]):

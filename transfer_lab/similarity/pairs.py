@@ -6,17 +6,19 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ConfigDict, Field
 
 from transfer_lab.experiment.choices import Architecture, Choice, Spec, Weights
 from transfer_lab.experiment.plan import plan_one_seed
 from transfer_lab.experiment.spec import PROTOCOL, Cell, Experiment, Run, Scenario
-from transfer_lab.similarity import reference
 from transfer_lab.store.layout import SIMILARITY
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.sealed import Sealed, SealedStore
+
+if TYPE_CHECKING:
+    from transfer_lab.similarity.reference import Reference
 
 VERSION = 2
 """Raised whenever a change of code changes what is measured."""
@@ -44,13 +46,16 @@ class Comparison(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, as for a run."""
-        return identity(self, (VERSION, reference.VERSION) if self.reference else VERSION)
+        return identity(self, VERSION if self.reference is None else (VERSION, self.reference.made))
 
     @property
-    def reference(self) -> reference.Reference | None:
+    def reference(self) -> Reference | None:
         """Statistics of photographs in the features of ready-made weights that ship with them."""
-        ready_made = self.source is None and isinstance(self.init, Weights)
-        return reference.reference_of(self.init.sha256) if ready_made else None
+        if self.source is not None or not isinstance(self.init, Weights):
+            return None
+        from transfer_lab.similarity.reference import reference_of
+
+        return reference_of(self.init.sha256)
 
 
 def identity(of: Spec, version: int | tuple[int, ...]) -> str:

@@ -43,6 +43,11 @@ class Reference(NamedTuple):
     known: Estimate
     far: Estimate
 
+    @property
+    def made(self) -> int:
+        """The version of the statistics and of what is made of them."""
+        return VERSION
+
 
 @cache
 def reference_of(sha256: str | None) -> Reference | None:

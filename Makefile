@@ -6,7 +6,7 @@ IN_PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install grid study plan status report dashboard bench docs test test-oldest lint types format lock clean
+.PHONY: help install grid study plan status report dashboard bench evidence docs test faults audit test-oldest lint types format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,12 +55,27 @@ dashboard: install  ## serve a page that follows running grids and compares expe
 bench: .venv/installed-bench  ## how fast the lab is, against a plain Lightning script; writes reports/bench/
 	$(BIN)/python -m benchmarks $(ARGS)
 
+evidence: .venv/installed-photos  ## measure what the advice promises; DATA=folder/with/the/sets; writes reports/advice/
+	$(BIN)/python -m benchmarks.evidence $(if $(DATA),--data $(DATA)) $(ARGS)
+
 docs: .venv/installed-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 test: .venv/installed-test  ## run the tests, a process for each core; ARGS=--all runs the slow ones too
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
+
+faults: .venv/installed-test  ## try every fault at every point; writes reports/faults/report.md
+	@FAULTS=all $(BIN)/python -m pytest tests/faults $(IN_PARALLEL) --junitxml=.faults.xml $(ARGS); \
+	ended=$$?; $(BIN)/python -m tests.faults.table .faults.xml reports/faults/report.md && exit $$ended
+
+audit:  ## look for known flaws of the locked packages and of the code; needs a network
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet bandit pip-audit \
+	|| { echo "not audited: bandit and pip-audit cannot be had from here"; exit 1; }
+	.venv-audit/bin/bandit --quiet --recursive transfer_lab --severity-level medium
+	@.venv-audit/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps \
+	|| { echo "not audited, or not clean: see above"; exit 1; }
 
 test-oldest: .venv-oldest/installed  ## run them on the oldest versions that pyproject.toml allows
 	.venv-oldest/bin/python -m pytest $(IN_PARALLEL) --all $(ARGS)
@@ -85,5 +100,5 @@ lock: .venv/installed-dev  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
 
 clean:  ## remove the environment and caches; runs/ and reports/ stay
-	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-oldest .venv-audit .faults.xml .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find transfer_lab benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,6 +29,10 @@ class Part:
 
 PARTS = {
     "extraction": Part("vgg16:extraction", "VGG16 at 224 px, frozen, and its per-layer floor"),
+    "frozen_networks": Part(
+        "frozen_networks:extraction",
+        "EfficientNet-Lite0 and VGG16 at 224 px, frozen, against torch layer by layer",
+    ),
     "linear_probe": Part("vgg16:linear_probe", "linear_probe of VGG16 at 224 px, cold"),
     "partial_finetune": Part("vgg16:partial_finetune", "frozen to the fourth stage, cold"),
     "grid": Part("grid:default_grid", "the default grid, cold; two workers against one"),

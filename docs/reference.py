@@ -78,7 +78,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "[seeds](#seeds).",
         "folds": "k-fold cross-validation: each seed divides all images of a target, its test set "
         "included, into so many folds, and each is tested on once. See "
-        "[no images to spare](own-images-and-weights.md#no-images-to-spare-for-a-test-set).",
+        "[no images to spare](your-images.md#no-images-to-spare-for-a-test-set).",
         "fit": "The budget of every regime: see [fit](#fit).",
         "budgets": "Further budgets by name, each as what it changes of `fit`; everything that "
         "learns is run under each again.",
@@ -91,6 +91,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "rule is refuted only by a larger lead. For `log_loss` hundredths of a nat.",
         "measure": "What leads in the report, decisions and rules included: on the test set, over "
         "the classes that occur or are predicted. Of `log_loss`, in nats, less is better.",
+        "keep": "`best`: at the end the recommended model for each target is kept whole, as "
+        "the command `train` writes one: see "
+        "[the model itself](your-images.md#the-model-itself).",
         "similarity": "See [similarity](#similarity).",
         "trackers": "Where finished runs are copied to: see "
         "[trackers](dashboard-and-trackers.md#trackers). `--tracker` overrides it.",
@@ -117,6 +120,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "are looks, each with rather more than half as many again: 3, 5, 8.",
         "until": "Percentage points: no more seeds once nothing tried can be so much better than "
         "what leads, with 95 % confidence over all looks.",
+        "settle": "`backbones`: what is best on each backbone of a scenario, and over all of them; "
+        "`scenarios`: over all of them alone, for fewer trainings.",
         "first": "The number of the first seed; the others follow.",
     },
     "fit": {
@@ -182,11 +187,12 @@ These stand beside them:
 | entry of | key | written as | meaning |
 | :--- | :--- | :--- | :--- |
 | any | `kind` | a [kind](kinds.md) | what the entry is, if its name does not say it |
-| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package` or \
-`{file: PATH, sha256: HASH}` | what it starts from: a source run of the lab's own (the default), \
+| `backbones` | `pretrained` | `run`, `none`, `imagenet`, `package`, \
+`{imagenet: HASH}` or `{file: PATH, sha256: HASH}` \
+| what it starts from: a source run of the lab's own (the default), \
 nothing (only regimes that need no source), the published weights, those that an installed package \
 holds, or a file (`sha256` may be left out): see \
-[ready-made weights](own-images-and-weights.md#ready-made-weights) |
+[ready-made weights](your-images.md#ready-made-weights) |
 | any | `module` | `file.py:ClassName` | a class of your own, in a file beside the experiment or \
 seen from where the command runs: see [adding things](adding-things.md) |
 | `regimes` | `on` | list of backbones | the backbones it is run on; all unless named |

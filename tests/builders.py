@@ -147,6 +147,7 @@ class SharedEngine:
     def __init__(self, jobs: int, threads: int = 1):
         assert threads == 1
         self.slots, self.submit = jobs, workers().submit
+        self.submit_apart = workers().submit_apart
 
     def close(self) -> None:
         pass

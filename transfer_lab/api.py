@@ -1,5 +1,6 @@
 """For notebooks and scripts: what the commands do, with results returned instead of printed.
 
+`from transfer_lab import advise, load_model`, and for the grid
 `from transfer_lab import load_experiment, run, records, report`
 """
 
@@ -25,13 +26,64 @@ from transfer_lab.reporting.columns import measured
 from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.output import plain
 from transfer_lab.system.workers import EngineName, Numbers, Workers
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from transfer_lab.advice.advised import Advised
+    from transfer_lab.advice.listening import Listener
+    from transfer_lab.advice.model.loading import Model
+
 AnyExperiment = ExperimentFile | Experiment | Mapping[str, Any] | Path | str
 """An experiment, or what one is loaded from."""
+
+
+def advise(
+    photos: Path | str,
+    *,
+    backbone: str | None = None,
+    budget: float = 300.0,
+    group_by: str | None = None,
+    seed: int = 0,
+    cache: Path | str | None = None,
+    listen: Listener | None = None,
+) -> Advised:
+    """What to do with labelled photographs, what to expect of it and what it costs.
+
+    `photos`: a folder with a folder for each class, or a table with the columns file and label.
+    `backbone`: `lite0` (the default), `lite1`, `lite2`, `timm:NAME` or `torchvision:NAME` whose
+    weights lie on this machine, or any of these as `NAME=FILE`. `budget`: the most that it may
+    take, in seconds. `group_by`: `folder`, `exif-day` or a regular expression, for photographs that
+    must be tested together. `cache`: where features are kept; without it nothing is. `listen` is
+    told of each step. Raises RefusedError for what cannot be advised on.
+    """
+    from transfer_lab.advice.advise import advise as look
+    from transfer_lab.advice.advised import Advised
+    from transfer_lab.advice.listening import SILENT
+
+    session = look(
+        Path(photos),
+        backbone=backbone,
+        budget=budget,
+        group_by=group_by,
+        seed=seed,
+        cache=None if cache is None else Path(cache),
+        listen=listen or SILENT,
+    )
+    return Advised(session, Path(photos))
+
+
+def load_model(folder: Path | str) -> Model:
+    """The model that `train` has written: `load_model("model").predict(paths)` is a table.
+
+    Runs on onnxruntime where that is installed, else on torch, with the same answers. Raises
+    RefusedError where the folder holds no whole model.
+    """
+    from transfer_lab.advice.model.loading import load_model as load
+
+    return load(folder)
 
 
 def load_experiment(
@@ -70,6 +122,8 @@ def run(
     notebook's stop) loses no finished run. Raises ConfigError before any training.
     """
     file, store = _loaded(experiment), _store(runs)
+    if download:
+        file = grid.with_weights(file)
     workers = _checked(Workers(jobs, threads, precision, engine, gpus_per_run))
     grid.check_writable(store.root)
     cells = plan(file.experiment)
@@ -82,6 +136,10 @@ def run(
     except BaseException:
         trackers.abandon()
         raise
+    if file.experiment.keep:
+        from transfer_lab.advice.keeping import keep_models
+
+        keep_models(file, cells, store, voice.say, _warn)
     command = grid.command_for(file, store.root, REPORTS)
     trackers.summarise(partial(study, file.experiment, cells, store, command))
     trackers.close()
@@ -152,4 +210,4 @@ def _store(runs: Path | str) -> RecordStore:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=2)
+    warnings.warn(plain(text), stacklevel=2)

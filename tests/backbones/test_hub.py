@@ -379,7 +379,10 @@ def test_weights_are_looked_for_beside_the_experiment(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        ("imagnet", "'imagnet' is none of run, none, imagenet, package, {run: REGIME} and"),
+        (
+            "imagnet",
+            "'imagnet' is none of run, none, imagenet, package, {run: REGIME}, {imagenet: SHA256}",
+        ),
         ("[a]", "is none of"),
         ("{sha256: ab}", "is none of"),
         ("{file: 3}", "a path is needed"),

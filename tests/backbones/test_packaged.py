@@ -234,7 +234,7 @@ def test_an_experiment_is_read_without_torch(tmp_path):
 def test_the_documents_and_the_extra_name_every_package(name):
     held = PACKAGED[name]
     row = f"| `{name}` | `{held.distribution}` | {held.licence} |"
-    assert row in (ROOT / "docs" / "own-images-and-weights.md").read_text()
+    assert row in (ROOT / "docs" / "your-images.md").read_text()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]

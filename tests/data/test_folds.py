@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.photos import picture
 from transfer_lab.data.build import build_domain
-from transfer_lab.data.folds import Fold, Folded, joined, partition
+from transfer_lab.data.folds import Fold, Folded, joined
+from transfer_lab.data.partition import partition
 from transfer_lab.data.splits import SubsetError
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.system.image_folder import DataUnavailable, list_files

@@ -17,9 +17,11 @@ from ruamel.yaml import YAML
 from typer.core import TyperGroup
 
 from docs.quoted_numbers import ROOT
+from tests.advice.scenes import NO_WEIGHTS, WEIGHTS, draw_scenes, has_weights
 from tests.builders import TINY_YAML, SharedEngine
 from tests.photos import photos
 from tests.texts import texts
+from transfer_lab.advice.challengers import field
 from transfer_lab.cli.app import app
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
@@ -33,6 +35,7 @@ PAGES = sorted(
 )
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+NOTEBOOKS = sorted(path.name for path in (ROOT / "examples").glob("*.ipynb"))
 TESTED_ALONE = "docs/adding-things.md"
 """Its files name one another: see test_adding_things."""
 BLOCKS = [
@@ -61,6 +64,12 @@ def engine(monkeypatch):
 
 
 # Experiments
+
+
+def a_folder_of_scenes(folder: Path) -> None:
+    """photos/ that can be told apart, and a new one."""
+    draw_scenes(folder / "photos", per_class=12)
+    shutil.copy(next(folder.glob("photos/*/*.jpg")), folder / "new.jpg")
 
 
 def a_folder_of_photos(folder: Path) -> None:
@@ -98,7 +107,13 @@ def test_the_example_experiment_fills_its_matrix(empty):
 
 
 @pytest.mark.parametrize(("language", "text"), of("python"))
-def test_python_that_is_shown_is_complete(language, text, empty, engine):
+def test_python_that_is_shown_is_complete(language, text, empty, engine, monkeypatch):
+    if "advise(" in text:
+        if not WEIGHTS:
+            pytest.skip(NO_WEIGHTS)
+        a_folder_of_scenes(empty)
+        monkeypatch.setattr(field, "challengers", lambda *_: [])
+        text = patient(text)
     namespace = run_alone(text)
     if "table" in namespace:
         assert namespace["table"]["status"].unique().tolist() == ["done"]
@@ -116,11 +131,20 @@ def run_alone(text: str) -> dict:
     return vars(module)
 
 
+def patient(text: str) -> str:
+    """The code with all the time in the world, on a machine that does other things, too."""
+    assert "budget=60" in text
+    return text.replace("budget=60", "budget=3600")
+
+
+def code_of(notebook: str) -> str:
+    cells = json.loads((ROOT / "examples" / notebook).read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
 @pytest.mark.slow
-def test_the_notebook_runs_from_top_to_bottom(empty, engine):
-    notebook = json.loads((ROOT / "examples" / "first_grid.ipynb").read_text(encoding="utf-8"))
-    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
-    namespace = run_alone("\n".join(cells))
+def test_the_notebook_of_a_grid_runs_from_top_to_bottom(empty, engine):
+    namespace = run_alone(code_of("first_grid.ipynb"))
     assert namespace["table"]["status"].unique().tolist() == ["done"]
     assert namespace["accuracy"].shape == (10, 4)
     assert namespace["accuracy"].notna().all(axis=None)
@@ -128,9 +152,23 @@ def test_the_notebook_runs_from_top_to_bottom(empty, engine):
     assert "<iframe" in namespace["page"]._repr_html_()
 
 
-def test_the_notebook_is_kept_without_results():
-    notebook = json.loads((ROOT / "examples" / "first_grid.ipynb").read_text(encoding="utf-8"))
-    assert [c for c in notebook["cells"] if c.get("outputs") or c.get("execution_count")] == []
+@pytest.mark.slow
+@has_weights
+def test_the_notebook_of_photographs_runs_and_its_promise_is_kept(empty, monkeypatch):
+    monkeypatch.setattr(field, "challengers", lambda *_: [])  # minutes, and tested for themselves
+    namespace = run_alone(patient(code_of("photos.ipynb")))
+    promise = namespace["advised"].advice.promise
+    # Fifty new photographs: the truth is known to a few points.
+    assert promise.low - 0.1 <= namespace["right"] <= promise.high + 0.1
+    assert promise.value > 0.6 > promise.majority
+    assert "<iframe" in namespace["advised"]._repr_html_()
+    assert namespace["page"].name == "index.html"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebook_is_kept_without_results(notebook):
+    cells = json.loads((ROOT / "examples" / notebook).read_text(encoding="utf-8"))["cells"]
+    assert [c for c in cells if c.get("outputs") or c.get("execution_count")] == []
 
 
 # Commands
@@ -167,6 +205,7 @@ def test_a_command_that_is_shown_is_one(line):
 
 def test_the_command_lines_are_looked_at():
     lines = {param.values[0].split()[0] for param in commands()}
+    assert lines >= {"advise", "train", "predict", "try"}
     assert lines >= {"plan", "run", "report", "status", "similarity", "data", "dashboard", "doctor"}
     with pytest.raises(Exception, match="no-such-option"):
         test_a_command_that_is_shown_is_one("plan mine.yaml --no-such-option")

@@ -103,6 +103,11 @@ def test_fixed_seeds_have_no_looks(tmp_path):
             "seeds.frist: unknown key; did you mean 'first'?",
         ),
         (
+            "seeds: {start: 3, at_most: 8, until: 2, settle: arms}",
+            41,
+            "seeds.settle: Input should be 'backbones' or 'scenarios' (it is 'arms')",
+        ),
+        (
             "seeds: {start: 3, at_most: 8}",
             1,
             "seeds.until: is missing: write seeds: {start: 3, at_most: 8, until: 2}, or a list of "

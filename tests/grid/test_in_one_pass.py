@@ -25,7 +25,10 @@ from transfer_lab.training.run import Setting, train_together
 PARENT = tiny_run(seed=3)
 SEEDS = (0, 1, 5)
 RATES = ({"lr": 0.001}, {"lr": 0.03}, {"lr": 1.0})
-OF_THE_TIME = {"started_at", "peak_rss_mb", "together", "host"}
+OF_THE_TIME = {
+    *("started_at", "peak_rss_mb", "together", "host"),
+    *("curve_sha256", "trials_sha256"),  # of files with seconds in them
+}
 """Columns in which the same run differs from one time to the next, and every number of seconds."""
 
 

@@ -26,7 +26,7 @@ from tests.builders import (
 )
 from tests.cli.test_app import Lab, call
 from transfer_lab.experiment.loading import load_experiment
-from transfer_lab.experiment.plan import plan
+from transfer_lab.experiment.plan import plan, runs_of
 from transfer_lab.grid import train as grid
 from transfer_lab.grid.engines import EngineError, local
 from transfer_lab.grid.engines import ray as engine_module
@@ -48,8 +48,15 @@ pytestmark = [
 DIVERGING = TINY_YAML.replace(
     "  majority: {}\n", "  majority: {}\n  diverging: {kind: linear_probe, lr: 1.0e+30}\n"
 )
+TUNED = (
+    TINY_YAML.replace("seeds: [0, 1]", "seeds: {start: 2, at_most: 3, until: 0.1}")
+    .replace("regimes:\n", "regimes:\n  full_finetune: {}\n")
+    .replace("pretrain: {", "pretrain: {per_seed: true, ")
+    + "tune: {lr: [0.001, 0.1]}\nsearch: {seed: 5}\n"
+)
 OF_THE_PLACE_AND_TIME = {
-    *("commit", "concurrency", "device", "host", "peak_rss_mb", "started_at", "together")
+    *("commit", "concurrency", "device", "host", "peak_rss_mb", "started_at", "together"),
+    *("curve_sha256", "trials_sha256"),  # of files with seconds in them
 }
 
 
@@ -117,16 +124,21 @@ def descendants(pid: int) -> set[int]:
     return children.union(*map(descendants, children))
 
 
-@pytest.fixture(scope="module")
-def grids(cluster, tmp_path_factory):
-    """The same grid, a failing regime in it, on Ray and on this machine's own workers."""
-    labs = {name: Lab(tmp_path_factory.mktemp(name)) for name in ("ray", "local")}
+def on_both(folders, text: str, exit_code: int) -> SimpleNamespace:
+    """The same grid on Ray and on this machine's own workers."""
+    labs = {name: Lab(folders.mktemp(name)) for name in ("ray", "local")}
     for name, lab in labs.items():
-        write_tiny(lab.folder, DIVERGING)
+        write_tiny(lab.folder, text)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(local, "LocalEngine", SharedEngine)
-            assert call(*lab.words("run", "--engine", name)) == 1
+            assert call(*lab.words("run", "--engine", name)) == exit_code
     return SimpleNamespace(**labs)
+
+
+@pytest.fixture(scope="module")
+def grids(cluster, tmp_path_factory):
+    """A grid with a failing regime in it."""
+    return on_both(tmp_path_factory, DIVERGING, 1)
 
 
 def test_ids_and_records_are_those_of_the_local_engine(grids):
@@ -155,6 +167,32 @@ def test_a_second_call_trains_nothing(grids, capsys):
 def test_nothing_of_ray_stays_in_the_store(grids):
     ray, local = ({path.name for path in lab.runs.iterdir()} for lab in (grids.ray, grids.local))
     assert ray == local
+
+
+def trials(lab: Lab) -> dict[str, list[tuple[object, ...]]]:
+    """What each search of a lab has tried, and what came of it."""
+    store, file = RecordStore(lab.runs), load_experiment(lab.experiment)
+    return {
+        run.id: [
+            (one.options, one.val_accuracy, one.val_loss, one.epochs, one.steps)
+            for one in store.trials(run)
+        ]
+        for run in runs_of(plan(file.experiment)).values()
+        if run.purpose == "search"
+    }
+
+
+def test_searches_and_looks_come_to_the_same_as_on_the_local_engine(cluster, tmp_path_factory):
+    tuned = on_both(tmp_path_factory, TUNED, 0)
+    found = records(tuned.ray)
+    assert found == records(tuned.local)
+    assert trials(tuned.ray) == trials(tuned.local)
+    assert {len(tried) for tried in trials(tuned.ray).values()} == {2}
+    states = [lab.table()["status"].tolist() for lab in (tuned.ray, tuned.local)]
+    assert states[0] == states[1]
+    assert {"done", "not needed"} == set(states[0]), "the second look asked for some arms alone"
+    third = tuned.ray.table().query("seed == 3 and status == 'done'")
+    assert set(third["run_id"]) <= set(found) and len(third)
 
 
 @pytest.mark.parametrize(

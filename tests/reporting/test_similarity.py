@@ -4,7 +4,17 @@ import csv
 
 import pytest
 
-from transfer_lab.reporting.blocks import Bullets, Code, Fold, Paragraph, Picture, Section, Table
+from transfer_lab.experiment.packaged import PACKAGED
+from transfer_lab.reporting.blocks import (
+    Bullets,
+    Code,
+    Fold,
+    Note,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
 from transfer_lab.reporting.figures.plotly import chart
 from transfer_lab.reporting.report import write
 from transfer_lab.reporting.sections.similarity import similarity
@@ -14,6 +24,7 @@ from transfer_lab.similarity.pairs import NO_BACKBONE, Compared, comparisons
 
 from .invented import Grid, experiment
 
+LITE0 = "timm:tf_efficientnet_lite0"
 NEAR, FAR = (0.2, 0.15, 0.25), (0.8, 0.75, 0.85)
 
 
@@ -101,6 +112,30 @@ def test_saturation_and_missing_measures_are_marked():
     told = [item for f in section.blocks if isinstance(f, Fold) for b in f.blocks
             for item in getattr(b, "items", ())]  # fmt: skip
     assert any("single image" in item for item in told)
+
+
+def test_the_note_says_what_0_is_for_ready_made_weights_and_for_source_runs():
+    start = {"origin": "package", "sha256": PACKAGED[LITE0].sha256}
+    lite0 = {"kind": "timm", "options": {"name": "tf_efficientnet_lite0"}, "pretrained": start}
+    asked = experiment(seeds=1, backbones={"lite0": lite0, "cnn": {"kind": "cnn"}})
+    known = comparisons(asked)
+    (own,) = (n.comparison.id for n in known if n.comparison.source is None)
+    (other, *_) = (n.comparison.id for n in known if n.comparison.source is not None)
+
+    def told(*ids: str) -> tuple[str, list[str]]:
+        found = {one: Compared(of=one, position=NEAR, images=40, seconds=1) for one in ids}
+        stored = StoredResults(Grid(asked).frame, similarities=found)
+        section = similarity(Study.of(asked, stored, "transfer-lab run a.yaml"))
+        (note,) = blocks(section, Note)
+        return note.text, [table.caption for table in blocks(section, Table)]
+
+    text, captions = told(own)
+    assert "whose statistics the lab ships" in text and "MMD²" not in text
+    assert not [caption for caption in captions if caption.startswith("Label-free")]
+    text, captions = told(own, other)
+    assert "whose statistics the lab ships" in text and "MMD²" in text
+    assert [caption for caption in captions if caption.startswith("Label-free")]
+    assert "whose statistics the lab ships" not in told(other)[0]
 
 
 def test_nothing_measured_says_what_is_missing_and_how_to_measure_it():

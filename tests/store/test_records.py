@@ -26,7 +26,14 @@ from tests.builders import (
     tiny_run,
 )
 from transfer_lab.experiment.plan import plan
-from transfer_lab.store.records import COLUMNS, FailureKind, Record, RecordStore, write_atomically
+from transfer_lab.store.records import (
+    CHECKSUMS,
+    COLUMNS,
+    FailureKind,
+    Record,
+    RecordStore,
+    write_atomically,
+)
 from transfer_lab.store.results import frame, states
 
 RUN = tiny_run("linear_probe", init=tiny_run(), lr=0.1)
@@ -420,7 +427,7 @@ def test_the_columns_stand_in_the_order_that_readers_of_stored_files_know():
 
 
 def test_the_columns_hold_every_field_of_a_record_but_the_internal():
-    internal = {"protocol", "weights_sha256", "trials_sha256"}
+    internal = {"protocol", *CHECKSUMS.values()}
     assert set(Record.model_fields) - set(COLUMNS) == internal
     assert len(set(COLUMNS)) == len(COLUMNS)
 

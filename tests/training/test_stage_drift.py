@@ -289,7 +289,6 @@ BREAKS = {
     "images": (stage_drift, "sample"),
     "before": (StageProbe, "__init__"),
     "after": (StageProbe, "changes"),
-    "on disk": (stage_drift, "write_atomically"),
 }
 
 

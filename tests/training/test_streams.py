@@ -12,8 +12,7 @@ from transfer_lab.experiment.budget import Augment
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.spec import Fit, Run, Stream
 from transfer_lab.regimes.instances.joint_training import JointTraining
-from transfer_lab.store.curves import read_curves
-from transfer_lab.store.layout import CURVE
+from transfer_lab.reporting.collect import curves_of
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.files import WeightsError
 from transfer_lab.training.accompanied import Accompanied
@@ -155,7 +154,7 @@ def test_a_source_only_run_answers_as_the_sources_model_does(tmp_path):
     assert record.test_accuracy == known.test_accuracy
     assert record.test_log_loss == pytest.approx(known.test_log_loss, abs=1e-6)
     assert (record.steps, record.epochs) == (0, 1)
-    curve = read_curves({one.id: str(store.file(one.id, CURVE))})[one.id]
+    curve = curves_of([one.id], store)[one.id]
     assert curve["steps"].tolist() == [0]
 
 

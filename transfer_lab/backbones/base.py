@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,12 @@ class Backbone(nn.Module):
     """Whether its images are pictures, so that they can be turned, moved and differentiated by."""
     image_size: int = 224
     """Side of the images it was built for, filled in by its builder."""
+    native_size: int = 224
+    """Side of the images that published weights of it were trained at."""
+    fixed_size: bool = False
+    """Whether it takes images of the one size that it was built for."""
+    licence: str | None = None
+    """Of published weights, where their publisher says so."""
 
     def __init__(self, stages: Iterable[nn.Module], num_features: int):
         super().__init__()
@@ -44,6 +51,11 @@ class Backbone(nn.Module):
     @property
     def published(self) -> Published | None:
         """The file of ImageNet weights that others publish for it, if there is one."""
+        return None
+
+    @classmethod
+    def publishes(cls, **options: Any) -> Published | None:
+        """The same of a network with these options, without building it."""
         return None
 
     @property

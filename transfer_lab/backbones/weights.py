@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -135,7 +135,8 @@ def find(backbone: Backbone, weights: Weights, *, download: bool = False) -> tup
         )
         told = f"the ImageNet weights are not on this machine: {published.place} is missing"
         raise WeightsError(f"{told}; {way_out}")
-    return path, published.sha256_prefix
+    # What an experiment was read with; where that named no content, the file is held to its name.
+    return path, weights.sha256 or published.sha256_prefix
 
 
 def _shared(backbone: Backbone, state: Mapping[str, Tensor]) -> bool:
@@ -246,15 +247,15 @@ def _is_safetensors(path: Path) -> bool:
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load(path.read_bytes())
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
         raise WeightsError(f"{path}: truncated, or no safetensors file ({error})") from error
 
 
 def _pickled(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "empty"
+    except Exception as error:  # a foreign parser on a foreign file may raise anything
+        reason = _refusal(error)
         raise WeightsError(
             f"{path}: truncated, or more than a state dict ({reason}); only tensors are read, "
             "never code: save model.state_dict(), best as .safetensors"
@@ -266,6 +267,18 @@ def _pickled(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: holds a {type(content).__name__} and not a state dict")
     state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _refusal(error: Exception) -> str:
+    """Why torch did not read a file, without its advice to read it with code and all."""
+    text = " ".join(str(error).split())
+    if named := re.search(
+        r"Unsupported (?:global|class|operand)[^A-Za-z]*(?:GLOBAL )?([\w.]+)", text
+    ):
+        return f"it asks for {named[1]}"
+    if "weights_only" in text or "Weights only" in text:
+        return "it is no plain state dict"
+    return text[:200] or "empty"
 
 
 def _insert(
@@ -291,6 +304,8 @@ def _check(
         for key, value in present.items()
         if key not in state or state[key].shape != value.shape
     ]
+    if not wrong:
+        _check_numbers({key: (state[key], value) for key, value in present.items()}, path)
     if wrong:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise WeightsError(
@@ -298,6 +313,32 @@ def _check(
             f"{len(state)} tensors for these stages{_told_names(wanted, state)}"
         )
     return tuple(present)
+
+
+def _check_numbers(pairs: Mapping[str, tuple[Tensor, Tensor]], path: Path) -> None:
+    """Raise WeightsError naming the tensors that hold no plain numbers of the kind that learns."""
+    wrong = [f"{key} {kind}" for key, pair in pairs.items() if (kind := _unlike(*pair))]
+    if wrong:
+        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise WeightsError(
+            f"{path}: tensors that hold no weights to learn from: {', '.join(wrong[:_NAMED])}{more}"
+            "; save the model's state_dict() in floating point, dense and not quantised"
+        )
+
+
+def _unlike(found: Tensor, own: Tensor) -> str:
+    """What a tensor is, if it cannot be copied into another one without becoming something else."""
+    if found.is_meta:
+        return "without content (meta)"
+    if found.is_quantized:
+        return "quantised"
+    if found.layout != torch.strided:
+        return f"sparse ({found.layout})"
+    fits = found.is_floating_point() if own.is_floating_point() else found.dtype == own.dtype
+    # Of the 8-bit floats there are some that torch converts and none that anything was trained in.
+    if fits and found.element_size() > 1:
+        return ""
+    return f"{found.dtype} instead of {own.dtype}".replace("torch.", "")
 
 
 def _told_names(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from transfer_lab import __version__
+from transfer_lab.cli import photos
 from transfer_lab.cli.options import (
     AsJson,
     Download,
@@ -28,7 +29,8 @@ from transfer_lab.cli.options import (
     Wandb,
     Wide,
 )
-from transfer_lab.system.files import REPORTS, RUNS
+from transfer_lab.system.files import REPORTS, RUNS, DiskFullError
+from transfer_lab.system.output import lasting_streams, plain
 from transfer_lab.system.workers import Workers
 
 app = typer.Typer(
@@ -37,10 +39,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="""Which transfer-learning regime fits your data?
+    help="""From a folder of photos to a decision and a model, in three commands:
 
-    An experiment is one YAML file: scenarios x backbones x regimes x seeds under one budget.
-    A first look:
+    - `transfer-lab advise photos/` says what to do, what to expect and which photos to look at
+
+    - `transfer-lab train photos/ -o model/` trains the model
+
+    - `transfer-lab predict model/ new_photos/` names new photos
+
+    photos/ has a folder for each class. Nothing is uploaded, downloaded or changed.
+
+    Which transfer-learning regime is best, and when? The grid measures it: an experiment is one
+    YAML file, scenarios x backbones x regimes x seeds under one budget.
 
     - `transfer-lab copy four_scenarios` writes `experiments/four_scenarios.yaml`, which a checkout
       has; `transfer-lab experiments` lists the others
@@ -49,11 +59,20 @@ app = typer.Typer(
 
     - `transfer-lab run experiments/four_scenarios.yaml` trains what is missing, then reports
 
-    - `transfer-lab report experiments/four_scenarios.yaml` reports on what is there so far
-
     Finished runs are stored by content: stop at any time and call `run` again to go on.
-    Exit codes: 0 all done, 1 some runs failed, 2 refused before training, 130 interrupted.""",
+
+    Exit codes: 0 all done, 1 some runs failed, 2 refused before training, 130 interrupted; those of
+    the photo commands stand in their own help.""",
 )
+
+
+_GRID = "The grid: regimes measured and compared"
+_PHOTOS = "From photos to a model"
+
+app.command(rich_help_panel=_PHOTOS)(photos.advise)
+app.command(rich_help_panel=_PHOTOS)(photos.train)
+app.command(rich_help_panel=_PHOTOS)(photos.predict)
+app.command("try", rich_help_panel=_PHOTOS)(photos.try_model)
 
 
 @app.callback(invoke_without_command=True)
@@ -65,7 +84,7 @@ def _version(
         raise typer.Exit
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def experiments() -> None:
     """List the experiments that come with transfer-lab, and what each takes."""
     from transfer_lab.experiment.shipped import FOLDER, shipped
@@ -75,7 +94,7 @@ def experiments() -> None:
     print(f"\n`transfer-lab copy NAME` writes one into {FOLDER}/, to run and to change.")
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def copy(
     name: Annotated[str, typer.Argument(help="One that `transfer-lab experiments` lists.")],
     place: Annotated[
@@ -98,7 +117,7 @@ def copy(
     print(f"next:    {found.command(copied)}")
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def plan(
     experiment: ExperimentPath,
     overrides: Overrides = None,
@@ -141,7 +160,7 @@ def plan(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def run(
     experiment: ExperimentPath,
     overrides: Overrides = None,
@@ -179,7 +198,7 @@ def run(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def report(
     experiment: ExperimentPath,
     overrides: Overrides = None,
@@ -197,7 +216,7 @@ def report(
     write(experiment, overrides or [], runs, reports)
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def status(
     experiment: ExperimentPath,
     overrides: Overrides = None,
@@ -218,7 +237,7 @@ def status(
     commands.status(experiment, overrides or [], runs, commands.Look(wide=wide, json=as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def similarity(
     experiment: ExperimentPath,
     overrides: Overrides = None,
@@ -247,7 +266,7 @@ def similarity(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def data(
     place: Annotated[
         str,
@@ -283,7 +302,7 @@ def data(
     raise typer.Exit(inspection.inspect(place, source, how))
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def dashboard(
     experiments: Annotated[
         list[Path] | None,
@@ -315,7 +334,7 @@ def dashboard(
     launch(experiments or [], overrides or [], runs, host=host, port=port)
 
 
-@app.command()
+@app.command(rich_help_panel=_GRID)
 def doctor(
     experiment: Annotated[
         Path | None, typer.Argument(metavar="[EXPERIMENT.yaml]", help="Check this file as well.")
@@ -338,15 +357,23 @@ def _leave_garbage() -> None:
 
 def main() -> None:
     """Entry point: a refused experiment is a readable list and exit code 2."""
-    from transfer_lab.experiment.yaml_source import ConfigError
-
     # Records by the ten thousand stay alive to the end; looking for garbage among them takes a
     # fifth of the time of `status`.
     gc.set_threshold(100_000, 20, 100)
     atexit.register(_leave_garbage)
+    with lasting_streams():
+        _called()
+
+
+def _called() -> None:
+    from transfer_lab.experiment.yaml_source import ConfigError
+
     try:
         app()
     except ConfigError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            print(plain(problem), file=sys.stderr)
         raise SystemExit(2) from None
+    except DiskFullError as error:  # as where a report is to be written
+        print(plain(str(error)), file=sys.stderr)
+        raise SystemExit(1) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from transfer_lab.cli.status import Status, outdated_lines
 from transfer_lab.cli.tables import cut, room, table
 from transfer_lab.experiment import plan as planning
 from transfer_lab.experiment.loading import ExperimentFile, load_experiment
+from transfer_lab.experiment.published import unknown_weights
 from transfer_lab.experiment.spec import Cell
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid import train as grid
@@ -25,6 +28,8 @@ from transfer_lab.reporting.trackers.tracker import Trackers
 from transfer_lab.store.outdated import outdated
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system import host
+from transfer_lab.system.files import DiskFullError
+from transfer_lab.system.output import plain
 from transfer_lab.system.pulse import tell
 from transfer_lab.system.workers import Workers
 
@@ -56,7 +61,7 @@ def plan(
 ) -> None:
     """Print the grid: cells, distinct runs, what is stored, and what training the rest takes;
     refuses what a run would refuse."""
-    file = load_experiment(path, overrides)
+    file = _loaded(path, overrides, download=download)
     planned = Planned(file.experiment, _store(runs))
     if planned.work.runs:  # otherwise a run would refuse nothing, and torch takes seconds to import
         with Waiting(ERR, "loading torch"):
@@ -89,20 +94,27 @@ def run(
     download: bool = False,
 ) -> int:
     """Train what is missing and write the report; returns the exit code."""
-    file = load_experiment(path, overrides)
+    file = _loaded(path, overrides, download=download)
     grid.check_writable(runs, reports)
     store, cells = _store(runs), planning.plan(file.experiment)
     command = grid.command_for(file, runs, reports)
     again = grid.command_for(file, runs, reports, workers) + (" --download" if download else "")
     trackers = Trackers(file.experiment, cells, store, _warn)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     due = looks.due(file.experiment, cells, store, _say)
     known = (file, cells, store, trackers, workers, VOICE)
     try:
-        summary = grid.train_missing(*known, looks=due, download=download)
+        with _stopping_at_signals():
+            summary = grid.train_missing(*known, looks=due, download=download)
     except KeyboardInterrupt:
         _warn(f"\nstopped; finished runs are stored. To go on: {again}")
         return INTERRUPTED
+    except DiskFullError as error:
+        _warn(f"stopped: {error}. Finished runs are stored. Make room, then go on: {again}")
+        return 1
+    if file.experiment.keep:
+        from transfer_lab.advice.keeping import keep_models
+
+        keep_models(file, cells, store, _say, _warn)
     _write_report(file, cells, store, reports, command)
     trackers.summarise(partial(_study, file, cells, store, command))
     trackers.close()  # last, so that a tracker out of reach delays nothing
@@ -117,6 +129,7 @@ def run(
 def report(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
     """Write the report on what is stored."""
     file = load_experiment(path, overrides)
+    _tell_unknown(file)
     grid.check_writable(reports)
     cells, store = planning.plan(file.experiment), _store(runs)
     command = grid.command_for(file, runs, reports)
@@ -140,7 +153,9 @@ def latex(path: Path, overrides: list[str], runs: Path, reports: Path) -> None:
 def status(path: Path, overrides: list[str], runs: Path, look: Look) -> None:
     """Print counts by scenario and regime, and every failure with its reason. Raises ConfigError
     where there is no store."""
-    found = Status(load_experiment(path, overrides).experiment, _store(runs))
+    file = load_experiment(path, overrides)
+    _tell_unknown(file)
+    found = Status(file.experiment, _store(runs))
     if look.json:
         _say(json.dumps(found.content(), indent=2))
     else:
@@ -162,9 +177,9 @@ def similarity(
     grid.check_writable(runs, *([reports] if ladders else []))
     store = _store(runs)
     similarities = comparing.SimilarityJobs(file.experiment, store, _say, _warn)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        climbed = similarities.work(jobs or host.cores(), threads, ladders=ladders)
+        with _stopping_at_signals():
+            climbed = similarities.work(jobs or host.cores(), threads, ladders=ladders)
     except KeyboardInterrupt:
         _warn("\nstopped; what was measured is stored, and the same command goes on")
         return INTERRUPTED
@@ -173,6 +188,22 @@ def similarity(
     found = comparing.rows(file.experiment, store)
     _say(table(found, comparing.HEAD, room(OUT), keys=2))
     return 1 if comparing.pending(file.experiment, store).jobs else 0
+
+
+def _loaded(path: Path, overrides: list[str], *, download: bool = False) -> ExperimentFile:
+    """The experiment; what it names and is not here is fetched, or said to be missing."""
+    file = load_experiment(path, overrides)
+    return grid.with_weights(file) if download else file
+
+
+def _tell_unknown(file: ExperimentFile) -> None:
+    """Why runs may be missing that are stored."""
+    for name in unknown_weights(file.experiment):
+        _warn(
+            f"{file.source.path}: backbones.{name}: the published weights are not on this machine, "
+            "and what is stored is known by their content: name it, as pretrained: {imagenet: "
+            "SHA256}"
+        )
 
 
 def _write_report(
@@ -212,7 +243,28 @@ def _say(text: str) -> None:
 
 
 def _warn(text: str) -> None:
-    ERR.print(text, markup=False, soft_wrap=True)
+    ERR.print(plain(text), markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _stopping_at_signals() -> Iterator[None]:
+    """Within this SIGINT and SIGTERM interrupt once; the second one ends the process there and
+    then, of which no finished run knows anything."""
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(*_: object) -> None:
+        for number in known:
+            signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in known:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, before in known.items():
+            if signal.getsignal(number) is interrupt:
+                signal.signal(number, before)
 
 
 VOICE = grid.Voice(OUT, _warn)

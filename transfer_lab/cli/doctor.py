@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,9 +15,12 @@ from rich.console import Console
 
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.yaml_source import ConfigError
+from transfer_lab.store.layout import IMAGES, OVERLAPS, SIMILARITY, THUMBNAILS
 from transfer_lab.store.records import RecordStore
-from transfer_lab.system import host
+from transfer_lab.system import host, sealed_array
 from transfer_lab.system.files import unwritable
+from transfer_lab.system.output import plain
+from transfer_lab.system.sealed_json import opened
 
 _OUT = Console(highlight=False)
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "pandas", "wandb")
@@ -25,6 +32,7 @@ _EXTRAS = {
 }
 _LOW_DISK = 2 * 2**30
 _DAY = 86_400
+_RUN_ID = re.compile("[0-9a-f]{16}")
 
 
 def examine(experiment: Path | None, runs: Path, reports: Path) -> int:
@@ -40,7 +48,7 @@ def examine(experiment: Path | None, runs: Path, reports: Path) -> int:
     for check in checks:
         for well, line in check:
             mark = "ok       " if well else "PROBLEM  "
-            _OUT.print(mark + line, markup=False, soft_wrap=True)
+            _OUT.print(plain(mark + line), markup=False, soft_wrap=True)
             problems += not well
     return 1 if problems else 0
 
@@ -81,18 +89,55 @@ def _folders(*folders: Path) -> Iterator[tuple[bool, str]]:
 def _records(runs: Path) -> Iterator[tuple[bool, str]]:
     warnings: list[str] = []
     store = RecordStore(runs, warn=warnings.append)
-    records = [store.get(path.parent.name) for path in sorted(runs.glob("*/record.json"))]
-    known = [record for record in records if record]
+    known = [record for run_id in _run_ids(runs) if (record := store.get(run_id))]
     failed = sum(record.status == "failed" for record in known)
     yield not failed, f"{runs}: {len(known) - failed} finished runs, {failed} failed"
     for warning in warnings:
         yield False, warning
-    yesterday = time.time() - _DAY  # a younger one may belong to a run that is writing it
-    leftovers = [path for path in runs.glob("*/.tmp-*") if path.stat().st_mtime < yesterday]
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-    if leftovers:
-        yield True, f"{runs}: removed {len(leftovers)} temporary files of killed runs"
+    for record in known:
+        for path in store.damaged(record.run_id) if record.status == "done" else ():
+            yield False, f"{path}: damaged; `run` trains the run again if it is needed"
+    for path in _damaged_beside(runs):
+        yield False, f"{path}: damaged; made again where it is needed"
+    if removed := _without_leftovers(runs):
+        yield True, f"{runs}: removed {removed} temporary files of killed runs"
+
+
+def _run_ids(runs: Path) -> list[str]:
+    """By the names of what lies there, readable or not."""
+    with contextlib.suppress(OSError):
+        return sorted(name for name in os.listdir(runs) if _RUN_ID.fullmatch(name))
+    return []
+
+
+def _damaged_beside(runs: Path) -> Iterator[Path]:
+    """What all runs share and is not as it was written; images without a note were not finished,
+    and those from before there were checksums are passed over."""
+    images = runs / IMAGES
+    for note in sorted(images.glob("*.json")):
+        name = note.stem
+        if sealed_array.find(images, name) is None and sealed_array.older(images, name) is None:
+            yield images / f"{name}.npy"
+    for folder in (SIMILARITY, OVERLAPS, THUMBNAILS):
+        for path in sorted((runs / folder).glob("*.json")):
+            try:
+                if json.loads(opened(path.read_bytes()))["of"] == path.stem:
+                    continue
+            except (OSError, ValueError, KeyError):
+                pass
+            yield path
+
+
+def _without_leftovers(runs: Path) -> int:
+    """Remove what killed runs were writing, and count it; a file younger than a day may belong to a
+    run that is writing it."""
+    removed, yesterday = 0, time.time() - _DAY
+    for path in (*runs.glob("*/.tmp-*"), *runs.glob("*/*/.tmp-*")):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < yesterday:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def _file(experiment: Path | None) -> Iterator[tuple[bool, str]]:

@@ -16,6 +16,7 @@ from transfer_lab.experiment.catalog import DOMAINS, suggest
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.system.decode import BrokenImageError, decode_all
 from transfer_lab.system.image_folder import ImageFile, Listing, Part, list_files
+from transfer_lab.system.output import plain
 
 _OUT = Console(highlight=False)
 _NAMED = 20
@@ -72,9 +73,11 @@ def _of_folder(folder: str, how: Request) -> list[str]:
     _say(f"content {listing.fingerprint}")
     aside = [f"{path}: {reason}" for path, reason in listing.set_aside]
     copies = _shared(parts["train"], parts["test"])
+    in_case = [", ".join(map(repr, names)) for names in listing.differ_in_case]
     return [
         *_named("cannot be read: refused, or left out with broken: skip", _broken(listing)),
         *_named("left out", aside),
+        *_named("names of which several classes differ in case alone", in_case),
         *_named("in both training pool and test set (copies)", copies),
     ]
 
@@ -160,7 +163,7 @@ def _span(sizes: Sequence[tuple[int, int]]) -> str:
 
 
 def _broken(listing: Listing) -> list[str]:
-    found = decode_all([file.path for file in listing.files], _PROBE)
+    found = decode_all(listing.files, _PROBE)
     return [str(image) for image in found if isinstance(image, BrokenImageError)]
 
 
@@ -177,4 +180,4 @@ def _named(what: str, lines: list[str]) -> list[str]:
 
 
 def _say(text: str) -> None:
-    _OUT.print(text, markup=False, soft_wrap=True)
+    _OUT.print(plain(text), markup=False, soft_wrap=True)

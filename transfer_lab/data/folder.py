@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -93,15 +92,17 @@ class Folder(ImageDomain):
         named = self.listing.groups(self._pattern)
         return [named[file.path] for file in self.files[part]]
 
-    def decoded(self, paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
-        """Each file's (3, size, size) bytes or what is wrong with it, in order."""
-        return decode_all(paths, size)
+    def decoded(
+        self, files: Iterable[ImageFile], size: int
+    ) -> Iterator[np.ndarray | BrokenImageError]:
+        """Each file's (3, size, size) bytes or what is wrong with it, in order; raises
+        DataUnavailable for a file that is not what was listed."""
+        return decode_all(files, size)
 
     def image_blocks(self, part: Part) -> Iterator[np.ndarray]:
         """Raises DataUnavailable naming every file that cannot be read."""
-        paths = (file.path for file in self.files[part])
         broken = []
-        for found in self.decoded(paths, self.image_size):
+        for found in self.decoded(self.files[part], self.image_size):
             if isinstance(found, BrokenImageError):
                 broken.append(str(found))
             elif not broken:  # else nothing comes of it, and only the names are wanted
@@ -117,10 +118,9 @@ class Folder(ImageDomain):
     def _readable(self) -> np.ndarray:
         """Whether each listed file can be decoded; found once and stored, since the subsets must
         be drawn from the same files in every run."""
-        paths = [file.path for file in self.listing.files]
 
         def probe() -> np.ndarray:
-            found = self.decoded(paths, _PROBE)
+            found = self.decoded(self.listing.files, _PROBE)
             return np.array([not isinstance(image, BrokenImageError) for image in found])
 
         name = digest({"readable": [file.sha256 for file in self.listing.files]})

@@ -1,4 +1,5 @@
-"""Rendered or decoded images on disk: computed once, memory-mapped by every run and process."""
+"""Rendered or decoded images on disk: computed once, held against their checksum, memory-mapped by
+every run and process."""
 
 from __future__ import annotations
 
@@ -12,19 +13,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from transfer_lab.system.files import write_atomically
+from transfer_lab.system import sealed_array
+from transfer_lab.system.sealed_array import Sealing, Stored
 
 Blocks = Callable[[], Iterable[np.ndarray]]
 """Begins an array anew: its rows in order, some at a time."""
 
 
-def stored_array(
-    folder: Path | None, name: str, build: Callable[[], np.ndarray]
-) -> tuple[np.ndarray, float]:
+def stored_array(folder: Path | None, name: str, build: Callable[[], np.ndarray]) -> Stored:
     """The small array that `build` makes and the seconds that making it took, then or now.
 
     `name` is the hash of what determines it; a file that does not read back whole is built again.
@@ -38,14 +37,12 @@ def stored_array(
     if folder is not None:
         # A full or read-only disk costs the cache, not the result.
         with contextlib.suppress(OSError):
-            _put(folder, name, lambda handle: _array_and_seconds(handle, array, seconds))
-            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False), seconds
-    return array, seconds
+            sealed_array.put(folder, name, lambda handle: _whole(handle, array, seconds))
+            return Stored(sealed_array.mapped(folder, name), seconds)
+    return Stored(array, seconds)
 
 
-def stored_images(
-    folder: Path | None, name: str, shape: tuple[int, ...], blocks: Blocks
-) -> tuple[np.ndarray, float]:
+def stored_images(folder: Path | None, name: str, shape: tuple[int, ...], blocks: Blocks) -> Stored:
     """The bytes that `blocks` make, of this shape, and the seconds that making them took, then or
     now; as `stored_array`, but never more than a block of them in memory.
 
@@ -53,24 +50,26 @@ def stored_images(
     The images are made in memory where they cannot be stored.
     """
     if folder is not None:
-        if found := _found(folder, name):
+        if found := _found(folder, name, shape):
             return found
         with contextlib.suppress(OSError):
             _make_room(folder, math.prod(shape))
-            seconds = _put(folder, name, lambda handle: _write(handle, shape, blocks()))
-            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False), seconds
-        if found := _found(folder, name):  # another process took the room, and for these images
+            seconds = sealed_array.put(folder, name, lambda file: _write(file, shape, blocks()))
+            return Stored(sealed_array.mapped(folder, name), seconds)
+        if found := _found(
+            folder, name, shape
+        ):  # another process took the room, and for these images
             return found
     return in_memory(shape, blocks())
 
 
-def in_memory(shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
+def in_memory(shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> Stored:
     """The bytes that the blocks hold, of this shape, and the seconds that making them took."""
     array, clock, done = np.empty(shape, np.uint8), _Clock(), 0
     for block in clock.checked(blocks, shape):
         array[done : done + len(block)] = block
         done += len(block)
-    return array, clock.seconds
+    return Stored(array, clock.seconds)
 
 
 def digest(key: object) -> str:
@@ -99,30 +98,22 @@ class _Clock:
             raise ValueError(f"{count} images were made, and there are {shape[0]} labels")
 
 
-def _found(folder: Path, name: str) -> tuple[np.ndarray, float] | None:
-    """What is stored; None where it is absent or damaged: either way it is built and replaced."""
-    try:
-        array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        return array, json.loads((folder / f"{name}.json").read_text())
-    except (OSError, ValueError):
-        return None
+def _found(folder: Path, name: str, shape: tuple[int, ...] | None = None) -> Stored | None:
+    """What is stored, of this shape in bytes where one is named; None where it is absent, damaged,
+    or from a time without checksums: either way it is built and replaced."""
+    found = sealed_array.find(folder, name)
+    if found is None or shape is None:
+        return found
+    is_wanted = found.array.shape == shape and found.array.dtype == np.uint8
+    return found if is_wanted else None
 
 
-def _put(folder: Path, name: str, write: Callable[[IO[bytes]], float]) -> float:
-    """Store what `write` writes, and beside it the seconds that it returns."""
-    seconds: list[float] = []
-    write_atomically(folder / f"{name}.npy", lambda handle: seconds.append(write(handle)))
-    note = json.dumps(seconds[0]).encode()
-    write_atomically(folder / f"{name}.json", lambda handle: handle.write(note))
-    return seconds[0]
-
-
-def _array_and_seconds(handle: IO[bytes], array: np.ndarray, seconds: float) -> float:
+def _whole(handle: Sealing, array: np.ndarray, seconds: float) -> float:
     np.save(handle, array, allow_pickle=False)
     return seconds
 
 
-def _write(handle: IO[bytes], shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> float:
+def _write(handle: Sealing, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> float:
     """Byte for byte what numpy.save writes of the whole."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(handle, header)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from transfer_lab.data.splits import Split
 from transfer_lab.data.tokens import VOCABULARY, encoded
 from transfer_lab.experiment.budget import Augment
 from transfer_lab.system.decode import BrokenImageError
-from transfer_lab.system.image_folder import TEXTS
+from transfer_lab.system.image_folder import TEXTS, ImageFile
 
 _TEST_TEXTS = 50
 """Docstrings of each topic in the test set."""
@@ -65,10 +64,12 @@ class Texts(TokenDomain, Folder):
     def identity(self) -> dict[str, object]:
         return {**super().identity, "vocabulary": VOCABULARY}
 
-    def decoded(self, paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
-        for path in paths:
+    def decoded(
+        self, files: Iterable[ImageFile], size: int
+    ) -> Iterator[np.ndarray | BrokenImageError]:
+        for file in files:
             try:
-                yield encoded(_read(path), size)
+                yield encoded(_text(file), size)
             except BrokenImageError as error:
                 yield error
 
@@ -101,14 +102,14 @@ class Docstrings(TokenDomain):
                 yield encoded(text, self.image_size)[None]
 
 
-def _read(path: Path) -> str:
-    """Raises BrokenImageError for a file that is empty, unreadable or no UTF-8."""
+def _text(file: ImageFile) -> str:
+    """Raises BrokenImageError for a file that is empty or no UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokenImageError(f"{path}: {error}") from error
+        text = file.read().decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise BrokenImageError(f"{file.path}: {error}") from error
     if not text:
-        raise BrokenImageError(f"{path}: the file is empty")
+        raise BrokenImageError(f"{file.path}: the file is empty")
     return text
 
 

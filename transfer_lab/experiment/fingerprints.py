@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from transfer_lab.experiment.catalog import DOMAINS
+from transfer_lab.experiment.catalog import BACKBONES, DOMAINS
 from transfer_lab.experiment.declared import DeclarationError, declared_entry, taken_from_beside
 from transfer_lab.experiment.installed import ProvidedError, source_of, the_one
 from transfer_lab.experiment.packaged import packaged_for
+from transfer_lab.experiment.published import published_sha256
 from transfer_lab.experiment.shorthand import REGISTRIES, Problem, choices
 from transfer_lab.experiment.yaml_source import Data
-from transfer_lab.system.files import WeightsError
+from transfer_lab.system.files import WeightsError, regular
 from transfer_lab.system.image_folder import DataUnavailable, FileKind, list_files
 
 
@@ -39,17 +40,24 @@ def pin_contents(data: Data, base: Path) -> list[Problem]:
             # Published data are the same wherever they lie.
             choice["root"] = choice["options"].pop("root")
     for name, choice in choices(data, "backbones"):
-        start = choice.get("pretrained")
-        if isinstance(start, dict) and "file" in start:
-            problems += _pin_weights(name, choice, base)
-        elif start == {"origin": "package"}:
-            problems += _pin_package(name, choice)
+        problems += _pin_start(name, choice, base)
     return problems
+
+
+def _pin_start(name: str, choice: Data, base: Path) -> Iterable[Problem]:
+    start, kind = choice.get("pretrained"), choice["kind"]
+    if isinstance(start, dict) and "file" in start:
+        return _pin_weights(name, choice, base)
+    if start == {"origin": "package"}:
+        return _pin_package(name, choice)
+    if start == {"origin": "imagenet"} and isinstance(kind, str) and kind in BACKBONES:
+        start["sha256"] = published_sha256(kind, choice["options"])
+    return ()
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content; raises OSError."""
-    with path.open("rb") as handle:
+    with regular(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

@@ -4,7 +4,7 @@ such an experiment takes at its results."""
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -24,12 +24,14 @@ class Looks(Spec):
     of a run's identity.
 
     `until`: percentage points; a place is settled once nothing tried is so much better than what
-    leads. `first`: the number of the first seed.
+    leads. `settle`: the places, each backbone of a scenario and the scenario over all of them, or
+    the scenario alone. `first`: the number of the first seed.
     """
 
     start: Int = Field(ge=2, le=_MOST)
     at_most: Int = Field(ge=2, le=_MOST)
     until: Float = Field(gt=0, le=100)
+    settle: Literal["backbones", "scenarios"] = "backbones"
     first: Seed = 1
 
     @field_validator("at_most")

@@ -41,7 +41,10 @@ class DomainEntry(Entry):
     in_folder: FileKind | None = None
 
 
-STANDARD = ("lr", "backbone_lr", "weight_decay", "recipe", "k", "reinit", "stage", "start")
+STANDARD = (
+    *("lr", "backbone_lr", "weight_decay", "recipe", "k", "reinit", "stage", "start"),
+    "statistics",
+)
 """Options of regimes that others are built on."""
 
 

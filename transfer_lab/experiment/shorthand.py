@@ -152,9 +152,14 @@ def _unknown_starts(backbones: object) -> list[Problem]:
             choice["pretrained"] = {"origin": start}
         elif isinstance(start, dict) and [*start] == ["run"]:
             choice.update(pretrained="run", source_regime=start["run"])
+        elif isinstance(start, dict) and [*start] == ["imagenet"]:
+            choice["pretrained"] = {"origin": "imagenet", "sha256": start["imagenet"]}
         elif not (start in _STARTS or (isinstance(start, dict) and "file" in start)):
             choice["pretrained"] = "run"
-            starts = f"{', '.join(_STARTS)}, {{run: REGIME}} and {{file: PATH, sha256: ...}}"
+            starts = (
+                f"{', '.join(_STARTS)}, {{run: REGIME}}, {{imagenet: SHA256}} and "
+                "{file: PATH, sha256: ...}"
+            )
             message = f"{start!r} is none of {starts}"
             problems.append((("backbones", name, "pretrained"), message))
     return problems

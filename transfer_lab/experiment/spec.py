@@ -145,6 +145,8 @@ class Experiment(Spec):
     """Points by which a regime may be behind and still count as good as another; of no run."""
     measure: Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss"] = "accuracy"
     """What leads in the report; of no run."""
+    keep: Literal["best"] | None = None
+    """Whether the recommended model is kept for each target; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     trackers: tuple[TrackerName, ...] = ()
     wandb: Tracking = Tracking()

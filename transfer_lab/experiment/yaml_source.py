@@ -11,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transfer_lab.experiment.shipped import advice
@@ -19,9 +20,12 @@ Key = str | int
 KeyPath = tuple[Key, ...]
 Data = dict[Any, Any]
 """A mapping as YAML gives it: keys and values may be anything until they are validated."""
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = 250_000
 _MAX_NODES = 20_000
 _MAX_DEPTH = 40
+_TAG = "tag:yaml.org,2002:"
+_TAGS = ("str", "int", "float", "bool", "null", "seq", "map")
+"""What may be written out of the types of values; others make what no field can hold."""
 
 
 class ConfigError(Exception):
@@ -154,6 +158,7 @@ def _parse(text: str, origin: str, source: Source | None) -> Any:
     end in plain Python errors; they say as little as a ConfigError should.
     """
     try:
+        _bound(text)
         root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
         if root is not None:
             _Walk(source).visit(root, ())
@@ -168,6 +173,25 @@ def _parse(text: str, origin: str, source: Source | None) -> Any:
         raise ConfigError([f"{origin}: not valid YAML: {_reason(error)}"]) from error
 
 
+def _bound(text: str) -> None:
+    """Raise ValueError for a text of more values, deeper ones or others than an experiment has, as
+    soon as that is seen: to take a large one apart takes minutes."""
+    values = depth = 0
+    for event in YAML(typ="safe", pure=True).parse(io.StringIO(text)):
+        values += isinstance(event, NodeEvent)
+        depth += isinstance(event, CollectionStartEvent)
+        depth -= isinstance(event, CollectionEndEvent)
+        if values > 2 * _MAX_NODES or depth > _MAX_DEPTH:
+            raise _too_much()
+        tag = str(getattr(event, "tag", None) or "")
+        if tag and tag.removeprefix(_TAG) not in _TAGS:
+            raise ValueError(f"the tag {tag} is not for an experiment: write the value without it")
+
+
+def _too_much() -> ValueError:
+    return ValueError(f"more than {_MAX_NODES} values, or deeper than {_MAX_DEPTH} levels")
+
+
 class _Walk:
     """Visits every node of a document, as often as it is used, within bounds."""
 
@@ -177,7 +201,7 @@ class _Walk:
     def visit(self, node: Node, path: KeyPath) -> None:
         self.nodes += 1
         if self.nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
-            raise ValueError(f"more than {_MAX_NODES} values, or deeper than {_MAX_DEPTH} levels")
+            raise _too_much()
         if self.source:
             self.source.places.setdefault(path, _place(node))
         if isinstance(node, MappingNode):

@@ -92,7 +92,9 @@ def _check_domains(
     """Images per class of each domain's pool, its classes, what it knows beside them, and what is
     wrong with the others."""
     counts, classes, annotated, problems = {}, {}, {}, []
-    for number, (name, choice) in enumerate(experiment.domains.items(), start=1):
+    # The lab's own first: what makes their images must not have been changed by foreign code.
+    ordered = sorted(experiment.domains.items(), key=lambda item: item[1].is_own)
+    for number, (name, choice) in enumerate(ordered, start=1):
         pulse.tell(f"looking at domains: {name} ({number} of {len(experiment.domains)})")
         place = ("domains", name)
         try:
@@ -293,6 +295,8 @@ def _check_regime(
 ) -> Iterator[Problem]:
     """What the regime refuses: of its own options at their place, of its trials' at theirs."""
     regime, here = experiment.regimes[name], ("regimes", name)
+    if regime.is_own:
+        pulse.tell(f"looking at regimes: {name}")
     trials = trials_of(experiment, name)
     epochs = least[trials is not None and experiment.search is None]
     if trials is None:

@@ -19,6 +19,7 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.grid.time_left import TimeLeft, clock, spoken
 from transfer_lab.store.records import Record
 from transfer_lab.store.running import AtWork, Mishap
+from transfer_lab.system.output import plain
 from transfer_lab.system.pulse import Beat, beating, heard, pulse_folder
 
 _LINES = 20
@@ -108,7 +109,7 @@ class GridProgress:
 
     def say(self, message: str) -> None:
         """A line above the bar."""
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(plain(message), markup=False, highlight=False, soft_wrap=True)
 
     def started(self, runs: Sequence[Run]) -> None:
         """Show runs as being worked on."""

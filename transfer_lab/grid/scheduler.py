@@ -12,17 +12,22 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from transfer_lab.experiment.foreign import foreign_code
 from transfer_lab.experiment.one_pass import peers
 from transfer_lab.experiment.plan import parents_of, runs_of
 from transfer_lab.experiment.spec import Cell, Run
 from transfer_lab.grid.engines.errors import EngineError
 from transfer_lab.store.locks import RunLocks
 from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.system.files import DiskFullError
 
 _PATIENCE = 1.0
 """Seconds between looks at what runs elsewhere."""
 _IN_ONE_PASS = 4
 """Runs at most: each is charged the seconds of the whole pass, and more would save little more."""
+
+_TRANSIENT = ("crash", "io")
+"""Kinds of failure that may be another time's: a killed process, a disk that failed once."""
 
 Train = Callable[[tuple[Run, ...], bool], Sequence[Record]]
 
@@ -34,6 +39,9 @@ class Engine(Protocol):
 
     def submit(self, call: Callable[..., object], *args: object) -> Future:
         """Run `call(*args)` and give a future of its result."""
+
+    def submit_apart(self, code: str, call: Callable[..., object], *args: object) -> Future:
+        """The same of what runs foreign code, in a process that has run and will run no other."""
 
 
 class Watch(Protocol):
@@ -110,7 +118,9 @@ def run_grid(
 
     `train(runs, keep_weights)` is executed by the engine and stores the records itself; it gets
     several runs where they are `peers`. What another process is training on the same store is left
-    to it, and taken over should it die. EngineError if the engine has no workers any more.
+    to it, and taken over should it die. A run that a crash or an I/O error has ended is tried once
+    more. Raises EngineError if the engine has no workers any more, and DiskFullError if the store
+    has no room: whatever is trained then could not be kept.
     """
     with RunLocks(store.root) as leases:
         grid = _Grid(work, store, engine, train, watch, leases)
@@ -142,6 +152,7 @@ class _Grid:
         self._running: dict[Future, tuple[Run, ...]] = {}
         self._elsewhere: list[Run] = []
         self._told = False
+        self._tried_again: set[str] = set()
         for run in work.runs.values():
             first = {parent.id for parent in run.parents if parent.id in work.runs}
             self._waits_for[run.id] = first
@@ -161,8 +172,13 @@ class _Grid:
             runs = tuple(run for run in self._ready.pop(self._engine.slots) if self._take(run))
             if runs:
                 keep_weights = self._leaves_weights(runs[0])
-                self._running[self._engine.submit(self._train, runs, keep_weights)] = runs
+                self._running[self._submit(runs, keep_weights)] = runs
                 self._watch.started(runs)
+
+    def _submit(self, runs: tuple[Run, ...], keep_weights: bool) -> Future:
+        if code := foreign_code(runs[0]):
+            return self._engine.submit_apart(code, self._train, runs, keep_weights)
+        return self._engine.submit(self._train, runs, keep_weights)
 
     def collect(self) -> None:
         """Wait for a run to end, here or, looking now and then, elsewhere."""
@@ -195,7 +211,7 @@ class _Grid:
     def _settle(self, future: Future, runs: tuple[Run, ...]) -> None:
         """End the runs; several of whose process died are tried again one by one, but for those
         that were stored by then."""
-        if isinstance(future.exception(), EngineError):
+        if isinstance(future.exception(), EngineError | DiskFullError):
             raise future.exception()  # no run's doing, and the same with every other
         if future.exception() is None:
             records = future.result()
@@ -205,13 +221,21 @@ class _Grid:
             stored = [run for run in runs if self._store.is_done(run, with_weights=False)]
             for run in runs:
                 if run not in stored:
-                    self._leases.give_back(run.id)
-                    self._ready.push(run, alone=True)
+                    self._try_alone(run)
             runs, records = stored, [self._store.get(run.id) for run in stored]
         for run, record in zip(runs, records, strict=True):
+            if record.error_kind in _TRANSIENT and run.id not in self._tried_again:
+                self._tried_again.add(run.id)
+                self._store.warn(f"{run.title} [{run.id}]: {record.error}; tried once more")
+                self._try_alone(run)
+                continue
             if record.status == "done":
                 self.summary.done.append(run.id)
             self._end(run, record)
+
+    def _try_alone(self, run: Run) -> None:
+        self._leases.give_back(run.id)
+        self._ready.push(run, alone=True)
 
     def _end(self, run: Run, record: Record) -> None:
         self._leases.give_back(run.id)
@@ -284,6 +308,8 @@ def _failure(error: BaseException, run: Run, store: RecordStore) -> Record:
     record = Record.failure(run, kind, f"{type(error).__name__}: {error}")
     try:
         store.put(record)
+    except DiskFullError:
+        raise
     except OSError as problem:  # the grid goes on; the next call tries this run again
         store.warn(f"{store.folder(run.id)}: the failure cannot be stored ({problem})")
     return record

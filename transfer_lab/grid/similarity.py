@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transfer_lab.experiment.choices import Spec
+from transfer_lab.experiment.foreign import foreign_code
 from transfer_lab.experiment.names import run_names
 from transfer_lab.experiment.plan import plan
 from transfer_lab.experiment.spec import Experiment, Run
@@ -115,13 +117,14 @@ class SimilarityJobs:
         work = pending(self.experiment, self.store)
         self._tell(work)
         futures: dict[Future, str] = {
-            engine.submit(_measure, self._root, named.comparison): named.title
+            _submitted(engine, _measure, self._root, named.comparison): named.title
             for named in work.open
         }
         for pair in work.uncounted:
-            futures[engine.submit(_count, self._root, pair.overlap)] = pair.title
+            futures[_submitted(engine, _count, self._root, pair.overlap)] = pair.title
         looked = {
-            engine.submit(_take, self._root, domain): name for name, domain in work.unseen.items()
+            _submitted(engine, _take, self._root, domain): name
+            for name, domain in work.unseen.items()
         }
         for number, future in enumerate(as_completed(futures), start=1):
             title, error = futures[future], future.exception()
@@ -153,13 +156,20 @@ class SimilarityJobs:
         found = []
         for (source, space), comparison in known.items():
             self.say(f"ladders of {source}, {space} ...")
-            call = engine.submit(_climb, self._root, comparison)
+            call = _submitted(engine, _climb, self._root, comparison)
             error = call.exception()
             if error is None:
                 found += [Climbed(source, space, *ladder) for ladder in call.result()]
             else:
                 self.warn(f"ladders of {source}, {space}: {type(error).__name__}: {error}")
         return found
+
+
+def _submitted(engine: Engine, call: Callable[..., object], root: str, asked: Spec) -> Future:
+    code = foreign_code(asked)
+    if code is None:
+        return engine.submit(call, root, asked)
+    return engine.submit_apart(code, call, root, asked)
 
 
 HEAD = ("source → target", "features", "position", "95 %", "MMD²", "A-distance", "kNN gain")

@@ -14,20 +14,25 @@ from typing import Protocol
 
 from rich.console import Console
 
-from transfer_lab.experiment.loading import ExperimentFile
+from transfer_lab.experiment.choices import Choice
+from transfer_lab.experiment.foreign import foreign_code
+from transfer_lab.experiment.loading import ExperimentFile, checked
 from transfer_lab.experiment.names import run_names
+from transfer_lab.experiment.published import unknown_weights
 from transfer_lab.experiment.spec import Cell, Experiment, Run
 from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid.announcing import Announcement
 from transfer_lab.grid.engines import EngineError, start
+from transfer_lab.grid.engines.errors import WorkerCrashError
 from transfer_lab.grid.progress import GridProgress, moves
 from transfer_lab.grid.scheduler import Engine, Summary, Todo, run_grid, todo
 from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.files import REPORTS, RUNS, unwritable
-from transfer_lab.system.pulse import beating, tell
+from transfer_lab.system.output import plain
+from transfer_lab.system.pulse import beating, heard, tell
 from transfer_lab.system.workers import Workers
 
 
@@ -54,7 +59,23 @@ class Voice:
 
     def say(self, text: str) -> None:
         """A line of progress."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(plain(text), markup=False, soft_wrap=True)
+
+
+def with_weights(file: ExperimentFile) -> ExperimentFile:
+    """The experiment, once the published weights that it names and that are not here were fetched:
+    its runs are known by what they hold. Raises ConfigError."""
+    if not unknown_weights(file.experiment):
+        return file
+    try:
+        engine = start(Workers(1), 1, RUNS, lambda _: None)
+    except EngineError as error:
+        raise ConfigError([str(error)]) from error
+    try:
+        file.refuse(engine.submit(_fetch_weights, file.experiment).result())
+    finally:
+        engine.kill()
+    return checked(file.source)
 
 
 def train_missing(
@@ -175,7 +196,17 @@ class _Crew:
         ConfigError."""
         images = self._store.root.absolute() / IMAGES  # a worker may stand elsewhere
         asked = (self._file.experiment, images, self._download, self._all.runs, progress.ready)
-        problems, self._costs = engine.submit(_preflight, *asked).result()
+        chosen = _choices(self._file.experiment)
+        code = foreign_code(*chosen)
+        checking = (
+            engine.submit(_preflight, *asked)
+            if code is None
+            else engine.submit_apart(f"all of {code}", _preflight, *asked)
+        )
+        try:
+            problems, self._costs = checking.result()
+        except WorkerCrashError as error:
+            raise ConfigError([_died(progress.ready)]) from error
         self._file.refuse(problems)
 
     def _run(self, work: Todo, engine: Engine, progress: GridProgress) -> None:
@@ -183,6 +214,22 @@ class _Crew:
         train = partial(train, host.commit(), pulses=progress.pulses)
         both = _Both(progress, self._copies)
         self.summary.add(run_grid(work, self._store, engine, train, both))
+
+
+def _choices(experiment: Experiment) -> list[Choice]:
+    """All that an experiment chooses by name."""
+    groups = (experiment.domains, experiment.backbones, experiment.regimes)
+    return [choice for group in groups for choice in group.values()]
+
+
+def _died(ready: Path | None) -> str:
+    """What is said where the worker died that checks an experiment: at what it was."""
+    beat = heard(ready)
+    doing = f"while {beat.doing}" if beat else "before it had begun"
+    return (
+        f"the worker that checks the experiment died {doing}: it was killed, as where memory is "
+        "short, or code of one's own has ended the process"
+    )
 
 
 def _many(things: Sized, word: str) -> str:
@@ -248,6 +295,13 @@ def _preflight(
             return problems, {}
         tell("counting what there is to compute")
         return [], _costs(runs)
+
+
+def _fetch_weights(experiment: Experiment) -> list[tuple[tuple[str, ...], str]]:
+    """Runs in a worker."""
+    from transfer_lab.grid.fetching import fetch_weights
+
+    return fetch_weights(experiment)
 
 
 def _costs(runs: Mapping[str, Run]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from transfer_lab.experiment.spec import Run
 from transfer_lab.store.layout import ONE_PASS_TRACE, TRACE
 from transfer_lab.store.records import FailureKind, Record, RecordStore
 from transfer_lab.store.trials import TrialsError
-from transfer_lab.system.files import WeightsError, write_atomically
+from transfer_lab.system.files import DiskFullError, WeightsError, write_atomically
 from transfer_lab.system.image_folder import DataUnavailable
 from transfer_lab.training.curve import NonFiniteLossError
 from transfer_lab.training.run import Setting, provenance, train, train_together
@@ -34,22 +34,32 @@ def execute_all(
         try:
             for record in train_together(left, store, setting):
                 done[record.run_id] = record
-        except Exception:
+        except Exception as error:
+            _raise_if_full(error)
             _leave_trace(store, left[0], ONE_PASS_TRACE)
     return [done.get(run.id) or execute(run, root, setting, keep_weights) for run in runs]
 
 
 def execute(run: Run, root: Path, setting: Setting, keep_weights: bool) -> Record:
-    """Train and store one run; a failure is stored too, with its traceback beside the record."""
+    """Train and store one run; a failure is stored too, with its traceback beside the record.
+
+    Raises DiskFullError where the store has no room: no run's doing, and the same with every other.
+    """
     store = RecordStore(root)
     try:
         return train(run, store, setting, keep_weights=keep_weights)
     except Exception as error:  # a failure in one run never takes another with it
+        _raise_if_full(error)
         _leave_trace(store, run, TRACE)
         message = f"{type(error).__name__}: {error}"
         record = Record.failure(run, failure_kind(error), message, **provenance(setting))
         store.put(record)
         return record
+
+
+def _raise_if_full(error: Exception) -> None:
+    if isinstance(error, DiskFullError):
+        raise error
 
 
 def _stored(runs: Sequence[Run], store: RecordStore, keep_weights: bool) -> dict[str, Record]:

@@ -99,7 +99,8 @@ class Card(NamedTuple):
 
     `words`: the choice in plain words; `name`: as the experiment calls it. `as_good`: what is not
     ruled out beside it. `bound`: how far behind the best it is at most. `rule`: what the rule of
-    thumb says there, and loses; `verdict`: one word on it. `more`: for those who ask.
+    thumb says there, and loses; `verdict`: one word on it. `more`: for those who ask. `model`: the
+    file of the trained model beside the page, where it was kept.
     """
 
     case: str
@@ -113,6 +114,7 @@ class Card(NamedTuple):
     rule: str = ""
     verdict: str = ""
     more: tuple[str, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -9,14 +11,14 @@ from transfer_lab.experiment.plan import searches_of
 from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.gallery import Gallery
 from transfer_lab.reporting.looks import looked_at
-from transfer_lab.reporting.predictions import Predictions, beside
+from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.report import write, write_latex
 from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.similarity.overlap import counted
 from transfer_lab.similarity.pairs import results
 from transfer_lab.similarity.thumbnails import thumbnails
 from transfer_lab.store.curves import Curve, read_curves
-from transfer_lab.store.layout import CURVE, IMAGES, STAGE_DRIFT, TRIALS
+from transfer_lab.store.layout import CURVE, IMAGES, MODEL, STAGE_DRIFT, TRIALS
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.store.trials import Trial, TrialsError
 
@@ -39,7 +41,7 @@ def write_tables(
     experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore, reports: Path
 ) -> tuple[Path, ...]:
     """Write the main tables of the report as LaTeX, beside it; returns the files."""
-    predictions = Predictions(beside(store))
+    predictions = Predictions.of_store(store)
     table, course = looked_at(experiment, cells, store, predictions)
     known = StoredResults(table, predictions=predictions, course=course)
     return write_latex(experiment, known, reports / experiment.name)
@@ -54,7 +56,7 @@ def study(
 
 def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) -> StoredResults:
     """All that a store holds of the cells."""
-    predictions = Predictions(beside(store))
+    predictions = Predictions.of_store(store)
     table, course = looked_at(experiment, cells, store, predictions)
     return StoredResults(
         frame=table,
@@ -68,7 +70,9 @@ def stored(experiment: Experiment, cells: tuple[Cell, ...], store: RecordStore) 
         overlaps=counted(experiment, store),
         changes=left_behind(table, store, STAGE_DRIFT),
         sources=source_records(table, store),
+        models=models(experiment, table, store),
         gallery=Gallery(thumbnails(experiment, store), store.root / IMAGES),
+        left_out=store.left_out,
     )
 
 
@@ -93,10 +97,26 @@ def searches(experiment: Experiment, store: RecordStore) -> dict[str, tuple[Tria
     return found
 
 
+def models(experiment: Experiment, table: pd.DataFrame, store: RecordStore) -> dict[str, str]:
+    """The folders of models that were kept, by run id; none where the experiment keeps none."""
+    done = table.loc[table["status"] == "done", "run_id"].unique() if experiment.keep else ()
+    return store.files(done, MODEL)
+
+
 def curves(table: pd.DataFrame, store: RecordStore) -> dict[str, Curve]:
     """The training curve of every finished run that left one, by run id."""
     done = table.loc[table["status"] == "done", "run_id"].unique()
-    return read_curves(store.files(done, CURVE))
+    return curves_of(done, store)
+
+
+def curves_of(run_ids: Iterable[str], store: RecordStore) -> dict[str, Curve]:
+    """The training curve of every run that left one, by run id; a damaged one is named, and counts
+    as absent."""
+
+    def leave_out(run_id: str, reason: str) -> None:
+        store.leave_out(store.file(run_id, CURVE), reason)
+
+    return read_curves(store.contents(run_ids, CURVE), leave_out)
 
 
 def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str, pd.DataFrame]:
@@ -105,12 +125,11 @@ def left_behind(table: pd.DataFrame, store: RecordStore, name: str) -> dict[str,
 
     found = {}
     done = table.loc[table["status"] == "done", "run_id"].unique()
-    for run_id, path in store.files(done, name).items():
+    for run_id, content in store.contents(done, name):
         try:
-            found[run_id] = read_exactly(path)
-        except (OSError, ValueError) as problem:
-            reason = str(problem).partition("\n")[0]
-            store.warn(f"{path}: cannot be read ({reason}); the report goes without it")
+            found[run_id] = read_exactly(io.BytesIO(content))
+        except ValueError as problem:
+            store.leave_out(store.file(run_id, name), str(problem).partition("\n")[0])
     return found
 
 

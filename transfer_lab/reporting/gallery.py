@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfer_lab.similarity.thumbnails import Thumbnails
+from transfer_lab.system import sealed_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,10 +45,9 @@ class Gallery:
         found = self._domains.get(domain)
         if found is None or not found.samples or self._folder is None:
             return None
-        path = self._folder / f"{found.array}.npy"
-        try:
-            images = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
+        stored = sealed_array.find(self._folder, found.array)
+        images = stored.array if stored else sealed_array.older(self._folder, found.array)
+        if images is None:
             return None
         is_whole = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] == 3
         return images if is_whole and len(images) == found.count else None

@@ -15,7 +15,7 @@ from transfer_lab.experiment.spec import Cell, Experiment
 from transfer_lab.reporting.accuracies import Place, rows_of
 from transfer_lab.reporting.course import Answer, Course, Question
 from transfer_lab.reporting.decision import decide
-from transfer_lab.reporting.predictions import Predictions, beside
+from transfer_lab.reporting.predictions import Predictions
 from transfer_lab.reporting.stored import StoredResults
 from transfer_lab.reporting.study import Study
 from transfer_lab.store import results
@@ -30,14 +30,14 @@ def course_of(study: Study) -> Course:
     """The looks that the study's records allow, one after the other; those of an arm's later seeds
     count from the look on that asks for them.
 
-    An arm is in question for as long as it is not ruled out, among those of its scenario or those
-    of its backbone there, and what leads them may be more than `until` points behind. Raises
-    ValueError where the seeds are fixed.
+    An arm is in question for as long as it is not ruled out, among those of its scenario or, where
+    backbones are to be settled too, those of its backbone there, and what leads them may be more
+    than `until` points behind. Raises ValueError where the seeds are fixed.
     """
     looks = study.experiment.looks
     if looks is None:
         raise ValueError(f"{study.experiment.name} has fixed seeds")
-    questions = dict(_questions(study))
+    questions = dict(_questions(study, each=looks.settle == "backbones"))
     given = dict.fromkeys(_places(study), looks.counts[0])
     contending = going = frozenset(arm for arms in questions.values() for arm in arms)
     taken: list[tuple[Answer, ...]] = []
@@ -76,7 +76,7 @@ def frame(planned: Sequence[tuple[Experiment, Sequence[Cell]]], store: RecordSto
     states: list[str | None] = []
     for experiment, cells in planned:
         rows = table.iloc[len(states) : len(states) + len(cells)]
-        found = _course(experiment, rows, Predictions(beside(store)))
+        found = _course(experiment, rows, Predictions.of_store(store))
         states += beyond(experiment, cells, found) if found else [None] * len(cells)
     return _relabelled(table, states)
 
@@ -85,7 +85,7 @@ def course(experiment: Experiment, cells: Sequence[Cell], store: RecordStore) ->
     """How far the looks of an experiment have come; None where its seeds are fixed."""
     if experiment.looks is None:
         return None
-    return _course(experiment, results.frame(cells, store), Predictions(beside(store)))
+    return _course(experiment, results.frame(cells, store), Predictions.of_store(store))
 
 
 def states(
@@ -169,8 +169,9 @@ def _places(study: Study) -> tuple[Place, ...]:
     )
 
 
-def _questions(study: Study) -> Iterator[tuple[Question, tuple[Place, ...]]]:
-    """Each with the arms that it is about: the contenders, where there are two."""
+def _questions(study: Study, *, each: bool) -> Iterator[tuple[Question, tuple[Place, ...]]]:
+    """Each with the arms that it is about: the contenders, where there are two. `each`: of every
+    backbone, too, where there are several."""
     for scenario in study.scenarios:
         arms = {
             backbone: tuple(
@@ -179,7 +180,8 @@ def _questions(study: Study) -> Iterator[tuple[Question, tuple[Place, ...]]]:
             for backbone in study.backbones
         }
         arms = {backbone: found for backbone, found in arms.items() if found}
-        yield from ((Question(scenario, b), a) for b, a in arms.items() if len(a) > 1)
+        if each or len(arms) == 1:
+            yield from ((Question(scenario, b), a) for b, a in arms.items() if len(a) > 1)
         if len(arms) > 1:
             yield Question(scenario, None), tuple(place for a in arms.values() for place in a)
 

@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 
 Locate = Callable[[str], Path]
 """Run id -> where its predictions.npz lies."""
+Vouch = Callable[[str, bytes], bool]
+"""Whether content is what the run's record means by its predictions."""
 
 
-def beside(store: RecordStore) -> Locate:
-    """Where the predictions lie: beside the records, for whoever states an accuracy."""
-    return partial(store.file, name=PREDICTIONS)
+def beside(store: RecordStore) -> tuple[Locate, Vouch]:
+    """Where the predictions lie, and what they are held against: beside the records, for whoever
+    states an accuracy."""
+    return partial(store.file, name=PREDICTIONS), partial(_vouch, store)
+
+
+def _vouch(store: RecordStore, run_id: str, content: bytes) -> bool:
+    if store.vouches_for(run_id, PREDICTIONS, content):
+        return True
+    store.leave_out(store.file(run_id, PREDICTIONS), "its checksum does not match")
+    return False
 
 
 UNREADABLE = (
@@ -56,11 +66,16 @@ class Together(NamedTuple):
 class Predictions:
     """The stored predictions of runs; what is missing or damaged is named and never an error."""
 
-    def __init__(self, locate: Locate | None = None):
-        self._locate = locate
+    def __init__(self, locate: Locate | None = None, vouch: Vouch = lambda *_: True):
+        self._locate, self._vouch = locate, vouch
         self._known: dict[str, Outcome | None] = {}
         self._arrays: dict[bytes, np.ndarray] = {}
         self.problems: Counter[str] = Counter()
+
+    @classmethod
+    def of_store(cls, store: RecordStore) -> Predictions:
+        """Those that lie in a store."""
+        return cls(*beside(store))
 
     def of(self, run_id: str, accuracy: float) -> Outcome | None:
         """A run's outcome, if it is there and agrees with the accuracy in its record."""
@@ -71,7 +86,7 @@ class Predictions:
     def classes(self, run_id: str) -> tuple[str, ...]:
         """The names of a run's classes, in label order; none where they are not stored."""
         try:
-            return self._decoded(self._locate(run_id)).classes if self._locate else ()
+            return self._decoded(self._content(run_id)).classes if self._locate else ()
         except UNREADABLE:
             return ()
 
@@ -81,7 +96,7 @@ class Predictions:
         import numpy as np
 
         try:
-            with np.load(self._locate(run_id)) as arrays:
+            with np.load(io.BytesIO(self._content(run_id))) as arrays:
                 return arrays["label_log_probability"].astype(np.float64)
         except UNREADABLE:
             return None
@@ -102,7 +117,7 @@ class Predictions:
             self.problems["not handed to the report"] += 1
             return None
         try:
-            outcome = self._decoded(self._locate(run_id))
+            outcome = self._decoded(self._content(run_id))
         except FileNotFoundError:
             self.problems["missing"] += 1
             return None
@@ -114,10 +129,15 @@ class Predictions:
             return None
         return outcome
 
-    def _decoded(self, path: Path) -> Outcome:
+    def _content(self, run_id: str) -> bytes:
+        content = self._locate(run_id).read_bytes()
+        if not self._vouch(run_id, content):
+            raise ValueError("the checksum does not match")
+        return content
+
+    def _decoded(self, content: bytes) -> Outcome:
         # As np.load, but the whole file at once, and what many runs share not decoded again:
         # 10,000 runs are read in a second or two.
-        content = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as file:
             labels = self._once(file, "label.npy", content)
             predicted = _array(file.read("predicted.npy"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.blocks import pictures, sheets
 from transfer_lab.reporting.figures.pens import pens
+from transfer_lab.reporting.kept import store_archives
 from transfer_lab.reporting.paper import accuracy_table, rules_table
 from transfer_lab.reporting.render.csv import measured_frame, stacked, to_csv
 from transfer_lab.reporting.render.html import to_html
@@ -18,13 +19,14 @@ from transfer_lab.reporting.study import StoredResults, Study
 from transfer_lab.reporting.taxonomies import taxonomy_frame
 from transfer_lab.store.layout import STAGE_DRIFT, TRIALS
 from transfer_lab.system.files import write_atomically
+from transfer_lab.system.output import plain
 
 SIMILARITY, TAXONOMY = "similarity.csv", "taxonomy.csv"
 
 
 def write(experiment: Experiment, stored: StoredResults, out: Path, command: str) -> Path:
     """Write report.md, index.html, records.csv and figures/ into `out`, and trials.csv, cka.csv,
-    similarity.csv and taxonomy.csv if there is what they hold; returns the page's path."""
+    similarity.csv, taxonomy.csv and models/ if there is what they hold; returns the page's path."""
     from transfer_lab.reporting.figures.mpl import png
     from transfer_lab.reporting.figures.thumbnails import sheet
 
@@ -48,6 +50,7 @@ def write(experiment: Experiment, stored: StoredResults, out: Path, command: str
         (out / name).unlink(missing_ok=True)
         if not table.empty:
             _store(out / name, to_csv(table))
+    store_archives(study, out)
     _store(out / "report.md", _encoded(to_markdown(sections_of(study, brief=True))))
     colours = {regime: pen.colour for regime, pen in pens(study).items()}
     # The page comes last: where it is new, all that it stands for is there.
@@ -61,7 +64,7 @@ def write_latex(experiment: Experiment, stored: StoredResults, out: Path) -> tup
     tables = [table for table in (accuracy_table(study), rules_table(study)) if table]
     made = {out / f"{table.name}.tex": to_latex(table, experiment.name) for table in tables}
     for path, text in made.items():
-        _store(path, text.encode())
+        _store(path, _encoded(text))
     return tuple(made)
 
 
@@ -71,4 +74,4 @@ def _store(path: Path, content: bytes) -> None:
 
 def _encoded(text: str) -> bytes:
     # An error that quotes a file name may hold half a surrogate pair, which UTF-8 cannot.
-    return text.encode("utf-8", errors="replace")
+    return plain(text).encode("utf-8", errors="replace")

@@ -42,6 +42,10 @@ class StoredResults:
     """What fine-tuning changed in each stage, by the run's id."""
     sources: Mapping[str, Record] = field(default_factory=dict)
     """The finished source runs, by id."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The folders of the models that were kept, by the run's id."""
+    left_out: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By run id and name, what is wrong with damaged files, of which nothing stands here."""
     gallery: Gallery = field(default_factory=Gallery)
     """What the domains look like."""
     course: Course | None = None

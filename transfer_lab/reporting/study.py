@@ -100,8 +100,9 @@ class Study(StoredResults):
         """The arms that some look has ruled out among those of a scenario, or of a backbone (None:
         of all) there."""
         known = self.course.ruled_out if self.course else {}
-        asked = [question for question in known if question.scenario == scenario]
-        question = asked[0] if len(asked) == 1 else Question(scenario, backbone)
+        question, asked = Question(scenario, backbone), [q for q in known if q.scenario == scenario]
+        if backbone is None and len(asked) == 1:  # one backbone alone has contenders
+            question = asked[0]
         return known.get(question, frozenset())
 
     @cached_property

@@ -8,19 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from transfer_lab.similarity.mmd import contrasts, u_statistic
-from transfer_lab.similarity.samples import DegenerateError, Estimate, checked
+from transfer_lab.similarity.samples import DegenerateError, Estimate, Position, checked
 
 _NORMAL = 1.959964
 _SHOWN = 3.0
 """A far domain nearer than this many standard errors calibrates nothing."""
-
-
-class Position(NamedTuple):
-    """A place on the axis and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Placement(NamedTuple):

@@ -28,12 +28,15 @@ from transfer_lab.similarity.pairs import Compared, Comparison, comparison_store
 from transfer_lab.similarity.probes import gain, linear_right, neighbours_right
 from transfer_lab.similarity.proxy_a import proxy_a_distance
 from transfer_lab.similarity.random_space import random_features
+from transfer_lab.similarity.reference import Reference, place_between
 from transfer_lab.similarity.samples import DegenerateError
 from transfer_lab.store.layout import IMAGES
 from transfer_lab.store.records import RecordStore
 from transfer_lab.system.device import device
 
 _BATCH = 64
+_PLACED = 400
+"""Images at most that are placed beside photographs: they are large."""
 
 Space = Callable[[np.ndarray], np.ndarray]
 """Images to features."""
@@ -60,10 +63,9 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
     space = space_of(comparison, store)
     bench = _Bench(space(target.images), target.labels, {}, {})
     if source:
-        far = comparison.far and sample(comparison, comparison.far, store).images
-        if far is None:
-            far = noise_images(comparison.images // 2, comparison.image_size)
-        bench.label_free(space(source.images), space(far[: comparison.images // 2]))
+        bench.label_free(space(source.images), space(far_images(comparison, store)))
+    elif reference := comparison.reference:
+        bench.beside_photographs(reference, *_at_own_size(comparison, reference, store))
     if comparison.backbone:
         random = _random(comparison.backbone, comparison.image_size)
         bench.label_aware(_through(random)(target.images))
@@ -74,6 +76,25 @@ def measure(comparison: Comparison, store: RecordStore) -> Compared:
     measured = Compared(of=comparison.id, notes=bench.notes, seconds=seconds, **known)
     comparison_store(store).put(measured)
     return measured
+
+
+def far_images(comparison: Comparison, store: RecordStore) -> np.ndarray:
+    """Half as many images of the far domain as are compared."""
+    count = comparison.images // 2
+    if comparison.far is None:
+        return noise_images(count, comparison.image_size)
+    return sample(comparison, comparison.far, store).images[:count]
+
+
+def _at_own_size(
+    comparison: Comparison, reference: Reference, store: RecordStore
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the target and of the far domain where images have the size that the statistics
+    are of, whatever the experiment's: at others even photographs look like nothing known."""
+    count = min(comparison.images, _PLACED)
+    own = comparison.model_copy(update={"image_size": reference.image_size, "images": count})
+    space = space_of(own, store)
+    return space(sample(own, own.target, store).images), space(far_images(own, store))
 
 
 def sample(comparison: Comparison, choice: Choice, store: RecordStore) -> Sample:
@@ -126,6 +147,11 @@ class _Bench:
             }
         for name, other in (("proxy_a", self.target), ("proxy_a_far", far)):
             self.found[name] = self._try(name, proxy_a_distance, first[:count], other[:count])
+
+    def beside_photographs(self, reference: Reference, target: np.ndarray, far: np.ndarray) -> None:
+        """The place between photographs that statistics are shipped of, and the far domain."""
+        self.found["images"] = len(target)
+        self.found["position"] = self._try("position", place_between, reference, target, far)
 
     def predict(self, head: Head) -> None:
         """LEEP, of what the source run's own head answers to the target's images."""

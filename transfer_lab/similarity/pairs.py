@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ConfigDict, Field
 
@@ -16,6 +16,9 @@ from transfer_lab.experiment.spec import PROTOCOL, Cell, Experiment, Run, Scenar
 from transfer_lab.store.layout import SIMILARITY
 from transfer_lab.store.records import RecordStore
 from transfer_lab.store.sealed import Sealed, SealedStore
+
+if TYPE_CHECKING:
+    from transfer_lab.similarity.reference import Reference
 
 VERSION = 2
 """Raised whenever a change of code changes what is measured."""
@@ -27,8 +30,9 @@ class Comparison(Spec):
     """All that determines one measured similarity.
 
     Without a `backbone` the features are those of fixed random filters. Without a `source`, as
-    where weights are ready-made, only what needs no source images is measured. `far` is a domain,
-    or None for images of independent random pixels.
+    where weights are ready-made, what needs source images is measured only where statistics of
+    photographs are shipped for these weights. `far` is a domain, or None for images of independent
+    random pixels.
     """
 
     source: Choice | None
@@ -42,10 +46,19 @@ class Comparison(Spec):
     @cached_property
     def id(self) -> str:
         """Hash of the content, as for a run."""
-        return identity(self, VERSION)
+        return identity(self, VERSION if self.reference is None else (VERSION, self.reference.made))
+
+    @property
+    def reference(self) -> Reference | None:
+        """Statistics of photographs in the features of ready-made weights that ship with them."""
+        if self.source is not None or not isinstance(self.init, Weights):
+            return None
+        from transfer_lab.similarity.reference import reference_of
+
+        return reference_of(self.init.sha256)
 
 
-def identity(of: Spec, version: int) -> str:
+def identity(of: Spec, version: int | tuple[int, ...]) -> str:
     """Hash of what is compared, of the version of its measuring and of the protocol number."""
     content = json.dumps([version, PROTOCOL, of.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -18,6 +18,14 @@ class Estimate(NamedTuple):
     error: float
 
 
+class Position(NamedTuple):
+    """A place on the axis and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 def checked(features: np.ndarray, name: str = "features") -> np.ndarray:
     """The features as float64 (n, d), n >= 2; raises DegenerateError if they are not."""
     found = np.asarray(features, np.float64)

@@ -30,3 +30,22 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
         return Interval(mean, None, 1)
     spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
     return Interval(mean, float(stdtrit(n - 1, (1 + level) / 2)) * spread / math.sqrt(n), n)
+
+
+def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share seen in n independent trials, which may be a fraction;
+    (0, 1) where n is 0.
+
+    >>> [round(end, 3) for end in wilson(0.9, 100, 0.9)]
+    [0.838, 0.94]
+    """
+    from scipy.special import ndtri  # scipy.stats takes a second to import
+
+    if n <= 0:
+        return 0.0, 1.0
+    z2 = float(ndtri((1 + level) / 2)) ** 2
+    middle = share + z2 / (2 * n)
+    half = math.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2))
+    scale = 1 + z2 / n
+    # At shares of 0 and 1 the end is the share itself, which rounding must not pass.
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)

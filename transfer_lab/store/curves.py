@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,20 +14,29 @@ Curve = Mapping[str, "np.ndarray"]
 """The columns of a metrics.csv, a number an epoch; NaN where nothing was measured."""
 
 
-def read_curves(files: Mapping[str, str | Path]) -> dict[str, Curve]:
-    """The curves by run id, of those runs whose file is there.
+def read_curves(
+    contents: Iterable[tuple[str, bytes]], leave_out: Callable[[str, str], None]
+) -> dict[str, Curve]:
+    """The curves by run id, from the contents of their files; `leave_out` is told the run id and
+    the reason of each that is no curve.
 
     Files with the same columns are parsed as one: a grid has thousands, of a few lines each, and
     opening a parser takes longer than what it has to read.
     """
     by_columns: dict[bytes, dict[str, list[bytes]]] = defaultdict(dict)
-    for run_id, path in files.items():
-        with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
-            head, *rows = filter(None, file.read().splitlines())
-            by_columns[head][run_id] = rows
+    for run_id, content in contents:
+        head, *rows = [*filter(None, content.splitlines())] or [b""]
+        by_columns[head][run_id] = rows
     curves: dict[str, Curve] = {}
     for head, lines in by_columns.items():
-        curves |= _parsed(head, lines)
+        try:
+            curves |= _parsed(head, lines)
+        except ValueError:  # of one of them: of which is found one by one
+            for run_id, rows in lines.items():
+                try:
+                    curves |= _parsed(head, {run_id: rows})
+                except ValueError as problem:
+                    leave_out(run_id, str(problem).partition("\n")[0])
     return curves
 
 

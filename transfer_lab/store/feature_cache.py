@@ -134,7 +134,8 @@ class _InMemory:
 class _OnDisk:
     """`<key>.rows`, a sparse file; `<key>.sums`, a CRC-32 for each row; `<key>.json`, its cost.
 
-    Written with pwrite and never through the map: a full disk is then an error and not a signal.
+    Written with pwrite and never through the map, and read through it only where rows were found
+    whole: where the disk is full, or the file has holes, is then an error and not a signal.
     """
 
     suffixes = (".sums", ".json", ".rows")
@@ -148,7 +149,6 @@ class _OnDisk:
         self._sums = _sized(folder / f"{key}.sums", shape[0] * 4)
         os.utime(self._data.fileno())
         self.array = np.memmap(self._data, np.float32, "r", shape=shape)
-        self._known = np.memmap(self._sums, np.uint32, "r", shape=shape[:1])
         self._checked = np.zeros(shape[0], bool)
         try:
             self.seconds_per_row = float(json.loads(self._note.read_text()))
@@ -158,8 +158,11 @@ class _OnDisk:
     def lacking(self, rows: np.ndarray) -> np.ndarray:
         # Row by row through the arrays would take several times as long as the sums.
         unknown = rows[~self._checked[rows]]
-        for row, known in zip(unknown.tolist(), self._known[unknown].tolist(), strict=True):
-            self._checked[row] = known != 0 and known == _checksum(self._content(row))
+        if len(unknown):
+            sums = os.pread(self._sums.fileno(), 4 * len(self._checked), 0)
+            known = np.frombuffer(sums, np.uint32)[unknown]
+            for row, meant in zip(unknown.tolist(), known.tolist(), strict=True):
+                self._checked[row] = meant != 0 and meant == _checksum(self._content(row))
         return rows[~self._checked[rows]]
 
     def put(self, rows: np.ndarray, values: np.ndarray) -> None:
@@ -173,8 +176,8 @@ class _OnDisk:
         text = json.dumps(seconds_per_row).encode()
         write_atomically(self._note, lambda handle: handle.write(text))
 
-    def _content(self, row: int) -> memoryview:
-        return memoryview(self.array).cast("B")[row * self._width : (row + 1) * self._width]
+    def _content(self, row: int) -> bytes:
+        return os.pread(self._data.fileno(), self._width, row * self._width)
 
 
 def _fill(place: _Place, wanted: np.ndarray, compute: Compute, batch: int) -> Rows:
@@ -201,7 +204,7 @@ def _timed(place: _Place, rows: np.ndarray, compute: Compute, batch: int) -> np.
     return values
 
 
-def _checksum(content: bytes | memoryview) -> int:
+def _checksum(content: bytes) -> int:
     return zlib.crc32(content) or 1  # 0 says that there is nothing
 
 

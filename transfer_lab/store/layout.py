@@ -7,6 +7,8 @@ PREDICTIONS = "predictions.npz"
 WEIGHTS = "backbone.safetensors"
 TRIALS = "trials.csv"
 STAGE_DRIFT = "cka.csv"
+MODEL = "model"
+"""A folder: the whole model, where the experiment keeps it."""
 TRACE, ONE_PASS_TRACE = "traceback.txt", "one_pass_traceback.txt"
 
 IMAGES, ACTIVATIONS = "images", "activations"

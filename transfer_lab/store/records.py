@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from transfer_lab.experiment.spec import PROTOCOL, Cell, Run
-from transfer_lab.store.layout import RECORD, TRIALS, WEIGHTS
+from transfer_lab.store.layout import CURVE, PREDICTIONS, RECORD, STAGE_DRIFT, TRIALS, WEIGHTS
 from transfer_lab.store.trials import Trial, TrialsError, from_csv
 from transfer_lab.system.files import WeightsError, write_atomically
+from transfer_lab.system.output import plain
 from transfer_lab.system.sealed_json import opened, sealed
 
 FailureKind = Literal["data", "diverged", "oom", "io", "crash", "error"]
@@ -71,6 +72,9 @@ class Record(BaseModel):
     peak_rss_mb: float | None = None
     weights_sha256: str | None = None
     trials_sha256: str | None = None
+    curve_sha256: str | None = None
+    predictions_sha256: str | None = None
+    changes_sha256: str | None = None
 
     precision: str | None = None
     device: str | None = None
@@ -94,7 +98,7 @@ class Record(BaseModel):
             status="failed",
             error_kind=kind,
             # A file name that is no text would keep the record from being written.
-            error=message[:500].encode(errors="backslashreplace").decode(),
+            error=plain(message[:500]).encode(errors="backslashreplace").decode(),
             **known,
         )
 
@@ -111,7 +115,17 @@ OF_RUN = {
 }
 """Further ones of the cell, and what of its run they hold."""
 
-INTERNAL = frozenset({"protocol", "weights_sha256", "trials_sha256"})
+CHECKSUMS = {
+    CURVE: "curve_sha256",
+    PREDICTIONS: "predictions_sha256",
+    STAGE_DRIFT: "changes_sha256",
+    TRIALS: "trials_sha256",
+    WEIGHTS: "weights_sha256",
+}
+"""The files that belong to a run, and the field of its record that each is held against; None in
+it, as in records from before there was one, vouches for any content."""
+
+INTERNAL = frozenset({"protocol", *CHECKSUMS.values()})
 """Fields of a record that are no columns."""
 
 _FIRST = (
@@ -138,6 +152,10 @@ class RecordStore:
 
     def __init__(self, root: Path | str, warn: Callable[[str], None] = lambda _: None):
         self.root, self.warn = Path(root), warn
+        self._checksums: dict[str, dict[str, str | None]] = {}
+        self._told: set[str] = set()
+        self.left_out: dict[tuple[str, str], str] = {}
+        """By run id and name of the file, what is wrong with files that no report is made from."""
 
     def folder(self, run_id: str) -> Path:
         """The folder of one run."""
@@ -154,25 +172,90 @@ class RecordStore:
         return {run_id: place for run_id, place in places.items() if os.path.exists(place)}
 
     def get(self, run_id: str) -> Record | None:
-        """The stored record, or None. A damaged one is set aside, named, and counts as absent."""
+        """The stored record, or None. One that is damaged or cannot be read is named, and counts as
+        absent; a damaged one is set aside."""
         place = f"{self.root}/{run_id}/{RECORD}"  # a Path takes as long as reading the file
         try:
             with open(place, "rb", buffering=0) as handle:
                 content = handle.read()
         except FileNotFoundError:
             return None
-        try:
-            return _decode(content, run_id)
-        except (ValueError, ValidationError) as problem:
-            path = Path(place)
-            aside = _set_aside(path, content)
-            if aside is None:
-                return self.get(run_id)
-            reason = str(problem).splitlines()[0]
-            self.warn(
-                f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed"
-            )
+        except OSError as problem:
+            self._tell(f"{place}: cannot be read ({problem.strerror}); the run counts as missing")
             return None
+        try:
+            record = _decode(content, run_id)
+        except (ValueError, ValidationError) as problem:
+            return self._damaged(Path(place), content, str(problem).splitlines()[0])
+        self._checksums[run_id] = {n: getattr(record, f) for n, f in CHECKSUMS.items()}
+        return record
+
+    def _damaged(self, path: Path, content: bytes, reason: str) -> Record | None:
+        try:
+            aside = _set_aside(path, content)
+        except OSError as problem:
+            why = f"cannot be set aside: {problem.strerror}"
+            self._tell(f"{path}: damaged record ({reason}); it {why}; the run counts as missing")
+            return None
+        if aside is None:
+            return self.get(path.parent.name)
+        self.warn(f"{path}: damaged record ({reason}); kept as {aside.name}, will be recomputed")
+        return None
+
+    def _tell(self, text: str) -> None:
+        """Warn, once of each thing: a file that stays where it is is asked for again and again."""
+        if text not in self._told:
+            self._told.add(text)
+            self.warn(text)
+
+    def vouches_for(self, run_id: str, name: str, content: bytes) -> bool:
+        """Whether this is the content that the run's record means by its file of that name."""
+        if run_id in self._checksums and self._matches(run_id, name, content):
+            return True
+        self.get(run_id)  # it may have been trained anew meanwhile
+        return self._matches(run_id, name, content)
+
+    def _matches(self, run_id: str, name: str, content: bytes) -> bool:
+        meant = self._checksums.get(run_id, {}).get(name)
+        return meant is None or hashlib.sha256(content).hexdigest() == meant
+
+    def contents(self, run_ids: Iterable[str], name: str) -> Iterator[tuple[str, bytes]]:
+        """What the file of that name holds, of each of these runs that has one, by run id; one that
+        is not what its record means is named and left out."""
+        for run_id, place in self.files(run_ids, name).items():
+            try:
+                with open(place, "rb", buffering=0) as handle:
+                    content = handle.read()
+            except FileNotFoundError:
+                continue
+            except OSError as problem:
+                self.leave_out(place, problem.strerror or str(problem))
+                continue
+            if self.vouches_for(run_id, name, content):
+                yield run_id, content
+            else:
+                self.leave_out(place, "its checksum does not match")
+
+    def leave_out(self, place: str | Path, reason: str) -> None:
+        """Name a file that no report is made from."""
+        path = Path(place)
+        self.left_out[path.parent.name, path.name] = reason
+        self._tell(
+            f"{place}: damaged ({reason}); the report goes without it, and `run` makes it anew"
+        )
+
+    def damaged(self, run_id: str, *names: str) -> list[Path]:
+        """Those of a run's files that are there and are not what its record means."""
+        paths = [self.file(run_id, name) for name in names or CHECKSUMS]
+        return [path for path in paths if not self._is_sound(run_id, path)]
+
+    def _is_sound(self, run_id: str, path: Path) -> bool:
+        try:
+            return self.vouches_for(run_id, path.name, path.read_bytes())
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
     def put(self, record: Record) -> None:
         """Store a record durably. A failure never replaces a finished run."""
@@ -191,10 +274,15 @@ class RecordStore:
         return self.file(run.id, WEIGHTS), record.weights_sha256
 
     def is_done(self, run: Run, *, with_weights: bool) -> bool:
-        """Whether the run needs no training: a finished record, and, undamaged, what others need of
-        it: its weights if some start from them, of a search its trials."""
+        """Whether the run needs no training: a finished record, what a report reads of it undamaged
+        or gone, and, undamaged and there, what others need of it: its weights if some start from
+        them, of a search its trials."""
         record = self.get(run.id)
         if record is None or record.status != "done":
+            return False
+        if damaged := self.damaged(run.id, CURVE, PREDICTIONS, STAGE_DRIFT, TRIALS):
+            for path in damaged:
+                self._tell(f"{path}: damaged; the run is trained again")
             return False
         if run.purpose == "search" and not self._holds(run, TRIALS, record.trials_sha256):
             return False
@@ -228,7 +316,8 @@ def _decode(content: bytes, run_id: str) -> Record:
 
 
 def _set_aside(path: Path, damaged: bytes) -> Path | None:
-    """Where it lies now; None if another process has moved or replaced it meanwhile."""
+    """Where it lies now; None if another process has moved or replaced it meanwhile. Raises OSError
+    where it cannot be moved."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from transfer_lab.system import host
+from transfer_lab.system.image_folder import ImageFile
 
 MAX_PIXELS = 80_000_000
+"""Of a file, and of all files together that are being decoded: a pixel takes up to 24 bytes, and
+there may be many threads."""
 _AHEAD = 8
 """Images decoded or in work at a time, for each core."""
 
@@ -25,21 +31,56 @@ class BrokenImageError(ValueError):
     """A file that cannot be read as an image; the message names it and says why."""
 
 
-def decode(path: Path, size: int) -> np.ndarray:
-    """The file's `middle_square`.
+def decode(content: bytes, path: Path, size: int) -> np.ndarray:
+    """The `middle_square` of what a file held when it was read.
 
-    Raises BrokenImageError for a file that is empty, truncated, no image, or larger than
-    MAX_PIXELS.
+    Raises BrokenImageError for one that is empty, truncated, no image, or larger than MAX_PIXELS.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, a decompression bomb?")
             image.draft(None, (2 * size, 2 * size))  # lets JPEG skip detail that is averaged away
-            return middle_square(image, size)
+            with _ROOM.for_pixels(image.width * image.height):
+                return middle_square(image, size)
     except Exception as error:  # a foreign parser on a foreign file may raise anything
-        reason = "the file is empty" if _is_empty(path) else str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__) if content else "the file is empty"
+        if content and isinstance(error, UnidentifiedImageError):
+            reason = "it is no image of a known format"
         raise BrokenImageError(f"{path}: {reason}") from error
+
+
+def decode_file(path: Path, size: int) -> np.ndarray:
+    """The `middle_square` of a file as it is now; raises BrokenImageError as `decode` does, and for
+    one that cannot be opened."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BrokenImageError(f"{path}: {error.strerror}") from error
+    return decode(content, path, size)
+
+
+class _Room:
+    """Pixels that may be decoded at once, in whichever thread."""
+
+    def __init__(self, pixels: int):
+        self._free, self._changed = pixels, threading.Condition()
+
+    @contextlib.contextmanager
+    def for_pixels(self, wanted: int) -> Iterator[None]:
+        """Wait until there is room for so many, and have it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+_ROOM = _Room(MAX_PIXELS)
 
 
 def middle_square(image: Image.Image, size: int) -> np.ndarray:
@@ -53,13 +94,25 @@ def middle_square(image: Image.Image, size: int) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
-def decode_all(paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
+def decode_all(files: Iterable[ImageFile], size: int) -> Iterator[np.ndarray | BrokenImageError]:
     """Each file's image or what is wrong with it, in order, decoded on all cores, no more ahead
-    than keeps them busy."""
+    than keeps them busy. Raises DataUnavailable for a file that is not what was listed."""
+
+    def one(file: ImageFile) -> np.ndarray | BrokenImageError:
+        try:
+            return decode(file.read(), file.path, size)
+        except BrokenImageError as error:
+            return error
+
+    yield from on_all_cores(one, files)
+
+
+def decode_files(paths: Iterable[Path], size: int) -> Iterator[np.ndarray | BrokenImageError]:
+    """As `decode_all`, of files as they are now, whatever they were when they were listed."""
 
     def one(path: Path) -> np.ndarray | BrokenImageError:
         try:
-            return decode(path, size)
+            return decode_file(path, size)
         except BrokenImageError as error:
             return error
 
@@ -105,10 +158,3 @@ def _from_deep_grey(values: np.ndarray, mode: str) -> Image.Image:
         top = values.max(initial=0)
         full = 255.0 if top <= 255 else max(full, top)
     return Image.fromarray(np.clip(values * (255 / full), 0, 255).round().astype(np.uint8))
-
-
-def _is_empty(path: Path) -> bool:
-    try:
-        return path.stat().st_size == 0
-    except OSError:
-        return False

@@ -6,12 +6,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+
+from transfer_lab.system.files import regular
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,23 @@ class ImageFile:
     label: str
     sha256: str
 
+    def read(self) -> bytes:
+        """The content by which the file is known; raises DataUnavailable where it is another one by
+        now, or gone."""
+        try:
+            with regular(self.path) as handle:
+                content = handle.read()
+        except OSError as error:
+            reason = f"cannot be read any more ({error.strerror})"
+        else:
+            if hashlib.sha256(content).hexdigest() == self.sha256:
+                return content
+            reason = "has changed"
+        raise DataUnavailable(
+            f"{self.path}: {reason} since the experiment was read; leave the folder alone while a "
+            "grid runs, and give the command again"
+        )
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -64,6 +84,12 @@ class Listing:
     set_aside: tuple[tuple[Path, str], ...]
     ignored: int
     kind: FileKind = IMAGES
+
+    @property
+    def differ_in_case(self) -> list[list[str]]:
+        """Classes whose names differ in nothing but capital letters: classes of their own, which
+        some file systems could not tell apart."""
+        return twins(self.classes, str.casefold)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -138,10 +164,17 @@ def list_files(root: Path | str, kind: FileKind = IMAGES) -> Listing:
     """List `<root>/{train,test}/<class>/*` or `<root>/<class>/*`.
 
     Hidden files and files of another kind by their suffix are counted and passed over. Links that
-    lead out of the root are set aside and never followed. Raises DataUnavailable for a missing or
-    unreadable folder, for fewer than two classes, and for a class that the split cannot serve.
+    lead out of the root are set aside and never followed, and so is what is no regular file or
+    cannot be read. Raises DataUnavailable for a missing or unreadable folder, for fewer than two
+    classes, for two that are one class by their names, and for a class that the split cannot serve.
     """
-    root = Path(root)
+    try:
+        return _listed(Path(root), kind)
+    except OSError as error:
+        raise _unreadable(Path(root), kind, error) from error
+
+
+def _listed(root: Path, kind: FileKind) -> Listing:
     top = _folders(root, kind)
     names = {folder.name for folder in top}
     split = {"train", "test"} <= names
@@ -185,11 +218,15 @@ def _folders(root: Path, kind: FileKind) -> list[Path]:
         with os.scandir(root) as entries:
             found = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
     except OSError as error:
-        raise DataUnavailable(
-            f"{root}: cannot read the folder ({error.strerror}); it should hold one folder of "
-            f"{kind.noun} per class, or train/ and test/ with these"
-        ) from error
+        raise _unreadable(root, kind, error) from error
     return sorted(folder for folder in found if not folder.name.startswith("."))
+
+
+def _unreadable(root: Path, kind: FileKind, error: OSError) -> DataUnavailable:
+    return DataUnavailable(
+        f"{error.filename or root}: cannot read the folder ({error.strerror}); it should hold one "
+        f"folder of {kind.noun} per class, or train/ and test/ with these"
+    )
 
 
 class _Scan:
@@ -205,27 +242,40 @@ class _Scan:
         links = (p for p in sorted(folder.iterdir()) if p.is_symlink() and p.is_dir())
         self.set_aside += [(path, "a link to a folder") for path in links]
 
+    def note_unreadable(self, error: OSError) -> None:
+        """Set aside a folder within a class that cannot be read."""
+        self.set_aside.append((Path(error.filename), f"cannot be read ({error.strerror})"))
+
     def files(self, folder: Path, part: Part | None) -> Iterator[ImageFile]:
-        for path in _walk(folder):
+        for path in _walk(folder, self.note_unreadable):
             if path.name.startswith(".") or path.suffix.lower() not in self.kind.suffixes:
                 self.ignored += 1
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(self.root):
-                self.set_aside.append((path, "a link that leads out of the folder"))
-                continue
             try:
-                with path.open("rb") as handle:
+                if path.is_symlink() and not path.resolve().is_relative_to(self.root):
+                    self.set_aside.append((path, "a link that leads out of the folder"))
+                    continue
+                with regular(path) as handle:
                     digest = hashlib.file_digest(handle, "sha256").hexdigest()
-            except OSError as error:
-                self.set_aside.append((path, f"cannot be read ({error.strerror})"))
+            except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is none
+                reason = getattr(error, "strerror", None) or "a link that leads back to itself"
+                self.set_aside.append((path, f"cannot be read ({reason})"))
                 continue
             yield ImageFile(path, part, folder.name, digest)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder, followlinks=False):
+def _walk(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder, onerror=unreadable, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(names))
+
+
+def twins(classes: Iterable[str], alike: Callable[[str], str]) -> list[list[str]]:
+    """Classes whose names are the same once `alike` has made them so."""
+    known: dict[str, list[str]] = {}
+    for name in classes:
+        known.setdefault(alike(name), []).append(name)
+    return [names for names in known.values() if len(names) > 1]
 
 
 def _check(
@@ -235,6 +285,11 @@ def _check(
         raise DataUnavailable(
             f"{root}: {len(classes)} class folders; a classification needs two or more, as in "
             f"{root}/<class>/*{kind.suffixes[0]} or {root}/train/<class>/*{kind.suffixes[0]}"
+        )
+    for name, *others in twins(classes, lambda name: unicodedata.normalize("NFC", name)):
+        raise DataUnavailable(
+            f"{root}: {len(others) + 1} class folders are called {name!r}, with letters that are "
+            "put together in different ways (NFC and NFD): put their files into one folder"
         )
     counts = Counter(
         (part, label) for part, label, _ in {(f.part, f.label, f.sha256) for f in files}

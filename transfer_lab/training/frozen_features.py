@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.frozen import FrozenPrefix
+from transfer_lab.backbones.frozen import FrozenPrefix, computed_by
 from transfer_lab.data.base import ImageDomain, Section
 from transfer_lab.data.device_cache import DeviceCache
 from transfer_lab.experiment.spec import PROTOCOL
@@ -27,9 +27,10 @@ Computed = tuple[str, Section]
 
 def prefix_key(backbone: Backbone, stop: int, precision: Precision = "fp32") -> str:
     """Hash of all that determines a prefix's output but the images: layers, tensors, transform,
-    precision and kind of device."""
+    precision, kind of device and what computes it there."""
     digest = hashlib.sha256()
     known = (PROTOCOL, backbone.structure(stop), device().type, precision)
+    known += computed_by(backbone, stop, device(), precision)
     digest.update(repr(known).encode())
     for name, tensor in backbone.stages[:stop].state_dict().items():
         digest.update(name.encode())

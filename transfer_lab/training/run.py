@@ -33,7 +33,7 @@ from transfer_lab.store.layout import (
     TRIALS,
     WEIGHTS,
 )
-from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.store.records import CHECKSUMS, Record, RecordStore
 from transfer_lab.system import host
 from transfer_lab.system.device import device, precision
 from transfer_lab.system.files import write_atomically
@@ -116,6 +116,7 @@ class _Work:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.domain = build_domain(run, store.root / IMAGES)
         self._split, self._found = self.domain.split, None
+        self._left: dict[str, str] = {}
         self._options = options_over(run, store) if run.searches else None
         if self._options is not None:
             self.final = run.trial(self._options)
@@ -146,14 +147,14 @@ class _Work:
         outcome |= regime.located_scores(*map(domain.section_annotations, ("train", "test")))
         outcome["macs_per_image"] = _macs(self.final, domain.num_classes, regime)
         outcome["peak_rss_mb"] = max(self._memory, host.peak_memory_mb())
-        write_curve(result.curve.rows, self._file(CURVE))
+        self._leave(CURVE, curve_csv(result.curve.rows))
         if metrics:
-            _write_predictions(logits, labels, domain.classes, self._file(PREDICTIONS))
+            self._leave(PREDICTIONS, _predictions(logits, labels, domain.classes))
         if self._seen:
-            stage_drift.end(self._seen, regime, self._file(STAGE_DRIFT), run.title)
-        sha256 = None
+            self._leave(STAGE_DRIFT, stage_drift.end(self._seen, regime, run.title))
         if keep_weights:
-            sha256 = save_weights(regime.backbone, self._file(WEIGHTS), regime.head)
+            path = self._file(WEIGHTS)
+            self._left[WEIGHTS] = save_weights(regime.backbone, path, regime.head)
         record = Record(
             run_id=run.id,
             init_id=run.init_id,
@@ -166,7 +167,7 @@ class _Work:
             subset_overlap=None if run.fold else overlap(self._split, domain.labels("train")),
             majority_accuracy=_majority(domain, labels),
             pretrain_seconds=_pretrain_seconds(run, self._store),
-            weights_sha256=sha256,
+            **self._checksums(),
             precision=precision(self._setting.precision),
             device=result.device,
             together=together,
@@ -191,7 +192,7 @@ class _Work:
             trials=len(found.trials),
             tune_seconds=found.seconds,
             pretrain_seconds=_pretrain_seconds(run, self._store),
-            trials_sha256=hashlib.sha256(self._file(TRIALS).read_bytes()).hexdigest(),
+            **self._checksums(),
             peak_rss_mb=host.peak_memory_mb(),
             precision=precision(self._setting.precision),
             device=str(device()),
@@ -212,6 +213,18 @@ class _Work:
         best = self._found.chosen
         known = {"val_accuracy": best.val_accuracy, "tune_seconds": self._found.seconds}
         return known | _chosen_options(self.run.tune, best.options)
+
+    def _leave(self, name: str, content: bytes | None) -> None:
+        """Write a file that belongs to the record, if there is anything to write."""
+        if content is not None:
+            write_atomically(self._file(name), lambda handle: handle.write(content))
+            self._left[name] = hashlib.sha256(content).hexdigest()
+
+    def _checksums(self) -> dict[str, str]:
+        """Those of all files that were left, as columns of the record."""
+        if self.run.tune:
+            self._left[TRIALS] = hashlib.sha256(self._file(TRIALS).read_bytes()).hexdigest()
+        return {CHECKSUMS[name]: sha256 for name, sha256 in self._left.items()}
 
     def _file(self, name: str) -> Path:
         return self._store.file(self.run.id, name)
@@ -245,15 +258,15 @@ def provenance(setting: Setting) -> dict[str, object]:
     }
 
 
-def write_curve(rows: list[dict[str, object]], path: Path) -> None:
-    """The epochs of a run as metrics.csv; no file for a regime that fits nothing."""
+def curve_csv(rows: list[dict[str, object]]) -> bytes | None:
+    """The epochs of a run as metrics.csv; None for a regime that fits nothing."""
     if not rows:
-        return
+        return None
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, rows[0])
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, lambda handle: handle.write(text.getvalue().encode()))
+    return text.getvalue().encode()
 
 
 def _pretrain_seconds(run: Run, store: RecordStore) -> float | None:
@@ -304,8 +317,8 @@ def _macs(run: Run, classes: int, regime: TransferModule) -> int:
     return _MACS[key]
 
 
-def _write_predictions(
-    logits: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...], path: Path
-) -> None:
-    arrays = predictions(logits, labels) | {"classes": np.array(classes, dtype=np.str_)}
-    write_atomically(path, lambda handle: np.savez_compressed(handle, **arrays))
+def _predictions(logits: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...]) -> bytes:
+    file = io.BytesIO()
+    named = {"classes": np.array(classes, dtype=np.str_)}
+    np.savez_compressed(file, **predictions(logits, labels) | named)
+    return file.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from transfer_lab.similarity.cka import cka_of_products
 from transfer_lab.similarity.samples import DegenerateError
 from transfer_lab.store.stage_drift import StageChange, to_csv
 from transfer_lab.system.device import device
-from transfer_lab.system.files import write_atomically
 
 IMAGES = 256
 """At most so many are looked at, and fewer where a stage gives large maps."""
@@ -39,11 +37,11 @@ def begin(regime: TransferModule, domain: ImageDomain, title: str) -> StageProbe
     return None
 
 
-def end(probe: StageProbe, regime: TransferModule, path: Path, title: str) -> None:
-    """Write what has changed; no file, and a warning, where that fails."""
+def end(probe: StageProbe, regime: TransferModule, title: str) -> bytes | None:
+    """What has changed, as cka.csv; None, and a warning, where looking fails."""
     with _apart(title):
-        content = to_csv(probe.changes(regime))
-        write_atomically(path, lambda handle: handle.write(content))
+        return to_csv(probe.changes(regime))
+    return None
 
 
 @contextlib.contextmanager

@@ -89,10 +89,10 @@ class ForkServer:
     def end(self) -> None:
         """End the server; workers that it has forked live on."""
         self._at_exit.cancel()
-        self._requests.close()
-        if self._owner == os.getpid():
+        if self._owner == os.getpid():  # before it can take this for the end of its owner
             self._process.kill()
             self._process.join()
+        self._requests.close()
 
 
 _server: ForkServer | None = None
@@ -129,7 +129,9 @@ def _serve(requests: socket.socket, threads: int) -> None:
     context = multiprocessing.get_context("fork")
     while True:
         message, descriptors, *_ = socket.recv_fds(_ready(requests), 1, 1)
-        if not message:
+        if not message:  # the other side was killed: a stopped worker cannot see that itself
+            for worker in multiprocessing.active_children():
+                worker.kill()
             os._exit(0)
         os.set_inheritable(descriptors[0], False)
         with Connection(descriptors[0]) as connection:

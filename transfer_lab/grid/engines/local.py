@@ -16,20 +16,16 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 
 from transfer_lab.grid.engines import fork_server
-from transfer_lab.grid.engines.errors import EngineError
+from transfer_lab.grid.engines.errors import EngineError, WorkerCrashError
 from transfer_lab.grid.engines.spawning import spawned
 from transfer_lab.grid.engines.worker_process import pickled, result_of, work
-
-
-class WorkerCrashError(RuntimeError):
-    """A worker process died while it was running something."""
 
 
 class LocalEngine:
     """`jobs` worker processes with `threads` threads each, started once.
 
     A crash is blamed on the run that was in the worker and costs no other run anything; the worker
-    is then replaced.
+    is then replaced, and so is one that has run foreign code before it runs anything else.
     """
 
     def __init__(self, jobs: int, threads: int = 1):
@@ -47,7 +43,11 @@ class LocalEngine:
     def submit(self, call: Callable[..., object], *args: object) -> Future:
         """Run `call(*args)` in the next free worker; WorkerCrashError if the worker dies,
         EngineError if there is none and none can be started."""
-        return self._dispatch.submit(self._run, call, *args)
+        return self._dispatch.submit(self._run, None, call, *args)
+
+    def submit_apart(self, code: str, call: Callable[..., object], *args: object) -> Future:
+        """The same of what runs foreign code, in a worker that has run and will run no other."""
+        return self._dispatch.submit(self._run, code, call, *args)
 
     def close(self) -> None:
         """Wait for what runs, then end the workers."""
@@ -66,14 +66,19 @@ class LocalEngine:
             for worker in self._workers:
                 worker.kill()
 
-    def _run(self, call: Callable[..., object], *args: object) -> object:
+    def _run(self, code: str | None, call: Callable[..., object], *args: object) -> object:
         message = pickled(call, args)
         worker = self._free.get()
         try:
+            if worker.code not in (None, code):
+                worker.kill()
+                worker = self._replace(worker)
+            worker.code = code
             try:
                 worker.send(message)
             except OSError:  # it died while it was idle: not this call's doing
                 worker = self._replace(worker)
+                worker.code = code
                 worker.send(message)
             answer = worker.receive()
         except (EOFError, OSError) as error:
@@ -103,6 +108,8 @@ class _Worker:
         self._connection, theirs = multiprocessing.Pipe()
         self._process: BaseProcess | None = None
         self._begun = False
+        self.code: str | None = None
+        """What foreign code it has run."""
         self._forked: _Forked | None = None  # since it has begun
         with theirs:
             if fork_server.usable():

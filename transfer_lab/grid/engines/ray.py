@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from transfer_lab.grid.engines import ray_cluster as cluster
-from transfer_lab.grid.engines.errors import EngineError
-from transfer_lab.grid.engines.local import WorkerCrashError
+from transfer_lab.grid.engines.errors import EngineError, WorkerCrashError
 from transfer_lab.grid.engines.ray_worker import Place, Worker
 
 RETRIES = 2
@@ -32,6 +31,7 @@ class _Job:
 
     call: Callable[..., object]
     args: tuple[object, ...]
+    code: str | None = None
     future: Future = field(default_factory=Future)
     losses: int = 0
 
@@ -43,6 +43,7 @@ class _Slot:
     actor: Any
     losses: int = 0
     host: str = ""
+    code: str | None = None
 
 
 class RayEngine:
@@ -105,7 +106,13 @@ class RayEngine:
 
     def submit(self, call: Callable[..., object], *args: object) -> Future:
         """Run `call(*args)` in the next free worker; WorkerCrashError if workers die of it."""
-        job = _Job(call, args)
+        return self._submit(_Job(call, args))
+
+    def submit_apart(self, code: str, call: Callable[..., object], *args: object) -> Future:
+        """The same of what runs foreign code, in a worker that has run and will run no other."""
+        return self._submit(_Job(call, args, code))
+
+    def _submit(self, job: _Job) -> Future:
         self._open.add(job.future)
         job.future.add_done_callback(self._open.discard)
         self._events.put(partial(self._waiting.append, job))
@@ -179,6 +186,11 @@ class RayEngine:
             if not (job.future.running() or job.future.set_running_or_notify_cancel()):
                 continue
             slot = self._free.popleft()
+            if slot.code not in (None, job.code):
+                self._replace(slot)
+                self._waiting.appendleft(job)
+                continue
+            slot.code = job.code
             self._busy.add(slot)
             self._when_done(slot.actor.alive.remote(), partial(self._answered, slot, job))
 

@@ -22,7 +22,7 @@ def launch(
     """Serve the page until it is stopped. Raises ConfigError where there is nothing to look at, or
     the port is taken."""
     with opened(experiments, overrides, runs, host=host, port=port) as server:
-        print(f"dashboard: http://{_address(server)}/ (Ctrl-C ends it)", flush=True)
+        print(f"dashboard: {server.url} (Ctrl-C ends it)", flush=True)
         threading.Thread(target=_warm, args=(server,), daemon=True).start()
         try:
             server.serve_forever()
@@ -61,8 +61,3 @@ def _warm(server: Server) -> None:
     if name is not None:
         for path in ("/api/facets", "/api/comparison", "/api/cards"):
             server.answer(path, {"experiment": [name]})
-
-
-def _address(server: Server) -> str:
-    host, port = map(str, server.server_address[:2])
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

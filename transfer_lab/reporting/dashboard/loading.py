@@ -25,7 +25,7 @@ class WatchedPredictions(Predictions):
     """Predictions that are read again only where a run's file, or its accuracy, has changed."""
 
     def __init__(self, store: RecordStore):
-        super().__init__(beside(store))
+        super().__init__(*beside(store))
         self._read_of: dict[str, tuple[Version | None, float]] = {}
 
     def of(self, run_id: str, accuracy: float) -> Outcome | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.experiment.names import RunName
 from transfer_lab.reporting.blocks import Block, Picture, Table, cell
+from transfer_lab.reporting.collect import curves_of
 from transfer_lab.reporting.dashboard.lab import Lab
 from transfer_lab.reporting.dashboard.loading import Planned
 from transfer_lab.reporting.dashboard.runs import options_of
@@ -16,7 +17,7 @@ from transfer_lab.reporting.dashboard.wire import Told, told, value
 from transfer_lab.reporting.figures.pens import numbered
 from transfer_lab.reporting.figures.spec import Axis, Figure, Key, Panel, Series
 from transfer_lab.reporting.figures.thumbnails import thumbnail
-from transfer_lab.store.curves import Curve, read_curves
+from transfer_lab.store.curves import Curve
 from transfer_lab.store.layout import CURVE, ONE_PASS_TRACE, TRACE
 from transfer_lab.store.records import Record
 from transfer_lab.system.pulse import drawn
@@ -108,7 +109,7 @@ def _name(planned: Planned, run_id: str) -> str:
 def _curves(lab: Lab, run_ids: Iterable[str]) -> dict[str, Mapping[str, Sequence]]:
     """Stored curves, and of runs that are being trained what they are so far."""
     found: dict[str, Mapping[str, Sequence]] = {}
-    stored: dict[str, Curve] = read_curves(lab.store.files(run_ids, CURVE))
+    stored: dict[str, Curve] = curves_of(run_ids, lab.store)
     for run_id in run_ids:
         if run_id in stored:
             curve = stored[run_id]

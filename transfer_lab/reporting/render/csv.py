@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from transfer_lab.experiment.spec import Experiment
 from transfer_lab.reporting.columns import INTEGERS
 from transfer_lab.similarity.pairs import Compared, comparisons
+from transfer_lab.system.output import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_csv(frame: pd.DataFrame) -> bytes:
     """The frame as CSV: floats in full precision, counts as integers, text that is no formula."""
     columns = [
-        _values(column, int if name in INTEGERS else _harmless) for name, column in frame.items()
+        _values(column, int if name in INTEGERS else harmless) for name, column in frame.items()
     ]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")  # takes half as long as the frame's own
@@ -70,6 +71,10 @@ def _flat(measured: Compared) -> dict[str, object]:
     return row
 
 
-def _harmless(value: object) -> object:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def harmless(value: object) -> object:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front, and what a
+    terminal would obey is left out."""
+    if not isinstance(value, str):
+        return value
+    value = plain(value)
+    return f"'{value}" if value.startswith(FORMULA) else value

@@ -65,8 +65,8 @@ def to_html(
         "slug": slug,
     }
     charts = {p.name: _safe(in_script(chart(p.figure))) for p in pictures(sections)}
-    scripts = [_asset("plotly-basic.min.js")] if charts else []
-    scripts.append(_asset("page.js"))
+    drawing = ("plotly-basic.min.js", "plots.js") if charts else ()
+    scripts = [_asset(name) for name in (*drawing, "page.js")]
     head, *rest = sections
     return environment.get_template("page.html.jinja").render(
         head=head,

@@ -19,6 +19,7 @@ from transfer_lab.reporting.decision import (
 )
 from transfer_lab.reporting.figures.pens import pens
 from transfer_lab.reporting.hypotheses import Spot, followed
+from transfer_lab.reporting.kept import kept_models
 from transfer_lab.reporting.ranking import NOTHING, SILENT, prescribed
 from transfer_lab.reporting.sections.more_images import with_more_images
 from transfer_lab.reporting.sections.time import mixed_conditions
@@ -134,7 +135,15 @@ def _card(answers: Answers, scenario: str, network: str | None) -> Card:
         rule=rule,
         verdict=verdict,
         more=tuple(_more(answers, found, leader)),
+        model=_model(answers, leader, network),
     )
+
+
+def _model(answers: Answers, leader: Standing, network: str | None) -> str:
+    """The file of the trained model, on the one card that it was kept for."""
+    kept = (one for one in kept_models(answers.study) if one.place == leader.place)
+    found = next(kept, None) if network is None else None
+    return found.archive if found else ""
 
 
 def _name(study: Study, place: Place, network: str | None) -> str:

@@ -51,7 +51,9 @@ def flags(study: Study) -> Section | None:
     texts = (("Looked for and not found", down), ("Not told by these records", untold))
     said = tuple(Note(f"{text}: {', '.join(names)}.", text) for text, names in texts if names)
     table = Table("Flags", ("flag", "where", "what it means"), rows, texts=3)
-    return Section(TITLE, (*((table,) if rows else ()), *said, *_seen_before(study)), LEAD)
+    return Section(
+        TITLE, (*((table,) if rows else ()), *said, *_damaged(study), *_seen_before(study)), LEAD
+    )
 
 
 def raised(study: Study) -> dict[Flag, list[str]]:
@@ -146,6 +148,17 @@ def _shared(counts: Counted) -> str:
         "source's training pool, of which source runs learn all or a part), "
         f"{counts.train:,} of {counts.train_images:,} in the training pool"
     )
+
+
+def _damaged(study: Study) -> Iterator[Paragraph]:
+    """Files that belong to a finished run and are not what it wrote."""
+    known = [f"{name} of {run_id} ({why})" for (run_id, name), why in study.left_out.items()]
+    if known:
+        more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+        yield Paragraph(
+            f"Damaged and left out: {', '.join(known[:_NAMED])}{more}. What they would show is "
+            "missing here; `run` makes them anew."
+        )
 
 
 def _seen_before(study: Study) -> Iterable[Paragraph]:

@@ -30,9 +30,10 @@ def _sharing(looks: Looks) -> str:
     *some, last = map(str, looks.counts)
     if not some:
         return f"Every arm has {last} seeds."
+    backbones = " or those of its backbone there" if looks.settle == "backbones" else ""
     return (
         f"Every arm has {looks.start} seeds. After {' and '.join(some)} an arm that is still in "
-        "question, among those of its scenario or those of its backbone there, gets more, "
+        f"question, among those of its scenario{backbones}, gets more, "
         f"{last} at most; none does once nothing tried can be more than {looks.until:g} points "
         f"better than what leads. Each of the {len(looks.counts)} looks is taken at its share of "
         "the 5 % error, so that what was ruled out or settled at any of them holds with 95 % "

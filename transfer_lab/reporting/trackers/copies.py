@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +103,8 @@ def copy_of(cell: Cell, backbone: str, record: Record, store: RecordStore) -> Co
 def _curve(store: RecordStore, run_id: str) -> list[Mapping[str, float]]:
     import pandas as pd
 
-    path = store.file(run_id, CURVE)
-    if not path.exists():
-        return []
-    return [row.dropna().to_dict() for _, row in pd.read_csv(path).iterrows()]
+    for _, content in store.contents([run_id], CURVE):
+        with contextlib.suppress(ValueError):
+            table = pd.read_csv(io.BytesIO(content))
+            return [row.dropna().to_dict() for _, row in table.iterrows()]
+    return []

@@ -1,0 +1,79 @@
+"""Constants of the advice, from what was measured on the data sets that they are chosen on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from benchmarks.evidence.judged import judged
+from benchmarks.evidence.records import Record
+from transfer_lab.advice.measured import Evidence, Exponent
+from transfer_lab.advice.promise import LEVEL
+
+FACTORS = (2, 5)
+
+
+def exponent_of(records: Iterable[Record]) -> float | None:
+    """Of one task: how steeply mean error falls with images, over all sizes and factors alike."""
+    found = []
+    by_size: dict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        by_size[record["n"]].append(record)
+    for same in by_size.values():
+        for place, factor in enumerate(FACTORS):
+            grown = [one for one in same if len(one["grown"]) > place]
+            before = fmean([1 - one["truth"] for one in grown] or [0])
+            after = fmean([1 - one["grown"][place] for one in grown] or [0])
+            if before > 0 and after > 0:
+                found.append(math.log(before / after) / math.log(factor))
+    return fmean(found) if found else None
+
+
+def exponents(by_task: Mapping[str, list[Record]]) -> dict[str, float]:
+    """Of every task of which it can be told."""
+    found = {task: exponent_of(records) for task, records in by_task.items()}
+    return {task: one for task, one in found.items() if one is not None}
+
+
+def law(found: Iterable[float]) -> Exponent:
+    """Mean of tasks' exponents and their spread, which is taken to be half of the mean at least: a
+    handful of sets, some of them akin, shows less than there is."""
+    values = list(found)
+    middle = fmean(values)
+    return Exponent(mean=middle, spread=max(middle / 2, stdev(values) if len(values) > 1 else 0))
+
+
+def tuned(known: Evidence, linear_probe: Exponent, tuned_on: Iterable[str]) -> Evidence:
+    """What is shipped, with the default's law as it is now measured."""
+    rounded = Exponent(mean=round(linear_probe.mean, 3), spread=round(linear_probe.spread, 3))
+    return known.model_copy(
+        update={
+            "exponents": dict(known.exponents) | {"linear_probe": rounded},
+            "tuned_on": tuple(sorted(tuned_on)),
+        }
+    )
+
+
+def as_wide_as_needed(known: Evidence, records: Sequence[Record]) -> Evidence:
+    """With the least dependence, in tenths, of which intervals hold as many of these truths as they
+    say; after a switch it is larger in the same proportion as before."""
+    more = known.dependence_after_switch / known.dependence
+    for tenths in range(10, 31):
+        found = known.model_copy(
+            update={
+                "dependence": tenths / 10,
+                "dependence_after_switch": round(more * tenths / 10, 1),
+            }
+        )
+        if fmean(judged(record, found).covered for record in records) >= LEVEL:
+            break
+    return found
+
+
+def write(path: Path, found: Evidence) -> None:
+    """evidence.json."""
+    path.write_text(json.dumps(found.model_dump(), indent=2) + "\n", encoding="utf-8")

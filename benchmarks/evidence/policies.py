@@ -1,0 +1,58 @@
+"""Ways to choose a regime, and what each choice loses to the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
+from typing import NamedTuple
+
+from benchmarks.evidence.records import Record
+from transfer_lab.stats.rules_of_thumb import RULE_AV, RULE_CS231N, Rule
+
+SIMILAR = {"pacs_photo", "flowers", "scene15", "dtd", "cifar10"}
+"""Tasks of photographs, as those that the network was trained on; the rest is drawn or signed."""
+DEFAULT = "linear_probe lite0 224"
+_MEMBERS = {
+    "linear_probe": DEFAULT,
+    "partial_finetune": "partial_finetune lite0 160",
+    "full_finetune": "full_finetune lite0 160",
+    "linear_probe on an earlier stage": "linear_probe, a stage earlier",
+}
+
+
+class Regret(NamedTuple):
+    """In points of mean recall, over draws: mean, and of the worst draw."""
+
+    name: str
+    mean: float
+    worst: float
+    draws: int
+
+
+def _by_rule(rule: Rule) -> Callable[[Record], str]:
+    def chosen(record: Record) -> str:
+        likeness = "similar" if record["task"] in SIMILAR else "dissimilar"
+        return _MEMBERS[rule["small", likeness]]
+
+    return chosen
+
+
+POLICIES: Mapping[str, Callable[[Record], str]] = {
+    "the advice": lambda record: record["winner"],
+    "always the probe": lambda _: DEFAULT,
+    "always partial fine-tuning": lambda _: _MEMBERS["partial_finetune"],
+    "always full fine-tuning": lambda _: _MEMBERS["full_finetune"],
+    "rule of Analytics Vidhya": _by_rule(RULE_AV),
+    "rule of CS231n": _by_rule(RULE_CS231N),
+}
+
+
+def regrets(records: Iterable[Record]) -> list[Regret]:
+    """Of every policy: how far its choice is behind the truly best way on the same draw."""
+    found = list(records)
+    return [_regret(name, choose, found) for name, choose in POLICIES.items()] if found else []
+
+
+def _regret(name: str, choose: Callable[[Record], str], records: list[Record]) -> Regret:
+    losses = [100 * (max(one["truths"].values()) - one["truths"][choose(one)]) for one in records]
+    return Regret(name, fmean(losses), max(losses), len(losses))

@@ -1,0 +1,152 @@
+"""The promise of the default probe, its forecast and its probabilities, against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.evidence.measures import calibration_error, mean_recall, nested_draws
+from benchmarks.evidence.records import Record
+from benchmarks.evidence.tasks import Task, images
+from transfer_lab.advice.abstain import abstentions
+from transfer_lab.advice.features import extract
+from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.near_copies import near_copies
+from transfer_lab.advice.networks import find_network
+from transfer_lab.advice.paired import paired_lead
+from transfer_lab.advice.probe import fit_probe
+from transfer_lab.advice.promise import effective_images, once_a_group, promise
+from transfer_lab.advice.resampling import OutOfFold, out_of_fold
+from transfer_lab.advice.temperature import temperature
+from transfer_lab.experiment.seeds import derive
+
+PER_CLASS = (8, 16, 32, 64)
+SEEDS = 6
+LEAST = 5
+"""Images of a class."""
+_TESTED = 300
+"""Images that the truth is told from, at least."""
+SHUFFLES = 40
+_SHUFFLED_N = 120
+
+
+class Table(NamedTuple):
+    """A task's images in the default network: `features` (n, d), `labels` (n), and the groups of
+    near-copies among all of them."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+@cache
+def table(task: Task, data: Path, work: Path) -> Table:
+    """Computed once, and kept by content."""
+    paths, labels, _ = images(task, data, work)
+    network = find_network()
+    hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
+    found = extract(paths, hashes, network, network.image_size, cache=work / "cache")
+    return Table(found.values, labels[found.kept], near_copies(found.values))
+
+
+def sizes(per_class: int, labels: np.ndarray) -> list[int]:
+    """n, then 2 n and 5 n where enough images are left to tell the truth from."""
+    classes, most = labels.max() + 1, len(labels) - _TESTED
+    return [g * per_class * classes for g in (1, 2, 5) if g * per_class * classes <= most]
+
+
+def draws(
+    tasks: list[Task], data: Path, work: Path
+) -> Iterator[tuple[Record, Callable[[], Record]]]:
+    """Every draw, a seed after the other, so that however far this comes tasks are even."""
+    for draw, known, ns in _every(tasks, data, work):
+        yield draw, lambda known=known, ns=ns, draw=draw: measured(known, ns, draw)
+
+
+def _every(tasks: list[Task], data: Path, work: Path) -> Iterator[tuple[Record, Table, list[int]]]:
+    for seed in range(SEEDS):
+        for per_class in PER_CLASS:
+            for task in tasks:
+                known = table(task, data, work)
+                if ns := sizes(per_class, known.labels):
+                    yield {"task": task.name, "n": ns[0], "seed": seed}, known, ns
+
+
+def measured(known: Table, ns: list[int], draw: Record) -> Record:
+    """What is promised of a draw of ns[0] images, and what is true of it and of larger ones.
+
+    The truth: answers on images that are in no draw, nor near-copies of one that is.
+    """
+    seed = derive(draw["seed"], draw["task"], draw["n"])
+    nested = nested_draws(known.labels, ns, LEAST, seed)
+    rest = ~np.isin(known.groups, known.groups[nested[-1]])
+    rest[nested[-1]] = False
+    first, classes = nested[0], int(known.labels.max()) + 1
+    x, y = known.features[first], known.labels[first]
+    groups = near_copies(x)
+    oof = out_of_fold(x, y, groups, classes, seed=draw["seed"])
+    said = promise(oof, y, groups)
+    truth, x_new = known.labels[rest], known.features[rest]
+    logits = [
+        fit_probe(known.features[chosen], known.labels[chosen], classes).logits(x_new)
+        for chosen in nested
+    ]
+    heat = temperature(oof.logits, y)
+    return {
+        "classes": classes,
+        "groups": round(once_a_group(y, groups).sum()),
+        "tested": len(truth),
+        "cv": _cross_validated(oof.answers, y, groups),
+        **_more_than_halves(oof, y, groups),
+        "worth": effective_images(y, groups, switched=False) * evidence().dependence,
+        "majority": said.majority,
+        "truth": mean_recall(logits[0].argmax(1), truth),
+        "true_accuracy": float((logits[0].argmax(1) == truth).mean()),
+        "grown": [mean_recall(one.argmax(1), truth) for one in logits[1:]],
+        "temperature": heat,
+        "ece": calibration_error(logits[0], truth, heat),
+        "ece_plain": calibration_error(logits[0], truth),
+        "open": sorted({one.question for one in abstentions(said, y, groups)}),
+    }
+
+
+def shuffled(
+    tasks: list[Task], data: Path, work: Path
+) -> Iterator[tuple[Record, Callable[[], Record]]]:
+    """Draws whose labels say nothing, from one task after the other."""
+    for seed in range(SHUFFLES):
+        task = tasks[seed % len(tasks)]
+        draw = {"task": task.name, "n": _SHUFFLED_N, "seed": seed}
+        yield draw, lambda task=task, draw=draw: _shuffled(table(task, data, work), draw)
+
+
+def _shuffled(known: Table, draw: Record) -> Record:
+    seed = derive(draw["seed"], "shuffled", draw["task"])
+    (chosen,) = nested_draws(known.labels, [draw["n"]], LEAST, seed)
+    x, classes = known.features[chosen], int(known.labels.max()) + 1
+    y = np.random.default_rng(seed).permutation(known.labels[chosen])
+    groups = near_copies(x)
+    said = promise(out_of_fold(x, y, groups, classes, seed=seed), y, groups)
+    questions = {one.question for one in abstentions(said, y, groups)}
+    return {"low": said.low, "abstained": "recommendation" in questions}
+
+
+def _more_than_halves(oof: OutOfFold, labels: np.ndarray, groups: np.ndarray) -> Record:
+    """How much more than heads of half of the images five folds' get right, in points, and its
+    standard error."""
+    right, half_right = ((one == labels).mean(axis=0) for one in (oof.answers, oof.halves))
+    lead = paired_lead(right, half_right, labels, groups)
+    return {"lead": lead.points, "lead_se": lead.se}
+
+
+def _cross_validated(answers: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:
+    """Mean recall in the folds as it is, near-copies counted once."""
+    weights = once_a_group(labels, groups)
+    held = np.bincount(labels, weights)
+    right = np.bincount(labels, weights * (answers == labels).mean(axis=0))
+    return float((right[held > 0] / held[held > 0]).mean())

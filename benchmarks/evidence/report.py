@@ -1,0 +1,368 @@
+"""report.md and index.html: does the advice keep what it promises?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from benchmarks.evidence import constants as chosen
+from benchmarks.evidence.judged import Judged, Row, by_task, judged, row, rows
+from benchmarks.evidence.policies import Regret, regrets
+from benchmarks.evidence.records import Record, Records
+from benchmarks.evidence.tasks import TASKS
+from transfer_lab.advice.measured import Evidence, evidence
+from transfer_lab.advice.promise import LEVEL
+from transfer_lab.reporting.blocks import Bullets, Cell, Code, Paragraph, Section, Table, cell
+from transfer_lab.reporting.render.html import to_html
+from transfer_lab.reporting.render.markdown import to_markdown
+from transfer_lab.stats.intervals import wilson
+from transfer_lab.system.files import write_atomically
+
+TUNING = {task.name for task in TASKS if task.tuning}
+JUDGING = {"cifar10", "digits", "letters", "textures", "scenes", "sign_digits"}
+"""What the decision is judged on."""
+SHIPPED = Path("transfer_lab/advice/evidence.json")
+_EMPTY = Section("", ())
+_MANY_ALIKE = 0.2
+
+
+class Found(NamedTuple):
+    """All that was measured, and the constants that each task is judged by."""
+
+    probes: dict[str, list[Record]]
+    silent: int
+    constants: dict[str, Evidence]
+    shuffled: list[Record]
+    bursts: list[Record]
+    regimes: list[Record]
+
+
+def write(folder: Path) -> None:
+    """Constants from what was measured on the tuning sets, and the report by them."""
+    answered, silent = _answered(Records(folder / "probes.jsonl"))
+    probes = by_task(answered)
+    steep = chosen.exponents({task: found for task, found in probes.items() if task in TUNING})
+    if steep:
+        fresh = chosen.tuned(evidence(), chosen.law(steep.values()), steep)
+        tuning = [record for task, some in probes.items() if task in steep for record in some]
+        chosen.write(SHIPPED, chosen.as_wide_as_needed(fresh, tuning))
+        evidence.cache_clear()
+    found = Found(
+        probes,
+        silent,
+        {task: _without(task, steep) for task in probes},
+        *(list(Records(folder / f"{part}.jsonl")) for part in ("shuffled", "bursts", "regimes")),
+    )
+    sections = tuple(section for section in _sections(found, steep) if section.blocks)
+    pages = {"report.md": to_markdown(sections), "index.html": to_html(sections, {}, {}, {})}
+    for name, text in pages.items():
+        write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
+
+
+def _answered(records: Iterable[Record]) -> tuple[list[Record], int]:
+    """Draws of which the advice gives a number, and how many others there are."""
+    found = list(records)
+    answered = [record for record in found if "promise" not in record["open"]]
+    return answered, len(found) - len(answered)
+
+
+def _without(task: str, steep: Mapping[str, float]) -> Evidence:
+    """Constants that the task has had no part in."""
+    others = [one for name, one in steep.items() if name != task]
+    if task not in steep or not others:
+        return evidence()
+    laws = dict(evidence().exponents) | {"linear_probe": chosen.law(others)}
+    return evidence().model_copy(update={"exponents": laws})
+
+
+def _sections(found: Found, steep: Mapping[str, float]) -> list[Section]:
+    return [
+        _targets(found),
+        _promises(found),
+        _decision(found.regimes),
+        _bursts(found.bursts),
+        _exponents(steep, found.probes),
+        _how(found),
+    ]
+
+
+def _targets(found: Found) -> Section:
+    every = rows(found.probes, found.constants)
+    lines = [*_of_promises(found, every), *_of_the_rest(found)]
+    return Section(
+        "Does the advice keep what it promises?",
+        (
+            Table(
+                "Targets, and what was measured",
+                ("what", "target", "measured", ""),
+                tuple(lines),
+                texts=4,
+            ),
+        ),
+        lead=(
+            "Draws of data sets of which far more is known than the draw: what the advice says of "
+            "the draw, against what is true of the rest."
+        ),
+        folded=False,
+    )
+
+
+def _line(what: str, target: str, measured: str, met: bool | None) -> tuple[Cell, ...]:
+    verdict = {True: "met", False: "not met", None: ""}[met]
+    return cell(what), cell(target), cell(measured), cell(verdict, strong=met is False)
+
+
+def _of_promises(found: Found, every: list[Row]) -> list[tuple[Cell, ...]]:
+    if not every:
+        return []
+    pooled = row("all", _judged(found))
+    worst = max(every, key=lambda one: abs(one.bias))
+    ece = max(every, key=lambda one: one.ece)
+    near, far = pooled.gain_errors
+    lines = [
+        _line(
+            f"nominal {100 * LEVEL:.0f} % interval holds the truth",
+            "86 to 96 % of 200 draws or more, 7 tasks or more",
+            f"{pooled.coverage:.1f} % of {pooled.draws} draws, {len(every)} tasks",
+            86 <= pooled.coverage <= 96 and pooled.draws >= 200 and len(every) >= 7,
+        ),
+        _line("truth below its lower end", "<= 7 %", f"{pooled.below:.1f} %", pooled.below <= 7),
+        _line(
+            "bias of a task",
+            "<= 1.5 points",
+            f"{abs(worst.bias):.1f} at most ({worst.name}: {worst.bias:+.1f})",
+            abs(worst.bias) <= 1.5,
+        ),
+        _line(
+            "calibration error of a task",
+            "<= 0.05",
+            f"{ece.ece:.3f} at most ({ece.name}), {pooled.ece:.3f} in the mean; "
+            f"{pooled.ece_plain:.3f} without a temperature",
+            ece.ece <= 0.05,
+        ),
+    ]
+    for factor, error, most in ((2, near, 2.5), (5, far, 4.0)):
+        if error is not None:
+            said = f"{error:.1f} points"
+            goal = f"mean error <= {most} points"
+            lines.append(_line(f"gain of {factor} times the images", goal, said, error <= most))
+    return lines
+
+
+def _of_the_rest(found: Found) -> list[tuple[Cell, ...]]:
+    lines = []
+    judging = [record for record in found.regimes if record["task"] in JUDGING]
+    if lost := {one.name: one for one in regrets(judging)}:
+        ours, probe = lost["the advice"], lost["always the probe"]
+        lines.append(
+            _line(
+                "regret of the decision on the judging tasks",
+                "mean <= 1.5, worst <= 5, mean never above always the probe's",
+                f"mean {ours.mean:.1f}, worst {ours.worst:.1f}; always the probe "
+                f"{probe.mean:.1f}, {probe.worst:.1f} ({ours.draws} draws)",
+                ours.mean <= min(1.5, probe.mean) and ours.worst <= 5,
+            )
+        )
+    if found.bursts:
+        far = [abs(one["grouped"][0] - one["truth"]) * 100 for one in found.bursts]
+        lines.append(
+            _line(
+                "promise of bursts of three",
+                "within 5 points of the truth",
+                f"{fmean(far):.1f} points in the mean, {max(far):.1f} at most",
+                fmean(far) <= 5,
+            )
+        )
+    if found.shuffled:
+        silent = sum(one["abstained"] for one in found.shuffled)
+        share = 100 * silent / len(found.shuffled)
+        lines.append(
+            _line(
+                "shuffled labels: nothing is recommended",
+                ">= 95 % of 40 draws",
+                f"{silent} of {len(found.shuffled)}",
+                share >= 95 and len(found.shuffled) >= 40,
+            )
+        )
+    return lines
+
+
+def _judged(found: Found) -> list[Judged]:
+    return [
+        judged(record, found.constants[task])
+        for task, records in found.probes.items()
+        for record in records
+    ]
+
+
+def _promises(found: Found) -> Section:
+    every = rows(found.probes, found.constants)
+    if not every:
+        return _EMPTY
+    lines = tuple(_of_task(one) for one in [*every, row("all", _judged(found))])
+    low, high = (100 * end for end in wilson(0.9, sum(one.draws for one in every), 0.95))
+    return Section(
+        "Promises by task",
+        (
+            Table(
+                "What is promised of the default probe, against the truth; in points",
+                (
+                    *("task", "role", "draws", "promised minus true", "covered, %", "below, %"),
+                    *("half-width", "error of the gain at 2x", "at 5x", "calibration error"),
+                ),
+                lines,
+                texts=2,
+            ),
+            Paragraph(
+                f"If all were as promised, so many draws would be covered in {low:.0f} to "
+                f"{high:.0f} % (95 % interval, were they independent; draws of a task overlap). "
+                f"{found.silent} more draws are of too few images for any number. The truth is "
+                "told from a few hundred images, and its own error counts against the promise."
+            ),
+            _alike(found.probes),
+        ),
+        folded=False,
+    )
+
+
+def _alike(probes: Mapping[str, list[Record]]) -> Bullets:
+    """Tasks of which many images are taken for near-copies."""
+    shares = {task: fmean(1 - one["groups"] / one["n"] for one in p) for task, p in probes.items()}
+    return Bullets(
+        tuple(
+            f"Of {task}, {100 * share:.0f} % of the images are taken for near-copies of another: "
+            "they count once, are tested together, and the truth is told from what is like none of "
+            "them. Where they are not shots of one moment, but a class that looks alike, the "
+            "promise is too low, and the advice shows them as near-copies."
+            for task, share in shares.items()
+            if share > _MANY_ALIKE
+        )
+    )
+
+
+def _of_task(one: Row) -> tuple[Cell, ...]:
+    role = {True: "tuning", False: "judging"}[one.name in TUNING] if one.name != "all" else ""
+    near, far = (("" if error is None else f"{error:.1f}") for error in one.gain_errors)
+    numbers = (
+        *(f"{one.draws}", f"{one.bias:+.1f}", f"{one.coverage:.0f}", f"{one.below:.0f}"),
+        *(f"{one.half:.1f}", near, far, f"{one.ece:.3f}"),
+    )
+    return tuple(cell(text, strong=one.name == "all") for text in (one.name, role, *numbers))
+
+
+def _decision(records: list[Record]) -> Section:
+    if not records:
+        return _EMPTY
+    groups = {
+        "judging tasks": [one for one in records if one["task"] in JUDGING],
+        "all tasks": records,
+    }
+    tables = tuple(_regret_table(name, regrets(some)) for name, some in groups.items() if some)
+    draws = Table(
+        "Every draw: mean recall on images that are not in it, %",
+        ("task", "images", "chosen", "its truth", "the probe's", "the best", ""),
+        tuple(_of_race(one) for one in records),
+        texts=1,
+    )
+    return Section("The decision", (*tables, draws), folded=False)
+
+
+def _regret_table(name: str, found: list[Regret]) -> Table:
+    lines = tuple(
+        (cell(one.name), cell(f"{one.mean:.1f}"), cell(f"{one.worst:.1f}"), cell(one.draws))
+        for one in found
+    )
+    return Table(
+        f"Regret on {name}: points of mean recall behind the truly best way",
+        ("policy", "mean", "worst", "draws"),
+        lines,
+    )
+
+
+def _of_race(one: Record) -> tuple[Cell, ...]:
+    best = max(one["truths"], key=one["truths"].get)
+    shares = (one["truths"][one["winner"]], one["truths"]["linear_probe lite0 224"])
+    texts = (
+        *(one["task"], one["n"], one["winner"]),
+        *(f"{100 * share:.1f}" for share in (*shares, one["truths"][best])),
+        best,
+    )
+    return tuple(cell(text) for text in texts)
+
+
+def _bursts(records: list[Record]) -> Section:
+    if not records:
+        return _EMPTY
+    lines = []
+    for task, some in by_task(records).items():
+        shares = [
+            fmean(100 * value for value in values)
+            for values in (
+                [one["truth"] for one in some],
+                [one["grouped"][0] for one in some],
+                [one["plain"][0] for one in some],
+                [one["found"] for one in some],
+            )
+        ]
+        false = sum(one["false"] for one in some)
+        texts = (task, len(some), *(f"{share:.1f}" for share in shares), false)
+        lines.append(tuple(cell(text) for text in texts))
+    return Section(
+        "Bursts of three shots",
+        (
+            Table(
+                "Each scene three times, a little otherwise each time; %",
+                (
+                    *("task", "draws", "true", "promised", "without looking for near-copies"),
+                    *("pairs found", "false pairs"),
+                ),
+                tuple(lines),
+            ),
+        ),
+        folded=False,
+    )
+
+
+def _exponents(steep: Mapping[str, float], probes: Mapping[str, list[Record]]) -> Section:
+    if not steep:
+        return _EMPTY
+    every = chosen.exponents(probes)
+    lines = tuple(
+        (cell(task), cell("tuning" if task in steep else "judging"), cell(f"{value:.2f}"))
+        for task, value in every.items()
+    )
+    law = evidence().exponent()
+    return Section(
+        "How error falls with images",
+        (
+            Paragraph(
+                f"Shipped: error falls as images^-{law.mean:.2f}, with a standard deviation of "
+                f"{law.spread:.2f} between data sets; from the tuning sets alone."
+            ),
+            Table("Exponent of every task", ("task", "role", "exponent"), lines, texts=2),
+        ),
+    )
+
+
+def _how(found: Found) -> Section:
+    return Section(
+        "How this was measured",
+        (
+            Bullets(
+                (
+                    "A draw has the proportions of its data set, but no class of fewer than 5 "
+                    "images. The truth is the mean class recall of the head fitted on the whole "
+                    "draw, on images that are neither in it, nor in its larger draws, nor "
+                    "near-copies of one that is.",
+                    "Constants come from the tuning sets; a tuning set itself is judged by the "
+                    "constants of the others. Nothing is chosen on judging sets.",
+                    "The race is run as an advice runs it, with all the time that it wants.",
+                    "Records of every draw lie beside this file; the command goes on where it "
+                    "ended.",
+                )
+            ),
+            Code("make evidence DATA=folder/with/the/sets"),
+        ),
+    )

@@ -1,0 +1,253 @@
+"""The race: what it costs, when it leaves the default, and what a promise may then be made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeError
+from transfer_lab.advice.clock import Clock
+from transfer_lab.advice.listening import Silent
+from transfer_lab.advice.paired import paired_lead
+from transfer_lab.advice.race import race
+from transfer_lab.advice.resampling import OutOfFold, fold_masks
+
+CLASSES = 4
+COST = Cost(ready=1, fold=2, fit=3)
+
+
+class Time:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Invented(Challenger):
+    """Answers `share` of the photographs right, by chance; takes `slow` times what it foretells."""
+
+    def __init__(self, labels, share, *, seed=0, cost=COST, slow=1.0, time=None, name="a"):
+        super().__init__(name, "full_finetune", 160, {})
+        self.labels, self._cost, self._slow, self._time = labels, cost, slow, time
+        self.right = np.random.default_rng([99, seed]).random(len(labels)) < share
+        self.asked: list[np.ndarray] = []
+
+    def cost(self) -> Cost:
+        return self._cost
+
+    def image_steps(self, images):
+        return images
+
+    def make_ready(self, tick, seconds):
+        self._spend(self._cost.ready, tick)
+
+    def fit_predict(self, train, test, tick):
+        self.asked.append(test)
+        self._spend(self._cost.fold, tick)
+        named = np.where(self.right, self.labels, (self.labels + 1) % CLASSES)[test]
+        return np.eye(CLASSES)[named]
+
+    def fit_all(self, tick):
+        raise AssertionError("the race fits folds alone")
+
+    def _spend(self, seconds, tick):
+        for _ in range(100):
+            tick(1)
+            if self._time:
+                self._time.now += self._slow * seconds / 100
+
+
+def photographs(per_class=30):
+    labels = np.repeat(np.arange(CLASSES), per_class)
+    groups = np.arange(len(labels))
+    return labels, groups, fold_masks(labels, groups, seed=3)
+
+
+def default(labels, share, seed=0):
+    right = np.random.default_rng([7, seed]).random((2, len(labels))) < share
+    named = np.where(right, labels, (labels + 1) % CLASSES)
+    return OutOfFold(np.eye(CLASSES)[named])
+
+
+def run(entrants, *, share=0.7, seed=0, budget=1e9, time=None, per_class=30, listen=None):
+    labels, groups, masks = photographs(per_class)
+    clock = Clock(budget, time or Time())
+    told = listen or Silent()
+    return race(default(labels, share, seed), entrants, masks, labels, groups, clock, told)
+
+
+def test_a_much_better_one_wins_and_its_answers_are_those_it_gave():
+    labels = photographs()[0]
+    best = Invented(labels, 0.95)
+    outcome = run([best])
+    assert outcome.winner is best
+    assert outcome.lead.points >= 2 * outcome.lead.se > 0
+    right = outcome.answers.logits[0].argmax(1) == labels
+    np.testing.assert_array_equal(right, best.right)
+    assert outcome.alternatives[0].state == "clearly better"
+
+
+def test_no_leave_under_two_standard_errors():
+    """Over invented scores: whoever is chosen has a lead of two; of equals few are."""
+    labels, groups, _ = photographs()
+    switched = 0
+    for seed in range(150):
+        entrants = [Invented(labels, 0.7, seed=3 * seed + n, name=str(n)) for n in range(3)]
+        outcome = run(entrants, seed=seed)
+        told = {one.backbone: one for one in outcome.alternatives}
+        if outcome.winner is None:
+            complete = [one for one in told.values() if one.state == "not clearly better"]
+            assert all(one.lead < 2 * one.se for one in complete)
+            continue
+        switched += 1
+        mine = told[outcome.winner.backbone]
+        assert mine.lead >= 2 * mine.se
+        default_right = default(labels, 0.7, seed).logits[0].argmax(1) == labels
+        again = paired_lead(outcome.winner.right, default_right, labels, groups)
+        assert again.points == pytest.approx(mine.lead)
+    assert switched <= 15  # of 150; one in forty each, twice after the first fold's choice
+
+
+def test_near_copies_are_no_evidence_of_their_own():
+    labels, right = np.repeat([0, 1], 30), np.ones(60, bool)
+    other = right.copy()
+    other[:12] = False
+    alone = paired_lead(right, other, labels, np.arange(60))
+    together = paired_lead(right, other, labels, np.r_[np.zeros(12, int), np.arange(1, 49)])
+    assert alone.points == together.points == pytest.approx(20)
+    assert alone.is_clear and not together.is_clear
+
+
+def test_classes_count_alike_however_many_photographs_they_have():
+    labels = np.r_[np.zeros(90, int), np.ones(10, int)]
+    right = np.r_[np.ones(90, bool), np.zeros(10, bool)]
+    assert paired_lead(right, ~right, labels, np.arange(100)).points == pytest.approx(0)
+
+
+def test_the_worse_half_goes_after_one_fold():
+    labels = photographs()[0]
+    shares = {"good": 0.9, "fair": 0.85, "poor": 0.6, "bad": 0.3}
+    entrants = [Invented(labels, share, name=name) for name, share in shares.items()]
+    outcome = run(entrants)
+    assert {e.backbone: len(e.asked) for e in entrants} == {
+        "good": 5,
+        "fair": 5,
+        "poor": 1,
+        "bad": 1,
+    }
+    states = {one.backbone: one.state for one in outcome.alternatives}
+    assert states["poor"] in ("dropped", "worse") and states["bad"] == "worse"
+    tested_first = entrants[0].asked[0]
+    assert not np.isin(tested_first, outcome.counted).any()
+    assert len(outcome.counted) == len(labels) - len(tested_first)
+
+
+def test_all_are_asked_about_the_defaults_folds():
+    labels, _, masks = photographs()
+    one = Invented(labels, 0.9)
+    run([one])
+    assert all((a == b).all() for a, (_, b) in zip(one.asked, masks[:5], strict=True))
+
+
+def test_a_promise_after_a_switch_is_made_of_folds_that_did_not_choose():
+    """Of equals the one that is chosen looks better than it is; what was chosen without each fold
+    does not."""
+    labels = photographs(12)[0]
+    chosen, unused = [], []
+    for seed in range(400):
+        entrants = [Invented(labels, 0.7, seed=7 * seed + n, name=str(n)) for n in range(4)]
+        outcome = run(entrants, seed=seed, per_class=12)
+        if outcome.winner is not None:
+            at = outcome.counted
+            chosen.append((outcome.answers.logits[0, at].argmax(1) == labels[at]).mean())
+            unused.append((outcome.unused.logits[0, at].argmax(1) == labels[at]).mean())
+    assert len(chosen) >= 10
+    assert np.mean(chosen) > 0.74
+    assert np.mean(unused) < np.mean(chosen) - 0.01
+
+
+def test_who_would_not_end_in_time_is_not_begun_and_says_what_it_would_take():
+    labels, time = photographs()[0], Time()
+    cheap = Invented(labels, 0.7, cost=Cost(1, 1, 1), time=time, name="cheap")
+    dear = Invented(labels, 0.99, cost=Cost(10, 20, 25), time=time, name="dear")
+    outcome = run([dear, cheap], budget=60, time=time)
+    told = {one.backbone: one for one in outcome.alternatives}
+    assert told["dear"].state == "no time" and told["dear"].lead is None
+    assert told["dear"].fit_seconds == 35
+    assert dear.asked == [] and len(cheap.asked) == 5
+
+
+def test_time_that_is_kept_for_the_final_fit_is_not_raced_with():
+    labels, time = photographs()[0], Time()
+    one = Invented(labels, 0.9, cost=Cost(1, 2, 3), time=time)
+    clock = Clock(20, time)
+    clock.reserve(8, "final fit")
+    groups, masks = photographs()[1:]
+    outcome = race(default(labels, 0.7), [one], masks, labels, groups, clock)
+    assert outcome.alternatives[0].state == "no time" and one.asked == []
+
+
+@pytest.mark.parametrize("slow", [1.5, 3, 10])
+def test_the_budget_is_kept_by_who_is_slower_than_foretold(slow):
+    """Stopped within a fold if need be, with the time for the final fit left."""
+    labels, time = photographs()[0], Time()
+    one = Invented(labels, 0.99, cost=Cost(1, 10, 10), slow=slow, time=time)
+    outcome = run([one], budget=62, time=time)
+    assert outcome.winner is None and outcome.alternatives[0].state == "no time"
+    assert time.now <= 62
+
+
+def test_a_step_may_hear_that_time_is_up():
+    labels, time = photographs()[0], Time()
+    heard = []
+
+    class Long(Invented):
+        def fit_predict(self, train, test, tick):
+            try:
+                return super().fit_predict(train, test, tick)
+            except OutOfTimeError:
+                heard.append(time.now)
+                raise
+
+    run([Long(labels, 0.9, cost=Cost(0, 10, 1), slow=30, time=time)], budget=60, time=time)
+    assert len(heard) == 1 and heard[0] == pytest.approx(60, abs=4)
+
+
+def test_one_that_fails_is_out_and_the_others_go_on():
+    labels, told = photographs()[0], []
+
+    class Broken(Invented):
+        def fit_predict(self, train, test, tick):
+            raise ArithmeticError("the training loss is nan in epoch 1")
+
+    class Listening(Silent):
+        def say(self, text):
+            told.append(text)
+
+    best = Invented(labels, 0.95, name="best")
+    outcome = run([Broken(labels, 0.9, name="broken"), best], listen=Listening())
+    assert outcome.winner is best
+    assert [one.state for one in outcome.alternatives] == ["failed", "clearly better"]
+    assert "the training loss is nan" in told[0]
+
+
+def test_nobody_to_race_with_leaves_the_default():
+    outcome = run([])
+    assert outcome.winner is None and outcome.alternatives == ()
+
+
+def test_once_the_time_is_up_nobody_else_is_measured():
+    labels, time = photographs()[0], Time()
+
+    class Slow(Invented):
+        def cost(self):
+            time.now += 40
+            return super().cost()
+
+    first, second = (Slow(labels, 0.9, time=time, name=name) for name in "ab")
+    outcome = run([first, second], budget=30, time=time)
+    assert [one.backbone for one in outcome.alternatives] == ["a"]
+    assert outcome.alternatives[0].state == "no time" and time.now == 40

@@ -1,0 +1,94 @@
+"""Folds of photographs: every image once in each repeat, groups whole, classes everywhere."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.advice.clusters import clouds
+from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.resampling import (
+    FOLDS,
+    HALVES,
+    REPEATS,
+    fold_masks,
+    number_of_folds,
+    out_of_fold,
+)
+
+
+@st.composite
+def albums(draw):
+    """Labels and groups of a few classes; a group may reach over classes."""
+    labels = np.array(draw(st.lists(st.integers(0, 3), min_size=4, max_size=60)))
+    labels = np.unique(labels, return_inverse=True)[1]
+    n = len(labels)
+    groups = np.array(draw(st.lists(st.integers(0, n), min_size=n, max_size=n)))
+    return labels, groups
+
+
+@given(albums(), st.integers(0, 2**31))
+@settings(max_examples=100, deadline=None)
+def test_folds_hold_every_image_once_in_each_repeat_and_never_divide_a_group(album, seed):
+    labels, groups = album
+    if len(np.unique(groups)) < 2:
+        with pytest.raises(RefusedError):
+            fold_masks(labels, groups, seed=seed)
+        return
+    masks = fold_masks(labels, groups, seed=seed)
+    tested = np.bincount(np.concatenate([test for _, test in masks]), minlength=len(labels))
+    assert (tested == REPEATS).all()
+    for train, test in masks:
+        assert len(train) + len(test) == len(labels)
+        assert not set(groups[train]) & set(groups[test])
+
+
+def test_a_class_of_few_groups_is_learnt_wherever_it_is_tested():
+    for few in (2, 3, 4):
+        labels = np.array([0] * 30 + [1] * 30 + [2] * few)
+        groups = np.arange(len(labels))
+        assert number_of_folds(labels, groups) == FOLDS
+        for train, test in fold_masks(labels, groups, seed=few):
+            if 2 in labels[test]:
+                assert (labels[train] == 2).sum() == few - 1
+
+
+def test_there_are_no_more_folds_than_the_largest_class_has_groups():
+    labels, groups = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 2, 3, 3])
+    assert number_of_folds(labels, groups) == 2
+    assert number_of_folds(labels, np.arange(6)) == 3
+
+
+def test_repeats_are_different_partitions_and_a_seed_gives_the_same_ones():
+    labels = np.repeat(np.arange(3), 20)
+    groups = np.arange(60)
+    first, again, other = (fold_masks(labels, groups, seed=s) for s in (1, 1, 2))
+    assert all((a[1] == b[1]).all() for a, b in zip(first, again, strict=True))
+    parts = [{frozenset(test) for _, test in m} for m in (first[:5], first[5:], other[:5])]
+    assert parts[0] != parts[1] != parts[2] != parts[0]
+
+
+def test_what_is_said_of_an_image_comes_from_a_head_that_had_not_seen_it():
+    x, y, groups = clouds(12, 3, 0.0, width=200)
+    from transfer_lab.advice.probe import fit_probe
+
+    assert (fit_probe(x, y, 3).logits(x).argmax(1) == y).all(), "a head can learn these by heart"
+    oof = out_of_fold(x, y, groups, 3)
+    assert oof.logits.shape == (REPEATS, len(y), 3)
+    assert (oof.answers == y).mean() < 0.6
+
+
+def test_near_copies_in_one_group_are_no_help():
+    x, y, groups = clouds(15, 3, 0.0, copies=3, width=200)
+    apart = out_of_fold(x, y, np.arange(len(y)), 3)
+    together = out_of_fold(x, y, groups, 3)
+    assert (apart.answers == y).mean() > 0.9
+    assert (together.answers == y).mean() < 0.6
+
+
+def test_progress_is_told():
+    x, y, groups = clouds(5, 2, 3.0)
+    told = []
+    out_of_fold(x, y, groups, 2, listen=lambda done, total: told.append((done, total)))
+    heads = (FOLDS + HALVES) * REPEATS
+    assert told == [(n, heads) for n in range(1, heads + 1)]

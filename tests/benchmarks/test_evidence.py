@@ -1,0 +1,203 @@
+"""The evidence base: draws, records, constants and verdicts, on invented numbers."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.evidence import constants, judged, measures, policies, report
+from benchmarks.evidence.records import Records, rounded
+from benchmarks.evidence.tasks import TASKS, images, named
+from transfer_lab.advice.measured import evidence
+
+
+def a_draw(task="flowers", *, n=50, seed=0, cv=0.8, exponent=0.5, off=0.0):
+    """A draw of a task whose error falls with that exponent; its truth is `off` what is promised by
+    the shipped constants."""
+    truth = 1 - (1 - cv) * 0.8 ** evidence().exponent().mean + off
+    grown = [1 - (1 - truth) * g**-exponent for g in (2, 5)]
+    return {
+        "task": task,
+        "n": n,
+        "seed": seed,
+        "classes": 5,
+        "groups": n,
+        "tested": 400,
+        "cv": cv,
+        "worth": float(n),
+        "majority": 0.2,
+        "truth": truth,
+        "grown": grown,
+        "true_accuracy": truth,
+        "temperature": 1.0,
+        "ece": 0.03,
+        "ece_plain": 0.1,
+        "open": [],
+    }
+
+
+@given(st.lists(st.integers(10, 60), min_size=2, max_size=6), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_draws_are_nested_in_proportion_and_leave_no_class_out(counts, seed):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    sizes = [len(labels) // 3, 2 * len(labels) // 3]
+    small, large = measures.nested_draws(labels, sizes, 5, seed)
+    assert set(small) <= set(large) and len(set(large)) == len(large)
+    for n, chosen in zip(sizes, (small, large), strict=True):
+        held = np.bincount(labels[chosen], minlength=len(counts))
+        assert (held >= 5).all() and len(chosen) >= n
+        exact = np.array(counts) * n / len(labels)
+        assert (np.abs(held - exact)[exact >= 6] <= 6).all()
+
+
+def test_mean_recall_counts_classes_alike_and_leaves_out_those_without_images():
+    labels = np.array([0, 0, 0, 2])
+    assert measures.mean_recall(np.array([0, 0, 1, 2]), labels) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_probabilities_that_come_true_are_calibrated_and_a_temperature_can_undo_that():
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 2, (20000, 4))
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (shares.cumsum(1) < draw.random((20000, 1))).sum(1)
+    assert measures.calibration_error(logits, labels) < 0.015
+    assert measures.calibration_error(logits, labels, 0.25) > 0.1
+    assert measures.calibration_error(logits * 3, labels, 3.0) < 0.015
+
+
+def test_what_is_recorded_is_not_measured_again(tmp_path):
+    records, asked = Records(tmp_path / "new" / "draws.jsonl"), []
+
+    def jobs(count):
+        for seed in range(count):
+            yield (
+                {"task": "a", "n": 3, "seed": seed},
+                lambda seed=seed: asked.append(seed) or {"value": np.float64(seed) / 3},
+            )
+
+    assert records.fill(jobs(2), seconds=60) == 2
+    assert records.fill(jobs(3), seconds=60) == 1
+    assert asked == [0, 1, 2]
+    assert [record["value"] for record in records] == [0, 0.33333, 0.66667]
+    assert records.fill(jobs(9), seconds=-1) == 0
+
+
+def test_numbers_of_numpy_are_written_as_numbers():
+    assert rounded({"a": [np.int64(3), 0.123456789]}) == {"a": [3, 0.12346]}
+
+
+@pytest.mark.parametrize("true", [0.2, 0.6])
+def test_the_exponent_of_a_task_is_found(true):
+    found = [a_draw(n=n, cv=cv, exponent=true) for n, cv in ((40, 0.6), (80, 0.7))]
+    assert constants.exponent_of(found) == pytest.approx(true)
+
+
+def test_without_larger_draws_there_is_no_exponent():
+    assert constants.exponent_of([a_draw() | {"grown": []}]) is None
+
+
+def test_a_law_is_the_mean_over_data_sets_and_their_spread():
+    law = constants.law([0.2, 1.0])
+    assert law.mean == pytest.approx(0.6) and law.spread == pytest.approx(math.sqrt(0.32))
+    assert constants.law([0.3, 0.32]).spread == pytest.approx(0.31 / 2)
+
+
+def test_intervals_are_made_as_wide_as_the_tuning_sets_need():
+    near = [a_draw(seed=seed) for seed in range(90)]
+    far = [a_draw(seed=seed, off=0.12) for seed in range(90, 100)]
+    further = [a_draw(seed=seed, off=-0.12) for seed in range(100, 110)]
+    calm = constants.as_wide_as_needed(evidence(), near)
+    assert calm.dependence == 1
+    wide = constants.as_wide_as_needed(evidence(), near + far + further)
+    assert 1 < wide.dependence < 3
+    ratio = evidence().dependence_after_switch / evidence().dependence
+    assert wide.dependence_after_switch == pytest.approx(ratio * wide.dependence, abs=0.05)
+
+
+def test_a_draw_is_judged_by_the_formulas_of_the_advice():
+    one = judged.judged(a_draw(off=0.02, exponent=evidence().exponent().mean), evidence())
+    assert one.value - one.truth == pytest.approx(-2)
+    assert one.covered and not one.disappoints
+    assert one.gains[0][0] == pytest.approx(one.gains[0][1], abs=0.6)
+    far = judged.judged(a_draw(off=-0.2), evidence())
+    assert far.disappoints and not far.covered
+    table = judged.row("both", [one, far])
+    assert (table.coverage, table.below, table.bias) == (50, 50, pytest.approx(9))
+
+
+def test_a_tuning_task_is_judged_by_the_constants_of_the_others():
+    steep = {"flowers": 0.2, "pacs_art": 0.4, "pacs_photo": 0.6}
+    assert report._without("flowers", steep).exponent().mean == pytest.approx(0.5)
+    assert report._without("letters", steep) == evidence()
+
+
+def test_regret_is_what_a_choice_is_behind_the_best_one():
+    truths = {
+        "linear_probe lite0 224": 0.7,
+        "partial_finetune lite0 160": 0.8,
+        "full_finetune lite0 160": 0.75,
+        "linear_probe, a stage earlier": 0.5,
+    }
+    record = {"task": "letters", "winner": "partial_finetune lite0 160", "truths": truths}
+    found = {one.name: one.mean for one in policies.regrets([record])}
+    assert found == pytest.approx(
+        {
+            "the advice": 0,
+            "always the probe": 10,
+            "always partial fine-tuning": 0,
+            "always full fine-tuning": 5,
+            "rule of Analytics Vidhya": 0,
+            "rule of CS231n": 30,
+        }
+    )
+    assert policies.regrets([]) == []
+
+
+def test_the_report_says_what_was_met(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "SHIPPED", tmp_path / "evidence.json")
+    probes = Records(tmp_path / "probes.jsonl")
+    for seed in range(20):
+        for task in TASKS[:8]:
+            probes.add(a_draw(task.name, seed=seed, off=0.06 if task.name == "dtd" else 0.0))
+    probes.add(a_draw("dtd", seed=99) | {"open": ["promise"]})
+    shuffled = Records(tmp_path / "shuffled.jsonl")
+    for seed in range(40):
+        shuffled.add({"task": "dtd", "n": 120, "seed": seed, "abstained": seed > 5})
+    report.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    assert "not met" in lines["bias of a task"] and "dtd: -6" in lines["bias of a task"]
+    assert "| met" in lines["truth below its lower end"]
+    assert "34 of 40" in lines["shuffled labels: nothing is recommended"]
+    assert "not met" in lines["shuffled labels: nothing is recommended"]
+    assert "1 more draws" in text
+    page = (tmp_path / "index.html").read_text()
+    assert (
+        "Does the advice keep what it promises?" in page and "https:" not in page.split("<body")[0]
+    )
+    assert (tmp_path / "evidence.json").exists()
+
+
+def test_rendered_tasks_are_files_in_class_folders_and_written_once(tmp_path):
+    (digits,) = named(["digits"])
+    found = images(digits, tmp_path, tmp_path)
+    assert len(found.paths) == len(found.labels) == 1200
+    assert found.classes == tuple("0123456789")
+    assert all(path.parent.name == found.classes[n] for path, n in zip(*found[:2], strict=True))
+    before = found.paths[0].stat().st_mtime_ns
+    assert images(digits, tmp_path, tmp_path).paths == found.paths
+    assert found.paths[0].stat().st_mtime_ns == before
+
+
+def test_a_set_that_is_not_there_is_named(tmp_path):
+    (flowers,) = named(["flowers"])
+    with pytest.raises(FileNotFoundError, match="flowers160"):
+        images(flowers, tmp_path, tmp_path)
+
+
+def test_constants_are_tuned_on_no_set_that_judges():
+    assert {task.name for task in TASKS if task.tuning} == report.TUNING
+    assert not report.TUNING & report.JUDGING
+    assert set(evidence().tuned_on) <= report.TUNING

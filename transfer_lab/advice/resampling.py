@@ -1,0 +1,125 @@
+"""Two times stratified 5-fold cross-validation in which near-copies stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.fitted import Head
+from transfer_lab.advice.probe import fit_probe
+from transfer_lab.data.partition import partition
+from transfer_lab.experiment.seeds import derive
+from transfer_lab.system.decode import on_all_cores
+
+FOLDS, REPEATS, HALVES = 5, 2, 2
+
+FoldMask = tuple[np.ndarray, np.ndarray]
+"""Indices of the training and of the test images."""
+
+
+class OutOfFold(NamedTuple):
+    """What heads that had not seen an image said of it, once in each repeat."""
+
+    logits: np.ndarray
+    """(repeats, images, classes)."""
+    folds: int = FOLDS
+    halves: np.ndarray | None = None
+    """(repeats, images): the class that heads fitted on half of the images named."""
+
+    @property
+    def answers(self) -> np.ndarray:
+        """(repeats, images): the class that was named."""
+        return self.logits.argmax(axis=2)
+
+
+def number_of_folds(labels: np.ndarray, groups: np.ndarray, folds: int = FOLDS) -> int:
+    """As many as asked for, but no more than the class with the most groups has groups: each fold
+    then tests on something.
+
+    A class of fewer groups than folds does not lower it: its groups lie in different folds, and it
+    is learnt from all but one of them wherever it is tested, which no smaller number of folds
+    would better. A class of one group is never learnt where it is tested, and counts as wrong.
+    Raises RefusedError where all images are one group.
+    """
+    pairs = np.unique(np.stack([labels, groups]), axis=1)
+    if len(np.unique(groups)) < 2:
+        raise RefusedError(
+            "all photographs are near-copies of one another, so that nothing tells how new ones "
+            "would be named: add photographs taken at other moments"
+        )
+    return max(2, min(folds, int(np.bincount(pairs[0]).max())))
+
+
+def fold_masks(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+) -> list[FoldMask]:
+    """The folds of every repeat, one repeat after the other; a group is never divided.
+
+    `labels`, `groups`: a number an image. Folds without an image are left out.
+    """
+    k = number_of_folds(labels, groups, folds)
+    found = []
+    for repeat in range(repeats):
+        chosen = partition(labels, groups, k, derive(seed, "repeat", repeat))
+        sides = [(np.flatnonzero(chosen != f), np.flatnonzero(chosen == f)) for f in range(k)]
+        found += [(train, test) for train, test in sides if len(train) and len(test)]
+    return found
+
+
+def out_of_fold(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    num_classes: int,
+    *,
+    masks: Sequence[FoldMask] | None = None,
+    seed: int = 0,
+    fit: Callable[[np.ndarray, np.ndarray, int], Head] = fit_probe,
+    listen: Callable[[int, int], object] = lambda done, total: None,
+) -> OutOfFold:
+    """Logits of the default probe for every image, from heads fitted without its fold.
+
+    Everything that is learnt, scaling too, is learnt inside the fold. Heads of half of the images
+    are fitted too, which tells what more images bring. `listen` is told how many of how many heads
+    are fitted.
+    """
+    masks = fold_masks(labels, groups, seed=seed) if masks is None else masks
+    halves = fold_masks(labels, groups, folds=HALVES, seed=seed)
+
+    def held_out(mask: FoldMask) -> np.ndarray:
+        train, test = mask
+        return fit(features[train], labels[train], num_classes).logits(features[test])
+
+    blocks = []
+    # A fold a core: threads within a product would wait for each other, and sums of an order of
+    # their own would make the last digits go by the number of cores.
+    with threadpool_limits(1, user_api="blas"):
+        for block in on_all_cores(held_out, [*masks, *halves]):
+            blocks.append(block)
+            listen(len(blocks), len(masks) + len(halves))
+    whole = collected(blocks[: len(masks)], masks)
+    return whole._replace(halves=collected(blocks[len(masks) :], halves).answers)
+
+
+def collected(blocks: Sequence[np.ndarray], masks: Sequence[FoldMask]) -> OutOfFold:
+    """The logits of each fold's test images put where the images are.
+
+    `blocks`: (test images, classes) for each of `masks`, which are whole repeats.
+    """
+    images = len(masks[0][0]) + len(masks[0][1])
+    repeats = sum(len(test) for _, test in masks) // images
+    table = np.full((repeats, images, blocks[0].shape[1]), np.nan)
+    seen = np.zeros(images, dtype=np.int64)
+    for block, (_, test) in zip(blocks, masks, strict=True):
+        table[seen[test], test] = block
+        seen[test] += 1
+    return OutOfFold(table, len(masks) // repeats)

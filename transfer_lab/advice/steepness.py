@@ -1,0 +1,57 @@
+"""How steeply error falls with images: what other data sets let one expect, corrected by the
+photographs themselves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from transfer_lab.advice.measured import Evidence, Exponent, evidence
+from transfer_lab.advice.paired import Lead, paired_lead
+from transfer_lab.advice.resampling import HALVES, OutOfFold
+
+_DEPENDENCE = 1.3
+"""Heads of the same images differ less than heads of new ones would: what their errors are wider
+by than paired images alone tell."""
+_LEAST_ERROR = 0.01
+
+
+def law(
+    oof: OutOfFold, labels: np.ndarray, groups: np.ndarray, regime: str = "linear_probe"
+) -> Exponent:
+    """The exponent to expect of these photographs: that of other data sets where nothing was learnt
+    from halves of them."""
+    if oof.halves is None:
+        return evidence().exponent(regime)
+    right, half_right = ((table == labels).mean(axis=0) for table in (oof.answers, oof.halves))
+    held = np.bincount(labels)
+    recalls = np.bincount(labels, right)[held > 0] / held[held > 0]
+    lead = paired_lead(right, half_right, labels, groups)
+    return corrected(1 - float(recalls.mean()), lead, oof.folds, regime)
+
+
+def corrected(
+    error: float,
+    lead: Lead,
+    folds: int,
+    regime: str = "linear_probe",
+    *,
+    constants: Evidence | None = None,
+) -> Exponent:
+    """The prior exponent and the one seen, each weighted by its precision.
+
+    `error`: of heads fitted on all but one of `folds` parts; `lead`: of these over heads fitted on
+    halves, in points. Where next to nothing is wrong nothing is seen.
+    """
+    prior = (constants or evidence()).exponent(regime)
+    if error < _LEAST_ERROR or not math.isfinite(lead.se):
+        return prior
+    longer = math.log((1 - 1 / folds) / (1 - 1 / HALVES)) if folds > HALVES else 0.0
+    if longer == 0:
+        return prior
+    ratio = max(1 + lead.points / 100 / error, 0.5)
+    noise = _DEPENDENCE * lead.se / 100 / error / longer
+    weight = prior.spread**2 / (prior.spread**2 + noise**2) if prior.spread > 0 else 0.0
+    mean = prior.mean + weight * (math.log(ratio) / longer - prior.mean)
+    return Exponent(mean=max(0.0, mean), spread=math.sqrt(1 - weight) * prior.spread)

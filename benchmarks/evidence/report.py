@@ -154,17 +154,21 @@ def _of_promises(found: Found, every: list[Row]) -> list[tuple[Cell, ...]]:
 def _of_the_rest(found: Found) -> list[tuple[Cell, ...]]:
     lines = []
     judging = [record for record in found.regimes if record["task"] in JUDGING]
+    regret = "regret of the decision on the judging tasks"
+    goal = "mean <= 1.5, worst <= 5, mean never above always the probe's"
     if lost := {one.name: one for one in regrets(judging)}:
         ours, probe = lost["the advice"], lost["always the probe"]
         lines.append(
             _line(
-                "regret of the decision on the judging tasks",
-                "mean <= 1.5, worst <= 5, mean never above always the probe's",
+                regret,
+                goal,
                 f"mean {ours.mean:.1f}, worst {ours.worst:.1f}; always the probe "
                 f"{probe.mean:.1f}, {probe.worst:.1f} ({ours.draws} draws)",
                 ours.mean <= min(1.5, probe.mean) and ours.worst <= 5,
             )
         )
+    else:
+        lines.append(_line(regret, goal, "not measured yet", None))
     if found.bursts:
         far = [abs(one["grouped"][0] - one["truth"]) * 100 for one in found.bursts]
         lines.append(
@@ -357,7 +361,11 @@ def _how(found: Found) -> Section:
                     "draw, on images that are neither in it, nor in its larger draws, nor "
                     "near-copies of one that is.",
                     "Constants come from the tuning sets; a tuning set itself is judged by the "
-                    "constants of the others. Nothing is chosen on judging sets.",
+                    "exponent of the others, but by the divisor of all. That halves of a folder "
+                    "correct the exponent, and by how much, was settled after figures of judging "
+                    "sets had been seen, letters among them: these judge it less than they seem "
+                    "to. The divisor after a switch was measured on no draw here: it is the "
+                    "default's, larger in the proportion of an earlier measurement.",
                     "The race is run as an advice runs it, with all the time that it wants.",
                     "Records of every draw lie beside this file; the command goes on where it "
                     "ended.",

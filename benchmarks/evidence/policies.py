@@ -1,9 +1,10 @@
-"""Ways to choose a regime, and what each choice loses to the best one."""
+"""Ways to choose a regime, what each choice loses to the best one, and how well times were said."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from statistics import fmean
+from statistics import fmean, median
 from typing import NamedTuple
 
 from benchmarks.evidence.records import Record
@@ -51,6 +52,37 @@ def regrets(records: Iterable[Record]) -> list[Regret]:
     """Of every policy: how far its choice is behind the truly best way on the same draw."""
     found = list(records)
     return [_regret(name, choose, found) for name, choose in POLICIES.items()] if found else []
+
+
+class Speed(NamedTuple):
+    """How near what was said of trainings came to what they took: of how many, the share within 30
+    %, and the median of said over taken, before a fold was timed and as the advice says it."""
+
+    name: str
+    trainings: int
+    within: float
+    before: float
+    said: float
+
+
+NEAR = 0.3
+
+
+def speeds(records: Iterable[Record]) -> list[Speed]:
+    """Of every way to learn that is tried against the default, and of all of them."""
+    pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in records:
+        for name, seconds in one["seconds"].items():
+            foretold, took = map(sum, zip(seconds["ready"], seconds["fit"], strict=True))
+            pairs[name].append((foretold / took, seconds["said"] / took))
+    every = [ratio for some in pairs.values() for ratio in some]
+    return [_speed(name, found) for name, found in {**pairs, "all": every}.items() if found]
+
+
+def _speed(name: str, ratios: list[tuple[float, float]]) -> Speed:
+    before, said = zip(*ratios, strict=True)
+    within = fmean(abs(ratio - 1) <= NEAR for ratio in said)
+    return Speed(name, len(ratios), within, median(before), median(said))
 
 
 def _regret(name: str, choose: Callable[[Record], str], records: list[Record]) -> Regret:

@@ -155,6 +155,46 @@ def test_regret_is_what_a_choice_is_behind_the_best_one():
     assert policies.regrets([]) == []
 
 
+def a_race(task="letters", *, said=10.0, took=10.0):
+    """A draw on which the probe was kept and partial fine-tuning is 10 points better."""
+    truths = {
+        "linear_probe lite0 224": 0.7,
+        "partial_finetune lite0 160": 0.8,
+        "full_finetune lite0 160": 0.75,
+        "linear_probe, a stage earlier": 0.5,
+    }
+    seconds = {"ready": [1.0, 2.0], "fit": [4.0, took - 2.0], "said": said}
+    return {
+        "task": task,
+        "n": 100,
+        "seed": 0,
+        "winner": "linear_probe lite0 224",
+        "truths": truths,
+        "seconds": {"partial_finetune lite0 160": seconds},
+    }
+
+
+def test_a_training_is_foretold_if_what_is_said_is_near_what_it_takes():
+    (partial, every) = policies.speeds([a_race(said=12), a_race(said=20), a_race(took=5)])
+    assert (partial.name, every.name) == ("partial_finetune lite0 160", "all")
+    assert every.trainings == 3 and every.within == pytest.approx(1 / 3)
+    assert every.said == 2 and every.before == pytest.approx(0.5)
+
+
+def test_the_report_says_of_each_task_what_the_decision_loses(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "SHIPPED", tmp_path / "evidence.json")
+    races = Records(tmp_path / "regimes.jsonl")
+    for task, said in (("letters", 11.0), ("textures", 20.0)):
+        races.add(a_race(task, said=said))
+    report.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    times = next(line for line in lines if "predicted time of a training" in line)
+    assert "50 % of 2 trainings" in times and "not met" in times
+    (letters,) = (line for line in lines if line.startswith("| letters | 1 |"))
+    assert letters.split("|")[3:7] == [" 10.0 ", " 10.0 ", " 10.0 ", " 0.0 "]
+
+
 def test_the_report_says_what_was_met(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "SHIPPED", tmp_path / "evidence.json")
     probes = Records(tmp_path / "probes.jsonl")

@@ -40,10 +40,10 @@ from transfer_lab.system import host
 from transfer_lab.system.decode import decode_file
 from transfer_lab.system.device import device
 
-PER_CLASS = (10, 30)
+MOST = {10: 130, 30: 300}
+"""Images a class -> of a draw at most, though 5 of each class in any case: five folds of
+fine-tuning, and its truth, take seconds an image."""
 SEEDS = 4
-MOST = 300
-"""Images of a draw: five folds of fine-tuning on more take a quarter of an hour."""
 _TESTED = 300
 EARLY = "linear_probe, a stage earlier"
 
@@ -60,12 +60,12 @@ def draws(
     tasks: list[Task], data: Path, work: Path
 ) -> Iterator[tuple[Record, Callable[[], Record]]]:
     """Every draw, few images first: each size in its turn, when as many images of it were seen."""
-    turns = sorted(product(range(SEEDS), PER_CLASS), key=lambda turn: (turn[0] + 1) * turn[1])
+    turns = sorted(product(range(SEEDS), MOST), key=lambda turn: (turn[0] + 1) * turn[1])
     for seed, per_class in turns:
         for task in tasks:
             known = images(task, data, work)
-            n = per_class * len(known.classes)
-            if n <= MOST and n + _TESTED <= len(known.paths):
+            n = min(per_class * len(known.classes), MOST[per_class])
+            if n + _TESTED <= len(known.paths):
                 draw = {"task": task.name, "n": n, "seed": seed}
                 yield draw, lambda known=known, draw=draw: measured(known, draw, work)
 

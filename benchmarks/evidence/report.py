@@ -340,10 +340,10 @@ def _how(found: Found) -> Section:
                     "to. The divisor after a switch was measured on no draw here: it is the "
                     "default's, larger in the proportion of an earlier measurement.",
                     "The race is run as an advice runs it, with all the time that it wants, on "
-                    f"draws of {MOST} images at most. The truth of every way in it is told from "
-                    "images that no draw of the task has. Each way's training is timed from "
-                    "nothing but the default features; the default's own, a part of a second, is "
-                    "left out.",
+                    f"draws of {max(MOST.values())} images at most. The truth of every way in it "
+                    "is told from images that no draw of the task has. Each training is timed "
+                    "from nothing but the default features; the default's own, a part of a "
+                    "second, is left out.",
                     "Records of every draw lie beside this file; the command goes on where it "
                     "ended.",
                 )

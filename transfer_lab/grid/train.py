@@ -97,6 +97,7 @@ def train_missing(
     and the parent does not. An interrupt ends the workers and is raised again; finished runs are
     stored.
     """
+    workers = workers.unless_told(file.experiment.precision)
     crew = _Crew(file, cells, store, copies, workers, voice, download)
     asked = 0
     try:

@@ -62,7 +62,7 @@ class Setting:
     threads: int = 1
     concurrency: int = 1
     commit: str | None = None
-    precision: Numbers = "auto"
+    precision: Numbers | None = None
 
 
 def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool = False) -> Record:

@@ -19,7 +19,8 @@ def device() -> torch.device:
 
 
 def precision(wanted: Numbers | None) -> Precision:
-    """What is wanted, or for `auto` and None bf16 where the device has it in hardware and fp32 elsewhere.
+    """What is wanted, or for `auto`, or nothing, bf16 where the device has it in hardware and fp32
+    elsewhere.
 
     bf16 stands for autocast: weights, losses and normalisation stay in fp32. A device without it
     computes the same, an order of magnitude slower.

@@ -21,6 +21,7 @@ from transfer_lab.system.decode import BrokenImageError, decode_file, on_all_cor
 
 if TYPE_CHECKING:
     from transfer_lab.advice.networks import Network
+    from transfer_lab.backbones.base import Backbone
 
 _VERSION = 1
 """Of how features are computed: others are not taken for these."""
@@ -55,9 +56,10 @@ def extract(
     cache: Path | None,
     listen: Listener = SILENT,
     seconds: float = math.inf,
+    backbone: Backbone | None = None,
 ) -> Features:
     """Features of each file, from the cache by content or computed, one after the other until the
-    time is up.
+    time is up. `backbone`: the network, where it is loaded already.
 
     Files are decoded as everywhere (the middle square) and shown in batches of one size, the last
     one padded, so that a photograph's features do not depend on its neighbours. A file that cannot
@@ -72,7 +74,7 @@ def extract(
         listen.step("features", _expected(known, len(missing)))
     kept_at, kept = started, set(known)
     try:
-        for rows in _batches(missing, network, size):
+        for rows in _batches(missing, network, size, backbone):
             known |= rows
             listen.progress(len(known) - len(files) + len(missing), len(missing))
             now = time.monotonic()
@@ -113,7 +115,7 @@ def _keep(store: FeatureStore, known: dict[str, Row | str], kept: set[str]) -> s
 
 
 def _batches(
-    files: Mapping[str, Path], network: Network, size: int
+    files: Mapping[str, Path], network: Network, size: int, backbone: Backbone | None
 ) -> Iterator[dict[str, Row | str]]:
     """What becomes of each file, or what is wrong with it, some at a time."""
     if not files:
@@ -125,7 +127,7 @@ def _batches(
     from transfer_lab.backbones.frozen import FrozenPrefix
     from transfer_lab.system.device import device
 
-    backbone = load(network)
+    backbone = backbone or load(network)
     prefix = FrozenPrefix(backbone, len(backbone.stages), device())
     batch = prefix.batch_size(size)
     seen = zip(files, on_all_cores(partial(_seen, size=size), files.values()), strict=True)

@@ -62,9 +62,9 @@ def measured(known: Images, draw: Record, work: Path) -> Record:
     rest = np.setdiff1d(np.arange(len(known.paths)), chosen)
     tested = np.random.default_rng(seed).permutation(rest)[:_TESTED]
     network, cache = find_network(), work / "cache"
-    mine = _photographs(known, chosen, network, cache)
-    both = _photographs(known, np.concatenate([chosen, tested]), network, cache)
-    outcome, default, groups = _raced(mine)
+    mine, thumbnails = _photographs(known, chosen, network, cache)
+    both, _ = _photographs(known, np.concatenate([chosen, tested]), network, cache)
+    outcome, default, groups = _raced(mine, thumbnails)
     inside = np.isin(both.hashes, mine.hashes)
     truths: dict[str, float] = {}
     costs: dict[str, float] = {}
@@ -116,9 +116,11 @@ def name_of(one: Challenger | Alternative | Recommendation) -> str:
     return f"{one.regime} {network} {one.image_size}"
 
 
-def _raced(mine: Photographs) -> tuple[Outcome, OutOfFold, np.ndarray]:
+def _raced(
+    mine: Photographs, thumbnails: np.ndarray
+) -> tuple[Outcome, OutOfFold, np.ndarray]:
     features = mine.features(mine.network, mine.network.image_size)
-    groups = near_copies(features)
+    groups = near_copies(features, thumbnails)
     masks = fold_masks(mine.labels, groups, seed=0)
     default = out_of_fold(features, mine.labels, groups, len(mine.classes), masks=masks)
     known = (masks, mine.labels, groups, Clock(math.inf))
@@ -133,8 +135,10 @@ def _default(photographs: Photographs) -> Challenger:
     return challenger_of(photographs, network, plain)
 
 
-def _photographs(known: Images, rows: np.ndarray, network: Network, cache: Path) -> Photographs:
-    """In the order of their content, as an album has them; copies once."""
+def _photographs(
+    known: Images, rows: np.ndarray, network: Network, cache: Path
+) -> tuple[Photographs, np.ndarray]:
+    """In the order of their content, as an album has them, copies once; and their thumbnails."""
     content: dict[str, int] = {}
     for row in rows:
         content.setdefault(sha256(known.paths[row].read_bytes()).hexdigest(), int(row))
@@ -146,7 +150,7 @@ def _photographs(known: Images, rows: np.ndarray, network: Network, cache: Path)
     paths = [photo.path for photo in photos]
     hashes = [photo.sha256 for photo in photos]
     found = extract(paths, hashes, network, network.image_size, cache=cache)
-    return Photographs(album, network, found.values, cache=cache)
+    return Photographs(album, network, found.values, cache=cache), found.thumbnails
 
 
 def _promised(

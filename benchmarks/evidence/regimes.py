@@ -116,9 +116,7 @@ def name_of(one: Challenger | Alternative | Recommendation) -> str:
     return f"{one.regime} {network} {one.image_size}"
 
 
-def _raced(
-    mine: Photographs, thumbnails: np.ndarray
-) -> tuple[Outcome, OutOfFold, np.ndarray]:
+def _raced(mine: Photographs, thumbnails: np.ndarray) -> tuple[Outcome, OutOfFold, np.ndarray]:
     features = mine.features(mine.network, mine.network.image_size)
     groups = near_copies(features, thumbnails)
     masks = fold_masks(mine.labels, groups, seed=0)

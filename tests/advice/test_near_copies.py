@@ -17,7 +17,6 @@ from transfer_lab.advice.looks import THUMBNAIL
 from transfer_lab.advice.near_copies import near_copies, together
 from transfer_lab.advice.networks import find_network
 
-
 NONE = np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
 
 
@@ -78,7 +77,7 @@ def test_other_parts_of_one_cloth_are_no_burst():
     draw = np.random.default_rng(0)
     features = np.repeat(draw.normal(size=(3, 40)), 12, axis=0)
     features += 0.3 * draw.normal(size=features.shape)
-    cloths = [stripes(place, period=(12, 18, 27)[place // 12]) for place in range(36)]
+    cloths = [stripes(place, period=(8, 11, 16)[place // 12]) for place in range(36)]
     assert len(np.unique(near_copies(features.astype(np.float32), thumbnails(cloths)))) == 36
 
 

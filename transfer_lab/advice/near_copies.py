@@ -3,6 +3,8 @@ is seen in them. No torch."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -11,27 +13,42 @@ from transfer_lab.advice.registration import recurring, registered
 
 _NEIGHBOURS, _RESEMBLE = 8, 0.25
 """A photograph is compared with so many others, those of the largest cosine in units of the album's
-own scatter, and with none whose cosine is less."""
-_SAME, _SEEN, _ORDINARY = 1.5, 1.5, 0.7
-"""Two are near-copies if their cosine and 1.5 times what is seen add up to 1.5: features alone never
-say so, for they take a class that looks alike for one thing.
+own scatter; pictures of a smaller cosine are not looked at."""
+_SAME, _REST = 1.4, 0.02
+"""Two are near-copies if their cosine and what is seen add up to 1.4: features alone never say so,
+for they take a class that looks alike for one thing.
 
-What is seen is how well the pictures match, less so where one matches itself elsewhere, as stripes
-do: by 1 - recurring, which is 0.7 or more in most photographs.
+What is seen is a logarithm: how many times less the one picture leaves unexplained of the other
+than is ordinary for them. Ordinary is what each leaves of itself, moved, so that stripes say
+nothing of other stripes, and what most of its neighbours leave of it, so that drawings of one kind
+of thing, all of a shape, say little; but no less than a fifth, for neighbours may be the same
+moment, too.
 """
+_FIFTH = 0.8
+_EQUAL = 0.98
 _SURE, _NEARER, _OTHERS = 0.5, 0.4, 5
-"""Whatever is seen, they are near-copies, too, if their cosine is 0.5 at least and their distance
-less than 0.4 of that to the fifth nearest of either.
+"""Whatever is seen, they are near-copies, too, if their cosine is 0.98, or if it is 0.5 at least
+and their distance less than 0.4 of that to the fifth nearest of either.
 
-Chosen on photographs, paintings, cartoons, sketches and flowers, and on invented patterns. Of three
-shots of each, moved, turned and lit a little otherwise, every pair is found, also in an album of one
-kind of thing; where the subject moved apart, too, and light, sharpness and colours changed more, 82
-to 100 of 100, but 48 of sketches. Of 300 flowers and sketches and 1,200 paintings less than 1 of 100
-are taken for a copy of another, of cartoons 3, of photographs 13: portraits of one person in one
-sitting. Of twelve patterns in different parts it is 1 of 100, where the features alone took 78; of
-shots of patterns that recur 57 of 100 pairs are found.
+All was chosen on photographs, paintings, cartoons, sketches and flowers, and on invented patterns.
+Of three shots of each, moved, turned and lit a little otherwise, every pair is found, also in an
+album of one kind of thing, and of twelve shots 97 of 100 or more. Where the subject moved by
+itself, too, and light, colours and sharpness changed more, it is 79 (paintings) to 100 (flowers),
+but 37 of sketches. Of 1,200 flowers and paintings less than 1 of 100 is taken for a copy of
+another, of cartoons and 3,929 sketches 3, of photographs 4: portraits of one person in one sitting.
+Of twelve kinds of patterns, a different part in each picture, it is 1 of 100, where features alone
+took 78; but of shots of patterns 58 of 100 pairs are found.
 """
 _BLOCK = 1024
+
+
+class _Pairs(NamedTuple):
+    """Near neighbours, each two once, as `rows` and `columns` (pairs), of which the first is
+    smaller; `of` (n, neighbours): every photograph's pairs."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    of: np.ndarray
 
 
 def near_copies(features: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
@@ -43,12 +60,13 @@ def near_copies(features: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     if len(features) < 2:
         return np.arange(len(features))
     order = _by_content(features, thumbnails)
-    features, thumbnails = features[order], thumbnails[order]
-    rows, columns, cosine, nearer = _candidates(directions(features))
-    own = np.minimum(1, (1 - recurring(thumbnails)) / _ORDINARY)
-    seen = registered(thumbnails, rows, columns) * np.minimum(own[rows], own[columns])
-    same = (cosine + _SEEN * seen >= _SAME) | (nearer & (cosine > _SURE))
-    return joined(len(features), order[rows[same]], order[columns[same]])
+    where = directions(features[order])
+    pairs, reach = _neighbours(where)
+    cosine = np.einsum("pd,pd->p", where[pairs.rows], where[pairs.columns])
+    nearer = 1 - cosine < _NEARER * np.minimum(reach[pairs.rows], reach[pairs.columns])
+    same = (cosine > _EQUAL) | (nearer & (cosine > _SURE))
+    same |= cosine + _seen(thumbnails[order], pairs, cosine > _RESEMBLE) >= _SAME
+    return joined(len(features), order[pairs.rows[same]], order[pairs.columns[same]])
 
 
 def joined(count: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -84,28 +102,39 @@ def unit_length(rows: np.ndarray) -> np.ndarray:
 
 def _by_content(features: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     """An order that the photographs have whatever order they are given in."""
-    content = [one.tobytes() + other.tobytes() for one, other in zip(thumbnails, features, strict=True)]
+    content = [
+        one.tobytes() + other.tobytes() for one, other in zip(thumbnails, features, strict=True)
+    ]
     return np.array(sorted(range(len(content)), key=content.__getitem__), dtype=np.int64)
 
 
-def _candidates(where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of near neighbours, each once: both places, the first one being smaller, their cosine,
-    and whether they are far nearer than others are."""
+def _neighbours(where: np.ndarray) -> tuple[_Pairs, np.ndarray]:
+    """Pairs of near neighbours, and (n) the distance of each photograph to its fifth nearest; 0
+    where there are not so many."""
     count, most = len(where), min(_NEIGHBOURS, len(where) - 1)
-    others, reach = np.empty((count, most), np.int64), np.zeros(count)
+    nearest, reach = np.empty((count, most), np.int64), np.zeros(count)
     for start in range(0, count, _BLOCK):
         block = np.arange(start, min(start + _BLOCK, count))
-        cosine = where[block] @ where.T
-        cosine[np.arange(len(block)), block] = -np.inf
-        others[block] = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
+        distance = 1 - where[block] @ where.T
+        distance[np.arange(len(block)), block] = np.inf
+        nearest[block] = np.argpartition(distance, most - 1, axis=1)[:, :most]
         if count > _OTHERS:
-            reach[block] = 1 + np.partition(-cosine, _OTHERS - 1, axis=1)[:, _OTHERS - 1]
-    places = np.repeat(np.arange(count), most), others.ravel()
-    rows, columns = np.divmod(np.unique(np.minimum(*places) * count + np.maximum(*places)), count)
-    cosine = np.einsum("pd,pd->p", where[rows], where[columns])
-    nearer = 1 - cosine < _NEARER * np.minimum(reach[rows], reach[columns])
-    alike = cosine > _RESEMBLE
-    return rows[alike], columns[alike], cosine[alike], nearer[alike]
+            reach[block] = np.partition(distance, _OTHERS - 1, axis=1)[:, _OTHERS - 1]
+    places = np.arange(count)[:, None]
+    both = np.minimum(nearest, places) * count + np.maximum(nearest, places)
+    pairs, of = np.unique(both, return_inverse=True)
+    return _Pairs(*np.divmod(pairs, count), of.reshape(both.shape)), reach
+
+
+def _seen(thumbnails: np.ndarray, pairs: _Pairs, looked_at: np.ndarray) -> np.ndarray:
+    """(pairs) what pictures say."""
+    match = np.zeros(len(pairs.rows))
+    match[looked_at] = registered(thumbnails, pairs.rows[looked_at], pairs.columns[looked_at])
+    most = pairs.of.shape[1] // 4
+    usual = np.partition(match[pairs.of], most, axis=1)[:, most]
+    ordinary = np.maximum(recurring(thumbnails), np.minimum(usual, _FIFTH))
+    left = 1 - np.maximum(ordinary[pairs.rows], ordinary[pairs.columns])
+    return np.log((left + _REST) / (1 - match + _REST))
 
 
 def _numbered(groups: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from transfer_lab.advice.challengers.base import Challenger, Cost, Trained
 from transfer_lab.advice.challengers.field import challenger_of, challengers
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.clock import Clock
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.features import Features, extract
 from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.near_copies import near_copies
 from transfer_lab.advice.networks import Network, find_network, load
@@ -77,11 +77,13 @@ def measured(known: Images, draw: Record, work: Path) -> Record:
     kept = work / "cache"
     album, asked = _drawn(known, draw)
     network = find_network()
-    features = _features(album, network, kept)
+    found = _extracted(album, network, kept)
+    features = found.values
     mine = Photographs(album, network, features, cache=kept)
     field = challengers(mine)
     foretold = {name_of(one): _foretold(one) for one in field}
-    outcome, default, groups = _raced(mine, field)
+    groups = near_copies(features, found.thumbnails)
+    outcome, default = _raced(mine, groups, field)
     said = {name_of(one): one.fit_seconds for one in outcome.alternatives}
     truths: dict[str, float] = {}
     seconds: dict[str, Record] = {}
@@ -136,9 +138,9 @@ def _content(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
-def _features(album: Album, network: Network, kept: Path) -> np.ndarray:
+def _extracted(album: Album, network: Network, kept: Path) -> Features:
     paths, hashes = zip(*((photo.path, photo.sha256) for photo in album.photos), strict=True)
-    return extract(paths, hashes, network, network.image_size, cache=kept).values
+    return extract(paths, hashes, network, network.image_size, cache=kept)
 
 
 def _foretold(one: Challenger) -> Cost:
@@ -148,13 +150,14 @@ def _foretold(one: Challenger) -> Cost:
     return cost
 
 
-def _raced(mine: Photographs, field: list[Challenger]) -> tuple[Outcome, OutOfFold, np.ndarray]:
+def _raced(
+    mine: Photographs, groups: np.ndarray, field: list[Challenger]
+) -> tuple[Outcome, OutOfFold]:
     features = mine.features(mine.network, mine.network.image_size)
-    groups = near_copies(features)
     masks = fold_masks(mine.labels, groups, seed=0)
     default = out_of_fold(features, mine.labels, groups, len(mine.classes), masks=masks)
     known = (masks, mine.labels, groups, Clock(math.inf))
-    return race(default, field, *known), default, groups
+    return race(default, field, *known), default
 
 
 def _default(network: Network) -> Recommendation:

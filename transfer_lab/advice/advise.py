@@ -142,7 +142,7 @@ def _look(source: Path, network: Network, group_by: str | None, means: _Means) -
     started = clock.elapsed
     listen.step("checking", None)
     own = own_groups(album, features.looks, group_by) if group_by else None
-    findings = audit(album, features.values, features.looks, own)
+    findings = audit(album, features, own)
     listen.done("checking", clock.elapsed - started)
     return Seen(whole, album, network, features, findings)
 
@@ -167,6 +167,7 @@ def _features(album: Album, network: Network, means: _Means) -> tuple[Album, Fea
         values=found.values[order],
         kept=where[order],
         looks=tuple(found.looks[place] for place in order),
+        thumbnails=found.thumbnails[order],
     )
     try:
         return readable.only(kept.kept), kept
@@ -204,7 +205,7 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     first = first_answer(seen, compared)
     listen.say(first.text)
     flags = own_test(
-        *(seen.album, seen.features.values, seen.network, first.promise),
+        *(seen.album, seen.features, seen.network, first.promise),
         cache=means.cache,
         listen=listen,
         seconds=_TESTING * clock.left,

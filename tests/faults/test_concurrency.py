@@ -126,6 +126,8 @@ def on_a_machine_of_its_own(name: str, words: list[str]) -> subprocess.Popen:
 
 @pytest.fixture
 def namespaces() -> None:
+    if not ALL:
+        pytest.skip("two commands take a while; `make faults` tries them on two machines")
     tried = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "hostname", "x"]
     if not shutil.which("unshare") or subprocess.run(tried, capture_output=True).returncode:
         pytest.skip("two machines need namespaces of Linux, which cannot be made here")
@@ -142,18 +144,18 @@ def test_two_machines_with_locks_train_each_run_once(namespaces, tmp_path):
         on_a_machine_of_its_own(name, [*words, "--reports", str(tmp_path / name)])
         for name in ("first", "second")
     ]
-    for machine in machines:
-        out, err = machine.communicate(timeout=240)
-        assert machine.returncode == 0 and "Traceback" not in err, err + out
+    try:
+        for machine in machines:
+            out, err = machine.communicate(timeout=240)
+            assert machine.returncode == 0 and "Traceback" not in err, err + out
+    finally:
+        for machine in machines:
+            machine.kill()
     trained = [line.split() for line in diary.read_text().splitlines()]
     assert sorted(int(number) for number, _ in trained) == [*range(RUNS)]
     assert {name for _, name in trained} == {"first", "second"}
     store = RecordStore(tmp_path / "runs")
-    hosts = {cell.regime: store.get(cell.run.id).host for cell in plan(load(experiment))}
-    assert all(host.partition(" ")[0] in ("first", "second") for host in hosts.values())
-    assert all(not store.damaged(cell.run.id) for cell in plan(load(experiment)))
+    ids = [cell.run.id for cell in plan(load_experiment(experiment).experiment)]
+    names = {store.get(run_id).host.partition(" ")[0] for run_id in ids}
+    assert names == {"first", "second"} and not any(map(store.damaged, ids))
     assert (tmp_path / "first" / "noted" / "records.csv").exists()
-
-
-def load(path: Path):
-    return load_experiment(path).experiment

@@ -30,7 +30,7 @@ from transfer_lab.store.trials import TrialsError
 from transfer_lab.system import sealed_array
 from transfer_lab.system.files import WeightsError
 
-EXAMPLES = 1500 if ALL else 30
+EXAMPLES = 400 if ALL else 30
 """Of each kind."""
 
 Value = object

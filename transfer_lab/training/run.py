@@ -226,6 +226,7 @@ class _Work:
     def _write_again(self) -> None:
         """What another machine that trains the same run, as happens where there are no locks, has
         written between this run's files and its record: they are to be of one training."""
+        self._store.get(self.run.id)  # what counts is the record that is there now
         with contextlib.suppress(OSError):  # the next call finds it damaged, and trains it again
             for path in self._store.damaged(self.run.id, *self._written):
                 content = self._written[path.name]

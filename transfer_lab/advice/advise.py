@@ -22,7 +22,7 @@ from transfer_lab.advice.features import Features, extract
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.advice.own_groups import FOLDER, own_groups
-from transfer_lab.advice.own_test import own_test
+from transfer_lab.advice.own_test_part import own_test
 from transfer_lab.advice.resampling import (
     FoldMask,
     OutOfFold,

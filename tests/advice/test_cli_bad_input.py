@@ -128,6 +128,7 @@ def bands(tmp_path_factory):
     return draw_bands(root / "photos", per_class=15), write_network(root)
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_end_in_a_sentence(bands, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeErro
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.paired import Lead, paired_lead
-from transfer_lab.advice.resampling import FoldMask, OutOfFold
+from transfer_lab.advice.resampling import FoldMask, OutOfFold, first_repeat
 
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
 """Of a challenger alone: a loss that is not finite, no room, a network that it is not for."""
@@ -51,7 +51,7 @@ def race(
     before the time is up, its fit on all photographs included, is not begun; once the time is up
     nobody else is named.
     """
-    field = _Field(default.logits[0], _first_repeat(masks, len(labels)), labels, groups)
+    field = _Field(default.logits[0], first_repeat(masks, len(labels)), labels, groups)
     entrants = _measured(challengers, field, clock, listen)
     for entrant in sorted(entrants, key=lambda each: each.seconds(len(field.folds))):
         entrant.begin()
@@ -220,16 +220,6 @@ def _measured(
             entrants.append(_Entrant(challenger, field, clock, listen))
     listen.done("timing other ways to learn", clock.elapsed - started)
     return entrants
-
-
-def _first_repeat(masks: Sequence[FoldMask], images: int) -> list[FoldMask]:
-    """The folds that together test every photograph once."""
-    tested, folds = 0, []
-    for train, test in masks:
-        if tested < images:
-            folds.append((train, test))
-            tested += len(test)
-    return folds
 
 
 def _alive(entrants: Sequence[_Entrant]) -> list[_Entrant]:

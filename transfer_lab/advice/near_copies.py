@@ -1,5 +1,5 @@
-"""Photographs that show the same moment, near-copies and bursts: told by their features, and by what
-is seen in them. No torch."""
+"""Photographs that show the same moment, near-copies and bursts: told by features, and by what is
+seen in them. No torch."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ _SMOOTH, _COARSE = 0.8, 3.0
 """Pixels: what is finer is noise, what is coarser is light."""
 _NOISE = 1.5
 """Grey levels: a picture of less structure shows nothing, and agrees with none."""
-_NEAR, _FAR = 5, 12
-"""Pixels: as what lies nearer, every picture looks; farther shots of a moment are not moved."""
+_NEAR, _FAR = 5, 24
+"""Pixels: nearer, every picture is like itself; a pattern that recurs twice as far away as a search
+may lead, or nearer, can be laid onto any other part of it."""
 _BATCH = 256
 
 

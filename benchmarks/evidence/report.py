@@ -369,8 +369,10 @@ def _how(found: Found) -> Section:
                     "That near-copies are told by pictures as well as by features was decided "
                     "after features alone had taken the classes of textures for near-copies and "
                     "had missed bursts of sign_digits, and a test of the package asks for bursts "
-                    "of rendered scenes: these three judge it less than they seem to. Its "
-                    "thresholds come from the tuning sets and from invented patterns.",
+                    "of rendered scenes; how far away a pattern is looked for again was doubled "
+                    "when textures had been seen with it. These three judge it less than they "
+                    "seem to. Its thresholds come from the tuning sets and from invented "
+                    "patterns; what is seen was made a logarithm for the scenes, too.",
                     "The race is run as an advice runs it, with all the time that it wants.",
                     "Records of every draw lie beside this file; the command goes on where it "
                     "ended.",

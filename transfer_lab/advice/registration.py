@@ -18,9 +18,11 @@ _SMOOTH, _COARSE = 0.8, 3.0
 """Pixels: what is finer is noise, what is coarser is light."""
 _NOISE = 1.5
 """Grey levels: a picture of less structure shows nothing, and agrees with none."""
-_NEAR, _FAR = 5, 12
-"""Pixels: as what lies nearer, every picture looks; farther shots of a moment are not moved."""
-_BATCH = 256
+_NEAR, _FAR = 5, 24
+"""Pixels: nearer, every picture is like itself; a pattern that recurs twice as far away as a search
+may lead, or nearer, can be laid onto any other part of it."""
+_BATCH, _PART = 256, 4096
+"""Pairs at a time; and those whose pictures are prepared at a time, at most 60 kB each."""
 
 
 class _Level(NamedTuple):
@@ -39,18 +41,11 @@ def registered(pictures: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
     `pictures` (n, side, side) uint8. Where the second lies in the first is a motion: two complex
     numbers, of which it is turned and enlarged by one and moved by the other.
     """
-    grey = pictures.astype(np.float32)
-    levels = [_level(grey, factor) for factor, _ in _LEVELS]
-    starts, fine = _Starts(levels[0]), _fine(grey)
     found = np.empty(len(rows), np.float32)
-    for begin in range(0, len(rows), _BATCH):
-        batch = slice(begin, begin + _BATCH)
-        one, other = rows[batch], columns[batch]
-        motion = starts.best(one, other)
-        for level, (_, steps) in zip(levels, _LEVELS, strict=True):
-            for _ in range(steps):
-                motion = _step(level, one, other, motion)
-        found[batch] = _correlation(fine, one, other, motion)
+    for begin in range(0, len(rows), _PART):
+        part = slice(begin, begin + _PART)
+        ends, places = np.unique([rows[part], columns[part]], return_inverse=True)
+        found[part] = _registered(pictures[ends], *places.reshape(2, -1))
     return found
 
 
@@ -74,6 +69,22 @@ def recurring(pictures: np.ndarray) -> np.ndarray:
         both = irfft2(energy, full)[:, places] * irfft2(energy.conj(), full)[:, places]
         found[begin : begin + _BATCH] = (product / np.sqrt(both)).max(axis=1)
     return np.clip(found, 0, 1)
+
+
+def _registered(pictures: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    grey = pictures.astype(np.float32)
+    levels = [_level(grey, factor) for factor, _ in _LEVELS]
+    starts, fine = _Starts(levels[0]), _fine(grey)
+    found = np.empty(len(rows), np.float32)
+    for begin in range(0, len(rows), _BATCH):
+        batch = slice(begin, begin + _BATCH)
+        one, other = rows[batch], columns[batch]
+        motion = starts.best(one, other)
+        for level, (_, steps) in zip(levels, _LEVELS, strict=True):
+            for _ in range(steps):
+                motion = _step(level, one, other, motion)
+        found[batch] = _correlation(fine, one, other, motion)
+    return found
 
 
 def _fine(grey: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from types import MappingProxyType
 
 from benchmarks.evidence.judged import judged
+from benchmarks.evidence.policies import DEFAULT, EARLY
 from benchmarks.evidence.records import Record
-from transfer_lab.advice.measured import Evidence, Exponent
+from transfer_lab.advice.measured import Evidence, Exponent, Gain
 from transfer_lab.advice.promise import LEVEL
 
 FACTORS = (2, 5)
@@ -47,15 +49,39 @@ def law(found: Iterable[float]) -> Exponent:
     return Exponent(mean=middle, spread=max(middle / 2, stdev(values) if len(values) > 1 else 0))
 
 
-def tuned(known: Evidence, linear_probe: Exponent, tuned_on: Iterable[str]) -> Evidence:
-    """What is shipped, with the default's law as it is now measured."""
+def tuned(
+    known: Evidence,
+    linear_probe: Exponent,
+    tuned_on: Iterable[str],
+    ahead: Mapping[str, Gain] = MappingProxyType({}),
+) -> Evidence:
+    """What is shipped, with the default's law and what other ways gain as they are now measured."""
     rounded = Exponent(mean=round(linear_probe.mean, 3), spread=round(linear_probe.spread, 3))
     return known.model_copy(
         update={
             "exponents": dict(known.exponents) | {"linear_probe": rounded},
+            "gains": dict(known.gains) | dict(ahead),
             "tuned_on": tuple(sorted(tuned_on)),
         }
     )
+
+
+def gains(records: Iterable[Record]) -> dict[str, Gain]:
+    """Of every regime: points of mean recall that it truly is ahead of the default, on draws of the
+    tuning sets. The spread is that of another set, whose mean is not known either."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        for name, truth in record["truths"].items():
+            if name not in (DEFAULT, EARLY):
+                found[name.partition(" ")[0]].append(100 * (truth - record["truths"][DEFAULT]))
+    return {
+        regime: Gain(
+            mean=round(fmean(points), 2),
+            spread=round(stdev(points) * math.sqrt(1 + 1 / len(points)), 2),
+        )
+        for regime, points in sorted(found.items())
+        if len(points) > 1
+    }
 
 
 def as_wide_as_needed(known: Evidence, records: Sequence[Record]) -> Evidence:

@@ -4,7 +4,7 @@ said."""
 from __future__ import annotations
 
 from benchmarks.evidence.judged import by_task
-from benchmarks.evidence.policies import NEAR, POLICIES, Regret, regrets, speeds
+from benchmarks.evidence.policies import NEAR, POLICIES, Regret, advised, regrets, speeds
 from benchmarks.evidence.records import Record
 from transfer_lab.reporting.blocks import Cell, Table, cell
 
@@ -76,9 +76,9 @@ def _regret_table(name: str, found: list[Regret]) -> Table:
 
 def _of_race(one: Record) -> tuple[Cell, ...]:
     best = max(one["truths"], key=one["truths"].get)
-    shares = (one["truths"][one["winner"]], one["truths"]["linear_probe lite0 224"])
+    shares = (one["truths"][advised(one)], one["truths"]["linear_probe lite0 224"])
     texts = (
-        *(one["task"], one["n"], one["winner"]),
+        *(one["task"], one["n"], advised(one)),
         *(f"{100 * share:.1f}" for share in (*shares, one["truths"][best])),
         best,
     )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.evidence.measures import mean_recall, nested_draws
+from benchmarks.evidence.policies import EARLY
 from benchmarks.evidence.probes import LEAST
 from benchmarks.evidence.records import Record
 from benchmarks.evidence.tasks import Images, Task, images
@@ -45,7 +46,6 @@ MOST = {10: 130, 30: 300}
 fine-tuning, and its truth, take seconds an image."""
 SEEDS = 4
 _TESTED = 300
-EARLY = "linear_probe, a stage earlier"
 
 
 class Asked(NamedTuple):

@@ -46,7 +46,9 @@ def write(folder: Path) -> None:
     probes = by_task(answered)
     steep = chosen.exponents({task: found for task, found in probes.items() if task in TUNING})
     if steep:
-        fresh = chosen.tuned(evidence(), chosen.law(steep.values()), steep)
+        raced = [one for one in Records(folder / "regimes.jsonl") if one["task"] in TUNING]
+        ahead = chosen.gains(raced)
+        fresh = chosen.tuned(evidence(), chosen.law(steep.values()), steep, ahead)
         tuning = [record for task, some in probes.items() if task in steep for record in some]
         chosen.write(SHIPPED, chosen.as_wide_as_needed(fresh, tuning))
         evidence.cache_clear()

@@ -280,7 +280,7 @@ def test_all_who_are_tried_can_be_raced(photographs, features, folds, monkeypatc
     )
     assert told == []
     assert {one.state for one in outcome.alternatives} <= {
-        "clearly better", "not clearly better", "worse", "dropped"
+        "clearly better", "likely better", "not clearly better", "worse", "dropped"
     }  # fmt: skip
     assert all(one.fit_seconds > 0 and one.lead is not None for one in outcome.alternatives)
 

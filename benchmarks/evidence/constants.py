@@ -17,6 +17,7 @@ from transfer_lab.advice.measured import Evidence, Exponent, Gain
 from transfer_lab.advice.promise import LEVEL
 
 FACTORS = (2, 5)
+_SETS = 3
 
 
 def exponent_of(records: Iterable[Record]) -> float | None:
@@ -67,10 +68,16 @@ def tuned(
 
 
 def gains(records: Iterable[Record]) -> dict[str, Gain]:
-    """Of every regime: points of mean recall that it truly is ahead of the default, on draws of the
-    tuning sets. The spread is that of another set, whose mean is not known either."""
+    """Of every regime: points of mean recall that it truly is ahead of the default, on draws of
+    tuning sets; of none where these are fewer than three sets, which say nothing of another.
+
+    The spread is that of another set, since the mean is not known either.
+    """
     found: dict[str, list[float]] = defaultdict(list)
-    for record in records:
+    drawn = list(records)
+    if len({record["task"] for record in drawn}) < _SETS:
+        return {}
+    for record in drawn:
         for name, truth in record["truths"].items():
             if name not in (DEFAULT, EARLY):
                 found[name.partition(" ")[0]].append(100 * (truth - record["truths"][DEFAULT]))
@@ -80,7 +87,6 @@ def gains(records: Iterable[Record]) -> dict[str, Gain]:
             spread=round(stdev(points) * math.sqrt(1 + 1 / len(points)), 2),
         )
         for regime, points in sorted(found.items())
-        if len(points) > 1
     }
 
 

@@ -350,8 +350,11 @@ def _how(found: Found) -> Section:
                     "patterns; what is seen was made a logarithm for the scenes, too.",
                     "When the default is left was changed after two judging draws (digits and "
                     "sign_digits) had shown that leads of two standard errors are not to be had "
-                    "from a hundred images; what other ways gain, to which leads are drawn, comes "
-                    "of the tuning sets. Each draw is judged by the constants as they are now.",
+                    "from a hundred images. Leads are drawn to what other ways gain on the tuning "
+                    "sets, once there are draws of three of them; until then a gain of some points "
+                    "is held as likely as a loss (standard deviation: "
+                    f"{evidence().gain('full_finetune').spread:g} points). Each draw is judged by "
+                    "the constants as they are now.",
                     "The race is run as an advice runs it, with all the time that it wants, on "
                     f"draws of {max(MOST.values())} images at most. The truth of every way in it "
                     "is told from images that no draw of the task has. Each training is timed "

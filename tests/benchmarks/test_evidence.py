@@ -131,13 +131,15 @@ def test_a_draw_is_judged_by_the_formulas_of_the_advice():
 def test_what_other_ways_gain_is_told_of_draws_by_regime():
     truths = [
         {DEFAULT: 0.7, "full_finetune lite0 160": full, "linear_probe lite1 240": 0.72, EARLY: 0.9}
-        for full in (0.74, 0.70)
+        for full in (0.74, 0.72, 0.70)
     ]
-    found = constants.gains({"task": "a", "truths": one} for one in truths)
+    records = [{"task": task, "truths": one} for task, one in zip("abc", truths, strict=True)]
+    found = constants.gains(records)
     assert found.keys() == {"full_finetune", "linear_probe"}
     assert found["full_finetune"].mean == pytest.approx(2)
-    assert found["full_finetune"].spread == pytest.approx(math.sqrt(8 * 1.5), abs=0.01)
+    assert found["full_finetune"].spread == pytest.approx(math.sqrt(4 * 4 / 3), abs=0.01)
     assert found["linear_probe"].mean == pytest.approx(2)
+    assert constants.gains(records[:2]) == {}
 
 
 def test_the_choice_of_a_draw_is_what_the_race_would_choose_of_those_that_ended():

@@ -39,7 +39,8 @@ class Evidence(_Part):
     """The same where a challenger won: larger by the proportion that an earlier measurement, of
     other constants, had found (1.6 to 1.3); `make evidence` does not measure it."""
     gains: dict[str, Gain]
-    """By regime; of a linear probe, on another network or size."""
+    """By regime; of a linear probe, on another network or size. As likely a loss as a gain until
+    `make evidence` has drawn from three sets."""
     tuned_on: tuple[str, ...]
 
     def exponent(self, regime: str = "linear_probe") -> Exponent:

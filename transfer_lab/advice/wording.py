@@ -32,6 +32,7 @@ _DOING = {
 }
 _MOST_NAMED = 3
 _UNTESTED = ("no time", "failed")
+_USUAL = "the usual way, only the last layer of the default network"
 
 
 class Line(NamedTuple):
@@ -230,7 +231,7 @@ def why(advice: Advice) -> list[str]:
     said = []
     if found and found.left_default:
         won = next((one.state for one in advice.alternatives if has_won(one)), "likely better")
-        said.append(f"On the same photos this was {won} than training only the last layer.")
+        said.append(f"On the same photos this was {won} than {_USUAL}.")
         if tested:
             said.append(f"We also tried {named(tested)}, of which less is to be expected.")
     elif tested:

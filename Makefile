@@ -74,7 +74,7 @@ audit:  ## look for known flaws of the locked packages and of the code; needs a 
 	@.venv-audit/bin/python -m pip install --quiet bandit pip-audit \
 	|| { echo "not audited: bandit and pip-audit cannot be had from here"; exit 1; }
 	.venv-audit/bin/bandit --quiet --recursive transfer_lab --severity-level medium
-	@.venv-audit/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps \
+	@.venv-audit/bin/pip-audit --strict --requirement constraints.txt --disable-pip --no-deps \
 	|| { echo "not audited, or not clean: see above"; exit 1; }
 
 test-oldest: .venv-oldest/installed  ## run them on the oldest versions that pyproject.toml allows

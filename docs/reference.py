@@ -94,6 +94,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "keep": "`best`: at the end the recommended model for each target is kept whole, as "
         "the command `train` writes one: see "
         "[the model itself](your-images.md#the-model-itself).",
+        "precision": "Numbers that networks compute in: `fp32`, `bf16`, or `auto`, bf16 where the "
+        "processor or the GPU has it in hardware. `--precision` overrides it.",
         "similarity": "See [similarity](#similarity).",
         "trackers": "Where finished runs are copied to: see "
         "[trackers](dashboard-and-trackers.md#trackers). `--tracker` overrides it.",

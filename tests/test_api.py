@@ -153,6 +153,21 @@ def test_a_grid_is_trained_and_its_records_come_back(engine, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in runs.glob("*/record.json")} == before
 
 
+@pytest.mark.parametrize(
+    ("said", "asked", "computed"),
+    [("bf16", None, "bf16"), ("bf16", "fp32", "fp32"), ("fp32", None, "fp32")],
+)
+def test_an_experiment_says_its_numbers_and_whoever_runs_it_may_ask_for_others(
+    engine, tmp_path, said, asked, computed
+):
+    changes = {"seeds": [0], "regimes": ["from_scratch"], "precision": said}
+    small = load_experiment(TINY, set=changes)
+    table = run(small, runs=tmp_path / "runs", jobs=2, precision=asked, progress=False)
+    assert table["precision"].unique().tolist() == [computed]
+    plain = load_experiment(TINY, set=changes | {"precision": "auto"})
+    assert records(plain, runs=tmp_path / "runs")["status"].unique().tolist() == ["done"]
+
+
 def test_what_preflight_refuses_is_an_error_that_names_the_field(engine, tmp_path):
     with pytest.raises(ConfigError, match=r"regimes\.linear_probe\.lrr: unknown option"):
         run(load_experiment(TINY, set={"regimes.linear_probe": {"lrr": 1}}), runs=tmp_path)

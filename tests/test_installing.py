@@ -67,6 +67,11 @@ def test_a_grid_installs_the_core_alone(target):
     assert re.findall(r"--editable (.*)", commands(target)) == ["."]
 
 
+def test_an_audit_that_passes_over_a_package_is_none():
+    (asked,) = [line for line in commands("audit").splitlines() if "bin/pip-audit" in line]
+    assert "--strict" in asked and "--requirement constraints.txt" in asked
+
+
 @pytest.mark.parametrize("target", ["bench", "test", "lint", "types"])
 def test_whatever_else_there_is_adds_its_own(target):
     assert re.findall(r"--editable (.*)", commands(target)) == [".", f"'.[{target}]'"]

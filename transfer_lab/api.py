@@ -107,7 +107,7 @@ def run(
     *,
     jobs: int | None = None,
     threads: int = 1,
-    precision: Numbers = "auto",
+    precision: Numbers | None = None,
     engine: EngineName = "local",
     gpus_per_run: float | None = None,
     download: bool = False,
@@ -198,7 +198,7 @@ def _checked(workers: Workers) -> Workers:
     if (jobs is not None and jobs < 1) or threads < 1:
         raise ValueError(f"jobs and threads must be 1 or more; they are {jobs} and {threads}")
     for what, value, known in (("precision", precision, Numbers), ("engine", engine, EngineName)):
-        if value not in get_args(known):
+        if value is not None and value not in get_args(known):
             raise ValueError(f"no {what} {value!r}; there are {', '.join(get_args(known))}")
     if gpus is not None and not 0 <= gpus <= 1:
         raise ValueError(f"gpus_per_run must be 0 to 1; it is {gpus}")

@@ -13,7 +13,7 @@ from benchmarks.evidence.measures import mean_recall, nested_draws
 from benchmarks.evidence.probes import LEAST, table
 from benchmarks.evidence.records import Record
 from benchmarks.evidence.tasks import Images, Task, images
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.features import Features, extract
 from transfer_lab.advice.near_copies import near_copies
 from transfer_lab.advice.networks import find_network
 from transfer_lab.advice.probe import fit_probe
@@ -47,10 +47,11 @@ def measured(task: Task, draw: Record, data: Path, work: Path) -> Record:
         raise ValueError(f"{task.name}: some of its files cannot be read; take them out")
     seed = derive(draw["seed"], "bursts", task.name)
     (chosen,) = nested_draws(known.labels, [draw["n"]], LEAST, seed)
-    features = _shot(known, chosen, work / "bursts" / f"{task.name}-{draw['seed']}", work / "cache")
+    shot = _shot(known, chosen, work / "bursts" / f"{task.name}-{draw['seed']}", work / "cache")
+    features = shot.values
     labels, scenes = np.repeat(known.labels[chosen], _SHOTS), np.repeat(chosen, _SHOTS)
     rest = ~np.isin(everything.groups, everything.groups[chosen])
-    classes, found = len(known.classes), near_copies(features)
+    classes, found = len(known.classes), near_copies(features, shot.thumbnails)
     head = fit_probe(features, labels, classes)
     truth = mean_recall(head.logits(everything.features[rest]).argmax(1), everything.labels[rest])
     said = {}
@@ -67,7 +68,7 @@ def measured(task: Task, draw: Record, data: Path, work: Path) -> Record:
     }
 
 
-def _shot(known: Images, chosen: np.ndarray, folder: Path, cache: Path) -> np.ndarray:
+def _shot(known: Images, chosen: np.ndarray, folder: Path, cache: Path) -> Features:
     """Features of three shots of each image: as it is, and twice moved, turned and lit a little
     otherwise."""
     paths = []
@@ -82,7 +83,7 @@ def _shot(known: Images, chosen: np.ndarray, folder: Path, cache: Path) -> np.nd
             paths.append(path)
     network = find_network()
     hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
-    return extract(paths, hashes, network, network.image_size, cache=cache).values
+    return extract(paths, hashes, network, network.image_size, cache=cache)
 
 
 def _again(image: Image.Image, draw: np.random.Generator) -> Image.Image:

@@ -8,13 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from types import MappingProxyType
 
 from benchmarks.evidence.judged import judged
+from benchmarks.evidence.policies import DEFAULT, EARLY
 from benchmarks.evidence.records import Record
-from transfer_lab.advice.measured import Evidence, Exponent
+from transfer_lab.advice.measured import Evidence, Exponent, Gain
 from transfer_lab.advice.promise import LEVEL
 
 FACTORS = (2, 5)
+_SETS = 3
 
 
 def exponent_of(records: Iterable[Record]) -> float | None:
@@ -47,15 +50,44 @@ def law(found: Iterable[float]) -> Exponent:
     return Exponent(mean=middle, spread=max(middle / 2, stdev(values) if len(values) > 1 else 0))
 
 
-def tuned(known: Evidence, linear_probe: Exponent, tuned_on: Iterable[str]) -> Evidence:
-    """What is shipped, with the default's law as it is now measured."""
+def tuned(
+    known: Evidence,
+    linear_probe: Exponent,
+    tuned_on: Iterable[str],
+    ahead: Mapping[str, Gain] = MappingProxyType({}),
+) -> Evidence:
+    """What is shipped, with the default's law and what other ways gain as they are now measured."""
     rounded = Exponent(mean=round(linear_probe.mean, 3), spread=round(linear_probe.spread, 3))
     return known.model_copy(
         update={
             "exponents": dict(known.exponents) | {"linear_probe": rounded},
+            "gains": dict(known.gains) | dict(ahead),
             "tuned_on": tuple(sorted(tuned_on)),
         }
     )
+
+
+def gains(records: Iterable[Record]) -> dict[str, Gain]:
+    """Of every regime: points of mean recall that it truly is ahead of the default, on draws of
+    tuning sets; of none where these are fewer than three sets, which say nothing of another.
+
+    The spread is that of another set, since the mean is not known either.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    drawn = list(records)
+    if len({record["task"] for record in drawn}) < _SETS:
+        return {}
+    for record in drawn:
+        for name, truth in record["truths"].items():
+            if name not in (DEFAULT, EARLY):
+                found[name.partition(" ")[0]].append(100 * (truth - record["truths"][DEFAULT]))
+    return {
+        regime: Gain(
+            mean=round(fmean(points), 2),
+            spread=round(stdev(points) * math.sqrt(1 + 1 / len(points)), 2),
+        )
+        for regime, points in sorted(found.items())
+    }
 
 
 def as_wide_as_needed(known: Evidence, records: Sequence[Record]) -> Evidence:

@@ -1,17 +1,23 @@
-"""Ways to choose a regime, and what each choice loses to the best one."""
+"""Ways to choose a regime, what each choice loses to the best one, and how well times were said."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from statistics import fmean
+from statistics import fmean, median
 from typing import NamedTuple
 
 from benchmarks.evidence.records import Record
+from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.paired import Lead
+from transfer_lab.advice.race import WORTH
 from transfer_lab.stats.rules_of_thumb import RULE_AV, RULE_CS231N, Rule
 
 SIMILAR = {"pacs_photo", "flowers", "scene15", "dtd", "cifar10"}
 """Tasks of photographs, as those that the network was trained on; the rest is drawn or signed."""
 DEFAULT = "linear_probe lite0 224"
+EARLY = "linear_probe, a stage earlier"
+_RACED = ("clearly better", "likely better", "not clearly better")
 _MEMBERS = {
     "linear_probe": DEFAULT,
     "partial_finetune": "partial_finetune lite0 160",
@@ -37,8 +43,20 @@ def _by_rule(rule: Rule) -> Callable[[Record], str]:
     return chosen
 
 
+def advised(record: Record) -> str:
+    """What the race chooses, with the constants that are shipped, of those that came to its end."""
+    seen = evidence()
+    expected = {
+        name: Lead(points, se).expected(seen.gain(name.partition(" ")[0]))
+        for name, (state, points, se) in record["leads"].items()
+        if state in _RACED and se is not None
+    }
+    best = max(expected, key=expected.__getitem__, default=None)
+    return best if best is not None and expected[best] >= WORTH else DEFAULT
+
+
 POLICIES: Mapping[str, Callable[[Record], str]] = {
-    "the advice": lambda record: record["winner"],
+    "the advice": advised,
     "always the probe": lambda _: DEFAULT,
     "always partial fine-tuning": lambda _: _MEMBERS["partial_finetune"],
     "always full fine-tuning": lambda _: _MEMBERS["full_finetune"],
@@ -51,6 +69,37 @@ def regrets(records: Iterable[Record]) -> list[Regret]:
     """Of every policy: how far its choice is behind the truly best way on the same draw."""
     found = list(records)
     return [_regret(name, choose, found) for name, choose in POLICIES.items()] if found else []
+
+
+class Speed(NamedTuple):
+    """How near what was said of trainings came to what they took: of how many, the share within 30
+    %, and the median of said over taken, before a fold was timed and as the advice says it."""
+
+    name: str
+    trainings: int
+    within: float
+    before: float
+    said: float
+
+
+NEAR = 0.3
+
+
+def speeds(records: Iterable[Record]) -> list[Speed]:
+    """Of every way to learn that is tried against the default, and of all of them."""
+    pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in records:
+        for name, seconds in one["seconds"].items():
+            foretold, took = map(sum, zip(seconds["ready"], seconds["fit"], strict=True))
+            pairs[name].append((foretold / took, seconds["said"] / took))
+    every = [ratio for some in pairs.values() for ratio in some]
+    return [_speed(name, found) for name, found in {**pairs, "all": every}.items() if found]
+
+
+def _speed(name: str, ratios: list[tuple[float, float]]) -> Speed:
+    before, said = zip(*ratios, strict=True)
+    within = fmean(abs(ratio - 1) <= NEAR for ratio in said)
+    return Speed(name, len(ratios), within, median(before), median(said))
 
 
 def _regret(name: str, choose: Callable[[Record], str], records: list[Record]) -> Regret:

@@ -36,11 +36,12 @@ _SHUFFLED_N = 120
 
 
 class Table(NamedTuple):
-    """A task's images in the default network: `features` (n, d), `labels` (n), and the groups of
-    near-copies among all of them."""
+    """A task's images in the default network: `features` (n, d), `labels` (n), `thumbnails` (n,
+    side, side), and the groups of near-copies among all of them."""
 
     features: np.ndarray
     labels: np.ndarray
+    thumbnails: np.ndarray
     groups: np.ndarray
 
 
@@ -51,7 +52,8 @@ def table(task: Task, data: Path, work: Path) -> Table:
     network = find_network()
     hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
     found = extract(paths, hashes, network, network.image_size, cache=work / "cache")
-    return Table(found.values, labels[found.kept], near_copies(found.values))
+    groups = near_copies(found.values, found.thumbnails)
+    return Table(found.values, labels[found.kept], found.thumbnails, groups)
 
 
 def sizes(per_class: int, labels: np.ndarray) -> list[int]:
@@ -88,7 +90,7 @@ def measured(known: Table, ns: list[int], draw: Record) -> Record:
     rest[nested[-1]] = False
     first, classes = nested[0], int(known.labels.max()) + 1
     x, y = known.features[first], known.labels[first]
-    groups = near_copies(x)
+    groups = near_copies(x, known.thumbnails[first])
     oof = out_of_fold(x, y, groups, classes, seed=draw["seed"])
     said = promise(oof, y, groups)
     truth, x_new = known.labels[rest], known.features[rest]
@@ -130,7 +132,7 @@ def _shuffled(known: Table, draw: Record) -> Record:
     (chosen,) = nested_draws(known.labels, [draw["n"]], LEAST, seed)
     x, classes = known.features[chosen], int(known.labels.max()) + 1
     y = np.random.default_rng(seed).permutation(known.labels[chosen])
-    groups = near_copies(x)
+    groups = near_copies(x, known.thumbnails[chosen])
     said = promise(out_of_fold(x, y, groups, classes, seed=seed), y, groups)
     questions = {one.question for one in abstentions(said, y, groups)}
     return {"low": said.low, "abstained": "recommendation" in questions}

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from tests.advice.clusters import clouds
+from tests.advice.pictures import scribbles
 from transfer_lab.advice.advice import Flag
 from transfer_lab.advice.album import Album, Photo, RefusedError
 from transfer_lab.advice.audit import audit, in_order, suspects_flag
+from transfer_lab.advice.features import Features
 from transfer_lab.advice.looks import Look
 from transfer_lab.advice.own_groups import own_groups
 from transfer_lab.advice.resampling import out_of_fold
@@ -34,8 +36,22 @@ def looks(count, *, size=(640, 480), frame=(-1, -1, -1, -1)) -> list[Look]:
     return [Look(w + int(draw.integers(90)), h, None, frame) for _ in range(count)]
 
 
-def found(album, features, seen=None, **more) -> dict[str, Flag]:
-    flags = audit(album, features, seen or looks(len(album.photos)), **more).flags
+def seen_as(features, groups=None, seen=None) -> Features:
+    """Photographs of these features; those of a group are the same picture."""
+    places = np.arange(len(features))
+    return Features(
+        values=features,
+        kept=places,
+        looks=tuple(seen or looks(len(features))),
+        thumbnails=scribbles(places if groups is None else groups),
+        seconds=0.0,
+        broken=(),
+        reached=len(features),
+    )
+
+
+def found(album, features, seen=None, *, groups=None) -> dict[str, Flag]:
+    flags = audit(album, seen_as(features, groups, seen)).flags
     return {flag.kind: flag for flag in flags}
 
 
@@ -46,7 +62,7 @@ def test_an_ordinary_album_has_nothing_to_look_at():
 
 def test_near_copies_are_counted_once_and_shown_together():
     features, labels, groups = clouds(15, 3, 4.0, copies=3)
-    findings = audit(an_album(labels), features, looks(len(labels)))
+    findings = audit(an_album(labels), seen_as(features, groups))
     (flag,) = findings.flags
     assert len(np.unique(findings.groups)) == len(np.unique(groups)) == 45
     assert flag.kind == "near_copies" and flag.text.startswith("90 are near-copies")
@@ -54,9 +70,9 @@ def test_near_copies_are_counted_once_and_shown_together():
 
 
 def test_near_copies_in_two_classes_are_told_first():
-    features, labels, _ = clouds(15, 3, 4.0, copies=2)
+    features, labels, groups = clouds(15, 3, 4.0, copies=2)
     labels[1] = 2
-    flags = found(an_album(labels), features)
+    flags = found(an_album(labels), features, groups=groups)
     assert list(flags) == ["alike_in_two_classes", "near_copies"]
     assert flags["alike_in_two_classes"].text == "2 look alike but lie in different folders"
     assert flags["alike_in_two_classes"].paths == (("beech/0.jpg", "oak/1.jpg"),)
@@ -65,7 +81,7 @@ def test_near_copies_in_two_classes_are_told_first():
 def test_groups_of_the_owner_and_near_copies_are_joined():
     features, labels, groups = clouds(10, 2, 4.0, copies=2)
     own = np.arange(len(labels)) // 4
-    findings = audit(an_album(labels), features, looks(len(labels)), own)
+    findings = audit(an_album(labels), seen_as(features, groups), own)
     assert len(np.unique(findings.groups)) == 10
     assert all(len(np.unique(findings.groups[own == one])) == 1 for one in range(10))
     assert len(np.unique(groups)) == 20

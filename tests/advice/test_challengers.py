@@ -16,6 +16,7 @@ from transfer_lab.advice.album import Album, Photo, RefusedError
 from transfer_lab.advice.challengers.base import OutOfTimeError
 from transfer_lab.advice.challengers.field import challenger_of, challengers, default_options
 from transfer_lab.advice.challengers.finetune import FineTuned
+from transfer_lab.advice.challengers.pace import Pace
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.probe import OtherFeatures
 from transfer_lab.advice.clock import Clock
@@ -182,6 +183,38 @@ def test_what_hears_of_steps_may_end_them(photographs, folds):
     assert sum(heard) < one.image_steps(len(folds[0][0]))
 
 
+def test_decoding_may_be_ended_too(photographs):
+    heard = []
+
+    def enough(images: int) -> None:
+        heard.append(images)
+        if len(heard) > 5:
+            raise OutOfTimeError("enough")
+
+    one = tuned(photographs)
+    with pytest.raises(OutOfTimeError):
+        one.make_ready(enough, 60)
+    assert not photographs.images(SIZE).is_decoded
+
+
+def test_a_cost_is_what_is_there_times_what_was_measured(photographs, monkeypatch):
+    """Seconds of each part, of 36 photographs in three classes and of their mirror images."""
+    place = "transfer_lab.advice.challengers"
+    monkeypatch.setattr(f"{place}.finetune.step_seconds", lambda *_: 0.1)
+    for module in ("finetune", "pace"):
+        monkeypatch.setattr(f"{place}.{module}.frozen_pace", lambda *_: Pace(2.0, 0.01, 10))
+    monkeypatch.setattr(Photographs, "decode_seconds", lambda *_: 3.0)
+    monkeypatch.setattr(Photographs, "probe_seconds", 0.5)
+    features = 3.0 + 2.0 + 0.01 * 40  # whole batches
+    other = OtherFeatures(photographs, photographs.network, 48).cost()
+    assert other == pytest.approx((features, 0.5, 0.5))
+    one = tuned(photographs)
+    fit = 2 * 8 * 36 * 0.1 + 0.5 + 0.3
+    answers = 36 * 0.35 * 0.1
+    ready = 3.0 + 2.0 + 0.01 * 72  # the default features are there
+    assert one.cost() == pytest.approx((ready, 0.8 * fit + 0.2 * answers, fit + answers))
+
+
 def test_all_steps_are_heard_of(photographs, folds):
     heard = []
     one = tuned(photographs)
@@ -247,7 +280,7 @@ def test_all_who_are_tried_can_be_raced(photographs, features, folds, monkeypatc
     )
     assert told == []
     assert {one.state for one in outcome.alternatives} <= {
-        "clearly better", "not clearly better", "worse", "dropped"
+        "clearly better", "likely better", "not clearly better", "worse", "dropped"
     }  # fmt: skip
     assert all(one.fit_seconds > 0 and one.lead is not None for one in outcome.alternatives)
 

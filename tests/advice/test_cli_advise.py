@@ -15,6 +15,8 @@ import pytest
 from tests.advice.invented import TREES, advice, answers, content, draw, files
 from tests.builders import ENVIRONMENT
 from transfer_lab.advice import advise as looking
+from transfer_lab.advice import folder
+from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.album import Album, Photo
 from transfer_lab.advice.handed_over import RefusedError
 from transfer_lab.advice.resampling import OutOfFold
@@ -119,6 +121,12 @@ def test_json_alone_goes_to_standard_output(given, photos, capsys):
     assert json.loads(capsys.readouterr().out) == json.loads(
         json.dumps(advice().model_dump(by_alias=True))
     )
+
+
+def test_the_file_has_a_key_a_line_however_many_classes_there_are():
+    text = folder.to_json(advice())
+    assert len(text.splitlines()) == len(advice().model_dump()) + 2
+    assert Advice.model_validate_json(text) == advice()
 
 
 def test_without_advice_the_code_is_three_and_the_page_is_written(given, photos, tmp_path, capsys):

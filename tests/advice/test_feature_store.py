@@ -7,11 +7,16 @@ import pytest
 
 from transfer_lab.advice import feature_store
 from transfer_lab.advice.feature_store import FeatureStore, Row, cache_folder
-from transfer_lab.advice.looks import Look
+from transfer_lab.advice.looks import THUMBNAIL, Look
 
 KEY = {"weights": "w", "size": 224}
 ROWS = {
-    name: Row(np.arange(5, dtype=np.float32) + n, Look(40, 30, taken, (-1, 7, 7, -1)), 0.25)
+    name: Row(
+        np.arange(5, dtype=np.float32) + n,
+        Look(40, 30, taken, (-1, 7, 7, -1)),
+        np.full((THUMBNAIL, THUMBNAIL), 10 * n + 1, np.uint8),
+        0.25,
+    )
     for n, (name, taken) in enumerate((("a", None), ("b", "2024:05:01 10:00:00"), ("c", None)))
 }
 
@@ -38,7 +43,8 @@ def test_what_is_put_is_got(filled):
     assert found.keys() == ROWS.keys()
     for name, row in ROWS.items():
         assert found[name].values.tolist() == row.values.tolist()
-        assert found[name][1:] == row[1:]
+        assert found[name].thumbnail.tolist() == row.thumbnail.tolist()
+        assert (found[name].look, found[name].seconds) == (row.look, row.seconds)
 
 
 def test_other_weights_have_features_of_their_own(filled):
@@ -52,7 +58,7 @@ def test_many_are_got_at_once(tmp_path):
     assert store.get(many).keys() == many.keys()
 
 
-@pytest.mark.parametrize("place", [0, 4, 20, -1])
+@pytest.mark.parametrize("place", [0, 4, 20, 1000, -1])
 def test_a_damaged_row_counts_as_absent(filled, place):
     with sqlite3.connect(filled) as db:
         (body,) = db.execute("SELECT body FROM rows WHERE key = 'b'").fetchone()

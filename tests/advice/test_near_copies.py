@@ -1,16 +1,23 @@
 """Near-copies are found, and photographs that only have much in common are not."""
 
+import warnings
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from tests.advice.clusters import clouds
+from tests.advice.pictures import another_shot, scribbles, something, stripes, thumbnails
 from tests.advice.scenes import draw_scenes, has_weights
 from transfer_lab.advice.album import read_album
 from transfer_lab.advice.features import extract
+from transfer_lab.advice.looks import THUMBNAIL
 from transfer_lab.advice.near_copies import near_copies, together
 from transfer_lab.advice.networks import find_network
+
+NONE = np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
 
 
 def same_partition(first, second) -> bool:
@@ -20,7 +27,7 @@ def same_partition(first, second) -> bool:
 
 def test_copies_are_of_one_group_and_others_of_their_own():
     features, _, groups = clouds(15, 3, 4.0, copies=3)
-    assert same_partition(near_copies(features), groups)
+    assert same_partition(near_copies(features, scribbles(groups)), groups)
 
 
 def test_what_all_have_in_common_makes_none_alike():
@@ -28,17 +35,75 @@ def test_what_all_have_in_common_makes_none_alike():
     common = features + 50  # cosines of the features as they are: 0.99 and more
     unit = common / np.linalg.norm(common, axis=1, keepdims=True)
     assert (unit @ unit.T).min() > 0.99
-    assert same_partition(near_copies(common), groups)
+    assert same_partition(near_copies(common, scribbles(groups)), groups)
 
 
 def test_order_does_not_matter():
-    features, _, _ = clouds(12, 2, 2.0, copies=2)
+    features, pictures, _ = bursts(8)
+    features[::5] += np.random.default_rng(2).normal(size=features[::5].shape) / 2
     order = np.random.default_rng(1).permutation(len(features))
-    assert same_partition(near_copies(features)[order], near_copies(features[order]))
+    found = near_copies(features, pictures)
+    assert same_partition(found[order], near_copies(features[order], pictures[order]))
 
 
-def test_photographs_without_any_difference_are_copies():
-    assert near_copies(np.ones((4, 8), np.float32)).tolist() in ([0, 0, 0, 0], [0, 1, 2, 3])
+def bursts(count: int, *, spread: float = 0.7):
+    """Features, thumbnails and groups of three shots of each scene; the more `spread`, the less
+    their features have in common."""
+    shots = []
+    for scene in range(count):
+        first = something(scene)
+        shots += [first, another_shot(first, 2 * scene), another_shot(first, 2 * scene + 1)]
+    draw = np.random.default_rng(0)
+    features = np.repeat(draw.normal(size=(count, 40)), 3, axis=0)
+    features += spread * draw.normal(size=features.shape)
+    return features.astype(np.float32), thumbnails(shots), np.repeat(np.arange(count), 3)
+
+
+def test_shots_of_a_moment_are_found_where_features_only_resemble():
+    features, pictures, groups = bursts(10)
+    assert same_partition(near_copies(features, pictures), groups)
+
+
+def test_a_class_that_looks_alike_is_no_burst():
+    """Features in tight clusters, each of different scenes."""
+    draw = np.random.default_rng(0)
+    features = np.repeat(draw.normal(size=(3, 40)), 12, axis=0)
+    features += 0.3 * draw.normal(size=features.shape)
+    found = near_copies(features.astype(np.float32), scribbles(np.arange(36)))
+    assert len(np.unique(found)) == 36
+
+
+def test_other_parts_of_one_cloth_are_no_burst():
+    draw = np.random.default_rng(0)
+    features = np.repeat(draw.normal(size=(3, 40)), 12, axis=0)
+    features += 0.3 * draw.normal(size=features.shape)
+    cloths = [stripes(place, period=(8, 11, 16)[place // 12]) for place in range(36)]
+    assert len(np.unique(near_copies(features.astype(np.float32), thumbnails(cloths)))) == 36
+
+
+def test_identical_photographs_are_of_one_group_however_many():
+    features, _, _ = clouds(10, 2, 2.0)
+    features = np.concatenate([features, np.repeat(features[:1], 30, axis=0)])
+    pictures = scribbles(np.concatenate([np.arange(20), np.zeros(30, int)]))
+    found = near_copies(features, pictures)
+    assert len(np.unique(found)) == 20 and (found[20:] == found[0]).all()
+
+
+def test_pictures_that_show_nothing_are_told_by_their_features():
+    features, _, groups = clouds(10, 2, 2.0, copies=2)
+    flat = np.full((40, THUMBNAIL, THUMBNAIL), 90, np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same_partition(near_copies(features, flat), groups)
+        grey = near_copies(np.ones_like(features), flat).tolist()
+    assert grey in ([0] * 40, list(range(40)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_photographs(count):
+    features = np.random.default_rng(0).normal(size=(count, 40)).astype(np.float32)
+    found = near_copies(features, scribbles(np.arange(count)) if count else NONE)
+    assert found.tolist() == list(range(count))
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=20))
@@ -82,7 +147,8 @@ def test_shots_of_a_scene_are_found_and_other_scenes_are_not(tmp_path):
     album = read_album(root)
     network = find_network()
     paths, hashes = [p.path for p in album.photos], [p.sha256 for p in album.photos]
-    groups = near_copies(extract(paths, hashes, network, 224, cache=None).values)
+    seen = extract(paths, hashes, network, 224, cache=None)
+    groups = near_copies(seen.values, seen.thumbnails)
     scene = [f"{p.label} {p.path.stem.partition('-')[0]}" for p in album.photos]
     truth = np.unique(scene, return_inverse=True)[1]
     same = (groups[:, None] == groups[None]) & ~np.eye(len(groups), dtype=bool)

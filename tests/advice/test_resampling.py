@@ -86,6 +86,14 @@ def test_near_copies_in_one_group_are_no_help():
     assert (together.answers == y).mean() < 0.6
 
 
+def test_without_the_time_for_more_every_image_is_tested_once():
+    x, y, groups = clouds(12, 3, 1.0)
+    whole, hurried = (out_of_fold(x, y, groups, 3, seconds=seconds) for seconds in (60, 0))
+    assert hurried.logits.tobytes() == whole.logits[:1].tobytes()
+    assert hurried.folds == whole.folds and hurried.halves is None
+    assert hurried.seconds > 0
+
+
 def test_progress_is_told():
     x, y, groups = clouds(5, 2, 3.0)
     told = []

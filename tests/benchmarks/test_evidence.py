@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.evidence import constants, judged, measures, policies, report
+from benchmarks.evidence.policies import DEFAULT, EARLY, advised
 from benchmarks.evidence.records import Records, rounded
 from benchmarks.evidence.tasks import TASKS, images, named
 from transfer_lab.advice.measured import evidence
@@ -127,6 +128,31 @@ def test_a_draw_is_judged_by_the_formulas_of_the_advice():
     assert (table.coverage, table.below, table.bias) == (50, 50, pytest.approx(9))
 
 
+def test_what_other_ways_gain_is_told_of_draws_by_regime():
+    truths = [
+        {DEFAULT: 0.7, "full_finetune lite0 160": full, "linear_probe lite1 240": 0.72, EARLY: 0.9}
+        for full in (0.74, 0.72, 0.70)
+    ]
+    records = [{"task": task, "truths": one} for task, one in zip("abc", truths, strict=True)]
+    found = constants.gains(records)
+    assert found.keys() == {"full_finetune", "linear_probe"}
+    assert found["full_finetune"].mean == pytest.approx(2)
+    assert found["full_finetune"].spread == pytest.approx(math.sqrt(4 * 4 / 3), abs=0.01)
+    assert found["linear_probe"].mean == pytest.approx(2)
+    assert constants.gains(records[:2]) == {}
+
+
+def test_the_choice_of_a_draw_is_what_the_race_would_choose_of_those_that_ended():
+    leads = {
+        "full_finetune lite0 160": ["dropped", 30.0, 9.0],
+        "partial_finetune lite0 160": ["not clearly better", 9.0, 0.5],
+        "linear_probe lite1 240": ["not clearly better", 5.0, 0.5],
+    }
+    assert advised({"leads": leads}) == "partial_finetune lite0 160"
+    assert advised({"leads": {"full_finetune lite0 160": ["no time", None, None]}}) == DEFAULT
+    assert advised({"leads": {"full_finetune lite0 160": ["worse", -5.0, 1.0]}}) == DEFAULT
+
+
 def test_a_tuning_task_is_judged_by_the_constants_of_the_others():
     steep = {"flowers": 0.2, "pacs_art": 0.4, "pacs_photo": 0.6}
     assert report._without("flowers", steep).exponent().mean == pytest.approx(0.5)
@@ -140,7 +166,8 @@ def test_regret_is_what_a_choice_is_behind_the_best_one():
         "full_finetune lite0 160": 0.75,
         "linear_probe, a stage earlier": 0.5,
     }
-    record = {"task": "letters", "winner": "partial_finetune lite0 160", "truths": truths}
+    leads = {"partial_finetune lite0 160": ["clearly better", 20.0, 1.0]}
+    record = {"task": "letters", "leads": leads, "truths": truths}
     found = {one.name: one.mean for one in policies.regrets([record])}
     assert found == pytest.approx(
         {
@@ -153,6 +180,46 @@ def test_regret_is_what_a_choice_is_behind_the_best_one():
         }
     )
     assert policies.regrets([]) == []
+
+
+def a_race(task="letters", *, said=10.0, took=10.0):
+    """A draw on which the probe was kept and partial fine-tuning is 10 points better."""
+    truths = {
+        "linear_probe lite0 224": 0.7,
+        "partial_finetune lite0 160": 0.8,
+        "full_finetune lite0 160": 0.75,
+        "linear_probe, a stage earlier": 0.5,
+    }
+    seconds = {"ready": [1.0, 2.0], "fit": [4.0, took - 2.0], "said": said}
+    return {
+        "task": task,
+        "n": 100,
+        "seed": 0,
+        "leads": {"partial_finetune lite0 160": ["not clearly better", -1.0, 4.0]},
+        "truths": truths,
+        "seconds": {"partial_finetune lite0 160": seconds},
+    }
+
+
+def test_a_training_is_foretold_if_what_is_said_is_near_what_it_takes():
+    (partial, every) = policies.speeds([a_race(said=12), a_race(said=20), a_race(took=5)])
+    assert (partial.name, every.name) == ("partial_finetune lite0 160", "all")
+    assert every.trainings == 3 and every.within == pytest.approx(1 / 3)
+    assert every.said == 2 and every.before == pytest.approx(0.5)
+
+
+def test_the_report_says_of_each_task_what_the_decision_loses(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "SHIPPED", tmp_path / "evidence.json")
+    races = Records(tmp_path / "regimes.jsonl")
+    for task, said in (("letters", 11.0), ("textures", 20.0)):
+        races.add(a_race(task, said=said))
+    report.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    times = next(line for line in lines if "predicted time of a training" in line)
+    assert "50 % of 2 trainings" in times and "not met" in times
+    (letters,) = (line for line in lines if line.startswith("| letters | 1 |"))
+    assert letters.split("|")[3:7] == [" 10.0 ", " 10.0 ", " 10.0 ", " 0.0 "]
 
 
 def test_the_report_says_what_was_met(tmp_path, monkeypatch):

@@ -12,16 +12,20 @@ from xml.etree import ElementTree
 MODULES = {
     "test_sweeps": "any single file operation: kill, torn write, EIO, full disk, failing flush",
     "test_damage": "each kind of file of a store: empty, flipped, foreign, a folder, unreadable",
+    "test_mutations": "any mutation of any file from which a result or a report is made",
     "test_beside_records": "files beside a record, records that cannot be read, archived stores",
     "test_images": "stored images, and photographs that change meanwhile",
     "test_published_weights": "weights of a hub's cache: exchanged, damaged, absent",
     "test_weights_files": "weights files: cut off, changed, of other numbers, with code in them",
     "test_folders": "folders of images: pipes, devices, loops, twins, unreadable parts",
+    "test_chance": "backbones that answer the same image otherwise at a second look",
     "test_inputs": "experiments: any bytes, large ones, tags, words put in",
     "test_processes": "processes: dying, stopped, interrupted twice, hung up, without room",
     "test_scheduler": "runs: crashes and I/O errors once and twice, a full disk, foreign code",
     "test_output": "what is printed and written: escape sequences, closed and full streams",
-    "test_concurrency": "several commands at once on one store",
+    "test_memory": "runs that need more memory than there is: refused, killed",
+    "test_concurrency": "several commands at once on one store, of one machine and of several",
+    "test_clusters": "Ray that is not there, is something else, or cannot be started",
     "test_small_disks": "a disk of 64 KB",
 }
 

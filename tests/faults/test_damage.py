@@ -11,6 +11,7 @@ import pytest
 from tests.faults.conftest import ALL
 from tests.faults.kinds import DAMAGES, KINDS, kind_of, leave_the_rest
 from tests.faults.small_grid import DONE, FAILED, checksums, differing, lay, outcome
+from tests.faults.table import MODULES
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.calibration import _read as calibration
@@ -53,6 +54,10 @@ def test_every_name_in_the_layout_of_a_store_has_a_damage_case():
     for value in names.values():
         escaped = re.escape(value)
         assert any(escaped in kind.pattern or value in kind.pattern for kind in KINDS), value
+
+
+def test_the_table_has_a_row_for_every_module():
+    assert {path.stem for path in Path(__file__).parent.glob("test_*.py")} == MODULES.keys()
 
 
 def target_runs(folder: Path) -> list[str]:

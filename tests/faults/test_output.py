@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.builders import ENVIRONMENT, failed, tiny_run
 from tests.photos import fill
+from transfer_lab.advice.model.card import Origin, kept_card_content
+from transfer_lab.advice.model.manifest import Manifest
 from transfer_lab.cli.inspect import inspect
 from transfer_lab.experiment.yaml_source import ConfigError
 from transfer_lab.reporting.blocks import Section
@@ -97,6 +99,23 @@ def test_the_page_may_be_given_no_other_base_and_sends_no_form():
     page = to_html((Section("a report", ()), Section("more", ())), {}, {}, {})
     policy = page.partition('Content-Security-Policy" content="')[2].partition('"')[0]
     assert "base-uri 'none'" in policy and "form-action 'none'" in policy
+
+
+def test_a_model_card_shows_names_as_they_are():
+    words = dict.fromkeys(("experiment", "target", "arm", "run_id", "start", "licence"), "x")
+    manifest = Manifest(
+        classes=("<img src=x>", "[a](b)", "plain_name"),
+        network="mlp",
+        backbone={},
+        head="head",
+        image_size=8,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        files={},
+        versions={},
+    )
+    card = kept_card_content(Origin(**words, found="x", own="x", images=1), manifest).decode()
+    assert "&lt;img src=x&gt;, \\[a\\](b), plain_name" in card and "<img" not in card
 
 
 class Broken(io.StringIO):

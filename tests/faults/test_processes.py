@@ -24,6 +24,7 @@ from tests.builders import (
     until,
     write_tiny,
 )
+from tests.own_code import BACKBONE
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.engines.local import LocalEngine
@@ -50,15 +51,32 @@ os._exit(7)
 class Mine(TransferModule):
     """Never comes to be."""
 '''
+NOISE = """
+
+class Noise(nn.Module):
+    def forward(self, inputs):
+        return nn.functional.dropout(inputs)
+"""
 
 
-def started(folder: Path, text: str, **how) -> subprocess.Popen:
+IMPATIENT = """\
+import transfer_lab.grid.train as grid
+from transfer_lab.cli.app import main
+
+grid._SECONDS_OF_AN_IMPORT, grid._SECONDS_BETWEEN_LOOKS = 1.0, 0.1
+main()
+"""
+
+
+def started(
+    folder: Path, text: str, program: tuple[str, str] = ("-m", "transfer_lab"), **how
+) -> subprocess.Popen:
     experiment = write_tiny(folder, text)
     words = ["run", str(experiment), "--runs", str(folder / "runs"), "--jobs", "1"]
     words += ["--reports", str(folder / "reports")]
     known = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT}
     return subprocess.Popen(
-        [sys.executable, "-m", "transfer_lab", *words],
+        [sys.executable, *program, *words],
         text=True,
         start_new_session=True,
         **known | how,
@@ -84,6 +102,24 @@ def statuses(folder: Path) -> list[str | None]:
 def ends_in_preflight(folder: Path) -> SimpleNamespace:
     (folder / "own.py").write_text(ENDS_THE_PROCESS)
     text = SMALL.replace("majority: {}", "mine: {module: 'own.py:Mine'}")
+    return ended(started(folder, text))
+
+
+def waits_for_ever_in_an_import(folder: Path) -> SimpleNamespace:
+    waits = f"open({str(folder / 'here')!r}, 'w')\nos.read(os.pipe()[0], 1)"
+    (folder / "own.py").write_text(ENDS_THE_PROCESS.replace("os._exit(7)", waits))
+    text = SMALL.replace("majority: {}", "mine: {module: 'own.py:Mine'}")
+    process = started(folder, text, ("-c", IMPATIENT))
+    assert until((folder / "here").exists, 200)
+    processes = descendants_of(process.pid)
+    found = ended(process)
+    found.gone = until(lambda: not any(map(alive, processes)), 20)
+    return found
+
+
+def has_a_backbone_of_chance(folder: Path) -> SimpleNamespace:
+    (folder / "own.py").write_text(BACKBONE.replace("last = (nn.ReLU()", "last = (Noise()") + NOISE)
+    text = SMALL.replace("mlp: {width: 8, depth: 2}", "mine: {module: 'own.py:TwoLayers'}")
     return ended(started(folder, text))
 
 
@@ -156,7 +192,8 @@ def hangs_up(folder: Path) -> SimpleNamespace:
 
 
 CASES = (
-    *(ends_in_preflight, has_no_room, speaks_ascii_into_a_closed_pipe, writes_into_a_full_device),
+    *(ends_in_preflight, waits_for_ever_in_an_import, has_a_backbone_of_chance, has_no_room),
+    *(speaks_ascii_into_a_closed_pipe, writes_into_a_full_device),
     *(is_killed_while_a_worker_is_stopped, is_interrupted_twice, hangs_up),
 )
 
@@ -174,7 +211,23 @@ def test_a_worker_that_dies_in_preflight_is_named_and_nothing_is_trained(outcome
     found, folder = outcomes["ends_in_preflight"]
     assert found.code == 2
     assert "Traceback" not in found.err
-    assert "died while looking at regimes: mine" in found.err
+    assert "died while importing own.py" in found.err
+    assert not any((folder / "runs").glob("*/record.json"))
+
+
+def test_a_module_that_hangs_while_it_is_imported_is_named_and_nothing_is_trained(outcomes):
+    found, folder = outcomes["waits_for_ever_in_an_import"]
+    assert found.code == 2 and found.gone
+    (line,) = found.err.splitlines()
+    assert line.startswith("importing own.py takes more than 1 s")
+    assert not any((folder / "runs").glob("*/record.json"))
+
+
+def test_a_backbone_of_chance_is_refused_before_any_training(outcomes):
+    found, folder = outcomes["has_a_backbone_of_chance"]
+    assert found.code == 2
+    (line,) = found.err.splitlines()
+    assert "tiny.yaml:" in line and "backbones.mine: TwoLayers: two passes of the same" in line
     assert not any((folder / "runs").glob("*/record.json"))
 
 

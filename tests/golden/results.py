@@ -36,6 +36,10 @@ TOLERANCE = {"fp32": 3e-5, "bf16": 0.15}
 """How far logits may lie from the pinned ones in a machine's own numbers, as a part of the largest
 of a run; see `test_results`."""
 
+SOLVED = ("coral", "importance_weighting", "pooled_head")
+"""Regimes that numpy and scipy solve: their kernels follow the processor whatever the environment
+says (AVX-512 or not moved logits by up to 2.1e-5), so that these are held to the tolerance."""
+
 Answers = Mapping[str, np.ndarray]
 """Logits (images, classes) by the numbers and name of a run."""
 
@@ -96,11 +100,13 @@ def write(answers: Answers) -> None:
 
 def moved(found: Answers, pinned: Answers, *, exact: bool) -> list[str]:
     """Of the runs in both, those whose logits are others, or lie beyond the tolerance."""
-    names = [name for name in found if name in pinned]
-    apart = {name: distance(found[name], pinned[name]) for name in names}
-    if exact:
-        return [n for n in names if found[n].tobytes() != pinned[n].tobytes()]
-    return [n for n in names if not apart[n] <= TOLERANCE[n.partition(":")[0]]]
+
+    def has_moved(name: str) -> bool:
+        if exact and name.partition(" / ")[2] not in SOLVED:
+            return found[name].tobytes() != pinned[name].tobytes()
+        return not distance(found[name], pinned[name]) <= TOLERANCE[name.partition(":")[0]]
+
+    return [name for name in found if name in pinned and has_moved(name)]
 
 
 def distance(found: np.ndarray, pinned: np.ndarray) -> float:

@@ -32,6 +32,7 @@ from tests.golden.make import refusal
 from tests.golden.results import (
     EVERYWHERE,
     MAKE,
+    SOLVED,
     Pinned,
     kind,
     moved,
@@ -108,6 +109,14 @@ def test_a_bit_that_moved_is_seen_and_named(pinned):
     assert moved(found, pinned.answers, exact=True) == [name]
     assert moved(found, pinned.answers, exact=False) == []
     assert "vgg16 / lp_ft" in told([name], found, pinned.answers)
+
+
+@pytest.mark.parametrize("regime", SOLVED)
+def test_what_numpy_and_scipy_solve_is_held_to_the_tolerance(pinned, regime):
+    name = f"fp32: cnn / {regime}"
+    for factor, has_moved in ((1 + 1e-6, False), (1.001, True)):
+        found = {**pinned.answers, name: pinned.answers[name] * np.float32(factor)}
+        assert (moved(found, pinned.answers, exact=True) == [name]) is has_moved
 
 
 @pytest.mark.parametrize("numbers", ["fp32", "bf16"])

@@ -1,9 +1,11 @@
 """What is asked of a Ray cluster before anything runs on it; none of this needs Ray."""
 
+import contextlib
 import os
 import shutil
 import socket
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +91,52 @@ def test_a_cluster_that_does_not_answer_is_refused_at_once(monkeypatch):
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(EngineError, match=r"nothing answers there .*Unset RAY_ADDRESS"):
             ray_cluster.connect(1)
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None):
+    """The address of somebody who answers with that, with nothing at all, or ends the call."""
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+
+        def answer_one():
+            call, _ = somebody.accept()
+            with call:
+                call.recv(1000)
+                if answer is None:
+                    over.wait(30)
+                elif answer:
+                    call.sendall(answer)
+
+        over = threading.Event()
+        thread = threading.Thread(target=answer_one, daemon=True)
+        thread.start()
+        yield "{}:{}".format(*somebody.getsockname())
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "no head node of Ray; name the address"),
+        (b"", "no head node of Ray"),
+        (b"\x00\x00", "no head node of Ray"),
+        (None, "nothing answers there"),
+    ],
+)
+def test_what_is_no_head_node_is_refused_before_ray_waits_for_it(monkeypatch, answer, told):
+    monkeypatch.setattr(ray_cluster, "_REACHABLE", 0.5)
+    with answering(answer) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(EngineError, match=told):
+            ray_cluster.connect(1)
+
+
+def test_a_head_node_is_known_by_its_greeting():
+    with answering(bytes([0, 0, 12, 4, 0, 0, 0, 0, 0])) as address:
+        ray_cluster._check_address(address)
 
 
 def test_without_ray_one_error_names_the_extra(tmp_path, monkeypatch, capsys):

@@ -166,5 +166,16 @@ def test_what_is_no_number_is_a_gap_and_what_is_no_curve_is_none(path):
     assert pulse.drawn(path) is None
 
 
+def test_what_is_done_meanwhile_is_told_and_afterwards_what_was_done_before(path):
+    with beating(path):
+        pulse.tell("looking at regimes: mine")
+        with pytest.raises(ValueError), pulse.telling("importing own.py"):
+            assert heard(path).doing == "importing own.py"
+            raise ValueError
+        assert heard(path).doing == "looking at regimes: mine"
+    with pulse.telling("importing own.py"):
+        pass
+
+
 def test_without_a_listener_nothing_is_asked_for():
     pulse.draw(lambda: pytest.fail("nobody listens"))

@@ -61,8 +61,9 @@ class Promise(_Part):
 class Alternative(_Part):
     """A challenger: what it would do, what the paired folds said, and what it costs.
 
-    `state`: `not clearly better`, `clearly better`, `worse`, `dropped` after its first fold,
-    `no time` or `failed`. `fit_seconds`: of one training on all photographs.
+    `state`: `clearly better` or `likely better` of the one that is recommended; `not clearly
+    better`, `worse`, `dropped` after its first fold, `no time` or `failed` of the others.
+    `fit_seconds`: of one training on all photographs.
     """
 
     backbone: str

@@ -22,7 +22,7 @@ from transfer_lab.advice.features import Features, extract
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.networks import Network, find_network
 from transfer_lab.advice.own_groups import FOLDER, own_groups
-from transfer_lab.advice.own_test import own_test
+from transfer_lab.advice.own_test_part import own_test
 from transfer_lab.advice.resampling import (
     FoldMask,
     OutOfFold,
@@ -41,8 +41,9 @@ _WRITING_S = 3.0
 """Of a processor's work, for what comes after the last comparison: numbers, page and tables."""
 _LOADING_S = 8.0
 """Likewise, for loading and trying what fine-tunes: with less time it is not begun."""
-_LOOKING, _TESTING = 0.6, 0.1
-"""Of the time, how much looking at the photographs, and at those of a test part, may take."""
+_LOOKING, _TESTING, _REPEATING = 0.6, 0.1, 0.5
+"""Of the time, how much looking at the photographs, and at those of a test part, may take; and
+testing the default more than once."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _look(source: Path, network: Network, group_by: str | None, means: _Means) -
     started = clock.elapsed
     listen.step("checking", None)
     own = own_groups(album, features.looks, group_by) if group_by else None
-    findings = audit(album, features.values, features.looks, own)
+    findings = audit(album, features, own)
     listen.done("checking", clock.elapsed - started)
     return Seen(whole, album, network, features, findings)
 
@@ -167,6 +168,7 @@ def _features(album: Album, network: Network, means: _Means) -> tuple[Album, Fea
         values=found.values[order],
         kept=where[order],
         looks=tuple(found.looks[place] for place in order),
+        thumbnails=found.thumbnails[order],
     )
     try:
         return readable.only(kept.kept), kept
@@ -195,16 +197,21 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     labels, groups = seen.album.labels, seen.findings.groups
     masks = fold_masks(labels, groups, seed=means.seed)
     known = (seen.features.values, labels, groups, len(seen.album.classes))
-    default = out_of_fold(*known, masks=masks, seed=means.seed, listen=listen.progress)
-    took = clock.elapsed - started
-    listen.done("comparing", took)
-    compared = Compared(default, took / len(masks) * default.folds / (default.folds - 1))
+    default = out_of_fold(
+        *known,
+        masks=masks,
+        seed=means.seed,
+        listen=listen.progress,
+        seconds=_REPEATING * clock.left,
+    )
+    listen.done("comparing", clock.elapsed - started)
+    compared = Compared(default)
     if not means.budget:
         return compared
     first = first_answer(seen, compared)
     listen.say(first.text)
     flags = own_test(
-        *(seen.album, seen.features.values, seen.network, first.promise),
+        *(seen.album, seen.features, seen.network, first.promise),
         cache=means.cache,
         listen=listen,
         seconds=_TESTING * clock.left,
@@ -222,6 +229,8 @@ def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) 
     from transfer_lab.advice.race import race
 
     known = (seen.album, seen.network, seen.features.values)
-    field = challengers(Photographs(*known, cache=means.cache, seed=means.seed))
+    photographs = Photographs(*known, cache=means.cache, seed=means.seed)
+    photographs.probe_seconds = default.fit_seconds  # of a thousand classes it takes a minute
+    field = challengers(photographs)
     labels, groups = seen.album.labels, seen.findings.groups
     return race(default, field, masks, labels, groups, means.clock, means.listen)

@@ -74,15 +74,17 @@ class Advised:
         out: Path | str = "model",
         *,
         regime: str | None = None,
+        image_size: int | None = None,
         formats: Collection[Format] = FORMATS,
         force: bool = False,
         listen: Listener = SILENT,
     ) -> Model:
         """Train from all photographs in the advised way, write the model's folder and return it.
 
-        `regime`: `last-layer`, `last-blocks` or `everything` in place of the advised one. `force`
-        replaces a model that is there. Raises RefusedError where there is nothing to follow, or
-        `out` is taken.
+        `regime`: `last-layer`, `last-blocks` or `everything` in place of the advised one;
+        `image_size`: the side of the images in pixels, without it that at which `advise` tries the
+        regime. `force` replaces a model that is there. Raises RefusedError where there is nothing
+        to follow, or `out` is taken.
         """
         from transfer_lab.advice.final_fit import final_fit
         from transfer_lab.advice.model.loading import load_model
@@ -90,7 +92,10 @@ class Advised:
         from transfer_lab.advice.model.saving import save
 
         check_place(Path(out), force=force)
-        wanted = self._wanted(regime)
+        wanted = self._wanted(regime, image_size)
+        if image_size is None and regime and wanted.image_size != self.session.network.image_size:
+            size = f"at {wanted.image_size} px, as advise tries it"
+            listen.say(f"{size}; --image-size names another")
         fitted = final_fit(self.session.complete(listen), wanted, listen)
         started = time.monotonic()
         listen.step("writing the model", None)
@@ -124,18 +129,28 @@ class Advised:
         root = self.session.album.root
         return to_html(self.advice, self.shots(), root, out, self.next_command())
 
-    def _wanted(self, regime: str | None) -> Recommendation:
+    def _wanted(self, regime: str | None, image_size: int | None) -> Recommendation:
+        from transfer_lab.advice.challengers.field import size_of
+
         if regime is not None and regime not in REGIMES:
             raise RefusedError(f"no regime {regime!r}; there are {', '.join(REGIMES)}")
-        advised = self.advice.recommendation
-        if regime is None and advised is not None:
-            return advised
-        if regime is None:
-            reasons = " ".join(one.reason for one in self.advice.abstentions)
+        advised, network = self.advice.recommendation, self.session.network
+        if regime is not None:
+            name, options = REGIMES[regime], {}
+            backbone, size = network.name, size_of(name, network)
+        elif advised is not None:
+            name, options = advised.regime, advised.options
+            backbone, size = advised.backbone, advised.image_size
+        else:
+            reasons = " ".join(dict.fromkeys(one.reason for one in self.advice.abstentions))
             raise RefusedError(
                 f"there is no advice to follow: {reasons} Name a regime to train all the same"
             )
-        network = self.session.network
-        return Recommendation(
-            backbone=network.name, regime=REGIMES[regime], image_size=network.image_size
-        )
+        size = image_size or size
+        found = Recommendation(backbone=backbone, regime=name, image_size=size, options=options)
+        return advised if advised and _are_one_way(found, advised) else found
+
+
+def _are_one_way(one: Recommendation, other: Recommendation) -> bool:
+    ways = [(way.backbone, way.regime, way.image_size) for way in (one, other)]
+    return ways[0] == ways[1]

@@ -85,7 +85,7 @@ def first_answer(seen: Seen, default: Compared) -> First:
     low, value, high = (round(100 * s) for s in (promised.low, promised.value, promised.high))
     text = (
         f"so far: with only a new last layer, about {value} of 100 new photos right ({low} to "
-        f"{high}); now to see whether another way is clearly better"
+        f"{high}); now to see whether another way is better"
     )
     return First(promised, text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from transfer_lab.advice.handed_over import listed
 from transfer_lab.advice.looks import Look
 from transfer_lab.advice.near_copies import near_copies, together
 from transfer_lab.advice.suspects import label_suspects, unlike_the_rest
+
+if TYPE_CHECKING:
+    from transfer_lab.advice.features import Features
 
 Kind = Literal[
     "two_classes", "alike_in_two_classes", "label_suspects", "told_by_size", "told_by_frame",
@@ -34,26 +37,21 @@ class Findings(NamedTuple):
     flags: tuple[Flag, ...]
 
 
-def audit(
-    album: Album,
-    features: np.ndarray,
-    looks: Sequence[Look],
-    own_groups: np.ndarray | None = None,
-) -> Findings:
+def audit(album: Album, features: Features, own_groups: np.ndarray | None = None) -> Findings:
     """Near-copies, joined with the groups that the owner names, and flags.
 
-    `features` (n, d), `looks` (n): of the album's photographs, in their order.
+    `features`: of the album's photographs, in their order.
     """
-    copies = near_copies(features)
+    copies = near_copies(features.values, features.thumbnails)
     groups = copies if own_groups is None else together(copies, own_groups)
     found = [
         *_two_classes(album),
         *_copies(album, copies),
-        *_confounds(album, looks),
-        *_sizes(album, looks),
+        *_confounds(album, features.looks),
+        *_sizes(album, features.looks),
         *_counts(album),
         *_one_burst(album, groups),
-        *_unlike(album, features, copies),
+        *_unlike(album, features.values, copies),
         *_aside(album),
     ]
     return Findings(groups, in_order(found))

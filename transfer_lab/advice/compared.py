@@ -33,11 +33,10 @@ class Seen(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """What the folds have shown: answers of the default, seconds that a fit of it takes, and of the
-    challengers, where there were any."""
+    """What the folds have shown: answers of the default, and of the challengers, where there were
+    any."""
 
     default: OutOfFold
-    fit_seconds: float
     race: Outcome | None = None
     flags: tuple[Flag, ...] = ()
     """Of a test part that the photographs came with."""

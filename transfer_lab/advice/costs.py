@@ -20,7 +20,7 @@ _FLOAT = 4
 def cost_of(seen: Seen, compared: Compared, chosen: Recommendation) -> Cost:
     """Of what is recommended: measured for the default, and for another way what the race has
     measured of it."""
-    fit = compared.fit_seconds
+    fit = compared.default.fit_seconds
     each = seen.features.seconds / len(seen.album.photos)
     network = seen.network
     if network.name != chosen.backbone:

@@ -15,15 +15,16 @@ import numpy as np
 
 from transfer_lab.advice.feature_store import FeatureStore, Row
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.looks import Look, look
+from transfer_lab.advice.looks import THUMBNAIL, Look, look, thumbnail_of
 from transfer_lab.system import host
 from transfer_lab.system.decode import BrokenImageError, decode_file, on_all_cores
 
 if TYPE_CHECKING:
     from transfer_lab.advice.networks import Network
+    from transfer_lab.backbones.base import Backbone
 
-_VERSION = 1
-"""Of how features are computed: others are not taken for these."""
+_VERSION = 2
+"""Of how features and thumbnails are computed and kept: others are not taken for these."""
 _KEPT_EVERY_S = 2.0
 _GUESS_S = 0.05
 """Seconds a photograph and core, before any was looked at."""
@@ -32,14 +33,16 @@ _GUESS_S = 0.05
 class Features(NamedTuple):
     """Of the photographs that could be read, and were reached in time, in their order.
 
-    `values` (n, features), float32; `kept` (n), the place of each among those asked for; `seconds`
-    that computing takes, now or whenever it was done; `reached`, how many of those asked for were
-    come to at all; `problem`, why nothing can be kept for the next time.
+    `values` (n, features), float32; `kept` (n), the place of each among those asked for;
+    `thumbnails` (n, side, side), uint8; `seconds` that computing takes, now or whenever it was
+    done; `reached`, how many of those asked for were come to at all; `problem`, why nothing can be
+    kept for the next time.
     """
 
     values: np.ndarray
     kept: np.ndarray
     looks: tuple[Look, ...]
+    thumbnails: np.ndarray
     seconds: float
     broken: tuple[tuple[Path, str], ...]
     reached: int
@@ -55,9 +58,10 @@ def extract(
     cache: Path | None,
     listen: Listener = SILENT,
     seconds: float = math.inf,
+    backbone: Backbone | None = None,
 ) -> Features:
     """Features of each file, from the cache by content or computed, one after the other until the
-    time is up.
+    time is up. `backbone`: the network, where it is loaded already.
 
     Files are decoded as everywhere (the middle square) and shown in batches of one size, the last
     one padded, so that a photograph's features do not depend on its neighbours. A file that cannot
@@ -72,7 +76,7 @@ def extract(
         listen.step("features", _expected(known, len(missing)))
     kept_at, kept = started, set(known)
     try:
-        for rows in _batches(missing, network, size):
+        for rows in _batches(missing, network, size, backbone):
             known |= rows
             listen.progress(len(known) - len(files) + len(missing), len(missing))
             now = time.monotonic()
@@ -113,7 +117,7 @@ def _keep(store: FeatureStore, known: dict[str, Row | str], kept: set[str]) -> s
 
 
 def _batches(
-    files: Mapping[str, Path], network: Network, size: int
+    files: Mapping[str, Path], network: Network, size: int, backbone: Backbone | None
 ) -> Iterator[dict[str, Row | str]]:
     """What becomes of each file, or what is wrong with it, some at a time."""
     if not files:
@@ -125,30 +129,39 @@ def _batches(
     from transfer_lab.backbones.frozen import FrozenPrefix
     from transfer_lab.system.device import device
 
-    backbone = load(network)
+    backbone = backbone or load(network)
     prefix = FrozenPrefix(backbone, len(backbone.stages), device())
     batch = prefix.batch_size(size)
     seen = zip(files, on_all_cores(partial(_seen, size=size), files.values()), strict=True)
     begun = time.monotonic()
     while block := list(islice(seen, batch)):
-        whole = [(key, *found) for key, found in block if not isinstance(found, str)]
+        whole = [(key, found) for key, found in block if not isinstance(found, str)]
         rows: dict[str, Row | str] = {key: found for key, found in block if isinstance(found, str)}
         if whole:
-            pixels = np.stack([one for _, one, _ in whole])
+            pixels = np.stack([one.pixels for _, one in whole])
             # Always as many as a batch holds: the last digits of an output depend on that.
             padded = torch.as_tensor(np.resize(pixels, (batch, *pixels.shape[1:])))
             values = prefix(padded).flatten(1).numpy()
             each = (time.monotonic() - begun) / len(block)
-            rows |= {key: Row(values[n], one, each) for n, (key, _, one) in enumerate(whole)}
+            for value, (key, one) in zip(values[: len(whole)], whole, strict=True):
+                rows[key] = Row(value, one.look, one.thumbnail, each)
         yield rows
         begun = time.monotonic()
 
 
-def _seen(path: Path, size: int) -> tuple[np.ndarray, Look] | str:
-    """Middle square and look of a file, or why it cannot be read."""
+class _Seen(NamedTuple):
+    """The middle square of a file, and what is kept of it beside features."""
+
+    pixels: np.ndarray
+    look: Look
+    thumbnail: np.ndarray
+
+
+def _seen(path: Path, size: int) -> _Seen | str:
+    """A file, or why it cannot be read."""
     try:
         pixels = decode_file(path, size)
-        return pixels, look(path, pixels)
+        return _Seen(pixels, look(path, pixels), thumbnail_of(pixels))
     except (BrokenImageError, OSError) as error:
         return str(error).removeprefix(f"{path}: ")
 
@@ -172,6 +185,9 @@ def _collected(
         values=np.stack([row.values for row in rows]) if rows else np.zeros((0, 0), np.float32),
         kept=np.array(kept, dtype=np.int64),
         looks=tuple(row.look for row in rows),
+        thumbnails=np.array([row.thumbnail for row in rows], np.uint8).reshape(
+            -1, THUMBNAIL, THUMBNAIL
+        ),
         seconds=sum(once.values()),
         broken=tuple(broken),
         reached=len(kept) + len(broken),

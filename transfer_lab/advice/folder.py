@@ -27,7 +27,7 @@ def write(advice: Advice, shots: Sequence[Shot], root: Path, out: Path, command:
     OSError.
     """
     texts = {
-        JSON: json.dumps(advice.model_dump(by_alias=True), indent=2, ensure_ascii=False) + "\n",
+        JSON: to_json(advice),
         TABLE: to_check(advice, shots),
         PAGE: to_html(advice, shots, root, out, command),
     }
@@ -35,6 +35,14 @@ def write(advice: Advice, shots: Sequence[Shot], root: Path, out: Path, command:
         content = io.BytesIO(text.encode("utf-8", errors="replace"))
         write_atomically(out / name, partial(shutil.copyfileobj, content))
     return out / PAGE
+
+
+def to_json(advice: Advice) -> str:
+    """advice.json, a key a line: of a thousand classes the confusion alone has a million numbers,
+    and one of them a line would take longer to write than the advice itself."""
+    content = advice.model_dump(by_alias=True)
+    lines = [f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in content.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read(out: Path) -> Advice | None:

@@ -1,5 +1,5 @@
-"""What can be told of a photograph without a network: its size, when it was taken, its frame. No
-torch."""
+"""What can be told of a photograph without a network: its size, when it was taken, its frame, and a
+thumbnail of it. No torch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _FRAME = 1 / 40
 _EVEN = 4.0
 """Standard deviation, of 255, up to which a strip is of one colour: JPEG leaves a little."""
 _STEP = 32
+THUMBNAIL = 48
+"""Pixels along each side of a thumbnail."""
 
 
 class Look(NamedTuple):
@@ -38,6 +40,12 @@ def look(path: Path, pixels: np.ndarray) -> Look:
     """Of a file that can be decoded, and its middle square (3, size, size)."""
     with Image.open(path) as image:
         return Look(*image.size, _taken(image), frame_of(pixels))
+
+
+def thumbnail_of(pixels: np.ndarray) -> np.ndarray:
+    """(THUMBNAIL, THUMBNAIL) uint8: a middle square (3, size, size) small and grey."""
+    grey = Image.fromarray(pixels.transpose(1, 2, 0)).convert("L")
+    return np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
 def frame_of(pixels: np.ndarray) -> tuple[int, int, int, int]:

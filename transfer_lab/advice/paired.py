@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+
+from transfer_lab.advice.measured import Gain
 
 ENOUGH = 2.0
 """Standard errors that a lead must have to be one."""
@@ -25,6 +28,15 @@ class Lead(NamedTuple):
     def is_loss(self) -> bool:
         """Whether the other is clearly better."""
         return self.points < 0 and -self.points >= ENOUGH * self.se
+
+    def expected(self, before: Gain) -> float:
+        """What is left of it on new photographs, in points: the mean of what other data sets have
+        shown and of what is seen here, each by its precision (a normal prior's posterior mean)."""
+        if not math.isfinite(self.se):
+            return before.mean
+        known, seen = before.spread**2, self.se**2
+        weight = known / (known + seen) if known + seen > 0 else 1.0
+        return before.mean + weight * (self.points - before.mean)
 
 
 def paired_lead(

@@ -68,21 +68,20 @@ def per_class(
     """Every class in its order: recalls whose mean is the promise, each with its own interval."""
     weights = once_a_group(labels, groups)
     factor = 1 - learnt_from_all(0.0, oof.folds, law(oof, labels, groups, regime).mean)
-    share = _dependence(switched)
+    many = len(names)
+    images, held = (np.bincount(labels, of, minlength=many) for of in (None, weights))
+    named = _named(oof.answers, labels, weights, many)
     found = []
     for number, name in enumerate(names):
-        ours = np.flatnonzero(labels == number)
-        heavy = weights[ours] / weights[ours].sum()
-        answers = oof.answers[:, ours]
-        shares = np.array([(heavy @ (answers == c).T).mean() for c in range(len(names))])
+        shares = named[number] / (held[number] or 1)
         recall = 1 - (1 - shares[number]) * factor
         shares[number] = 0
-        low, high = wilson(recall, weights[ours].sum() / share, LEVEL)
+        low, high = wilson(recall, held[number] / _dependence(switched), LEVEL)
         taken = int(shares.argmax())
         found.append(
             ClassOutcome(
                 name=name,
-                images=len(ours),
+                images=int(images[number]),
                 recall=float(recall),
                 low=low,
                 high=high,
@@ -91,6 +90,19 @@ def per_class(
             )
         )
     return tuple(found)
+
+
+def _named(
+    answers: np.ndarray, labels: np.ndarray, weights: np.ndarray, classes: int
+) -> np.ndarray:
+    """(classes, classes): how much of each class, in rows, was named each; the mean over repeats.
+
+    `answers` (repeats, images).
+    """
+    table = np.zeros((classes, classes))
+    for once in answers:
+        np.add.at(table, (labels, once), weights)
+    return table / len(answers)
 
 
 def confusion(oof: OutOfFold, labels: np.ndarray) -> np.ndarray:

@@ -11,9 +11,12 @@ from transfer_lab.advice.advice import Alternative
 from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeError
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import SILENT, Listener
+from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.paired import Lead, paired_lead
-from transfer_lab.advice.resampling import FoldMask, OutOfFold
+from transfer_lab.advice.resampling import FoldMask, OutOfFold, first_repeat
 
+WORTH = 1.0
+"""Points that another way must be expected to name right more: less is not worth its minutes."""
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
 """Of a challenger alone: a loss that is not finite, no room, a network that it is not for."""
 
@@ -43,20 +46,22 @@ def race(
     clock: Clock,
     listen: Listener = SILENT,
 ) -> Outcome:
-    """Leave the default for the challenger with the largest lead of two standard errors, if there
-    is one.
+    """Leave the default for the challenger of which most is to be expected, if that is a point.
+
+    Expected is what is left of its lead by what other data sets have shown: a few photographs
+    cannot show a lead of two standard errors that is there, and whoever waits for one loses it.
 
     `masks`: the default's folds, of which all challengers have those of the first repeat, the
     cheapest challenger first; after one fold the better half goes on. Who would not have ended
     before the time is up, its fit on all photographs included, is not begun; once the time is up
     nobody else is named.
     """
-    field = _Field(default.logits[0], _first_repeat(masks, len(labels)), labels, groups)
+    field = _Field(default.logits[0], first_repeat(masks, len(labels)), labels, groups)
     entrants = _measured(challengers, field, clock, listen)
     for entrant in sorted(entrants, key=lambda each: each.seconds(len(field.folds))):
         entrant.begin()
     dropped = _halve(entrants)
-    for entrant in sorted(_alive(entrants), key=_Entrant.points, reverse=True):
+    for entrant in sorted(_alive(entrants), key=_Entrant.expected, reverse=True):
         entrant.finish()
     finished = [entrant for entrant in _alive(entrants) if entrant.is_complete]
     winner = _best(finished, field.all_folds)
@@ -127,9 +132,9 @@ class _Entrant:
         """Over the default, on these folds; on those that it has answered unless given."""
         return self._field.lead(self.logits, self._done if folds is None else folds)
 
-    def points(self) -> float:
-        """Its lead on what it has answered."""
-        return self.lead().points
+    def expected(self, folds: Sequence[int] | None = None) -> float:
+        """Points of this lead that new photographs may be expected to show."""
+        return self.lead(folds).expected(evidence().gain(self.challenger.regime))
 
     def begin(self) -> None:
         """Take one fold, if there is the time for all of them."""
@@ -222,16 +227,6 @@ def _measured(
     return entrants
 
 
-def _first_repeat(masks: Sequence[FoldMask], images: int) -> list[FoldMask]:
-    """The folds that together test every photograph once."""
-    tested, folds = 0, []
-    for train, test in masks:
-        if tested < images:
-            folds.append((train, test))
-            tested += len(test)
-    return folds
-
-
 def _alive(entrants: Sequence[_Entrant]) -> list[_Entrant]:
     return [entrant for entrant in entrants if entrant.state is None]
 
@@ -239,7 +234,7 @@ def _alive(entrants: Sequence[_Entrant]) -> list[_Entrant]:
 def _halve(entrants: Sequence[_Entrant]) -> bool:
     """Drop the worse half after its first fold, and who is clearly behind the default; whether
     that was anybody."""
-    alive = sorted(_alive(entrants), key=_Entrant.points, reverse=True)
+    alive = sorted(_alive(entrants), key=_Entrant.expected, reverse=True)
     kept = -(-len(alive) // 2)
     for place, entrant in enumerate(alive):
         if entrant.lead().is_loss:
@@ -250,9 +245,10 @@ def _halve(entrants: Sequence[_Entrant]) -> bool:
 
 
 def _best(entrants: Sequence[_Entrant], folds: Sequence[int]) -> _Entrant | None:
-    """Who has the largest clear lead on these folds; the first of equals."""
-    clear = [entrant for entrant in entrants if entrant.lead(folds).is_clear]
-    return max(clear, key=lambda each: each.lead(folds).points, default=None)
+    """Of whom most is to be expected after these folds, if it is worth leaving the default for; the
+    first of equals."""
+    worth = [entrant for entrant in entrants if entrant.expected(folds) >= WORTH]
+    return max(worth, key=lambda each: each.expected(folds), default=None)
 
 
 def _chosen_without_each(finished: Sequence[_Entrant], field: _Field) -> np.ndarray:
@@ -269,6 +265,6 @@ def _chosen_without_each(finished: Sequence[_Entrant], field: _Field) -> np.ndar
 def _verdict(lead: Lead | None, has_won: bool) -> str:
     if lead is None:
         return "no time"
-    if has_won or lead.is_clear:
-        return "clearly better"
+    if has_won:
+        return "clearly better" if lead.is_clear else "likely better"
     return "worse" if lead.is_loss else "not clearly better"

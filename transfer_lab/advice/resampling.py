@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +31,13 @@ class OutOfFold(NamedTuple):
     folds: int = FOLDS
     halves: np.ndarray | None = None
     """(repeats, images): the class that heads fitted on half of the images named."""
+    seconds: float = 0.0
+    """That fitting the head of a fold took, in the mean."""
+
+    @property
+    def fit_seconds(self) -> float:
+        """That fitting it on all images takes."""
+        return self.seconds * self.folds / (self.folds - 1)
 
     @property
     def answers(self) -> np.ndarray:
@@ -75,6 +84,16 @@ def fold_masks(
     return found
 
 
+def first_repeat(masks: Sequence[FoldMask], images: int) -> list[FoldMask]:
+    """The folds that together test every image once."""
+    tested, folds = 0, []
+    for train, test in masks:
+        if tested < images:
+            folds.append((train, test))
+            tested += len(test)
+    return folds
+
+
 def out_of_fold(
     features: np.ndarray,
     labels: np.ndarray,
@@ -85,29 +104,44 @@ def out_of_fold(
     seed: int = 0,
     fit: Callable[[np.ndarray, np.ndarray, int], Head] = fit_probe,
     listen: Callable[[int, int], object] = lambda done, total: None,
+    seconds: float = math.inf,
 ) -> OutOfFold:
     """Logits of the default probe for every image, from heads fitted without its fold.
 
     Everything that is learnt, scaling too, is learnt inside the fold. Heads of half of the images
     are fitted too, which tells what more images bring. `listen` is told how many of how many heads
-    are fitted.
+    are fitted. Where all but the first repeat would take longer than `seconds`, that is all.
     """
     masks = fold_masks(labels, groups, seed=seed) if masks is None else masks
     halves = fold_masks(labels, groups, folds=HALVES, seed=seed)
+    once = first_repeat(masks, len(labels))
+    later = [*masks[len(once) :], *halves]
+    took: list[float] = []
 
     def held_out(mask: FoldMask) -> np.ndarray:
         train, test = mask
-        return fit(features[train], labels[train], num_classes).logits(features[test])
+        start = time.monotonic()
+        head = fit(features[train], labels[train], num_classes)
+        took.append(time.monotonic() - start)
+        return head.logits(features[test])
 
-    blocks = []
+    def fitted(some: Sequence[FoldMask], before: int) -> Iterator[np.ndarray]:
+        for number, block in enumerate(on_all_cores(held_out, some), start=before + 1):
+            listen(number, len(once) + len(later))
+            yield block
+
+    start = time.monotonic()
     # A fold a core: threads within a product would wait for each other, and sums of an order of
     # their own would make the last digits go by the number of cores.
     with threadpool_limits(1, user_api="blas"):
-        for block in on_all_cores(held_out, [*masks, *halves]):
-            blocks.append(block)
-            listen(len(blocks), len(masks) + len(halves))
+        blocks = list(fitted(once, 0))
+        each = float(np.mean(took))
+        if (time.monotonic() - start) / len(once) * len(later) > seconds:
+            return collected(blocks, once)._replace(seconds=each)
+        blocks += fitted(later, len(once))
     whole = collected(blocks[: len(masks)], masks)
-    return whole._replace(halves=collected(blocks[len(masks) :], halves).answers)
+    half = collected(blocks[len(masks) :], halves).answers
+    return whole._replace(halves=half, seconds=each)
 
 
 def collected(blocks: Sequence[np.ndarray], masks: Sequence[FoldMask]) -> OutOfFold:

@@ -31,6 +31,8 @@ _DOING = {
     "lp_ft": "the last layer first, then the whole network",
 }
 _MOST_NAMED = 3
+_UNTESTED = ("no time", "failed")
+_USUAL = "the usual way, only the last layer of the default network"
 
 
 class Line(NamedTuple):
@@ -213,19 +215,26 @@ def _answer(advice: Advice, found: Recommendation) -> list[Line]:
     return lines
 
 
+def has_won(one: Alternative) -> bool:
+    """Whether it is what is recommended."""
+    return one.state in ("clearly better", "likely better")
+
+
 def why(advice: Advice) -> list[str]:
     """What else was tried on the same photographs, in a sentence or two."""
     found = advice.recommendation
-    told_apart = ("no time", "clearly better", "failed")
-    tested = [one for one in advice.alternatives if one.state not in told_apart]
+    tested = [one for one in advice.alternatives if not (has_won(one) or one.state in _UNTESTED)]
 
     def named(several: list[Alternative]) -> str:
         return listed(f"{tried(one, found)} ({duration(one.fit_seconds)})" for one in several)
 
     said = []
     if found and found.left_default:
-        said.append("On the same photos this was clearly better than training only the last layer.")
-    if tested:
+        won = next((one.state for one in advice.alternatives if has_won(one)), "likely better")
+        said.append(f"On the same photos this was {won} than {_USUAL}.")
+        if tested:
+            said.append(f"We also tried {named(tested)}, of which less is to be expected.")
+    elif tested:
         none = "none was" if len(tested) > 1 else "not"
         said.append(f"We also tried {named(tested)}: {none} clearly better.")
     untried = [one for one in advice.alternatives if one.state == "no time"]

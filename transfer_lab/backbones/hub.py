@@ -76,7 +76,8 @@ class HuggingFaceFile:
         """Download it; raises OSError where that fails."""
         from huggingface_hub import hf_hub_download
 
-        return Path(hf_hub_download(self.repository, self.name))
+        # What the file holds is part of a run's id, whichever revision it is of.
+        return Path(hf_hub_download(self.repository, self.name))  # nosec B615
 
 
 Published = HubFile | HuggingFaceFile

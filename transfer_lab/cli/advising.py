@@ -43,14 +43,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A model: its folder, the regime if it is not the advised one, how it is written, and where
-    advice may lie."""
+    """A model: its folder, the regime and the images' side if they are not the advised ones, how it
+    is written, and where advice may lie."""
 
     out: Path
     regime: str | None
     formats: tuple[Format, ...]
     force: bool
     advice: Path
+    image_size: int | None = None
 
 
 def advise(request: Request, out: Path, *, as_json: bool) -> int:
@@ -118,6 +119,7 @@ def _train(advised: Advised, wanted: Wanted) -> None:
         advised.train(
             wanted.out,
             regime=wanted.regime,
+            image_size=wanted.image_size,
             formats=wanted.formats,
             force=wanted.force,
             listen=steps,

@@ -134,7 +134,7 @@ def plan(
     as_json: AsJson = False,
     jobs: Jobs = None,
     threads: Threads = 1,
-    precision: Precision = "auto",
+    precision: Precision = None,
     download: Download = False,
 ) -> None:
     """Check an experiment fully and say what would run and what that takes, without running it.
@@ -166,7 +166,7 @@ def run(
     overrides: Overrides = None,
     jobs: Jobs = None,
     threads: Threads = 1,
-    precision: Precision = "auto",
+    precision: Precision = None,
     engine: Engine = "local",
     gpus_per_run: GpusPerRun = None,
     runs: RunsFolder = RUNS,

@@ -12,10 +12,10 @@ from rich.text import Text
 from transfer_lab.advice.handed_over import RefusedError
 from transfer_lab.cli.steps import console
 from transfer_lab.reporting.wording import one_line
+from transfer_lab.system.files import FULL
 
 REFUSED, INTERRUPTED = 2, 130
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_OF_THE_PLACE = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
+_OF_THE_PLACE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass
@@ -50,5 +50,5 @@ def _sentence(error: RefusedError | OSError) -> str:
     if not isinstance(error, OSError):
         return str(error)
     place = f"{error.filename}: " if error.filename else ""
-    out = "free some room" if error.errno in _FULL else "choose another place"
+    out = "free some room" if error.errno in FULL else "choose another place"
     return f"{place}{error.strerror}; {out}"

@@ -53,10 +53,11 @@ Threads = Annotated[
     ),
 ]
 Precision = Annotated[
-    Numbers,
+    Numbers | None,
     typer.Option(
         help="Numbers that networks compute in; auto: bf16 where CPU or GPU have it in hardware, "
         "else fp32. Records say which, and may be of both.",
+        show_default="as the experiment says; auto where it says nothing",
     ),
 ]
 Engine = Annotated[

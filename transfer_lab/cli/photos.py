@@ -145,6 +145,15 @@ def train(
             show_default="as advised",
         ),
     ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            metavar="PIXELS",
+            help="The side that photos are brought to: smaller is faster and shows less.",
+            show_default="as advised, or as `advise` tries the regime",
+        ),
+    ] = None,
     advice: KnownAdvice = Path("advice"),
     format: Annotated[
         list[Format] | None,
@@ -176,7 +185,9 @@ def train(
 
     request = advising.Request(photos, backbone, budget, group_by, seed, cache, yes)
     formats = cast("tuple[Known, ...]", tuple(one.value for one in format or Format))
-    wanted = advising.Wanted(out, regime and regime.value, formats, force, advice)
+    wanted = advising.Wanted(
+        out, regime and regime.value, formats, force, advice, image_size=image_size
+    )
     raise typer.Exit(advising.train(request, wanted))
 
 

@@ -57,6 +57,7 @@ class Planned:
         code, or of memory, and the plan stands all the same. Needs torch."""
         from transfer_lab.grid.estimate import estimate
 
+        workers = workers.unless_told(self.experiment.precision)
         try:
             self.estimate = estimate(self.work, self.runs, self.store, workers)
             if self.waiting:

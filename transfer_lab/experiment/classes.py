@@ -14,9 +14,12 @@ from typing import Any, TypeVar
 from transfer_lab.experiment.catalog import Registry
 from transfer_lab.experiment.choices import Choice
 from transfer_lab.experiment.installed import Provided, ProvidedError, source_of, the_one
+from transfer_lab.system.pulse import telling
 
 C = TypeVar("C")
 
+IMPORTING = "importing "
+"""What is told of code that is not the lab's own, while that is going on."""
 _IMPORTED_AS: dict[str, str | None] = {}
 """Modules of installed packages -> hash of the file when this process imported it."""
 _IMPORTED_FROM: dict[str, str] = {}
@@ -80,7 +83,11 @@ def _from_file(path: Path, code: str | None) -> ModuleType:
     sys.modules[name] = module
     try:
         # What was checked, and nothing that the interpreter has kept of the file in __pycache__.
-        exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
+        with telling(f"{IMPORTING}{path.name}"):
+            # To run the file that the experiment names is what it is named for.
+            exec(  # nosec B102
+                compile(content, str(path), "exec", dont_inherit=True), module.__dict__
+            )
     except (Exception, SystemExit) as error:  # anything may go wrong in somebody's file
         del sys.modules[name]
         raise _not_imported(str(path), error) from error
@@ -96,7 +103,8 @@ def _installed(entry: Provided, path: Path, code: str | None, place: str) -> Mod
         told = f"this process has imported {_IMPORTED_FROM[package]}; start it anew"
         raise ModuleError(f"{place}: {told}")
     try:
-        module = importlib.import_module(entry.module)
+        with telling(f"{IMPORTING}{entry.module}"):
+            module = importlib.import_module(entry.module)
     except (Exception, SystemExit) as error:
         raise _not_imported(place, error) from error
     _IMPORTED_AS[entry.module] = code

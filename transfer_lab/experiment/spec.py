@@ -39,6 +39,7 @@ from transfer_lab.experiment.settings import (
     Tracking,
 )
 from transfer_lab.system.sealed_json import canonical
+from transfer_lab.system.workers import Numbers
 
 PROTOCOL = 3
 """Raised whenever a change of code changes results, so that old records are not reused."""
@@ -147,6 +148,8 @@ class Experiment(Spec):
     """What leads in the report; of no run."""
     keep: Literal["best"] | None = None
     """Whether the recommended model is kept for each target; of no run."""
+    precision: Numbers = "auto"
+    """Numbers that networks compute in unless whoever runs it asks for others; of no run."""
     similarity: SimilaritySettings = SimilaritySettings()
     trackers: tuple[TrackerName, ...] = ()
     wandb: Tracking = Tracking()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from transfer_lab.backbones.base import Backbone
-from transfer_lab.backbones.build import backbone_class, described
+from transfer_lab.backbones.build import backbone_class
 from transfer_lab.backbones.weights import check_published, find
 from transfer_lab.data import build as data
 from transfer_lab.data.base import ImageDomain
@@ -26,6 +26,7 @@ from transfer_lab.experiment.plan import budgets_of, fits, suits, trials_of
 from transfer_lab.experiment.registry import Annotation, MissingExtraError, RegimeEntry
 from transfer_lab.experiment.sources import source_kind
 from transfer_lab.experiment.spec import Experiment
+from transfer_lab.grid.passes import refusal
 from transfer_lab.regimes.base import TransferModule, check_stages
 from transfer_lab.regimes.build import regime_class
 from transfer_lab.regimes.hooks import refused_hooks
@@ -370,13 +371,7 @@ def _backbone(
         backbone, wrong = _build(cls, choice, place, image_size)
     if backbone is None:
         return None, wrong
-    try:
-        shape = described(backbone, choice, image_size).output_shape(image_size)
-    except Exception as error:  # as an image that poolings have made too small
-        text = str(error).partition("\n")[0]
-        return None, [(place, f"cannot take images of {image_size} x {image_size}: {text}")]
-    if shape != (backbone.num_features,):
-        told = f"num_features is {backbone.num_features}, but the last stage gives {shape}"
+    if told := refusal(backbone, choice, image_size):
         return None, [(place, told)]
     return backbone, []
 

@@ -6,15 +6,18 @@ The command line prints what these functions do, and the library returns it: one
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 
 from transfer_lab.experiment.choices import Choice
+from transfer_lab.experiment.classes import IMPORTING
 from transfer_lab.experiment.foreign import foreign_code
 from transfer_lab.experiment.loading import ExperimentFile, checked
 from transfer_lab.experiment.names import run_names
@@ -34,6 +37,10 @@ from transfer_lab.system.files import REPORTS, RUNS, unwritable
 from transfer_lab.system.output import plain
 from transfer_lab.system.pulse import beating, heard, tell
 from transfer_lab.system.workers import Workers
+
+_SECONDS_OF_AN_IMPORT = 120.0
+"""Of somebody's code: the largest libraries take half a minute on a slow disk."""
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class Copies(Protocol):
@@ -97,6 +104,7 @@ def train_missing(
     and the parent does not. An interrupt ends the workers and is raised again; finished runs are
     stored.
     """
+    workers = workers.unless_told(file.experiment.precision)
     crew = _Crew(file, cells, store, copies, workers, voice, download)
     asked = 0
     try:
@@ -204,7 +212,7 @@ class _Crew:
             else engine.submit_apart(f"all of {code}", _preflight, *asked)
         )
         try:
-            problems, self._costs = checking.result()
+            problems, self._costs = _answer(checking, progress.ready)
         except WorkerCrashError as error:
             raise ConfigError([_died(progress.ready)]) from error
         self._file.refuse(problems)
@@ -220,6 +228,24 @@ def _choices(experiment: Experiment) -> list[Choice]:
     """All that an experiment chooses by name."""
     groups = (experiment.domains, experiment.backbones, experiment.regimes)
     return [choice for group in groups for choice in group.values()]
+
+
+def _answer(checking: Future, ready: Path | None) -> Any:
+    """What the worker says that checks an experiment; raises ConfigError where it does not come
+    back from importing somebody's code."""
+    before, since = None, time.monotonic()
+    while not wait([checking], _SECONDS_BETWEEN_LOOKS).done:
+        beat, now = heard(ready), time.monotonic()
+        if beat != before:
+            before, since = beat, now
+        elif beat and beat.doing.startswith(IMPORTING) and now - since > _SECONDS_OF_AN_IMPORT:
+            raise ConfigError(
+                [
+                    f"{beat.doing} takes more than {_SECONDS_OF_AN_IMPORT:g} s: whatever it waits "
+                    "for or computes at its top level, move into the class; nothing was trained"
+                ]
+            )
+    return checking.result()
 
 
 def _died(ready: Path | None) -> str:

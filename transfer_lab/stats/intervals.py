@@ -47,5 +47,6 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     middle = share + z2 / (2 * n)
     half = math.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2))
     scale = 1 + z2 / n
-    # At shares of 0 and 1 the end is the share itself, which rounding must not pass.
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    # At shares of 0 and 1 the end is the share itself, which rounding must not move.
+    low = 0.0 if share <= 0 else max(0.0, (middle - half) / scale)
+    return low, 1.0 if share >= 1 else min(1.0, (middle + half) / scale)

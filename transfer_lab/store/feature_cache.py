@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from transfer_lab.system.files import write_atomically
+from transfer_lab.system.sealed_json import opened, sealed
 
 LIMIT = 20 * 2**30
 """Bytes that a store may hold on disk; what was used longest ago goes first."""
@@ -150,10 +151,7 @@ class _OnDisk:
         os.utime(self._data.fileno())
         self.array = np.memmap(self._data, np.float32, "r", shape=shape)
         self._checked = np.zeros(shape[0], bool)
-        try:
-            self.seconds_per_row = float(json.loads(self._note.read_text()))
-        except (OSError, ValueError, TypeError):
-            self.seconds_per_row = None
+        self.seconds_per_row = self._noted()
 
     def lacking(self, rows: np.ndarray) -> np.ndarray:
         # Row by row through the arrays would take several times as long as the sums.
@@ -173,8 +171,16 @@ class _OnDisk:
 
     def note(self, seconds_per_row: float) -> None:
         self.seconds_per_row = seconds_per_row
-        text = json.dumps(seconds_per_row).encode()
+        text = sealed({"of": self._note.stem, "seconds": seconds_per_row})
         write_atomically(self._note, lambda handle: handle.write(text))
+
+    def _noted(self) -> float | None:
+        """What a row costs; None where that is not known, was damaged or is another array's."""
+        try:
+            note = json.loads(opened(self._note.read_bytes()))
+            return float(note["seconds"]) if note["of"] == self._note.stem else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def _content(self, row: int) -> bytes:
         return os.pread(self._data.fileno(), self._width, row * self._width)

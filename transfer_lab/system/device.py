@@ -18,15 +18,16 @@ def device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def precision(wanted: Numbers) -> Precision:
-    """What is wanted, or for `auto` bf16 where the device has it in hardware and fp32 elsewhere.
+def precision(wanted: Numbers | None) -> Precision:
+    """What is wanted, or for `auto`, or nothing, bf16 where the device has it in hardware and fp32
+    elsewhere.
 
     bf16 stands for autocast: weights, losses and normalisation stay in fp32. A device without it
     computes the same, an order of magnitude slower.
     """
-    if wanted != "auto":
-        return wanted
-    return "bf16" if _has_bf16() else "fp32"
+    if wanted is None or wanted == "auto":
+        return "bf16" if _has_bf16() else "fp32"
+    return wanted
 
 
 def _has_bf16() -> bool:

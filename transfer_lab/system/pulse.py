@@ -95,6 +95,7 @@ class Pulse:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         self._next = 0.0
         self._share: float | None = None
+        self.doing = ""
         self._part, self._parts = 1, 1
         self._epochs, self._done, self._capped = 0, 0, False
         self._curves, self._next_curve = curves_beside(path), 0.0
@@ -109,6 +110,7 @@ class Pulse:
         """Write a beat, whenever the last one was; without a share the last one stays."""
         self._next = time.monotonic() + _SECONDS_BETWEEN
         self._share = self._share if share is None else share
+        self.doing = doing
         if self._file is None:
             return
         with contextlib.suppress(OSError):
@@ -203,6 +205,19 @@ def tell(doing: str, share: float | None = None) -> None:
     """Say what begins now, to whoever follows this work."""
     if pulse := _CURRENT.get():
         pulse.tell(doing, share)
+
+
+@contextlib.contextmanager
+def telling(doing: str) -> Iterator[None]:
+    """Say what is done within this, and afterwards again what was done before."""
+    pulse = _CURRENT.get()
+    before = pulse.doing if pulse else ""
+    tell(doing)
+    try:
+        yield
+    finally:
+        if before:
+            tell(before)
 
 
 def part(number: int, parts: int) -> None:

@@ -12,10 +12,17 @@ EngineName = Literal["local", "ray"]
 
 class Workers(NamedTuple):
     """Processes that train, one a core unless told; threads of each; numbers they compute in; the
-    engine that has them, and the share of a GPU that each has."""
+    engine that has them, and the share of a GPU that each has.
+
+    Without `precision` numbers are those that the experiment says.
+    """
 
     jobs: int | None = None
     threads: int = 1
-    precision: Numbers = "auto"
+    precision: Numbers | None = None
     engine: EngineName = "local"
     gpus_per_run: float | None = None
+
+    def unless_told(self, precision: Numbers) -> Workers:
+        """These, computing in such numbers where nobody has asked for others."""
+        return self._replace(precision=self.precision or precision)

@@ -62,7 +62,7 @@ class Setting:
     threads: int = 1
     concurrency: int = 1
     commit: str | None = None
-    precision: Numbers = "auto"
+    precision: Numbers | None = None
 
 
 def train(run: Run, store: RecordStore, setting: Setting, *, keep_weights: bool = False) -> Record:
@@ -117,6 +117,7 @@ class _Work:
         self.domain = build_domain(run, store.root / IMAGES)
         self._split, self._found = self.domain.split, None
         self._left: dict[str, str] = {}
+        self._written: dict[str, bytes] = {}
         self._options = options_over(run, store) if run.searches else None
         if self._options is not None:
             self.final = run.trial(self._options)
@@ -175,6 +176,7 @@ class _Work:
             **provenance(self._setting),
         )
         self._store.put(record)
+        self._write_again()
         return record
 
     def end_search(self, found: Search) -> Record:
@@ -219,6 +221,16 @@ class _Work:
         if content is not None:
             write_atomically(self._file(name), lambda handle: handle.write(content))
             self._left[name] = hashlib.sha256(content).hexdigest()
+            self._written[name] = content
+
+    def _write_again(self) -> None:
+        """What another machine that trains the same run, as happens where there are no locks, has
+        written between this run's files and its record: they are to be of one training."""
+        self._store.get(self.run.id)  # what counts is the record that is there now
+        with contextlib.suppress(OSError):  # the next call finds it damaged, and trains it again
+            for path in self._store.damaged(self.run.id, *self._written):
+                content = self._written[path.name]
+                write_atomically(path, lambda handle, text=content: handle.write(text))
 
     def _checksums(self) -> dict[str, str]:
         """Those of all files that were left, as columns of the record."""

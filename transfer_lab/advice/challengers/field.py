@@ -23,7 +23,7 @@ _RATES = {"lr": 1e-3, "backbone_lr": 3e-4}
 def challengers(photographs: Photographs) -> list[Challenger]:
     """Smaller images; another network; the last stage fine-tuned; everything fine-tuned."""
     network = photographs.network
-    size = min(SMALL, network.image_size) if network.any_size else network.image_size
+    size = size_of("full_finetune", network)
     found: list[Challenger] = []
     if size != network.image_size:
         found.append(OtherFeatures(photographs, network, size))
@@ -33,6 +33,15 @@ def challengers(photographs: Photographs) -> list[Challenger]:
         options = default_options(regime, photographs.backbone(network))
         found.append(FineTuned(photographs, network, regime, size, options))
     return found
+
+
+def size_of(regime: str, network: Network) -> int:
+    """The side of the images that a regime learns from where none is named, in the race and in
+    training alike: that of the network's weights for a head alone, no more than `SMALL` where the
+    network learns, too."""
+    if regime == "linear_probe" or not network.any_size:
+        return network.image_size
+    return min(SMALL, network.image_size)
 
 
 def default_options(regime: str, backbone: Backbone) -> dict[str, float | int | str]:

@@ -80,10 +80,10 @@ class FineTuned(Challenger):
     def make_ready(self, tick: Tick, seconds: float) -> None:
         self._photographs.features(self._network, self.image_size, seconds=seconds)
         tick(0)
-        self._images.prepare_data()
-        stop = self._regime(None).phases()[-1].prefix
         everything = np.arange(len(self._photographs))
         self._choose(everything, everything, tick)
+        self._images.prepare_data()
+        stop = self._regime(None).phases()[-1].prefix
         tick(0)
         FrozenFeatures(self._images, self._pretrained, stop, self._rows(tick)).setup("fit")
 

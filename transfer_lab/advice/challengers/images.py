@@ -20,7 +20,8 @@ from transfer_lab.system.decode import BrokenImageError, decode_files
 
 
 class AlbumImages(ImageDomain):
-    """Photographs that are trained on as they are and mirrored, and tested on as they are.
+    """Photographs that are trained on as they are and mirrored, and tested on as they are; `tick`
+    hears of each that is decoded, and of every batch that is learnt from.
 
     `hashes`: of the files' contents, in their order: they are what is stored by. Image n + i is the
     mirror image of image i of n, made when it is asked for. Raises BrokenImageError for a file that
@@ -64,6 +65,8 @@ class AlbumImages(ImageDomain):
         for found in decode_files(self.paths, self.image_size):
             if isinstance(found, BrokenImageError):
                 raise found
+            if self.tick:
+                self.tick(0)
             yield found[None]
 
     def choose(self, train: np.ndarray, test: np.ndarray, *, batch_size: int, seed: int) -> None:
@@ -80,7 +83,7 @@ class AlbumImages(ImageDomain):
         through: Change | None = None,
         room: DeviceCache | None = None,
     ) -> DataLoader:
-        """As any domain's; `tick` hears of every batch before it is used."""
+        """As any domain's; `tick` hears of a batch before it is used."""
         change = self._heard(through) if self.tick and section == "train" else through
         return super().loader(section, outputs, through=change, room=room)
 

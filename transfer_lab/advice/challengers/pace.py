@@ -22,14 +22,19 @@ _FEW = 8
 
 
 class Pace(NamedTuple):
-    """Seconds before the first image, and for each."""
+    """Seconds before the first image, and for each; how many make a batch."""
 
     before: float
     each: float
+    batch: int = 1
 
     def of(self, images: int) -> float:
         """Seconds for so many."""
         return self.before + self.each * images
+
+    def of_batches(self, images: int) -> float:
+        """Where the last batch is filled up to be as large as all others."""
+        return self.of(self.batch * -(-images // self.batch))
 
 
 def feature_seconds(photographs: Photographs, network: Network, size: int) -> float:
@@ -39,7 +44,7 @@ def feature_seconds(photographs: Photographs, network: Network, size: int) -> fl
         return 0.0
     backbone = photographs.backbone(network)
     frozen = frozen_pace(backbone, len(backbone.stages), size)
-    return photographs.decode_seconds(size) + frozen.of(len(photographs))
+    return photographs.decode_seconds(size) + frozen.of_batches(len(photographs))
 
 
 def frozen_seconds(backbone: Backbone, stop: int, size: int) -> float:
@@ -57,7 +62,7 @@ def frozen_pace(backbone: Backbone, stop: int, size: int) -> Pace:
     prefix(images)
     warm = time.monotonic() - start
     each = _seconds(lambda: prefix(images)) / len(images)
-    return Pace(max(0.0, warm - each * len(images)), each)
+    return Pace(max(0.0, warm - each * len(images)), each, len(images))
 
 
 def step_seconds(regime: TransferModule, size: int, batch_size: int) -> float:

@@ -98,6 +98,7 @@ class Photographs:
                 cache=self.cache,
                 listen=listen,
                 seconds=seconds,
+                backbone=self.backbone(network),
             )
             if len(found.values) < len(self):
                 raise OutOfTimeError(f"features of {network.short} at {size} px")

@@ -21,6 +21,7 @@ from transfer_lab.advice.model.manifest import (
     Manifest,
 )
 from transfer_lab.advice.networks import Network
+from transfer_lab.reporting.render.markdown import escape
 
 _IDENTIFIERS = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-nc-4.0", "cc-by-4.0"})
 """Licences that the hub knows by these names."""
@@ -74,13 +75,15 @@ def kept_card_content(origin: Origin, manifest: Manifest | None) -> bytes:
 
 
 def _page(name: str, **known: object) -> bytes:
-    pages = Environment(
+    # Markdown, of which names of others are cleared (`named`).
+    pages = Environment(  # nosec B701
         loader=PackageLoader("transfer_lab.advice.model", "pages"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    pages.filters["named"] = escape
     return pages.get_template(name).render(**known, told=_FILES).encode()
 
 

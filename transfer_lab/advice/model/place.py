@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from transfer_lab.advice.model.manifest import (
     TIMM_CONFIG,
     ModelFolderError,
 )
+from transfer_lab.system.files import FULL
 
 _OWN = {
     *(ADVICE, CARD, CHECKPOINT, EXPERIMENT, MANIFEST, ONNX, REFERENCE, TENSORS, TIMM_CONFIG),
@@ -119,7 +119,7 @@ def _flush(path: Path) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ModelFolderError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return ModelFolderError(
             f"{folder}: the disk is full; make room, or name a folder on another disk. Nothing "
             "was left behind"

@@ -62,7 +62,7 @@ def to_html(advice: Advice, shots: Sequence[Shot], root: Path, out: Path, comman
         bare_flags=[flag.text for flag in advice.flags if not flag.paths],
         pictures=thumbnails(root, paths_shown(found, matrix)),
         details=_details(advice),
-        style=Markup(_style()),
+        style=Markup(_style()),  # nosec B704 # a file of the package's
     )
 
 

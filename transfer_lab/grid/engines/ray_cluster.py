@@ -19,6 +19,10 @@ from transfer_lab.system import host
 _REACHABLE, _ANSWERING = 5, 120
 _OBJECT_STORE = 100 * 2**20  # records and experiments pass through it, no images
 
+_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""A frame of HTTP/2 with which both sides begin; the fourth byte says what it is."""
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS
+
 Node = Mapping[str, Any]
 """A node as `ray.nodes()` lists it."""
 
@@ -55,7 +59,10 @@ def connect(cpus: int) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (Exception, SystemExit) as error:  # Ray exits where a cluster does not answer
         ray.shutdown()
-        raise EngineError(f"Ray ({address}): {_first_line(error)}") from error
+        raise EngineError(
+            f"Ray ({address}): {_first_line(error)}; leave --engine out to run on this machine's "
+            "own workers"
+        ) from error
     except KeyboardInterrupt:
         ray.shutdown()
         raise
@@ -160,12 +167,27 @@ def _check_address(address: str) -> None:
             "command must be given on a machine of the cluster"
         )
     try:
-        socket.create_connection((where, int(port)), timeout=_REACHABLE).close()
+        with socket.create_connection((where, int(port)), timeout=_REACHABLE) as line:
+            answered = "RAY_USE_TLS" in os.environ or _speaks_http2(line)
     except (OSError, OverflowError) as error:
         raise EngineError(
             f"RAY_ADDRESS={address}: nothing answers there ({error}); is `ray start --head` "
             "running? Unset RAY_ADDRESS to use this machine alone"
         ) from None
+    if not answered:
+        raise EngineError(
+            f"RAY_ADDRESS={address}: what answers there is no head node of Ray; name the address "
+            "that `ray start --head` has shown, or unset RAY_ADDRESS to use this machine alone"
+        )
+
+
+def _speaks_http2(line: socket.socket) -> bool:
+    """Whether the other side greets as a head node does, which is a gRPC server."""
+    line.sendall(_GREETING)
+    answer = b""
+    while len(answer) < len(_SETTINGS) and (more := line.recv(len(_SETTINGS) - len(answer))):
+        answer += more
+    return answer[3:4] == _SETTINGS[3:4]
 
 
 def _resource(node: Node, name: str) -> float:
@@ -173,4 +195,4 @@ def _resource(node: Node, name: str) -> float:
 
 
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip()

@@ -63,7 +63,7 @@ def _listen(connection: Connection, calls: queue.SimpleQueue[bytes]) -> None:
 
 def _answer(message: bytes) -> bytes:
     try:
-        call, args = pickle.loads(message)
+        call, args = pickle.loads(message)  # nosec B301 # from the parent, by a pipe of its own
         return pickle.dumps((call(*args), None))
     except BaseException as error:
         error.add_note(f"In the worker process:\n{traceback.format_exc()}")
@@ -84,7 +84,7 @@ def pickled(call: Callable[..., object], args: tuple[object, ...]) -> bytes:
 
 def result_of(answer: bytes) -> object:
     """The result that a worker has sent; what the call raised is raised here."""
-    outcome: Outcome = pickle.loads(answer)
+    outcome: Outcome = pickle.loads(answer)  # nosec B301 # from a worker of this process
     result, error = outcome
     if error is not None:
         raise error

@@ -13,6 +13,7 @@ from torch import nn
 
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
+from transfer_lab.backbones.repeated import ROUNDING, apart
 from transfer_lab.experiment.catalog import REGIMES
 from transfer_lab.store.feature_cache import FeatureCache
 from transfer_lab.training.contracts.cases import Check, arguments, demand
@@ -67,6 +68,12 @@ def features_are_flat_finite_and_as_many_as_announced(case: BackboneCase) -> Non
         told = f"features of 3 images are {tuple(features.shape)}, not {expected}"
         demand(features.shape == expected, told)
         demand(features.isfinite().all(), f"not all features are finite at {size} pixels")
+
+
+def two_passes_over_the_same_images_give_the_same_features(case: BackboneCase) -> None:
+    """In eval mode nothing is left to chance, and nothing is kept from call to call."""
+    gap = apart(case.settled(), case.images(5))
+    demand(gap <= ROUNDING, f"they are {gap:.2g} of the largest feature apart in eval mode")
 
 
 def stages_hold_every_parameter_and_buffer_once(case: BackboneCase) -> None:
@@ -158,6 +165,7 @@ def it_trains_in_the_labs_regimes(case: BackboneCase) -> None:
 
 BACKBONE_CHECKS: tuple[Check, ...] = (
     features_are_flat_finite_and_as_many_as_announced,
+    two_passes_over_the_same_images_give_the_same_features,
     stages_hold_every_parameter_and_buffer_once,
     a_prefix_and_the_rest_compose_to_the_whole_at_every_stage,
     the_output_computed_once_equals_the_live_one_at_every_stage,

@@ -11,9 +11,9 @@ import numpy as np
 from transfer_lab.advice.advice import Flag, Promise
 from transfer_lab.advice.album import Album, Photo
 from transfer_lab.advice.audit import flag
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.features import Features, extract
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.near_copies import ALIKE, directions
+from transfer_lab.advice.near_copies import near_copies
 from transfer_lab.advice.networks import Network
 from transfer_lab.advice.probe import fit_probe
 from transfer_lab.stats.intervals import wilson
@@ -24,7 +24,7 @@ MOST = 500
 
 def own_test(
     album: Album,
-    features: np.ndarray,
+    features: Features,
     network: Network,
     promise: Promise,
     *,
@@ -52,8 +52,8 @@ def own_test(
     if not len(found.kept):
         return ()
     held = [chosen[place] for place in found.kept]
-    return _copies(album, features, held, found.values) + _unlike(
-        album, features, held, found.values, promise
+    return _copies(album, features, held, found) + _unlike(
+        album, features.values, held, found.values, promise
     )
 
 
@@ -63,11 +63,14 @@ def _in_turn(photos: tuple[Photo, ...]) -> list[Photo]:
 
 
 def _copies(
-    album: Album, features: np.ndarray, held: list[Photo], values: np.ndarray
+    album: Album, features: Features, held: list[Photo], found: Features
 ) -> tuple[Flag, ...]:
-    where = directions(np.concatenate([features, values]))
-    nearest = (where[len(features) :] @ where[: len(features)].T).max(axis=1)
-    same = np.flatnonzero(nearest > ALIKE)
+    groups = near_copies(
+        np.concatenate([features.values, found.values]),
+        np.concatenate([features.thumbnails, found.thumbnails]),
+    )
+    learnt, tested = np.split(groups, [len(features.values)])
+    same = np.flatnonzero(np.isin(tested, learnt))
     if not len(same):
         return ()
     text = (

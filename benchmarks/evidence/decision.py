@@ -1,0 +1,85 @@
+"""What the report says of the decision: what each way to choose loses, and how well times were
+said."""
+
+from __future__ import annotations
+
+from benchmarks.evidence.judged import by_task
+from benchmarks.evidence.policies import NEAR, POLICIES, Regret, advised, regrets, speeds
+from benchmarks.evidence.records import Record
+from transfer_lab.reporting.blocks import Cell, Table, cell
+
+JUDGING = {"cifar10", "digits", "letters", "textures", "scenes", "sign_digits"}
+"""What the decision is judged on."""
+
+
+def tables(records: list[Record]) -> tuple[Table, ...]:
+    """Regret of every policy, every draw, and how well times were said; none without a draw."""
+    if not records:
+        return ()
+    groups = {
+        "judging tasks": [one for one in records if one["task"] in JUDGING],
+        "all tasks": records,
+    }
+    lost = [_regret_table(name, regrets(some)) for name, some in groups.items() if some]
+    draws = Table(
+        "Every draw: mean recall on images that are not in it, %",
+        ("task", "images", "chosen", "its truth", "the probe's", "the best", ""),
+        tuple(_of_race(one) for one in records),
+        texts=1,
+    )
+    return (*lost, _regrets_by_task(records), draws, _speed_table(records))
+
+
+def _regrets_by_task(records: list[Record]) -> Table:
+    lines = []
+    for task, some in by_task(records).items():
+        ours, *others = regrets(some)
+        means = (f"{one.mean:.1f}" for one in others)
+        texts = (task, len(some), f"{ours.mean:.1f}", f"{ours.worst:.1f}", *means)
+        lines.append(tuple(cell(text) for text in texts))
+    ours, *others = POLICIES
+    return Table(
+        "Regret by task: points of mean recall behind the truly best way, in the mean",
+        ("task", "draws", ours, "at worst", *others),
+        tuple(lines),
+    )
+
+
+def _speed_table(records: list[Record]) -> Table:
+    lines = []
+    for one in speeds(records):
+        texts = (one.name, one.trainings, f"{one.before:.2f}", f"{one.said:.2f}")
+        strong = one.name == "all"
+        shown = (*texts, f"{100 * one.within:.0f}")
+        lines.append(tuple(cell(text, strong=strong) for text in shown))
+    return Table(
+        "Time of a training, as it was predicted, over what it took; medians",
+        (
+            *("way", "trainings", "before a fold was timed", "as the advice says it"),
+            f"of these within {100 * NEAR:.0f} %, %",
+        ),
+        tuple(lines),
+    )
+
+
+def _regret_table(name: str, found: list[Regret]) -> Table:
+    lines = tuple(
+        (cell(one.name), cell(f"{one.mean:.1f}"), cell(f"{one.worst:.1f}"), cell(one.draws))
+        for one in found
+    )
+    return Table(
+        f"Regret on {name}: points of mean recall behind the truly best way",
+        ("policy", "mean", "worst", "draws"),
+        lines,
+    )
+
+
+def _of_race(one: Record) -> tuple[Cell, ...]:
+    best = max(one["truths"], key=one["truths"].get)
+    shares = (one["truths"][advised(one)], one["truths"]["linear_probe lite0 224"])
+    texts = (
+        *(one["task"], one["n"], advised(one)),
+        *(f"{100 * share:.1f}" for share in (*shares, one["truths"][best])),
+        best,
+    )
+    return tuple(cell(text) for text in texts)

@@ -359,8 +359,8 @@ def _how(found: Found) -> Section:
                     f"draws of {max(MOST.values())} images at most. The truth of every way in it "
                     "is told from images that no draw of the task has. Each training is timed "
                     "from nothing but the default features; the default's own, a part of a "
-                    "second, is left out. Beside other work, as the first three draws were measured, "
-                    "times look worse foretold than they are.",
+                    "second, is left out. Beside other work, as the first three draws were "
+                    "measured, times look worse foretold than they are.",
                     "Records of every draw lie beside this file; the command goes on where it "
                     "ended.",
                 )

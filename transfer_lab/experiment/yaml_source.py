@@ -21,7 +21,7 @@ KeyPath = tuple[Key, ...]
 Data = dict[Any, Any]
 """A mapping as YAML gives it: keys and values may be anything until they are validated."""
 _MAX_BYTES = 250_000
-_MAX_NODES = 20_000
+_MAX_NODES = 10_000
 _MAX_DEPTH = 40
 _TAG = "tag:yaml.org,2002:"
 _TAGS = ("str", "int", "float", "bool", "null", "seq", "map")

@@ -21,19 +21,22 @@ from transfer_lab.training.run import Setting, train
 
 
 @pytest.mark.parametrize(
-    "action",
+    ("action", "tuned"),
     [
-        *("three at once", "three at once, one killed soon", "three at once, one killed later"),
-        "three without locks",
+        ("three at once", False),
+        ("three at once, one killed soon", False),
+        ("three at once, one killed later", False),
+        ("three without locks", False),
+        ("three without locks", True),
     ],
 )
-def test_grids_that_share_a_store_end_as_one(action, nursery, tmp_path, tried):
-    lay(tmp_path / "alone")
+def test_grids_that_share_a_store_end_as_one(action, tuned, nursery, tmp_path, tried):
+    lay(tmp_path / "alone", tuned=tuned)
     assert nursery.case("train", tmp_path / "alone").code == DONE
     expected = outcome(tmp_path / "alone")
     for number in range(10 if ALL else 2):
         folder = tmp_path / str(number)
-        lay(folder)
+        lay(folder, tuned=tuned)
         ended = nursery.case(action, folder)
         assert ended.code == DONE and "Traceback" not in ended.said, ended.said
         assert differing(outcome(folder), expected) == {}

@@ -8,10 +8,14 @@ import hashlib
 import io
 import json
 import math
+import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -53,6 +57,9 @@ from transfer_lab.training.search import Search, options_over, searches
 
 _MACS: dict[tuple[object, ...], int] = {}
 """Of networks, by all that determines one."""
+_ATTEMPTS, _APART_S = 8, 0.02
+"""To leave something whole beside another machine that stores the same run; and how long between
+the first two at most."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +182,7 @@ class _Work:
             started_at=self._started_at,
             **provenance(self._setting),
         )
-        self._store.put(record)
-        self._write_again()
+        self._put(record)
         return record
 
     def end_search(self, found: Search) -> Record:
@@ -201,7 +207,7 @@ class _Work:
             started_at=self._started_at,
             **provenance(self._setting),
         )
-        self._store.put(record)
+        self._put(record)
         return record
 
     def _selection(self, result: FitResult) -> dict[str, object]:
@@ -219,27 +225,42 @@ class _Work:
     def _leave(self, name: str, content: bytes | None) -> None:
         """Write a file that belongs to the record, if there is anything to write."""
         if content is not None:
-            write_atomically(self._file(name), lambda handle: handle.write(content))
+            write_atomically(self._file(name), partial(_write, content))
             self._left[name] = hashlib.sha256(content).hexdigest()
             self._written[name] = content
 
-    def _write_again(self) -> None:
-        """What another machine that trains the same run, as happens where there are no locks, has
-        written between this run's files and its record: they are to be of one training."""
-        self._store.get(self.run.id)  # what counts is the record that is there now
+    def _put(self, record: Record) -> None:
+        """Store the record, and see to it that it and the files beside it are of one training.
+
+        Another machine may store the same run meanwhile, where there are no locks. Who finds the
+        other's file beside a record writes both once more and looks again, so that whoever writes
+        last has also looked last, and has left something whole.
+        """
+        self._store.put(record)
         with contextlib.suppress(OSError):  # the next call finds it damaged, and trains it again
-            for path in self._store.damaged(self.run.id, *self._written):
-                content = self._written[path.name]
-                write_atomically(path, lambda handle, text=content: handle.write(text))
+            for attempt in range(_ATTEMPTS):
+                self._store.get(self.run.id)  # what counts is the record that is there now
+                if not self._store.damaged(self.run.id, *self._written):
+                    return
+                # Never in step with the other.
+                time.sleep(secrets.randbelow(1000) / 1000 * _APART_S * 2**attempt)
+                for name, content in self._written.items():
+                    write_atomically(self._file(name), partial(_write, content))
+                self._store.put(record)
 
     def _checksums(self) -> dict[str, str]:
         """Those of all files that were left, as columns of the record."""
         if self.run.tune:
-            self._left[TRIALS] = hashlib.sha256(self._file(TRIALS).read_bytes()).hexdigest()
+            self._written[TRIALS] = self._file(TRIALS).read_bytes()
+            self._left[TRIALS] = hashlib.sha256(self._written[TRIALS]).hexdigest()
         return {CHECKSUMS[name]: sha256 for name, sha256 in self._left.items()}
 
     def _file(self, name: str) -> Path:
         return self._store.file(self.run.id, name)
+
+
+def _write(content: bytes, handle: IO[bytes]) -> None:
+    handle.write(content)
 
 
 def _chosen(works: Iterable[_Work], found: Iterable[Search]) -> Iterator[_Work]:

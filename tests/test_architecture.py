@@ -187,6 +187,17 @@ def test_no_two_modules_import_one_another_however_indirectly():
     assert not left, "each of these imports another of them"
 
 
+def test_imports_between_the_rooms_of_advice_go_one_way():
+    """A file at its top is a room of its own."""
+    within = {m: ".".join(m.split(".")[:2]) for m in MODULES if m.startswith("advice.")}
+    left = {place: set() for place in within.values()}
+    for module, place in within.items():
+        left[place] |= {within[m] for m in imports(module) if m in within} - {place}
+    while free := {place for place, wanted in left.items() if not wanted & left.keys()}:
+        left = {place: wanted for place, wanted in left.items() if place not in free}
+    assert not left, "each of these imports another of them"
+
+
 @pytest.mark.parametrize("kind", sorted(REGISTRIES))
 def test_domains_backbones_and_regimes_do_not_know_one_anothers_implementations(kind):
     for module in MODULES:

@@ -7,7 +7,7 @@ From photos to a model: `from transfer_lab import advise, load_model`. For the g
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time `__getattr__` loads them when asked
-    from transfer_lab.advice.handed_over import RefusedError
+    from transfer_lab.advice.album.handed_over import RefusedError
     from transfer_lab.api import advise, load_experiment, load_model, records, report, run
     from transfer_lab.experiment.yaml_source import ConfigError
 
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> object:
 
         return ConfigError
     if name == "RefusedError":
-        from transfer_lab.advice.handed_over import RefusedError
+        from transfer_lab.advice.album.handed_over import RefusedError
 
         return RefusedError
     if name in __all__:

@@ -13,12 +13,12 @@ from benchmarks.evidence.measures import mean_recall, nested_draws
 from benchmarks.evidence.probes import LEAST, table
 from benchmarks.evidence.records import Record
 from benchmarks.evidence.tasks import Images, Task, images
-from transfer_lab.advice.features import Features, extract
-from transfer_lab.advice.near_copies import near_copies
-from transfer_lab.advice.networks import find_network
-from transfer_lab.advice.probe import fit_probe
-from transfer_lab.advice.promise import promise
-from transfer_lab.advice.resampling import out_of_fold
+from transfer_lab.advice.audit.near_copies import near_copies
+from transfer_lab.advice.features.features import Features, extract
+from transfer_lab.advice.features.networks import find_network
+from transfer_lab.advice.promise.probe import fit_probe
+from transfer_lab.advice.promise.promise import promise
+from transfer_lab.advice.promise.resampling import out_of_fold
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.system.decode import decode_file
 

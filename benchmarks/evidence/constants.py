@@ -14,7 +14,7 @@ from benchmarks.evidence.judged import judged
 from benchmarks.evidence.policies import DEFAULT, EARLY
 from benchmarks.evidence.records import Record
 from transfer_lab.advice.measured import Evidence, Exponent, Gain
-from transfer_lab.advice.promise import LEVEL
+from transfer_lab.advice.promise.promise import LEVEL
 
 FACTORS = (2, 5)
 _SETS = 3

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from benchmarks.evidence.records import Record
 from transfer_lab.advice.advice import Promise
 from transfer_lab.advice.measured import Evidence
-from transfer_lab.advice.more_images import forecast
-from transfer_lab.advice.paired import Lead
-from transfer_lab.advice.promise import LEVEL, learnt_from_all
-from transfer_lab.advice.resampling import FOLDS
-from transfer_lab.advice.steepness import corrected
+from transfer_lab.advice.promise.more_images import forecast
+from transfer_lab.advice.promise.paired import Lead
+from transfer_lab.advice.promise.promise import LEVEL, learnt_from_all
+from transfer_lab.advice.promise.resampling import FOLDS
+from transfer_lab.advice.promise.steepness import corrected
 from transfer_lab.stats.intervals import wilson
 
 

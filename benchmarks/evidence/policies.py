@@ -8,9 +8,9 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from benchmarks.evidence.records import Record
+from transfer_lab.advice.challengers.race import WORTH
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.paired import Lead
-from transfer_lab.advice.race import WORTH
+from transfer_lab.advice.promise.paired import Lead
 from transfer_lab.stats.rules_of_thumb import RULE_AV, RULE_CS231N, Rule
 
 SIMILAR = {"pacs_photo", "flowers", "scene15", "dtd", "cifar10"}

@@ -13,16 +13,16 @@ import numpy as np
 from benchmarks.evidence.measures import calibration_error, mean_recall, nested_draws
 from benchmarks.evidence.records import Record
 from benchmarks.evidence.tasks import Task, images
-from transfer_lab.advice.abstain import abstentions
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.audit.near_copies import near_copies
+from transfer_lab.advice.features.features import extract
+from transfer_lab.advice.features.networks import find_network
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.near_copies import near_copies
-from transfer_lab.advice.networks import find_network
-from transfer_lab.advice.paired import paired_lead
-from transfer_lab.advice.probe import fit_probe
-from transfer_lab.advice.promise import effective_images, once_a_group, promise
-from transfer_lab.advice.resampling import OutOfFold, out_of_fold
-from transfer_lab.advice.temperature import temperature
+from transfer_lab.advice.promise.abstain import abstentions
+from transfer_lab.advice.promise.paired import paired_lead
+from transfer_lab.advice.promise.probe import fit_probe
+from transfer_lab.advice.promise.promise import effective_images, once_a_group, promise
+from transfer_lab.advice.promise.resampling import OutOfFold, out_of_fold
+from transfer_lab.advice.promise.temperature import temperature
 from transfer_lab.experiment.seeds import derive
 
 PER_CLASS = (8, 16, 32, 64)

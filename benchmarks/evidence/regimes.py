@@ -21,19 +21,19 @@ from benchmarks.evidence.probes import LEAST
 from benchmarks.evidence.records import Record
 from benchmarks.evidence.tasks import Images, Task, images
 from transfer_lab.advice.advice import Alternative, Recommendation
-from transfer_lab.advice.album import Album, Photo
+from transfer_lab.advice.album.album import Album, Photo
+from transfer_lab.advice.audit.near_copies import near_copies
 from transfer_lab.advice.challengers.base import Challenger, Cost, Trained
 from transfer_lab.advice.challengers.field import challenger_of, challengers
 from transfer_lab.advice.challengers.photographs import Photographs
+from transfer_lab.advice.challengers.race import Outcome, race
 from transfer_lab.advice.clock import Clock
-from transfer_lab.advice.features import Features, extract
+from transfer_lab.advice.features.features import Features, extract
+from transfer_lab.advice.features.networks import Network, find_network, load
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.near_copies import near_copies
-from transfer_lab.advice.networks import Network, find_network, load
-from transfer_lab.advice.probe import fit_probe
-from transfer_lab.advice.promise import effective_images, promise
-from transfer_lab.advice.race import Outcome, race
-from transfer_lab.advice.resampling import OutOfFold, fold_masks, out_of_fold
+from transfer_lab.advice.promise.probe import fit_probe
+from transfer_lab.advice.promise.promise import effective_images, promise
+from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks, out_of_fold
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.experiment.seeds import derive

@@ -16,7 +16,7 @@ from benchmarks.evidence.records import Record, Records
 from benchmarks.evidence.regimes import MOST
 from benchmarks.evidence.tasks import TASKS
 from transfer_lab.advice.measured import Evidence, evidence
-from transfer_lab.advice.promise import LEVEL
+from transfer_lab.advice.promise.promise import LEVEL
 from transfer_lab.reporting.blocks import Bullets, Cell, Code, Paragraph, Section, Table, cell
 from transfer_lab.reporting.render.html import to_html
 from transfer_lab.reporting.render.markdown import to_markdown

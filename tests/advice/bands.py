@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.weights import save_weights
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from transfer_lab.advice.looks import thumbnail_of
+from transfer_lab.advice.features.looks import thumbnail_of
 
 WHOLE = 96
 

@@ -10,7 +10,7 @@ from tests.advice.scenes import FIVE, draw_scenes, has_weights
 from transfer_lab.advice import advise as module
 from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.advise import advise
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import Silent
 

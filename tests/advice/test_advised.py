@@ -10,8 +10,8 @@ from tests.advice.invented import advice
 from transfer_lab.advice.advice import Recommendation
 from transfer_lab.advice.advised import Advised
 from transfer_lab.advice.challengers.field import SMALL
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.advice.listening import Silent
-from transfer_lab.advice.networks import Network
 
 LITE0 = "timm:tf_efficientnet_lite0"
 NETWORK = Network(LITE0, "lite0", 224, "Apache-2.0", "", "0" * 64)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.photos import CLASSES, fill, picture
-from transfer_lab.advice.album import RefusedError, read_album
+from transfer_lab.advice.album.album import RefusedError, read_album
 
 
 def refused(source, **options) -> str:

@@ -8,14 +8,14 @@ import pytest
 from tests.advice.clusters import clouds
 from tests.advice.pictures import scribbles
 from transfer_lab.advice.advice import Flag
-from transfer_lab.advice.album import Album, Photo, RefusedError
-from transfer_lab.advice.audit import audit, in_order, suspects_flag
-from transfer_lab.advice.features import Features
-from transfer_lab.advice.looks import Look
-from transfer_lab.advice.own_groups import own_groups
-from transfer_lab.advice.resampling import out_of_fold
-from transfer_lab.advice.suspects import label_suspects, unlike_the_rest
-from transfer_lab.advice.temperature import temperature
+from transfer_lab.advice.album.album import Album, Photo, RefusedError
+from transfer_lab.advice.audit.audit import audit, in_order, suspects_flag
+from transfer_lab.advice.audit.own_groups import own_groups
+from transfer_lab.advice.audit.suspects import label_suspects, unlike_the_rest
+from transfer_lab.advice.features.features import Features
+from transfer_lab.advice.features.looks import Look
+from transfer_lab.advice.promise.resampling import out_of_fold
+from transfer_lab.advice.promise.temperature import temperature
 
 ROOT = Path("photos")
 NAMES = ("beech", "elm", "oak")

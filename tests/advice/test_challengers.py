@@ -12,20 +12,20 @@ import torch
 from PIL import Image
 
 from transfer_lab.advice.advice import Advice, Data, Recommendation
-from transfer_lab.advice.album import Album, Photo, RefusedError
+from transfer_lab.advice.album.album import Album, Photo, RefusedError
 from transfer_lab.advice.challengers.base import OutOfTimeError
 from transfer_lab.advice.challengers.field import challenger_of, challengers, default_options
 from transfer_lab.advice.challengers.finetune import FineTuned
 from transfer_lab.advice.challengers.pace import Pace
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.probe import OtherFeatures
+from transfer_lab.advice.challengers.race import race
 from transfer_lab.advice.clock import Clock
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.features.features import extract
+from transfer_lab.advice.features.networks import find_network, load
 from transfer_lab.advice.final_fit import final_fit
 from transfer_lab.advice.listening import Silent
-from transfer_lab.advice.networks import find_network, load
-from transfer_lab.advice.race import race
-from transfer_lab.advice.resampling import fold_masks, out_of_fold
+from transfer_lab.advice.promise.resampling import fold_masks, out_of_fold
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.weights import save_weights
 from transfer_lab.regimes.batch_norm import batch_norms

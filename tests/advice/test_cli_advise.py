@@ -17,9 +17,9 @@ from tests.builders import ENVIRONMENT
 from transfer_lab.advice import advise as looking
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice
-from transfer_lab.advice.album import Album, Photo
-from transfer_lab.advice.handed_over import RefusedError
-from transfer_lab.advice.resampling import OutOfFold
+from transfer_lab.advice.album.album import Album, Photo
+from transfer_lab.advice.album.handed_over import RefusedError
+from transfer_lab.advice.promise.resampling import OutOfFold
 from transfer_lab.cli import app as cli
 
 ESCAPE = "\x1b]0;title\x07\x1b[31m[bold]oak[/]\u202e"

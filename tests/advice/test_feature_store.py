@@ -5,9 +5,9 @@ import sqlite3
 import numpy as np
 import pytest
 
-from transfer_lab.advice import feature_store
-from transfer_lab.advice.feature_store import FeatureStore, Row, cache_folder
-from transfer_lab.advice.looks import THUMBNAIL, Look
+from transfer_lab.advice.features import feature_store
+from transfer_lab.advice.features.feature_store import FeatureStore, Row, cache_folder
+from transfer_lab.advice.features.looks import THUMBNAIL, Look
 
 KEY = {"weights": "w", "size": 224}
 ROWS = {

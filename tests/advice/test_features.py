@@ -8,12 +8,12 @@ from PIL import Image
 
 from tests.advice.scenes import draw_scenes, has_weights
 from tests.photos import picture
-from transfer_lab.advice import features as module
-from transfer_lab.advice.album import read_album
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.album.album import read_album
+from transfer_lab.advice.features import features as module
+from transfer_lab.advice.features.features import extract
+from transfer_lab.advice.features.looks import frame_of, look
+from transfer_lab.advice.features.networks import find_network
 from transfer_lab.advice.listening import Silent
-from transfer_lab.advice.looks import frame_of, look
-from transfer_lab.advice.networks import find_network
 
 SIZE = 96
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.photos import picture
-from transfer_lab.advice.album import RefusedError, read_album
+from transfer_lab.advice.album.album import RefusedError, read_album
 
 ROWS = [("a.png", "oak"), ("b.png", "oak"), ("sub/c.png", "beech"), ("sub/d.png", "beech")]
 

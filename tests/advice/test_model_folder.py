@@ -16,6 +16,7 @@ from PIL import Image
 from tests.advice.image_kinds import write_kinds
 from tests.advice.trained import SIZE, TINY, advice, fitted, shown
 from tests.photos import CLASSES, fill, picture
+from transfer_lab.advice.features.networks import find_network, load
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.model import place, saving
 from transfer_lab.advice.model.loading import load_model
@@ -23,7 +24,6 @@ from transfer_lab.advice.model.manifest import ModelFolderError, read_manifest
 from transfer_lab.advice.model.place import check_place
 from transfer_lab.advice.model.reference import reference
 from transfer_lab.advice.model.saving import save
-from transfer_lab.advice.networks import find_network, load
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.cli.app import app
 from transfer_lab.regimes.linear_probe import LinearProbe

@@ -11,11 +11,11 @@ from PIL import Image, ImageEnhance
 from tests.advice.clusters import clouds
 from tests.advice.pictures import another_shot, scribbles, something, stripes, thumbnails
 from tests.advice.scenes import draw_scenes, has_weights
-from transfer_lab.advice.album import read_album
-from transfer_lab.advice.features import extract
-from transfer_lab.advice.looks import THUMBNAIL
-from transfer_lab.advice.near_copies import near_copies, together
-from transfer_lab.advice.networks import find_network
+from transfer_lab.advice.album.album import read_album
+from transfer_lab.advice.audit.near_copies import near_copies, together
+from transfer_lab.advice.features.features import extract
+from transfer_lab.advice.features.looks import THUMBNAIL
+from transfer_lab.advice.features.networks import find_network
 
 NONE = np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
 

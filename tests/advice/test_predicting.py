@@ -15,7 +15,7 @@ from tests.advice.image_kinds import write_kinds
 from tests.advice.trained import fitted
 from tests.photos import CLASSES, picture
 from transfer_lab.advice import predicting
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.model.loading import Answer, load_model
 from transfer_lab.advice.model.saving import save
 from transfer_lab.advice.predicting import (

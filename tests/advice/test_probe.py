@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from tests.advice.clusters import clouds
-from transfer_lab.advice.probe import fit_probe, floored_scale
+from transfer_lab.advice.promise.probe import fit_probe, floored_scale
 
 CLASSES = 4
 

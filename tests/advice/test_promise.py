@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from tests.advice.clusters import clouds
-from transfer_lab.advice.abstain import abstentions
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.more_images import forecast
-from transfer_lab.advice.paired import Lead
-from transfer_lab.advice.probe import fit_probe
-from transfer_lab.advice.promise import confusion, learnt_from_all, per_class, promise
-from transfer_lab.advice.resampling import OutOfFold, out_of_fold
-from transfer_lab.advice.steepness import corrected, law
-from transfer_lab.advice.temperature import LEAST, temperature
+from transfer_lab.advice.promise.abstain import abstentions
+from transfer_lab.advice.promise.more_images import forecast
+from transfer_lab.advice.promise.paired import Lead
+from transfer_lab.advice.promise.probe import fit_probe
+from transfer_lab.advice.promise.promise import confusion, learnt_from_all, per_class, promise
+from transfer_lab.advice.promise.resampling import OutOfFold, out_of_fold
+from transfer_lab.advice.promise.steepness import corrected, law
+from transfer_lab.advice.promise.temperature import LEAST, temperature
 from transfer_lab.stats.intervals import wilson
 
 A = evidence().exponent().mean

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeError
+from transfer_lab.advice.challengers.race import race
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import Silent
 from transfer_lab.advice.measured import Gain, evidence
-from transfer_lab.advice.paired import Lead, paired_lead
-from transfer_lab.advice.race import race
-from transfer_lab.advice.resampling import OutOfFold, fold_masks
+from transfer_lab.advice.promise.paired import Lead, paired_lead
+from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks
 
 CLASSES = 4
 COST = Cost(ready=1, fold=2, fit=3)
@@ -22,7 +22,7 @@ KNOWN = Gain(mean=0.0, spread=3.0)
 @pytest.fixture(autouse=True)
 def _shown(monkeypatch):
     shown = evidence().model_copy(update={"gains": {"full_finetune": KNOWN}})
-    monkeypatch.setattr("transfer_lab.advice.race.evidence", lambda: shown)
+    monkeypatch.setattr("transfer_lab.advice.challengers.race.evidence", lambda: shown)
 
 
 class Time:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.advice.pictures import another_shot, something, stripes, thumbnails
-from transfer_lab.advice.looks import THUMBNAIL
-from transfer_lab.advice.registration import recurring, registered
+from transfer_lab.advice.audit.registration import recurring, registered
+from transfer_lab.advice.features.looks import THUMBNAIL
 
 SCENES = [something(seed) for seed in range(12)]
 PLACES = np.arange(len(SCENES))

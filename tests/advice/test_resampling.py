@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.advice.clusters import clouds
-from transfer_lab.advice.album import RefusedError
-from transfer_lab.advice.resampling import (
+from transfer_lab.advice.album.album import RefusedError
+from transfer_lab.advice.promise.resampling import (
     FOLDS,
     HALVES,
     REPEATS,
@@ -70,7 +70,7 @@ def test_repeats_are_different_partitions_and_a_seed_gives_the_same_ones():
 
 def test_what_is_said_of_an_image_comes_from_a_head_that_had_not_seen_it():
     x, y, groups = clouds(12, 3, 0.0, width=200)
-    from transfer_lab.advice.probe import fit_probe
+    from transfer_lab.advice.promise.probe import fit_probe
 
     assert (fit_probe(x, y, 3).logits(x).argmax(1) == y).all(), "a head can learn these by heart"
     oof = out_of_fold(x, y, groups, 3)

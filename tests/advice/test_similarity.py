@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from transfer_lab.advice.networks import find_network, load
+from transfer_lab.advice.features.networks import find_network, load
 from transfer_lab.advice.similarity import position
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.experiment.packaged import PACKAGED

@@ -14,7 +14,7 @@ from tests.advice.image_kinds import write_kinds
 from tests.advice.trained import fitted
 from tests.photos import CLASSES, picture
 from tests.reporting.test_page import BROWSER
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.model.loading import load_model
 from transfer_lab.advice.model.saving import save
 from transfer_lab.advice.trying.server import MAX_BYTES, opened

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from tests.advice.bands import CLASSES, NATIVE, draw_bands, write_network
-from transfer_lab.advice import race as racing
 from transfer_lab.advice.advice import Advice
 from transfer_lab.advice.advise import advise
 from transfer_lab.advice.advised import Advised
+from transfer_lab.advice.challengers import race as racing
 from transfer_lab.advice.challengers.field import SMALL
-from transfer_lab.advice.promise import promise
-from transfer_lab.advice.resampling import OutOfFold, fold_masks
+from transfer_lab.advice.promise.promise import promise
+from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks
 
 PER_CLASS, NEW = 25, 40
 

@@ -19,8 +19,8 @@ from transfer_lab.advice.advice import (
     Promise,
     Recommendation,
 )
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.advice.fitted import FittedModel, Head
-from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.system.decode import decode_file

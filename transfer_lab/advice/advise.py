@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from transfer_lab.advice.advice import Advice
-from transfer_lab.advice.album import Album, RefusedError, read_album
+from transfer_lab.advice.album.album import Album, RefusedError, read_album
 from transfer_lab.advice.answer import answered, first_answer
-from transfer_lab.advice.audit import audit
+from transfer_lab.advice.audit.audit import audit
+from transfer_lab.advice.audit.own_groups import FOLDER, own_groups
+from transfer_lab.advice.audit.own_test_part import own_test
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.compared import Compared, Seen
-from transfer_lab.advice.features import Features, extract
+from transfer_lab.advice.features.features import Features, extract
+from transfer_lab.advice.features.networks import Network, find_network
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.networks import Network, find_network
-from transfer_lab.advice.own_groups import FOLDER, own_groups
-from transfer_lab.advice.own_test_part import own_test
-from transfer_lab.advice.resampling import (
+from transfer_lab.advice.promise.resampling import (
     FoldMask,
     OutOfFold,
     fold_masks,
@@ -32,7 +32,7 @@ from transfer_lab.advice.resampling import (
 
 if TYPE_CHECKING:
     from transfer_lab.advice.challengers.photographs import Photographs
-    from transfer_lab.advice.race import Outcome
+    from transfer_lab.advice.challengers.race import Outcome
 
 BUDGET = 300.0
 """Seconds."""
@@ -226,7 +226,7 @@ def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) 
     # Late: these need libraries that take seconds to load, and the first answer does not.
     from transfer_lab.advice.challengers.field import challengers
     from transfer_lab.advice.challengers.photographs import Photographs
-    from transfer_lab.advice.race import race
+    from transfer_lab.advice.challengers.race import race
 
     known = (seen.album, seen.network, seen.features.values)
     photographs = Photographs(*known, cache=means.cache, seed=means.seed)

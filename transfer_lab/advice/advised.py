@@ -13,7 +13,7 @@ import numpy as np
 
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice, Recommendation
-from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.album.handed_over import RefusedError
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.model.manifest import FORMATS, Format
 from transfer_lab.advice.page.sheets import Shot

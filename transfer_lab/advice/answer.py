@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transfer_lab.advice.abstain import abstentions
 from transfer_lab.advice.advice import (
     Advice,
     Data,
@@ -14,14 +13,15 @@ from transfer_lab.advice.advice import (
     Promise,
     Recommendation,
 )
-from transfer_lab.advice.audit import flag, in_order, suspects_flag
+from transfer_lab.advice.audit.audit import flag, in_order, suspects_flag
 from transfer_lab.advice.compared import Compared, Seen
 from transfer_lab.advice.costs import cost_of
-from transfer_lab.advice.more_images import forecast
-from transfer_lab.advice.promise import confusion, per_class, promise
-from transfer_lab.advice.resampling import OutOfFold
+from transfer_lab.advice.promise.abstain import abstentions
+from transfer_lab.advice.promise.more_images import forecast
+from transfer_lab.advice.promise.promise import confusion, per_class, promise
+from transfer_lab.advice.promise.resampling import OutOfFold
+from transfer_lab.advice.promise.temperature import temperature
 from transfer_lab.advice.similarity import position
-from transfer_lab.advice.temperature import temperature
 from transfer_lab.system import host
 
 _PACKAGES = ("transfer-lab", "torch", "timm", "numpy", "pillow")

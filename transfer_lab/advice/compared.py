@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.advice.advice import Flag
-from transfer_lab.advice.album import Album
-from transfer_lab.advice.audit import Findings
-from transfer_lab.advice.features import Features
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.album.album import Album
+from transfer_lab.advice.audit.audit import Findings
+from transfer_lab.advice.features.features import Features
+from transfer_lab.advice.features.networks import Network
 
 if TYPE_CHECKING:
-    from transfer_lab.advice.race import Outcome
-    from transfer_lab.advice.resampling import OutOfFold
+    from transfer_lab.advice.challengers.race import Outcome
+    from transfer_lab.advice.promise.resampling import OutOfFold
 
 
 class Seen(NamedTuple):

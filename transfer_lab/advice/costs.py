@@ -7,9 +7,9 @@ import time
 import numpy as np
 
 from transfer_lab.advice.advice import Alternative, Cost, Recommendation
-from transfer_lab.advice.album import Album
+from transfer_lab.advice.album.album import Album
 from transfer_lab.advice.compared import Compared, Seen
-from transfer_lab.advice.networks import find_network, load
+from transfer_lab.advice.features.networks import find_network, load
 from transfer_lab.system import host
 from transfer_lab.system.decode import decode_files
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfer_lab.advice.advice import Advice, Recommendation
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.challengers.base import Challenger
 from transfer_lab.advice.challengers.field import challenger_of
 from transfer_lab.advice.challengers.photographs import Photographs
+from transfer_lab.advice.features.networks import Network, find_network
 from transfer_lab.advice.fitted import FittedModel
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.networks import Network, find_network
-from transfer_lab.advice.resampling import fold_masks
-from transfer_lab.advice.temperature import temperature
+from transfer_lab.advice.promise.resampling import fold_masks
+from transfer_lab.advice.promise.temperature import temperature
 
 if TYPE_CHECKING:
     from transfer_lab.advice.advise import Session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from transfer_lab.advice.advice import Advice
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.features.networks import Network
 
 if TYPE_CHECKING:
     from transfer_lab.backbones.base import Backbone

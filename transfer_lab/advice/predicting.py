@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.model.loading import TOP, Answer, Model, frame
 from transfer_lab.system.image_folder import IMAGES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from transfer_lab.advice.advice import Similarity
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.similarity.reference import mean_of, placed, reference_of, unlikeness
 from transfer_lab.similarity.samples import DegenerateError
 

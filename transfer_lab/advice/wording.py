@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from transfer_lab.advice.advice import Advice, Alternative, MoreImages, Promise, Recommendation
-from transfer_lab.advice.networks import SHORT
+from transfer_lab.advice.features.networks import SHORT
 from transfer_lab.reporting.wording import listed, one_line
 
 HOLDS_FOR = "Holds for new photos taken like these: not for another camera, place or season."

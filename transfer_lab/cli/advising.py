@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from transfer_lab.advice import folder
 from transfer_lab.advice.advice import Advice
-from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.album.handed_over import RefusedError
 from transfer_lab.advice.model.manifest import Format
 from transfer_lab.advice.model.place import check_place
 from transfer_lab.advice.wording import Line, terminal
@@ -99,7 +99,7 @@ def _advised(request: Request, *, compare: bool = True) -> Advised:
         steps.step("starting", 5.0)
         from transfer_lab.advice.advise import advise as look
         from transfer_lab.advice.advised import Advised
-        from transfer_lab.advice.feature_store import cache_folder
+        from transfer_lab.advice.features.feature_store import cache_folder
 
         left = max(1.0, request.budget - (time.monotonic() - started))
         session = look(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.album.handed_over import RefusedError
 from transfer_lab.advice.wording import Line, counted
 from transfer_lab.cli.endings import told
 from transfer_lab.cli.lines import print_lines

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from transfer_lab.advice.handed_over import RefusedError
+from transfer_lab.advice.album.handed_over import RefusedError
 from transfer_lab.cli.steps import console
 from transfer_lab.reporting.wording import one_line
 from transfer_lab.system.files import FULL

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from transfer_lab.advice.advice import Recommendation
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.challengers.base import Challenger
 from transfer_lab.advice.challengers.finetune import FineTuned
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.probe import OtherFeatures
-from transfer_lab.advice.networks import Network, find_network
+from transfer_lab.advice.features.networks import Network, find_network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.experiment.catalog import REGIMES, suggest
 from transfer_lab.experiment.options import option_problems

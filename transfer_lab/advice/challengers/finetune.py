@@ -15,8 +15,8 @@ from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds, frozen_pace, step_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.schedule import schedule
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.advice.fitted import Head
-from transfer_lab.advice.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.build import build_backbone
 from transfer_lab.backbones.conv_as_matmul import compute_as_convolutions

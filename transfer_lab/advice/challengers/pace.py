@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from transfer_lab.advice.challengers.photographs import Photographs
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.backbones.frozen import FrozenPrefix
 from transfer_lab.regimes.base import TransferModule

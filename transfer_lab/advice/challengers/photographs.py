@@ -13,14 +13,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from transfer_lab.advice.advice import Recommendation
-from transfer_lab.advice.album import Album
+from transfer_lab.advice.album.album import Album
 from transfer_lab.advice.challengers.base import OutOfTimeError
 from transfer_lab.advice.challengers.images import AlbumImages
-from transfer_lab.advice.features import extract
+from transfer_lab.advice.features.features import extract
+from transfer_lab.advice.features.networks import Network, load
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.networks import Network, load
-from transfer_lab.advice.probe import fit_probe
+from transfer_lab.advice.promise.probe import fit_probe
 from transfer_lab.advice.wording import tried
 from transfer_lab.backbones.base import Backbone
 from transfer_lab.system.decode import decode_files

@@ -7,7 +7,7 @@ import numpy as np
 from transfer_lab.advice.challengers.base import Challenger, Cost, Tick, Trained
 from transfer_lab.advice.challengers.pace import feature_seconds
 from transfer_lab.advice.challengers.photographs import Photographs
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.features.networks import Network
 
 
 class OtherFeatures(Challenger):

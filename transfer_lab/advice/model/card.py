@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from transfer_lab.advice.advice import Advice
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.advice.model.manifest import (
     ADVICE,
     CHECKPOINT,
@@ -20,7 +21,6 @@ from transfer_lab.advice.model.manifest import (
     TIMM_CONFIG,
     Manifest,
 )
-from transfer_lab.advice.networks import Network
 from transfer_lab.reporting.render.markdown import escape
 
 _IDENTIFIERS = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-nc-4.0", "cc-by-4.0"})

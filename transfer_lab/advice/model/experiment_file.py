@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from transfer_lab.advice.advice import Advice, Recommendation
 from transfer_lab.advice.challengers.schedule import schedule
-from transfer_lab.advice.networks import Network
+from transfer_lab.advice.features.networks import Network
 
 _HEAD = """\
 # What was advised on these photographs, as an experiment of the grid: the regime that was

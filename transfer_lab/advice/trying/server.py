@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.model.loading import Answer as ModelAnswer
 from transfer_lab.advice.model.loading import Model
 from transfer_lab.system.serving import Answer, LocalHandler, LocalServer

@@ -8,8 +8,8 @@ import numpy as np
 
 from transfer_lab.advice.advice import ClassOutcome, Promise
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.resampling import OutOfFold
-from transfer_lab.advice.steepness import law
+from transfer_lab.advice.promise.resampling import OutOfFold
+from transfer_lab.advice.promise.steepness import law
 from transfer_lab.stats.intervals import wilson
 
 LEVEL = 0.9

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from transfer_lab.advice.advice import Flag
-from transfer_lab.advice.album import UNREADABLE, Album
-from transfer_lab.advice.confounds import told_by_frame, told_by_size
-from transfer_lab.advice.handed_over import listed
-from transfer_lab.advice.looks import Look
-from transfer_lab.advice.near_copies import near_copies, together
-from transfer_lab.advice.suspects import label_suspects, unlike_the_rest
+from transfer_lab.advice.album.album import UNREADABLE, Album
+from transfer_lab.advice.album.handed_over import listed
+from transfer_lab.advice.audit.confounds import told_by_frame, told_by_size
+from transfer_lab.advice.audit.near_copies import near_copies, together
+from transfer_lab.advice.audit.suspects import label_suspects, unlike_the_rest
+from transfer_lab.advice.features.looks import Look
 
 if TYPE_CHECKING:
-    from transfer_lab.advice.features import Features
+    from transfer_lab.advice.features.features import Features
 
 Kind = Literal[
     "two_classes", "alike_in_two_classes", "label_suspects", "told_by_size", "told_by_frame",

@@ -6,8 +6,8 @@ import numpy as np
 
 from transfer_lab.advice.advice import Abstention, Promise
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.promise import learnt_from_all
-from transfer_lab.advice.resampling import number_of_folds
+from transfer_lab.advice.promise.promise import learnt_from_all
+from transfer_lab.advice.promise.resampling import number_of_folds
 
 LEAST_IN_A_CLASS, LEAST_GROUPS = 5, 40
 

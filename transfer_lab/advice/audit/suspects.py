@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from transfer_lab.advice.near_copies import unit_length
+from transfer_lab.advice.audit.near_copies import unit_length
 
 _OWN_AT_MOST, _OTHER_AT_LEAST = 0.1, 0.5
 """Probabilities of the owner's class and of another one, from which on a label is looked at.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transfer_lab.advice.looks import THUMBNAIL, Look
+from transfer_lab.advice.features.looks import THUMBNAIL, Look
 
 MOST_ROWS = 200_000
 """In one file; the oldest go first. One and a half gigabytes of Lite0's."""

@@ -12,8 +12,8 @@ from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeErro
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.paired import Lead, paired_lead
-from transfer_lab.advice.resampling import FoldMask, OutOfFold, first_repeat
+from transfer_lab.advice.promise.paired import Lead, paired_lead
+from transfer_lab.advice.promise.resampling import FoldMask, OutOfFold, first_repeat
 
 WORTH = 1.0
 """Points that another way must be expected to name right more: less is not worth its minutes."""

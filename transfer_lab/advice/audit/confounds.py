@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transfer_lab.advice.looks import Look
+from transfer_lab.advice.features.looks import Look
 
 _HIT, _FALSE = 0.9, 0.05
 """Of a class's photographs and of all others: how many share what would give the class away."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from transfer_lab.advice.feature_store import FeatureStore, Row
+from transfer_lab.advice.features.feature_store import FeatureStore, Row
+from transfer_lab.advice.features.looks import THUMBNAIL, Look, look, thumbnail_of
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.looks import THUMBNAIL, Look, look, thumbnail_of
 from transfer_lab.system import host
 from transfer_lab.system.decode import BrokenImageError, decode_file, on_all_cores
 
 if TYPE_CHECKING:
-    from transfer_lab.advice.networks import Network
+    from transfer_lab.advice.features.networks import Network
     from transfer_lab.backbones.base import Backbone
 
 _VERSION = 2
@@ -125,7 +125,7 @@ def _batches(
     # Late: where all is in the cache, these need not be loaded.
     import torch
 
-    from transfer_lab.advice.networks import load
+    from transfer_lab.advice.features.networks import load
     from transfer_lab.backbones.frozen import FrozenPrefix
     from transfer_lab.system.device import device
 

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from transfer_lab.advice.album import Album, RefusedError
-from transfer_lab.advice.looks import Look
+from transfer_lab.advice.album.album import Album, RefusedError
+from transfer_lab.advice.features.looks import Look
 
 FOLDER, DAY = "folder", "exif-day"
 WAYS = f"{FOLDER}, {DAY}, or a regular expression that is searched for in each file's path"

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from transfer_lab.advice.handed_over import (
+from transfer_lab.advice.album.handed_over import (
     FOREIGN,
     HandedOver,
     Labelled,

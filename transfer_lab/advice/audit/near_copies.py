@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from transfer_lab.advice.registration import recurring, registered
+from transfer_lab.advice.audit.registration import recurring, registered
 
 _NEIGHBOURS, _RESEMBLE = 8, 0.25
 """A photograph is compared with so many others, those of the largest cosine in units of the album's

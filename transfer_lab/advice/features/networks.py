@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.experiment.catalog import BACKBONES, suggest
 from transfer_lab.experiment.choices import Architecture, Weights
 from transfer_lab.experiment.fingerprints import sha256_of

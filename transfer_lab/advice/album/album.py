@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from transfer_lab.advice.class_folders import TABLE, TABLE_HINT, read_class_folders
-from transfer_lab.advice.handed_over import HandedOver, Labelled, RefusedError, listed
-from transfer_lab.advice.label_table import read_label_table
+from transfer_lab.advice.album.class_folders import TABLE, TABLE_HINT, read_class_folders
+from transfer_lab.advice.album.handed_over import HandedOver, Labelled, RefusedError, listed
+from transfer_lab.advice.album.label_table import read_label_table
 from transfer_lab.system.decode import on_all_cores
 
 __all__ = ["UNREADABLE", "Album", "Photo", "RefusedError", "read_album"]

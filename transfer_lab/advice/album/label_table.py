@@ -5,7 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from transfer_lab.advice.handed_over import FOREIGN, HandedOver, Labelled, RefusedError, listed
+from transfer_lab.advice.album.handed_over import (
+    FOREIGN,
+    HandedOver,
+    Labelled,
+    RefusedError,
+    listed,
+)
 
 _FILE = ("file", "filename", "file_name", "image", "path")
 _LABEL = ("label", "class", "category")

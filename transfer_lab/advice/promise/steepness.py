@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from transfer_lab.advice.measured import Evidence, Exponent, evidence
-from transfer_lab.advice.paired import Lead, paired_lead
-from transfer_lab.advice.resampling import HALVES, OutOfFold
+from transfer_lab.advice.promise.paired import Lead, paired_lead
+from transfer_lab.advice.promise.resampling import HALVES, OutOfFold
 
 _DEPENDENCE = 1.3
 """Heads of the same images differ less than heads of new ones would: what their errors are wider

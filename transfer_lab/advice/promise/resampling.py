@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from transfer_lab.advice.album import RefusedError
+from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.fitted import Head
-from transfer_lab.advice.probe import fit_probe
+from transfer_lab.advice.promise.probe import fit_probe
 from transfer_lab.data.partition import partition
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.system.decode import on_all_cores

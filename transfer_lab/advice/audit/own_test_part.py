@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from transfer_lab.advice.advice import Flag, Promise
-from transfer_lab.advice.album import Album, Photo
-from transfer_lab.advice.audit import flag
-from transfer_lab.advice.features import Features, extract
+from transfer_lab.advice.album.album import Album, Photo
+from transfer_lab.advice.audit.audit import flag
+from transfer_lab.advice.audit.near_copies import near_copies
+from transfer_lab.advice.features.features import Features, extract
+from transfer_lab.advice.features.networks import Network
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.near_copies import near_copies
-from transfer_lab.advice.networks import Network
-from transfer_lab.advice.probe import fit_probe
+from transfer_lab.advice.promise.probe import fit_probe
 from transfer_lab.stats.intervals import wilson
 
 MOST = 500

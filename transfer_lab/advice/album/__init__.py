@@ -1,0 +1,1 @@
+"""Photographs as a person hands them over, and the class of each. No torch."""

@@ -1,0 +1,1 @@
+"""What may be expected of new photographs: probe, folds, interval, forecast."""

@@ -60,9 +60,8 @@ class Asked(NamedTuple):
 def draws(
     tasks: list[Task], data: Path, work: Path
 ) -> Iterator[tuple[Record, Callable[[], Record]]]:
-    """Every draw, few images first: each size in its turn, when as many images of it were seen."""
-    turns = sorted(product(range(SEEDS), MOST), key=lambda turn: (turn[0] + 1) * turn[1])
-    for seed, per_class in turns:
+    """Every draw, a seed after the other, so that however far this comes sizes are even."""
+    for seed, per_class in product(range(SEEDS), MOST):
         for task in tasks:
             known = images(task, data, work)
             n = min(per_class * len(known.classes), MOST[per_class])

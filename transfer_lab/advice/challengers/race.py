@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -52,16 +53,16 @@ def race(
     cannot show a lead of two standard errors that is there, and whoever waits for one loses it.
 
     `masks`: the default's folds, of which all challengers have those of the first repeat, the
-    cheapest challenger first; after one fold the better half goes on. Who would not have ended
-    before the time is up, its fit on all photographs included, is not begun; once the time is up
-    nobody else is named.
+    cheapest challenger first; after one fold the more hopeful half goes on. Who would not have
+    ended before the time is up, its fit on all photographs included, is not begun; once the time is
+    up nobody else is named.
     """
     field = _Field(default.logits[0], first_repeat(masks, len(labels)), labels, groups)
     entrants = _measured(challengers, field, clock, listen)
     for entrant in sorted(entrants, key=lambda each: each.seconds(len(field.folds))):
         entrant.begin()
     dropped = _halve(entrants)
-    for entrant in sorted(_alive(entrants), key=_Entrant.expected, reverse=True):
+    for entrant in sorted(_alive(entrants), key=_Entrant.hope, reverse=True):
         entrant.finish()
     finished = [entrant for entrant in _alive(entrants) if entrant.is_complete]
     winner = _best(finished, field.all_folds)
@@ -100,7 +101,9 @@ class _Field(NamedTuple):
         right, default_right = (
             table[at].argmax(1) == self.labels[at] for table in (logits, self.default)
         )
-        return paired_lead(right, default_right, self.labels[at], self.groups[at])
+        found = paired_lead(right, default_right, self.labels[at], self.groups[at])
+        # Where next to no answers differ, one more photograph might: nothing is known for sure.
+        return found._replace(se=math.hypot(found.se, 100 / len(at)))
 
 
 class _Entrant:
@@ -135,6 +138,10 @@ class _Entrant:
     def expected(self, folds: Sequence[int] | None = None) -> float:
         """Points of this lead that new photographs may be expected to show."""
         return self.lead(folds).expected(evidence().gain(self.challenger.regime))
+
+    def hope(self) -> float:
+        """Points to be won if it goes on."""
+        return self.lead().hope(evidence().gain(self.challenger.regime))
 
     def begin(self) -> None:
         """Take one fold, if there is the time for all of them."""
@@ -232,9 +239,13 @@ def _alive(entrants: Sequence[_Entrant]) -> list[_Entrant]:
 
 
 def _halve(entrants: Sequence[_Entrant]) -> bool:
-    """Drop the worse half after its first fold, and who is clearly behind the default; whether
-    that was anybody."""
-    alive = sorted(_alive(entrants), key=_Entrant.expected, reverse=True)
+    """Drop the half of which less is to be hoped after its first fold, and who is clearly behind
+    the default; whether that was anybody.
+
+    By hope and not by expectation: a fold tells little, and a way that may be far better is worth
+    more folds than one that is surely about as good.
+    """
+    alive = sorted(_alive(entrants), key=_Entrant.hope, reverse=True)
     kept = -(-len(alive) // 2)
     for place, entrant in enumerate(alive):
         if entrant.lead().is_loss:

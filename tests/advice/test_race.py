@@ -152,6 +152,40 @@ def test_a_lead_is_drawn_to_what_is_known_the_more_the_less_it_is_sure_of():
     assert Lead(-3.0, 2.0).expected(known) == pytest.approx(-1.0)
 
 
+@pytest.mark.parametrize("lead", [Lead(4.0, 3.0), Lead(-6.0, 2.0), Lead(0.5, 0.1), Lead(0.0, 8.0)])
+def test_hope_is_what_whoever_may_still_turn_back_wins_on_average(lead):
+    known = Gain(mean=-1.0, spread=3.0)
+    draw = np.random.default_rng(0)
+    gains = draw.normal(known.mean, known.spread, 1_000_000)
+    # What is seen is one draw around the truth: truths are weighted by how well they explain it.
+    likely = np.exp(-(((lead.points - gains) / lead.se) ** 2) / 2)
+    mean = np.average(gains, weights=likely)
+    assert lead.expected(known) == pytest.approx(mean, abs=0.03)
+    assert lead.hope(known) == pytest.approx(
+        np.average(np.maximum(gains, 0), weights=likely), abs=0.03
+    )
+
+
+def test_who_may_be_far_better_is_hoped_more_of_than_who_is_surely_as_good():
+    known = Gain(mean=0.0, spread=3.0)
+    unsure, surely = Lead(-1.0, 10.0), Lead(0.5, 0.5)
+    assert unsure.expected(known) < surely.expected(known)
+    assert unsure.hope(known) > surely.hope(known)
+    assert Lead(2.0, 0.0).hope(known) == 2.0 and Lead(-2.0, 0.0).hope(known) == 0.0
+    assert Lead(2.0, float("inf")).hope(known) == pytest.approx(3 / np.sqrt(2 * np.pi))
+
+
+def test_answers_of_which_none_differ_are_no_certainty():
+    """Of 24 photographs in a fold, as many are right as the default has, and the same ones."""
+    labels, groups, masks = photographs()
+    same = Invented(labels, 0.7, name="same")
+    table = np.where(same.right, labels, (labels + 1) % CLASSES)
+    given = OutOfFold(np.eye(CLASSES)[np.stack([table, table])])
+    outcome = race(given, [same], masks, labels, groups, Clock(np.inf))
+    (told,) = outcome.alternatives
+    assert told.lead == 0 and told.se == pytest.approx(100 / len(labels))
+
+
 def test_near_copies_are_no_evidence_of_their_own():
     labels, right = np.repeat([0, 1], 30), np.ones(60, bool)
     other = right.copy()

@@ -7,13 +7,13 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, linear_regression, stdev
 from types import MappingProxyType
 
 from benchmarks.evidence.judged import judged
 from benchmarks.evidence.policies import DEFAULT, EARLY
 from benchmarks.evidence.records import Record
-from transfer_lab.advice.measured import Evidence, Exponent, Gain
+from transfer_lab.advice.measured import Evidence, Exponent, Gains
 from transfer_lab.advice.promise.promise import LEVEL
 
 FACTORS = (2, 5)
@@ -54,7 +54,7 @@ def tuned(
     known: Evidence,
     linear_probe: Exponent,
     tuned_on: Iterable[str],
-    ahead: Mapping[str, Gain] = MappingProxyType({}),
+    ahead: Mapping[str, Gains] = MappingProxyType({}),
 ) -> Evidence:
     """What is shipped, with the default's law and what other ways gain as they are now measured."""
     rounded = Exponent(mean=round(linear_probe.mean, 3), spread=round(linear_probe.spread, 3))
@@ -67,27 +67,40 @@ def tuned(
     )
 
 
-def gains(records: Iterable[Record]) -> dict[str, Gain]:
+def gains(records: Iterable[Record]) -> dict[str, Gains]:
     """Of every regime: points of mean recall that it truly is ahead of the default, on draws of
-    tuning sets; of none where these are fewer than three sets, which say nothing of another.
+    tuning sets, and how that goes by what an earlier stage is ahead; of none where these are fewer
+    than three sets, which say nothing of another.
 
-    The spread is that of another set, since the mean is not known either.
+    Spreads are those of another set, since neither mean nor line is known.
     """
-    found: dict[str, list[float]] = defaultdict(list)
     drawn = list(records)
     if len({record["task"] for record in drawn}) < _SETS:
         return {}
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for record in drawn:
         for name, truth in record["truths"].items():
             if name not in (DEFAULT, EARLY):
-                found[name.partition(" ")[0]].append(100 * (truth - record["truths"][DEFAULT]))
-    return {
-        regime: Gain(
-            mean=round(fmean(points), 2),
-            spread=round(stdev(points) * math.sqrt(1 + 1 / len(points)), 2),
-        )
-        for regime, points in sorted(found.items())
+                gained = 100 * (truth - record["truths"][DEFAULT])
+                found[name.partition(" ")[0]].append((record["earlier"][0], gained))
+    return {regime: _gains(*zip(*pairs, strict=True)) for regime, pairs in sorted(found.items())}
+
+
+def _gains(earlier: Sequence[float], gained: Sequence[float]) -> Gains:
+    further = 1 / len(gained)
+    line = linear_regression(earlier, gained)
+    left = [y - line.intercept - line.slope * x for x, y in zip(earlier, gained, strict=True)]
+    rest = math.sqrt(sum(one**2 for one in left) / (len(left) - 2) * (1 + 2 * further))
+    known = {
+        "mean": fmean(gained),
+        "spread": stdev(gained) * math.sqrt(1 + further),
+        "level": line.intercept,
+        "slope": line.slope,
+        "rest": rest,
+        "least": min(earlier),
+        "most": max(earlier),
     }
+    return Gains(**{name: round(value, 3) for name, value in known.items()})
 
 
 def as_wide_as_needed(known: Evidence, records: Sequence[Record]) -> Evidence:

@@ -47,7 +47,7 @@ def advised(record: Record) -> str:
     """What the race chooses, with the constants that are shipped, of those that came to its end."""
     seen = evidence()
     expected = {
-        name: Lead(points, se).expected(seen.gain(name.partition(" ")[0]))
+        name: Lead(points, se).expected(seen.gain(name.partition(" ")[0], record["earlier"][0]))
         for name, (state, points, se) in record["leads"].items()
         if state in _RACED and se is not None
     }

@@ -24,6 +24,7 @@ from transfer_lab.advice.advice import Alternative, Recommendation
 from transfer_lab.advice.album.album import Album, Photo
 from transfer_lab.advice.audit.near_copies import near_copies
 from transfer_lab.advice.challengers.base import Challenger, Cost, Trained
+from transfer_lab.advice.challengers.earlier import earlier_lead
 from transfer_lab.advice.challengers.field import challenger_of, challengers
 from transfer_lab.advice.challengers.photographs import Photographs
 from transfer_lab.advice.challengers.race import Outcome, race
@@ -31,6 +32,7 @@ from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.features.features import Features, extract
 from transfer_lab.advice.features.networks import Network, find_network, load
 from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.promise.paired import Lead
 from transfer_lab.advice.promise.probe import fit_probe
 from transfer_lab.advice.promise.promise import effective_images, promise
 from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks, out_of_fold
@@ -83,7 +85,8 @@ def measured(known: Images, draw: Record, work: Path) -> Record:
     field = challengers(mine)
     foretold = {name_of(one): _foretold(one) for one in field}
     groups = near_copies(features, found.thumbnails)
-    outcome, default = _raced(mine, groups, field)
+    earlier = earlier_lead(mine, groups)
+    outcome, default = _raced(mine, groups, field, earlier)
     said = {name_of(one): one.fit_seconds for one in outcome.alternatives}
     truths: dict[str, float] = {}
     seconds: dict[str, Record] = {}
@@ -101,6 +104,7 @@ def measured(known: Images, draw: Record, work: Path) -> Record:
         "truths": truths,
         "seconds": seconds,
         "cores": host.cores(),
+        "earlier": list(earlier or ()),
         "leads": {name_of(one): [one.state, one.lead, one.se] for one in outcome.alternatives},
         "tested": len(asked.labels),
         **_promised(outcome, default, mine.labels, groups),
@@ -151,13 +155,13 @@ def _foretold(one: Challenger) -> Cost:
 
 
 def _raced(
-    mine: Photographs, groups: np.ndarray, field: list[Challenger]
+    mine: Photographs, groups: np.ndarray, field: list[Challenger], earlier: Lead | None
 ) -> tuple[Outcome, OutOfFold]:
     features = mine.features(mine.network, mine.network.image_size)
     masks = fold_masks(mine.labels, groups, seed=0)
     default = out_of_fold(features, mine.labels, groups, len(mine.classes), masks=masks)
     known = (masks, mine.labels, groups, Clock(math.inf))
-    return race(default, field, *known), default
+    return race(default, field, *known, earlier=earlier), default
 
 
 def _default(network: Network) -> Recommendation:

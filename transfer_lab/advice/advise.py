@@ -41,9 +41,9 @@ _WRITING_S = 3.0
 """Of a processor's work, for what comes after the last comparison: numbers, page and tables."""
 _LOADING_S = 8.0
 """Likewise, for loading and trying what fine-tunes: with less time it is not begun."""
-_LOOKING, _TESTING, _REPEATING = 0.6, 0.1, 0.5
-"""Of the time, how much looking at the photographs, and at those of a test part, may take; and
-testing the default more than once."""
+_LOOKING, _TESTING, _REPEATING, _SIGN = 0.6, 0.1, 0.5, 0.1
+"""Of the time, how much looking at the photographs, and at those of a test part, may take; testing
+the default more than once; and looking for the sign that fine-tuning gains."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,7 @@ def _compare(seen: Seen, means: _Means) -> Compared:
 
 def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) -> Outcome:
     # Late: these need libraries that take seconds to load, and the first answer does not.
+    from transfer_lab.advice.challengers.earlier import earlier_lead
     from transfer_lab.advice.challengers.field import challengers
     from transfer_lab.advice.challengers.photographs import Photographs
     from transfer_lab.advice.challengers.race import race
@@ -231,6 +232,8 @@ def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) 
     known = (seen.album, seen.network, seen.features.values)
     photographs = Photographs(*known, cache=means.cache, seed=means.seed)
     photographs.probe_seconds = default.fit_seconds  # of a thousand classes it takes a minute
+    labels, groups, clock = seen.album.labels, seen.findings.groups, means.clock
+    earlier = earlier_lead(photographs, groups, listen=means.listen, seconds=_SIGN * clock.left)
     field = challengers(photographs)
-    labels, groups = seen.album.labels, seen.findings.groups
-    return race(default, field, masks, labels, groups, means.clock, means.listen)
+    known = (masks, labels, groups, clock, means.listen)
+    return race(default, field, *known, earlier=earlier)

@@ -21,11 +21,33 @@ class Exponent(_Part):
 
 
 class Gain(_Part):
-    """What another way to learn names right more than the default, in points of mean recall: mean
-    and standard deviation over data sets."""
+    """What another way to learn may be expected to name right more than the default, in points of
+    mean recall, before it was tried: mean and standard deviation."""
 
     mean: float
     spread: float
+
+
+class Gains(_Part):
+    """What a way to learn has gained on other data sets: `mean` and `spread` over all of them; and,
+    where it is known by how many points a head on the last stage but one is ahead of the default
+    (`challengers.earlier`), a straight line: `level` where it is as good, `slope` a point, `rest`
+    what is left to chance. Leads outside what was seen, `least` to `most`, count as its ends."""
+
+    mean: float
+    spread: float
+    level: float
+    slope: float
+    rest: float
+    least: float
+    most: float
+
+    def expected(self, earlier: float | None) -> Gain:
+        """Of photographs on which an earlier stage has this lead; of any where it is not known."""
+        if earlier is None:
+            return Gain(mean=self.mean, spread=self.spread)
+        seen = min(max(earlier, self.least), self.most)
+        return Gain(mean=self.level + self.slope * seen, spread=self.rest)
 
 
 class Evidence(_Part):
@@ -38,18 +60,18 @@ class Evidence(_Part):
     dependence_after_switch: float
     """The same where a challenger won: larger by the proportion that an earlier measurement, of
     other constants, had found (1.6 to 1.3); `make evidence` does not measure it."""
-    gains: dict[str, Gain]
-    """By regime; of a linear probe, on another network or size. As likely a loss as a gain until
-    `make evidence` has drawn from three sets."""
+    gains: dict[str, Gains]
+    """By regime; of a linear probe, on another network or size."""
     tuned_on: tuple[str, ...]
 
     def exponent(self, regime: str = "linear_probe") -> Exponent:
         """Of a regime, else of the default."""
         return self.exponents.get(regime, self.exponents["linear_probe"])
 
-    def gain(self, regime: str) -> Gain:
-        """Of a regime, else of full fine-tuning, from which most can be had and lost."""
-        return self.gains.get(regime, self.gains["full_finetune"])
+    def gain(self, regime: str, earlier: float | None = None) -> Gain:
+        """Of a regime, else of full fine-tuning, from which most can be had and lost. `earlier`:
+        the lead of an earlier stage, in points."""
+        return self.gains.get(regime, self.gains["full_finetune"]).expected(earlier)
 
 
 @cache

@@ -105,6 +105,25 @@ class Photographs:
             self._features[key] = found.values
         return self._features[key]
 
+    def features_a_stage_earlier(
+        self, rows: np.ndarray, *, listen: Listener = SILENT, seconds: float = math.inf
+    ) -> np.ndarray:
+        """(rows, channels) of the default network's last stage but one, averaged over places, of
+        these photographs; raises OutOfTimeError where that takes longer than so many seconds."""
+        found = extract(
+            [self.paths[row] for row in rows],
+            [self.hashes[row] for row in rows],
+            *(self.network, self.network.image_size),
+            cache=self.cache,
+            listen=listen,
+            seconds=seconds,
+            backbone=self.backbone(self.network),
+            leave_out=1,
+        )
+        if len(found.values) < len(rows):
+            raise OutOfTimeError(f"an earlier stage of {self.network.short}")
+        return found.values
+
     def probe(self, features: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Head:
         """The default head on these photographs' features."""
         # On one thread, as the default's folds: so the last digits are everywhere the same.

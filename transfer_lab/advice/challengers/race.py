@@ -12,7 +12,7 @@ from transfer_lab.advice.advice import Alternative
 from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeError
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import SILENT, Listener
-from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.measured import Gain, evidence
 from transfer_lab.advice.promise.paired import Lead, paired_lead
 from transfer_lab.advice.promise.resampling import FoldMask, OutOfFold, first_repeat
 
@@ -46,18 +46,22 @@ def race(
     groups: np.ndarray,
     clock: Clock,
     listen: Listener = SILENT,
+    *,
+    earlier: Lead | None = None,
 ) -> Outcome:
     """Leave the default for the challenger of which most is to be expected, if that is a point.
 
     Expected is what is left of its lead by what other data sets have shown: a few photographs
     cannot show a lead of two standard errors that is there, and whoever waits for one loses it.
+    `earlier`: how far an earlier stage is ahead of the last, by which such ways are known to gain.
 
     `masks`: the default's folds, of which all challengers have those of the first repeat, the
     cheapest challenger first; after one fold the more hopeful half goes on. Who would not have
     ended before the time is up, its fit on all photographs included, is not begun; once the time is
     up nobody else is named.
     """
-    field = _Field(default.logits[0], first_repeat(masks, len(labels)), labels, groups)
+    told = None if earlier is None else earlier.points
+    field = _Field(default.logits[0], first_repeat(masks, len(labels)), labels, groups, told)
     entrants = _measured(challengers, field, clock, listen)
     for entrant in sorted(entrants, key=lambda each: each.seconds(len(field.folds))):
         entrant.begin()
@@ -80,12 +84,14 @@ def race(
 
 
 class _Field(NamedTuple):
-    """What all are compared on: the default's logits (n, classes), the folds, the photographs."""
+    """What all are compared on: the default's logits (n, classes), the folds, the photographs, and
+    the points by which an earlier stage is ahead of the last, where that is known."""
 
     default: np.ndarray
     folds: list[FoldMask]
     labels: np.ndarray
     groups: np.ndarray
+    earlier: float | None
 
     @property
     def all_folds(self) -> list[int]:
@@ -137,11 +143,14 @@ class _Entrant:
 
     def expected(self, folds: Sequence[int] | None = None) -> float:
         """Points of this lead that new photographs may be expected to show."""
-        return self.lead(folds).expected(evidence().gain(self.challenger.regime))
+        return self.lead(folds).expected(self._before())
 
     def hope(self) -> float:
         """Points to be won if it goes on."""
-        return self.lead().hope(evidence().gain(self.challenger.regime))
+        return self.lead().hope(self._before())
+
+    def _before(self) -> Gain:
+        return evidence().gain(self.challenger.regime, self._field.earlier)
 
     def begin(self) -> None:
         """Take one fold, if there is the time for all of them."""

@@ -59,16 +59,18 @@ def extract(
     listen: Listener = SILENT,
     seconds: float = math.inf,
     backbone: Backbone | None = None,
+    leave_out: int = 0,
 ) -> Features:
     """Features of each file, from the cache by content or computed, one after the other until the
-    time is up. `backbone`: the network, where it is loaded already.
+    time is up. `backbone`: the network, where it is loaded already. `leave_out`: of its last
+    stages; what the stage before gives is averaged over places.
 
     Files are decoded as everywhere (the middle square) and shown in batches of one size, the last
     one padded, so that a photograph's features do not depend on its neighbours. A file that cannot
     be read is named in `broken`. Where it is interrupted, what was computed is kept.
     """
     started = time.monotonic()
-    store = FeatureStore(cache, _key(network, size))
+    store = FeatureStore(cache, _key(network, size, leave_out))
     known: dict[str, Row | str] = dict(store.get(hashes))
     files = dict(zip(reversed(hashes), reversed(paths), strict=True))
     missing = {sha256: files[sha256] for sha256 in dict.fromkeys(hashes) if sha256 not in known}
@@ -76,7 +78,7 @@ def extract(
         listen.step("features", _expected(known, len(missing)))
     kept_at, kept = started, set(known)
     try:
-        for rows in _batches(missing, network, size, backbone):
+        for rows in _batches(missing, network, size, backbone, leave_out):
             known |= rows
             listen.progress(len(known) - len(files) + len(missing), len(missing))
             now = time.monotonic()
@@ -94,13 +96,13 @@ def extract(
     return _collected(paths, hashes, known, store.problem)
 
 
-def _key(network: Network, size: int) -> dict[str, object]:
+def _key(network: Network, size: int, leave_out: int) -> dict[str, object]:
     """All that determines features but the photograph."""
     # ONNX Runtime, where it is there, computes frozen networks on a CPU.
     computing = ("torch", "pillow", "onnx", "onnxruntime")
     versions = {name: host.version(name) for name in computing}
     own = {"network": network.name, "weights": network.sha256, "size": size, "version": _VERSION}
-    return own | versions
+    return own | versions | ({"leave_out": leave_out} if leave_out else {})
 
 
 def _expected(known: dict[str, Row | str], missing: int) -> float:
@@ -117,7 +119,11 @@ def _keep(store: FeatureStore, known: dict[str, Row | str], kept: set[str]) -> s
 
 
 def _batches(
-    files: Mapping[str, Path], network: Network, size: int, backbone: Backbone | None
+    files: Mapping[str, Path],
+    network: Network,
+    size: int,
+    backbone: Backbone | None,
+    leave_out: int,
 ) -> Iterator[dict[str, Row | str]]:
     """What becomes of each file, or what is wrong with it, some at a time."""
     if not files:
@@ -130,7 +136,7 @@ def _batches(
     from transfer_lab.system.device import device
 
     backbone = backbone or load(network)
-    prefix = FrozenPrefix(backbone, len(backbone.stages), device())
+    prefix = FrozenPrefix(backbone, len(backbone.stages) - leave_out, device())
     batch = prefix.batch_size(size)
     seen = zip(files, on_all_cores(partial(_seen, size=size), files.values()), strict=True)
     begun = time.monotonic()
@@ -141,9 +147,10 @@ def _batches(
             pixels = np.stack([one.pixels for _, one in whole])
             # Always as many as a batch holds: the last digits of an output depend on that.
             padded = torch.as_tensor(np.resize(pixels, (batch, *pixels.shape[1:])))
-            values = prefix(padded).flatten(1).numpy()
+            outputs = prefix(padded)
+            values = outputs.flatten(2).mean(2) if leave_out else outputs.flatten(1)
             each = (time.monotonic() - begun) / len(block)
-            for value, (key, one) in zip(values[: len(whole)], whole, strict=True):
+            for value, (key, one) in zip(values.numpy()[: len(whole)], whole, strict=True):
                 rows[key] = Row(value, one.look, one.thumbnail, each)
         yield rows
         begun = time.monotonic()

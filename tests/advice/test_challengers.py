@@ -29,6 +29,7 @@ from transfer_lab.advice.promise.resampling import fold_masks, out_of_fold
 from transfer_lab.backbones.timm import Timm
 from transfer_lab.backbones.weights import save_weights
 from transfer_lab.regimes.batch_norm import batch_norms
+from transfer_lab.system.decode import decode_file
 
 SIZE, PER_CLASS = 32, 12
 torch.set_num_threads(1)  # tiny batches: a second thread costs more than it gives
@@ -246,6 +247,21 @@ def test_another_size_is_the_default_head_on_features_of_that_size(album, photog
     values = extract(paths, hashes, photographs.network, 48, cache=None).values
     expected = photographs.probe(values, train).logits(values[test])
     np.testing.assert_allclose(one.fit_predict(train, test, heedless), expected, atol=1e-5)
+
+
+def test_an_earlier_stage_is_all_but_the_last_averaged_over_places(album, photographs):
+    rows = np.array([3, 20, 7])
+    found = photographs.features_a_stage_earlier(rows)
+    backbone = load(photographs.network)
+    pixels = np.stack([decode_file(album.photos[row].path, SIZE) for row in rows])
+    with torch.inference_mode():
+        outputs = backbone.prepare(torch.as_tensor(pixels)).float()
+        for stage in backbone.stages[:-1]:
+            outputs = stage(outputs)
+    assert outputs.ndim == 4
+    np.testing.assert_allclose(found, outputs.mean((2, 3)).numpy(), atol=1e-4)
+    last = photographs.features(photographs.network, SIZE)
+    assert len(last) == len(photographs) and found.shape[1] == outputs.shape[1]
 
 
 def test_costs_are_stated_before_anything_is_fitted(photographs):

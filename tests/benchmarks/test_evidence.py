@@ -11,7 +11,7 @@ from benchmarks.evidence import constants, judged, measures, policies, report
 from benchmarks.evidence.policies import DEFAULT, EARLY, advised
 from benchmarks.evidence.records import Records, rounded
 from benchmarks.evidence.tasks import TASKS, images, named
-from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.measured import Gains, evidence
 
 
 def a_draw(task="flowers", *, n=50, seed=0, cv=0.8, exponent=0.5, off=0.0):
@@ -128,16 +128,24 @@ def test_a_draw_is_judged_by_the_formulas_of_the_advice():
     assert (table.coverage, table.below, table.bias) == (50, 50, pytest.approx(9))
 
 
-def test_what_other_ways_gain_is_told_of_draws_by_regime():
+def test_what_other_ways_gain_is_told_of_draws_by_regime_and_by_the_lead_of_an_earlier_stage():
     truths = [
         {DEFAULT: 0.7, "full_finetune lite0 160": full, "linear_probe lite1 240": 0.72, EARLY: 0.9}
-        for full in (0.74, 0.72, 0.70)
+        for full in (0.68, 0.70, 0.76, 0.74)
     ]
-    records = [{"task": task, "truths": one} for task, one in zip("abc", truths, strict=True)]
+    records = [
+        {"task": task, "truths": one, "earlier": [lead, 3.0]}
+        for task, one, lead in zip("abcd", truths, (-20.0, -10.0, 0.0, 0.0), strict=True)
+    ]
     found = constants.gains(records)
     assert found.keys() == {"full_finetune", "linear_probe"}
-    assert found["full_finetune"].mean == pytest.approx(2)
-    assert found["full_finetune"].spread == pytest.approx(math.sqrt(4 * 4 / 3), abs=0.01)
+    full = found["full_finetune"]
+    assert full.mean == pytest.approx(2)
+    assert full.spread == pytest.approx(math.sqrt(40 / 3 * 5 / 4), abs=0.01)
+    # y = -2, 0, 6, 4 at x = -20, -10, 0, 0: slope 80 / 275 = 0.364 around (-7.5, 2).
+    assert (full.slope, full.level) == pytest.approx((0.364, 4.727), abs=1e-3)
+    assert full.rest == pytest.approx(math.sqrt((40 - 100**2 / 275) / 2 * 1.5), abs=0.01)
+    assert (full.least, full.most) == (-20, 0)
     assert found["linear_probe"].mean == pytest.approx(2)
     assert constants.gains(records[:2]) == {}
 
@@ -148,9 +156,20 @@ def test_the_choice_of_a_draw_is_what_the_race_would_choose_of_those_that_ended(
         "partial_finetune lite0 160": ["not clearly better", 9.0, 0.5],
         "linear_probe lite1 240": ["not clearly better", 5.0, 0.5],
     }
-    assert advised({"leads": leads}) == "partial_finetune lite0 160"
-    assert advised({"leads": {"full_finetune lite0 160": ["no time", None, None]}}) == DEFAULT
-    assert advised({"leads": {"full_finetune lite0 160": ["worse", -5.0, 1.0]}}) == DEFAULT
+    known = {"earlier": [-10.0, 4.0]}
+    assert advised(known | {"leads": leads}) == "partial_finetune lite0 160"
+    for state, points, se in (("no time", None, None), ("worse", -5.0, 1.0)):
+        alone = {"full_finetune lite0 160": [state, points, se]}
+        assert advised(known | {"leads": alone}) == DEFAULT
+
+
+def test_where_an_earlier_stage_tells_as_much_the_same_lead_is_believed_sooner(monkeypatch):
+    line = Gains(mean=0, spread=5, level=4, slope=0.25, rest=3, least=-40, most=10)
+    shown = evidence().model_copy(update={"gains": {"full_finetune": line}})
+    monkeypatch.setattr(policies, "evidence", lambda: shown)
+    leads = {"full_finetune lite0 160": ["likely better", 2.0, 5.0]}
+    assert advised({"leads": leads, "earlier": [5.0, 4.0]}) == "full_finetune lite0 160"
+    assert advised({"leads": leads, "earlier": [-25.0, 4.0]}) == DEFAULT
 
 
 def test_a_tuning_task_is_judged_by_the_constants_of_the_others():
@@ -167,7 +186,7 @@ def test_regret_is_what_a_choice_is_behind_the_best_one():
         "linear_probe, a stage earlier": 0.5,
     }
     leads = {"partial_finetune lite0 160": ["clearly better", 20.0, 1.0]}
-    record = {"task": "letters", "leads": leads, "truths": truths}
+    record = {"task": "letters", "leads": leads, "truths": truths, "earlier": [0.0, 4.0]}
     found = {one.name: one.mean for one in policies.regrets([record])}
     assert found == pytest.approx(
         {
@@ -195,6 +214,7 @@ def a_race(task="letters", *, said=10.0, took=10.0):
         "task": task,
         "n": 100,
         "seed": 0,
+        "earlier": [-20.0, 4.0],
         "leads": {"partial_finetune lite0 160": ["not clearly better", -1.0, 4.0]},
         "truths": truths,
         "seconds": {"partial_finetune lite0 160": seconds},

@@ -4,7 +4,16 @@ said."""
 from __future__ import annotations
 
 from benchmarks.evidence.judged import by_task
-from benchmarks.evidence.policies import NEAR, POLICIES, Regret, advised, regrets, speeds
+from benchmarks.evidence.policies import (
+    ADVICE,
+    NEAR,
+    OTHERS,
+    Constants,
+    Regret,
+    advised,
+    regrets,
+    speeds,
+)
 from benchmarks.evidence.records import Record
 from transfer_lab.reporting.blocks import Cell, Table, cell
 
@@ -12,35 +21,35 @@ JUDGING = {"cifar10", "digits", "letters", "textures", "scenes", "sign_digits"}
 """What the decision is judged on."""
 
 
-def tables(records: list[Record]) -> tuple[Table, ...]:
-    """Regret of every policy, every draw, and how well times were said; none without a draw."""
+def tables(records: list[Record], constants: Constants) -> tuple[Table, ...]:
+    """Regret of every policy, every draw, and how well times were said; none without a draw.
+    `constants`: by which a task is chosen for, where these are not the shipped ones."""
     if not records:
         return ()
     groups = {
         "judging tasks": [one for one in records if one["task"] in JUDGING],
         "all tasks": records,
     }
-    lost = [_regret_table(name, regrets(some)) for name, some in groups.items() if some]
+    lost = [_regret_table(name, regrets(some, constants)) for name, some in groups.items() if some]
     draws = Table(
         "Every draw: mean recall on images that are not in it, %",
         ("task", "images", "chosen", "its truth", "the probe's", "the best", ""),
-        tuple(_of_race(one) for one in records),
+        tuple(_of_race(one, constants) for one in records),
         texts=1,
     )
-    return (*lost, _regrets_by_task(records), draws, _speed_table(records))
+    return (*lost, _regrets_by_task(records, constants), draws, _speed_table(records))
 
 
-def _regrets_by_task(records: list[Record]) -> Table:
+def _regrets_by_task(records: list[Record], constants: Constants) -> Table:
     lines = []
     for task, some in by_task(records).items():
-        ours, *others = regrets(some)
+        ours, *others = regrets(some, constants)
         means = (f"{one.mean:.1f}" for one in others)
         texts = (task, len(some), f"{ours.mean:.1f}", f"{ours.worst:.1f}", *means)
         lines.append(tuple(cell(text) for text in texts))
-    ours, *others = POLICIES
     return Table(
         "Regret by task: points of mean recall behind the truly best way, in the mean",
-        ("task", "draws", ours, "at worst", *others),
+        ("task", "draws", ADVICE, "at worst", *OTHERS),
         tuple(lines),
     )
 
@@ -74,11 +83,11 @@ def _regret_table(name: str, found: list[Regret]) -> Table:
     )
 
 
-def _of_race(one: Record) -> tuple[Cell, ...]:
-    best = max(one["truths"], key=one["truths"].get)
-    shares = (one["truths"][advised(one)], one["truths"]["linear_probe lite0 224"])
+def _of_race(one: Record, constants: Constants) -> tuple[Cell, ...]:
+    best, choice = max(one["truths"], key=one["truths"].get), advised(one, constants)
+    shares = (one["truths"][choice], one["truths"]["linear_probe lite0 224"])
     texts = (
-        *(one["task"], one["n"], advised(one)),
+        *(one["task"], one["n"], choice),
         *(f"{100 * share:.1f}" for share in (*shares, one["truths"][best])),
         best,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from statistics import fmean, median
+from types import MappingProxyType
 from typing import NamedTuple
 
 from benchmarks.evidence.records import Record
 from transfer_lab.advice.challengers.race import WORTH
-from transfer_lab.advice.measured import evidence
+from transfer_lab.advice.measured import Evidence, evidence
 from transfer_lab.advice.promise.paired import Lead
 from transfer_lab.stats.rules_of_thumb import RULE_AV, RULE_CS231N, Rule
 
@@ -24,6 +26,10 @@ _MEMBERS = {
     "full_finetune": "full_finetune lite0 160",
     "linear_probe on an earlier stage": "linear_probe, a stage earlier",
 }
+
+
+Constants = Mapping[str, Evidence]
+"""By task."""
 
 
 class Regret(NamedTuple):
@@ -43,9 +49,10 @@ def _by_rule(rule: Rule) -> Callable[[Record], str]:
     return chosen
 
 
-def advised(record: Record) -> str:
-    """What the race chooses, with the constants that are shipped, of those that came to its end."""
-    seen = evidence()
+def advised(record: Record, constants: Constants = MappingProxyType({})) -> str:
+    """What the race chooses of those that came to its end, by the constants for this task; where
+    there are none of its own, by those that are shipped."""
+    seen = constants.get(record["task"], evidence())
     expected = {
         name: Lead(points, se).expected(seen.gain(name.partition(" ")[0], record["earlier"][0]))
         for name, (state, points, se) in record["leads"].items()
@@ -55,8 +62,8 @@ def advised(record: Record) -> str:
     return best if best is not None and expected[best] >= WORTH else DEFAULT
 
 
-POLICIES: Mapping[str, Callable[[Record], str]] = {
-    "the advice": advised,
+ADVICE = "the advice"
+OTHERS: Mapping[str, Callable[[Record], str]] = {
     "always the probe": lambda _: DEFAULT,
     "always partial fine-tuning": lambda _: _MEMBERS["partial_finetune"],
     "always full fine-tuning": lambda _: _MEMBERS["full_finetune"],
@@ -65,10 +72,13 @@ POLICIES: Mapping[str, Callable[[Record], str]] = {
 }
 
 
-def regrets(records: Iterable[Record]) -> list[Regret]:
+def regrets(records: Iterable[Record], constants: Constants = MappingProxyType({})) -> list[Regret]:
     """Of every policy: how far its choice is behind the truly best way on the same draw."""
     found = list(records)
-    return [_regret(name, choose, found) for name, choose in POLICIES.items()] if found else []
+    if not found:
+        return []
+    ours = _regret(ADVICE, partial(advised, constants=constants), found)
+    return [ours, *(_regret(name, choose, found) for name, choose in OTHERS.items())]
 
 
 class Speed(NamedTuple):

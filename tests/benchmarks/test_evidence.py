@@ -156,7 +156,7 @@ def test_the_choice_of_a_draw_is_what_the_race_would_choose_of_those_that_ended(
         "partial_finetune lite0 160": ["not clearly better", 9.0, 0.5],
         "linear_probe lite1 240": ["not clearly better", 5.0, 0.5],
     }
-    known = {"earlier": [-10.0, 4.0]}
+    known = {"task": "letters", "earlier": [-10.0, 4.0]}
     assert advised(known | {"leads": leads}) == "partial_finetune lite0 160"
     for state, points, se in (("no time", None, None), ("worse", -5.0, 1.0)):
         alone = {"full_finetune lite0 160": [state, points, se]}
@@ -167,9 +167,14 @@ def test_where_an_earlier_stage_tells_as_much_the_same_lead_is_believed_sooner(m
     line = Gains(mean=0, spread=5, level=4, slope=0.25, rest=3, least=-40, most=10)
     shown = evidence().model_copy(update={"gains": {"full_finetune": line}})
     monkeypatch.setattr(policies, "evidence", lambda: shown)
-    leads = {"full_finetune lite0 160": ["likely better", 2.0, 5.0]}
-    assert advised({"leads": leads, "earlier": [5.0, 4.0]}) == "full_finetune lite0 160"
-    assert advised({"leads": leads, "earlier": [-25.0, 4.0]}) == DEFAULT
+    known = {"task": "letters", "leads": {"full_finetune lite0 160": ["likely better", 2.0, 5.0]}}
+    assert advised(known | {"earlier": [5.0, 4.0]}) == "full_finetune lite0 160"
+    assert advised(known | {"earlier": [-25.0, 4.0]}) == DEFAULT
+    # A task of which there are constants that it had no part in is chosen for by these.
+    lower = line.model_copy(update={"level": -9})
+    sober = shown.model_copy(update={"gains": {"full_finetune": lower}})
+    ours = {"letters": sober, "digits": shown}
+    assert advised(known | {"earlier": [5.0, 4.0]}, ours) == DEFAULT
 
 
 def test_a_tuning_task_is_judged_by_the_constants_of_the_others():

@@ -24,6 +24,7 @@ _SPOKEN = {
     "features": "looking at each photo",
     "checking": "looking for copies and mistakes",
     "comparing": "testing on photos kept aside",
+    "earlier": "seeing whether more training may pay",
     "training": "training on all photos",
     "calibrating": "finding out how sure it may be",
 }

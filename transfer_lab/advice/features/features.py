@@ -74,8 +74,9 @@ def extract(
     known: dict[str, Row | str] = dict(store.get(hashes))
     files = dict(zip(reversed(hashes), reversed(paths), strict=True))
     missing = {sha256: files[sha256] for sha256 in dict.fromkeys(hashes) if sha256 not in known}
+    step = "earlier" if leave_out else "features"
     if missing:
-        listen.step("features", _expected(known, len(missing)))
+        listen.step(step, _expected(known, len(missing)))
     kept_at, kept = started, set(known)
     try:
         for rows in _batches(missing, network, size, backbone, leave_out):
@@ -92,7 +93,7 @@ def extract(
         _keep(store, known, kept)
         store.close()
     if missing:
-        listen.done("features", time.monotonic() - started)
+        listen.done(step, time.monotonic() - started)
     return _collected(paths, hashes, known, store.problem)
 
 

@@ -9,7 +9,7 @@ from transfer_lab.advice.challengers.base import Challenger, Cost, OutOfTimeErro
 from transfer_lab.advice.challengers.race import race
 from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import Silent
-from transfer_lab.advice.measured import Gain, evidence
+from transfer_lab.advice.measured import Gain, Gains, evidence
 from transfer_lab.advice.promise.paired import Lead, paired_lead
 from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks
 
@@ -21,7 +21,9 @@ KNOWN = Gain(mean=0.0, spread=3.0)
 
 @pytest.fixture(autouse=True)
 def _shown(monkeypatch):
-    shown = evidence().model_copy(update={"gains": {"full_finetune": KNOWN}})
+    always = {"level": 0.0, "slope": 0.0, "rest": 3.0, "least": 0.0, "most": 0.0}
+    gains = {"full_finetune": Gains(**KNOWN.model_dump(), **always)}
+    shown = evidence().model_copy(update={"gains": gains})
     monkeypatch.setattr("transfer_lab.advice.challengers.race.evidence", lambda: shown)
 
 
@@ -218,6 +220,21 @@ def test_the_worse_half_goes_after_one_fold():
     tested_first = entrants[0].asked[0]
     assert not np.isin(tested_first, outcome.counted).any()
     assert len(outcome.counted) == len(labels) - len(tested_first)
+
+
+def test_of_whom_next_to_nothing_is_to_be_hoped_goes_after_one_fold_too(monkeypatch):
+    """What such ways have lost on photographs like these is worth more than one fold."""
+    line = Gains(mean=0, spread=5, level=2, slope=0.4, rest=1.5, least=-40, most=10)
+    shown = evidence().model_copy(update={"gains": {"full_finetune": line}})
+    monkeypatch.setattr("transfer_lab.advice.challengers.race.evidence", lambda: shown)
+    labels, groups, masks = photographs()
+    for lead, folds in ((-30.0, 1), (5.0, 5)):
+        one = Invented(labels, 0.75)
+        race(
+            *(default(labels, 0.75), [one], masks, labels, groups, Clock(np.inf)),
+            earlier=Lead(lead, 5.0),
+        )
+        assert len(one.asked) == folds
 
 
 def test_all_are_asked_about_the_defaults_folds():

@@ -109,7 +109,7 @@ def tried(other: Alternative | Recommendation, beside: Recommendation | None) ->
 def verdict(other: Alternative) -> str:
     """What the same photographs said of a challenger; never by how much."""
     told = {
-        "dropped": "behind after a first look",
+        "dropped": "less promising after a first look",
         "no time": "no time left to try it",
         "worse": "worse",
     }

@@ -18,6 +18,8 @@ from transfer_lab.advice.promise.resampling import FoldMask, OutOfFold, first_re
 
 WORTH = 1.0
 """Points that another way must be expected to name right more: less is not worth its minutes."""
+HOPE = 0.5
+"""Points that going on must have a hope of: less is not worth four more folds."""
 FAILURES = (ArithmeticError, MemoryError, RuntimeError, ValueError)
 """Of a challenger alone: a loss that is not finite, no room, a network that it is not for."""
 
@@ -248,8 +250,8 @@ def _alive(entrants: Sequence[_Entrant]) -> list[_Entrant]:
 
 
 def _halve(entrants: Sequence[_Entrant]) -> bool:
-    """Drop the half of which less is to be hoped after its first fold, and who is clearly behind
-    the default; whether that was anybody.
+    """Drop the half of which less is to be hoped after its first fold, who has next to no hope, and
+    who is clearly behind the default; whether that was anybody.
 
     By hope and not by expectation: a fold tells little, and a way that may be far better is worth
     more folds than one that is surely about as good.
@@ -259,7 +261,7 @@ def _halve(entrants: Sequence[_Entrant]) -> bool:
     for place, entrant in enumerate(alive):
         if entrant.lead().is_loss:
             entrant.drop("worse")
-        elif place >= kept:
+        elif place >= kept or entrant.hope() < HOPE:
             entrant.drop("dropped")
     return any(entrant.state for entrant in alive)
 

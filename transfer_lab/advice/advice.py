@@ -62,8 +62,8 @@ class Alternative(_Part):
     """A challenger: what it would do, what the paired folds said, and what it costs.
 
     `state`: `clearly better` or `likely better` of the one that is recommended; `not clearly
-    better`, `worse`, `dropped` after its first fold, as less promising, `no time` or `failed` of the others.
-    `fit_seconds`: of one training on all photographs.
+    better`, `worse`, `dropped` after its first fold as less promising, `no time` or `failed` of the
+    others. `fit_seconds`: of one training on all photographs.
     """
 
     backbone: str

@@ -44,7 +44,7 @@ def advise(
     photos: Path | str,
     *,
     backbone: str | None = None,
-    budget: float = 300.0,
+    budget: float | None = None,
     group_by: str | None = None,
     seed: int = 0,
     cache: Path | str | None = None,
@@ -55,9 +55,10 @@ def advise(
     `photos`: a folder with a folder for each class, or a table with the columns file and label.
     `backbone`: `lite0` (the default), `lite1`, `lite2`, `timm:NAME` or `torchvision:NAME` whose
     weights lie on this machine, or any of these as `NAME=FILE`. `budget`: the most that it may
-    take, in seconds. `group_by`: `folder`, `exif-day` or a regular expression, for photographs that
-    must be tested together. `cache`: where features are kept; without it nothing is. `listen` is
-    told of each step. Raises RefusedError for what cannot be advised on.
+    take, in seconds; 90 to 300 by how many photographs there are unless given. `group_by`:
+    `folder`, `exif-day` or a regular expression, for photographs that must be tested together.
+    `cache`: where features are kept; without it nothing is. `listen` is told of each step. Raises
+    RefusedError for what cannot be advised on.
     """
     from transfer_lab.advice.advise import advise as look
     from transfer_lab.advice.advised import Advised

@@ -68,10 +68,10 @@ def advised(place, monkeypatch):
 
 
 @pytest.mark.parametrize("slow", [1, 3, 40])
-@pytest.mark.parametrize("budget", [20, 45, 90, 300])
+@pytest.mark.parametrize("budget", [20, 45, 90, 300, None])
 def test_it_is_never_exceeded_by_more_than_a_tenth(advised, budget, slow):
     advice, seconds = advised(budget, slow)
-    assert seconds <= 1.1 * budget
+    assert seconds <= 1.1 * (budget or 90)  # what a few photographs get
     assert advice.recommendation is not None or advice.abstentions
 
 

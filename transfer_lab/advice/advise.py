@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from transfer_lab.advice.challengers.photographs import Photographs
     from transfer_lab.advice.challengers.race import Outcome
 
-BUDGET = 300.0
-"""Seconds."""
+_LEAST_S, _EACH_S, _MOST_S = 90.0, 0.6, 300.0
+"""Of a budget that nobody has named: for few photographs what lets the last stage be fine-tuned on
+two cores, then so much for each, and a limit to anybody's patience."""
 _WRITING = "writing"
 _WRITING_S = 3.0
 """Of a processor's work, for what comes after the last comparison: numbers, page and tables."""
@@ -84,9 +85,10 @@ class Session:
 
 
 class _Means(NamedTuple):
-    """What there is to work with; `budget` 0 where nothing is to be compared."""
+    """What there is to work with; `budget` 0 where nothing is to be compared, None where it goes by
+    the number of photographs."""
 
-    budget: float
+    budget: float | None
     clock: Clock
     seed: int
     cache: Path | None
@@ -97,7 +99,7 @@ def advise(
     source: Path | str,
     *,
     backbone: str | None = None,
-    budget: float = BUDGET,
+    budget: float | None = None,
     group_by: str | None = None,
     seed: int = 0,
     cache: Path | None = None,
@@ -106,13 +108,13 @@ def advise(
     """Look at labelled photographs, compare ways to learn from them, and say what to expect.
 
     `source`: a folder of class folders, or a table with the columns file and label. `backbone`: a
-    network, by a name that `find_network` knows. `budget`: the most that it may take, in seconds; 0
-    for the default alone, on all photographs, however long that takes. `group_by`: which
-    photographs must be tested together, as `own_groups` takes it. `cache`: where features are
-    kept; without it nothing is. Raises RefusedError for what cannot be advised on. Where it is
-    interrupted, what was computed stays in the cache.
+    network, by a name that `find_network` knows. `budget`: the most that it may take, in seconds;
+    by the number of photographs unless given, and 0 for the default alone, on all of them, however
+    long that takes. `group_by`: which photographs must be tested together, as `own_groups` takes
+    it. `cache`: where features are kept; without it nothing is. Raises RefusedError for what cannot
+    be advised on. Where it is interrupted, what was computed stays in the cache.
     """
-    clock = Clock(budget or math.inf)
+    clock = Clock(math.inf if budget == 0 else budget or _MOST_S)
     clock.reserve(_WRITING_S, _WRITING)
     means = _Means(budget, clock, seed, cache, listen)
     seen = _look(Path(source), find_network(backbone), group_by, means)
@@ -138,6 +140,8 @@ def _look(source: Path, network: Network, group_by: str | None, means: _Means) -
     started = clock.elapsed
     listen.step("reading", None)
     whole = read_album(source, nested=group_by == FOLDER)
+    if means.budget is None:
+        clock.budget = min(_MOST_S, max(_LEAST_S, _EACH_S * len(whole.photos)))
     listen.done("reading", clock.elapsed - started)
     album, features = _features(whole, network, means)
     started = clock.elapsed
@@ -206,7 +210,7 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     )
     listen.done("comparing", clock.elapsed - started)
     compared = Compared(default)
-    if not means.budget:
+    if means.budget == 0:
         return compared
     first = first_answer(seen, compared)
     listen.say(first.text)

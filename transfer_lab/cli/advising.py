@@ -34,7 +34,7 @@ class Request:
 
     source: Path
     backbone: str | None
-    budget: float
+    budget: float | None
     group_by: str | None
     seed: int
     cache: Path | None
@@ -101,7 +101,7 @@ def _advised(request: Request, *, compare: bool = True) -> Advised:
         from transfer_lab.advice.advised import Advised
         from transfer_lab.advice.features.feature_store import cache_folder
 
-        left = max(1.0, request.budget - (time.monotonic() - started))
+        left = request.budget and max(1.0, request.budget - (time.monotonic() - started))
         session = look(
             request.source,
             backbone=request.backbone,

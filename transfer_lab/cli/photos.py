@@ -62,12 +62,12 @@ Backbone = Annotated[
     ),
 ]
 Budget = Annotated[
-    float,
+    float | None,
     typer.Option(
         metavar="TIME",
         parser=seconds,
         help="How long it may take, as 90s, 5m or 1h. More time, more ways are tried.",
-        show_default="5m",
+        show_default="by how many photos there are: 90s up to 150, at most 5m",
     ),
 ]
 GroupBy = Annotated[
@@ -109,7 +109,7 @@ def advise(
     photos: Photos,
     out: AdviceFolder = Path("advice"),
     backbone: Backbone = None,
-    budget: Budget = 300.0,
+    budget: Budget = None,
     group_by: GroupBy = None,
     yes: Yes = False,
     seed: Seed = 0,
@@ -167,7 +167,7 @@ def train(
         bool, typer.Option("--force", help="Replace a model that is there already.")
     ] = False,
     backbone: Backbone = None,
-    budget: Budget = 300.0,
+    budget: Budget = None,
     group_by: GroupBy = None,
     yes: Yes = False,
     seed: Seed = 0,

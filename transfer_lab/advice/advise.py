@@ -239,5 +239,4 @@ def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) 
     labels, groups, clock = seen.album.labels, seen.findings.groups, means.clock
     earlier = earlier_lead(photographs, groups, listen=means.listen, seconds=_SIGN * clock.left)
     field = challengers(photographs)
-    known = (masks, labels, groups, clock, means.listen)
-    return race(default, field, *known, earlier=earlier)
+    return race(default, field, masks, labels, groups, clock, means.listen, earlier=earlier)

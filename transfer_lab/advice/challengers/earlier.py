@@ -49,7 +49,7 @@ def earlier_lead(
             for number, features in enumerate((earlier, last)):
                 head = fit_probe(features[train], labels[train], classes)
                 right[number, test] = head.logits(features[test]).argmax(1) == labels[test]
-    return paired_lead(*right, labels, groups)
+    return paired_lead(right[0], right[1], labels, groups)
 
 
 def _some(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

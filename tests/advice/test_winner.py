@@ -32,7 +32,9 @@ def seen(place):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("transfer_lab.advice.challengers.field.another", lambda network: None)
         shown, race = [], racing.race
-        patch.setattr(racing, "race", lambda *known: shown.append(race(*known)) or shown[0])
+        patch.setattr(
+            racing, "race", lambda *known, **how: shown.append(race(*known, **how)) or shown[0]
+        )
         # So long that a busy machine changes nothing.
         session = advise(place / "photos", backbone=write_network(place), budget=36_000)
     return session, shown[0]

@@ -23,6 +23,7 @@ LONGEST_FIRST = (
     *("grid/test_ray_engine.py", "golden/test_results.py", "docs/test_adding_things.py"),
     *("grid/test_local_engine.py", "cli/test_app.py", "docs/test_examples.py"),
     *("reporting/test_page.py", "test_testing.py", "contracts/test_regimes.py"),
+    *("faults/test_sweeps.py", "faults/test_processes.py"),
 )
 """Files that take longest, so that processes which share the tests end together."""
 

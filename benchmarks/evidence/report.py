@@ -370,7 +370,9 @@ def _how(found: Found) -> Section:
                     "That this is a sign of gain was seen on draws of the tuning sets; those of "
                     "digits and sign_digits, of which the same was known, had shown that one was "
                     "needed, and judge it less than they seem to. Each draw is judged by the "
-                    "constants as they are now, one of a tuning set by those of the others.",
+                    "constants as they are now, one of a tuning set by those of the others. That "
+                    "who has next to no hope goes after one fold came later: the races here went "
+                    "on with them.",
                     "The race is run as an advice runs it, with all the time that it wants, on "
                     f"draws of {max(MOST.values())} images at most. The truth of every way in it "
                     "is told from images that no draw of the task has. Each training is timed "

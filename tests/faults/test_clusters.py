@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,25 +14,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import ENVIRONMENT, write_tiny
+from tests.builders import ENVIRONMENT, TINY_YAML, alive, descendants_of, until, write_tiny
 from tests.faults.conftest import ALL
 
 SECONDS = 60
+LONG = TINY_YAML.replace("fit: {epochs: 2", "fit: {epochs: 20000")
 
 
 def asked_for(folder: Path, **environment: str) -> tuple[subprocess.CompletedProcess, float]:
     """A grid on Ray in these surroundings, and how long it took."""
-    experiment, start = write_tiny(folder), time.monotonic()
-    words = ["run", str(experiment), "--engine", "ray", "--runs", str(folder / "runs")]
-    known = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("RAY_")}
+    start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "transfer_lab", *words, "--reports", str(folder / "reports")],
-        env=known | {"HOME": str(folder)} | environment,
+        words_for(folder, write_tiny(folder)),
+        env=surroundings(folder) | environment,
         capture_output=True,
         text=True,
         timeout=10 * SECONDS,
     )
     return done, time.monotonic() - start
+
+
+def words_for(folder: Path, experiment: Path) -> list[str]:
+    words = ["run", str(experiment), "--engine", "ray", "--runs", str(folder / "runs")]
+    words += ["--reports", str(folder / "reports")]
+    return [sys.executable, "-m", "transfer_lab", *words]
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of somebody who has never used Ray."""
+    known = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("RAY_")}
+    return known | {"HOME": str(folder)}
 
 
 def taken(listens: bool) -> tuple[socket.socket, str]:
@@ -59,7 +73,12 @@ CANNOT_START = {
 }
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra [ray]")
+with_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="needs the extra [ray]"
+)
+
+
+@with_ray
 @pytest.mark.parametrize("what", CANNOT_START)
 def test_a_cluster_that_cannot_be_started_is_one_sentence(what, tmp_path):
     name, told = CANNOT_START[what]
@@ -73,3 +92,30 @@ def test_a_cluster_that_cannot_be_started_is_one_sentence(what, tmp_path):
     assert done.stderr.splitlines()[-1].startswith("Ray (local): ") and told in done.stderr
     assert done.stderr.rstrip().endswith("leave --engine out to run on this machine's own workers")
     assert not list((tmp_path / "runs").glob("*/record.json"))
+
+
+@with_ray
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_cluster_ends_with_the_grid_that_started_it(name, tmp_path):
+    """All of it, those too that Ray leaves to find out by themselves."""
+    if name == "SIGTERM" and not ALL:
+        pytest.skip("Ray's own way; `make faults` tries it, too")
+    process = subprocess.Popen(
+        words_for(tmp_path, write_tiny(tmp_path, LONG)),
+        env=surroundings(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert until(lambda: any((tmp_path / "runs").glob("*/.lease")), 4 * SECONDS)
+        pids = descendants_of(process.pid)
+        agents = [pid for pid in pids if "agent" in Path(f"/proc/{pid}/cmdline").read_text()]
+        guards = [pid for pid in pids if "ray_guard" in Path(f"/proc/{pid}/cmdline").read_text()]
+        assert agents and len(guards) == 1
+        os.kill(process.pid, getattr(signal, name))
+        process.wait(SECONDS)
+        assert until(lambda: not any(map(alive, pids)), 10)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

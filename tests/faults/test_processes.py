@@ -24,7 +24,7 @@ from tests.builders import (
     until,
     write_tiny,
 )
-from tests.own_code import BACKBONE
+from tests.own_code import BACKBONE, REGIME
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.engines.local import LocalEngine
@@ -64,6 +64,13 @@ import transfer_lab.grid.train as grid
 from transfer_lab.cli.app import main
 
 grid._SECONDS_OF_AN_IMPORT, grid._SECONDS_BETWEEN_LOOKS = 1.0, 0.1
+main()
+"""
+SOON_OUT_OF_PATIENCE = """\
+from transfer_lab.cli.app import main
+from transfer_lab.grid.engines import idleness
+
+idleness.PATIENCE = 2.0
 main()
 """
 
@@ -115,6 +122,30 @@ def waits_for_ever_in_an_import(folder: Path) -> SimpleNamespace:
     found = ended(process)
     found.gone = until(lambda: not any(map(alive, processes)), 20)
     return found
+
+
+WAITS = """
+import os
+
+
+class Waits(TuneFirst):
+    def {method}(self, *args, **options):
+        os.read(os.pipe()[0], 1)
+"""
+
+
+def waits_for_ever(folder: Path, method: str) -> SimpleNamespace:
+    (folder / "own.py").write_text(REGIME + WAITS.format(method=method))
+    text = SMALL.replace("majority: {}", "mine: {module: 'own.py:Waits', k: 1}")
+    return ended(started(folder, text, ("-c", SOON_OUT_OF_PATIENCE)))
+
+
+def waits_for_ever_in_preflight(folder: Path) -> SimpleNamespace:
+    return waits_for_ever(folder, "phases")
+
+
+def waits_for_ever_in_a_run(folder: Path) -> SimpleNamespace:
+    return waits_for_ever(folder, "on_train_epoch_start")
 
 
 def has_a_backbone_of_chance(folder: Path) -> SimpleNamespace:
@@ -193,6 +224,7 @@ def hangs_up(folder: Path) -> SimpleNamespace:
 
 CASES = (
     *(ends_in_preflight, waits_for_ever_in_an_import, has_a_backbone_of_chance, has_no_room),
+    *(waits_for_ever_in_preflight, waits_for_ever_in_a_run),
     *(speaks_ascii_into_a_closed_pipe, writes_into_a_full_device),
     *(is_killed_while_a_worker_is_stopped, is_interrupted_twice, hangs_up),
 )
@@ -221,6 +253,22 @@ def test_a_module_that_hangs_while_it_is_imported_is_named_and_nothing_is_traine
     (line,) = found.err.splitlines()
     assert line.startswith("importing own.py takes more than 1 s")
     assert not any((folder / "runs").glob("*/record.json"))
+
+
+def test_a_check_that_waits_for_ever_is_named_and_nothing_is_trained(outcomes):
+    found, folder = outcomes["waits_for_ever_in_preflight"]
+    assert found.code == 2
+    (line,) = found.err.splitlines()
+    assert "mine did not come to an end: for" in line and "nothing was trained" in line
+    assert not any((folder / "runs").glob("*/record.json"))
+
+
+def test_a_run_that_waits_for_ever_fails_and_all_others_are_trained(outcomes):
+    found, folder = outcomes["waits_for_ever_in_a_run"]
+    assert found.code == 1
+    assert sorted(statuses(folder)) == ["done", "done", "failed"]
+    assert "neither computed nor read nor written anything" in found.err + found.out
+    assert "tried once more" not in found.err + found.out
 
 
 def test_a_backbone_of_chance_is_refused_before_any_training(outcomes):

@@ -16,9 +16,9 @@ from transfer_lab.experiment.foreign import foreign_code
 from transfer_lab.experiment.one_pass import peers
 from transfer_lab.experiment.plan import parents_of, runs_of
 from transfer_lab.experiment.spec import Cell, Run
-from transfer_lab.grid.engines.errors import EngineError
+from transfer_lab.grid.engines.errors import EngineError, WorkerHungError
 from transfer_lab.store.locks import RunLocks
-from transfer_lab.store.records import Record, RecordStore
+from transfer_lab.store.records import FailureKind, Record, RecordStore
 from transfer_lab.system.files import DiskFullError
 
 _PATIENCE = 1.0
@@ -304,7 +304,10 @@ class _Queue:
 
 
 def _failure(error: BaseException, run: Run, store: RecordStore) -> Record:
-    kind = "io" if isinstance(error, OSError) else "crash"
+    if isinstance(error, WorkerHungError):
+        kind: FailureKind = "error"  # it would wait again
+    else:
+        kind = "io" if isinstance(error, OSError) else "crash"
     record = Record.failure(run, kind, f"{type(error).__name__}: {error}")
     try:
         store.put(record)

@@ -27,7 +27,7 @@ from transfer_lab.experiment.yaml_source import ConfigError, Given
 from transfer_lab.grid import similarity as comparing
 from transfer_lab.grid.announcing import Announcement
 from transfer_lab.grid.engines import EngineError, start
-from transfer_lab.grid.engines.errors import WorkerCrashError
+from transfer_lab.grid.engines.errors import WorkerCrashError, WorkerHungError
 from transfer_lab.grid.progress import GridProgress, moves
 from transfer_lab.grid.scheduler import Engine, Summary, Todo, run_grid, todo
 from transfer_lab.store.layout import IMAGES
@@ -213,6 +213,8 @@ class _Crew:
         )
         try:
             problems, self._costs = _answer(checking, progress.ready)
+        except WorkerHungError as error:
+            raise ConfigError([_hung(progress.ready, error)]) from error
         except WorkerCrashError as error:
             raise ConfigError([_died(progress.ready)]) from error
         self._file.refuse(problems)
@@ -255,6 +257,16 @@ def _died(ready: Path | None) -> str:
     return (
         f"the worker that checks the experiment died {doing}: it was killed, as where memory is "
         "short, or code of one's own has ended the process"
+    )
+
+
+def _hung(ready: Path | None, error: WorkerHungError) -> str:
+    """What is said where that worker has ceased to do anything."""
+    beat = heard(ready)
+    doing = beat.doing if beat else "the check of the experiment"
+    return (
+        f"{doing} did not come to an end: {error}. Code of one's own waits there for something "
+        "that does not come, as a lock, a server or standard input; nothing was trained"
     )
 
 

@@ -7,3 +7,7 @@ class EngineError(RuntimeError):
 
 class WorkerCrashError(RuntimeError):
     """A worker process died while it was running something."""
+
+
+class WorkerHungError(WorkerCrashError):
+    """A worker had ceased to do anything while it was to run something, and was ended."""

@@ -16,7 +16,8 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 
 from transfer_lab.grid.engines import fork_server
-from transfer_lab.grid.engines.errors import EngineError, WorkerCrashError
+from transfer_lab.grid.engines.errors import EngineError, WorkerCrashError, WorkerHungError
+from transfer_lab.grid.engines.idleness import wait_while_it_works
 from transfer_lab.grid.engines.spawning import spawned
 from transfer_lab.grid.engines.worker_process import pickled, result_of, work
 
@@ -25,7 +26,8 @@ class LocalEngine:
     """`jobs` worker processes with `threads` threads each, started once.
 
     A crash is blamed on the run that was in the worker and costs no other run anything; the worker
-    is then replaced, and so is one that has run foreign code before it runs anything else.
+    is then replaced, and so is one that has run foreign code before it runs anything else, or that
+    waits there for what never comes.
     """
 
     def __init__(self, jobs: int, threads: int = 1):
@@ -46,7 +48,8 @@ class LocalEngine:
         return self._dispatch.submit(self._run, None, call, *args)
 
     def submit_apart(self, code: str, call: Callable[..., object], *args: object) -> Future:
-        """The same of what runs foreign code, in a worker that has run and will run no other."""
+        """The same of what runs foreign code, in a worker that has run and will run no other;
+        WorkerHungError if it ceases to do anything."""
         return self._dispatch.submit(self._run, code, call, *args)
 
     def close(self) -> None:
@@ -81,6 +84,11 @@ class LocalEngine:
                 worker.code = code
                 worker.send(message)
             answer = worker.receive()
+        except WorkerHungError:
+            worker.kill()
+            with contextlib.suppress(EngineError):
+                worker = self._replace(worker)
+            raise
         except (EOFError, OSError) as error:
             with contextlib.suppress(EngineError):  # which is for the next call to hear
                 worker = self._replace(worker)
@@ -107,10 +115,10 @@ class _Worker:
     def __init__(self, threads: int):
         self._connection, theirs = multiprocessing.Pipe()
         self._process: BaseProcess | None = None
-        self._begun = False
+        self._pid = 0  # until it has begun
         self.code: str | None = None
         """What foreign code it has run."""
-        self._forked: _Forked | None = None  # since it has begun
+        self._forked: _Forked | None = None
         with theirs:
             if fork_server.usable():
                 fork_server.fork_worker(self._connection, theirs, threads)
@@ -122,10 +130,13 @@ class _Worker:
         self._connection.send_bytes(message)
 
     def receive(self) -> bytes:
-        """Wait for the answer. EOFError or OSError if it dies."""
-        if not self._begun:
-            pid, self._begun = self._connection.recv(), True
-            self._forked = None if self._process else _forked(pid)
+        """Wait for the answer. EOFError or OSError if it dies, WorkerHungError if foreign code
+        ceases to do anything."""
+        if not self._pid:
+            self._pid = self._connection.recv()
+            self._forked = None if self._process else _forked(self._pid)
+        if self.code:
+            wait_while_it_works(self._connection, self._pid)
         return self._connection.recv_bytes()
 
     def kill(self) -> None:

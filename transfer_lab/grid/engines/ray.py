@@ -75,7 +75,7 @@ class RayEngine:
         self._stuck_since: float | None = None
         self._roomless_since: float | None = None
         self._told = False
-        cluster.connect(cluster.cpus_here(min(jobs, runs) if jobs else None, threads))
+        self._guard = cluster.connect(cluster.cpus_here(min(jobs, runs) if jobs else None, threads))
         import ray
 
         self._ray = ray
@@ -138,7 +138,7 @@ class RayEngine:
         self._left = True
         for slot in (*self._starting, *self._free, *self._busy):
             self._ray.kill(slot.actor)
-        self._ray.shutdown()
+        cluster.leave(self._guard)
         if self._place:
             self._place.leave()
 

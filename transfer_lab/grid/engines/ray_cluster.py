@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transfer_lab.grid.engines.errors import EngineError
+from transfer_lab.grid.engines.ray_guard import Guard, usable
 from transfer_lab.grid.engines.ray_worker import Place
 from transfer_lab.system import host
 
@@ -27,11 +29,12 @@ Node = Mapping[str, Any]
 """A node as `ray.nodes()` lists it."""
 
 
-def connect(cpus: int) -> None:
+def connect(cpus: int) -> Guard | None:
     """Join the cluster of RAY_ADDRESS, or start one of this machine alone with so many CPUs.
 
     A cluster of one's own is closed to others by a token that only its processes know; without
-    one Ray would write a token into the home directory.
+    one Ray would write a token into the home directory. Its processes end with this one: a guard,
+    which is returned, sees to that until it is told to end.
     """
     address = os.environ.get("RAY_ADDRESS") or "local"
     _check_address(address)
@@ -55,20 +58,32 @@ def connect(cpus: int) -> None:
     if ray.is_initialized():
         raise EngineError("Ray is in use in this process already; call ray.shutdown() first")
     before = signal.getsignal(signal.SIGTERM)
+    guard = Guard() if address == "local" and usable() else None
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with guard.marking() if guard else contextlib.nullcontext():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (Exception, SystemExit) as error:  # Ray exits where a cluster does not answer
-        ray.shutdown()
+        leave(guard)
         raise EngineError(
             f"Ray ({address}): {_first_line(error)}; leave --engine out to run on this machine's "
             "own workers"
         ) from error
     except KeyboardInterrupt:
-        ray.shutdown()
+        leave(guard)
         raise
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+    return guard
+
+
+def leave(guard: Guard | None) -> None:
+    """Part from the cluster, which ends if it is guarded."""
+    import ray
+
+    ray.shutdown()
+    if guard:
+        guard.end()
 
 
 def cpus_here(jobs: int | None, threads: int) -> int:

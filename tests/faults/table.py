@@ -21,11 +21,12 @@ MODULES = {
     "test_chance": "backbones that answer the same image otherwise at a second look",
     "test_inputs": "experiments: any bytes, large ones, tags, words put in",
     "test_processes": "processes: dying, stopped, interrupted twice, hung up, without room",
+    "test_idleness": "foreign code that waits for ever, and what only looks like it",
     "test_scheduler": "runs: crashes and I/O errors once and twice, a full disk, foreign code",
     "test_output": "what is printed and written: escape sequences, closed and full streams",
     "test_memory": "runs that need more memory than there is: refused, killed",
     "test_concurrency": "several commands at once on one store, of one machine and of several",
-    "test_clusters": "Ray that is not there, is something else, or cannot be started",
+    "test_clusters": "Ray that is not there, is something else, cannot be started, or is left behind",
     "test_small_disks": "a disk of 64 KB",
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.evidence.measures import calibration_error, mean_recall, nested_draws
 from benchmarks.evidence.records import Record
-from benchmarks.evidence.tasks import Task, images
+from benchmarks.evidence.tasks import Images, Task, further, images
 from transfer_lab.advice.audit.near_copies import near_copies
 from transfer_lab.advice.features.features import extract
 from transfer_lab.advice.features.networks import find_network
@@ -36,8 +36,8 @@ _SHUFFLED_N = 120
 
 
 class Table(NamedTuple):
-    """A task's images in the default network: `features` (n, d), `labels` (n), `thumbnails` (n,
-    side, side), and the groups of near-copies among all of them."""
+    """Images in the default network: `features` (n, d), `labels` (n), `thumbnails` (n, side, side),
+    and the groups of near-copies among all of them."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -47,13 +47,30 @@ class Table(NamedTuple):
 
 @cache
 def table(task: Task, data: Path, work: Path) -> Table:
-    """Computed once, and kept by content."""
-    paths, labels, _ = images(task, data, work)
+    """Of a task, computed once, and kept by content."""
+    return _table(images(task, data, work), work)
+
+
+@cache
+def whole(task: Task, data: Path, work: Path) -> Table:
+    """With further images behind, which are in no draw, where nothing is tuned on the task."""
+    known, left = table(task, data, work), further(task, data, work)
+    if task.tuning or not left.paths:
+        return known
+    more = _table(left, work)
+    features, labels, thumbnails = (
+        np.concatenate(pair) for pair in zip(known[:3], more[:3], strict=True)
+    )
+    return Table(features, labels, thumbnails, near_copies(features, thumbnails))
+
+
+def _table(found: Images, work: Path) -> Table:
+    paths, labels, _ = found
     network = find_network()
     hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
-    found = extract(paths, hashes, network, network.image_size, cache=work / "cache")
-    groups = near_copies(found.values, found.thumbnails)
-    return Table(found.values, labels[found.kept], found.thumbnails, groups)
+    seen = extract(paths, hashes, network, network.image_size, cache=work / "cache")
+    groups = near_copies(seen.values, seen.thumbnails)
+    return Table(seen.values, labels[seen.kept], seen.thumbnails, groups)
 
 
 def sizes(per_class: int, labels: np.ndarray) -> list[int]:
@@ -66,34 +83,34 @@ def draws(
     tasks: list[Task], data: Path, work: Path
 ) -> Iterator[tuple[Record, Callable[[], Record]]]:
     """Every draw, a seed after the other, so that however far this comes tasks are even."""
-    for draw, known, ns in _every(tasks, data, work):
-        yield draw, lambda known=known, ns=ns, draw=draw: measured(known, ns, draw)
+    for draw, task, ns in _every(tasks, data, work):
+        known, asked = table(task, data, work), whole(task, data, work)
+        yield draw, lambda n=ns, d=draw, k=known, a=asked: measured(k, a, n, d)
 
 
-def _every(tasks: list[Task], data: Path, work: Path) -> Iterator[tuple[Record, Table, list[int]]]:
+def _every(tasks: list[Task], data: Path, work: Path) -> Iterator[tuple[Record, Task, list[int]]]:
     for seed in range(SEEDS):
         for per_class in PER_CLASS:
             for task in tasks:
-                known = table(task, data, work)
-                if ns := sizes(per_class, known.labels):
-                    yield {"task": task.name, "n": ns[0], "seed": seed}, known, ns
+                if ns := sizes(per_class, table(task, data, work).labels):
+                    yield {"task": task.name, "n": ns[0], "seed": seed}, task, ns
 
 
-def measured(known: Table, ns: list[int], draw: Record) -> Record:
+def measured(known: Table, asked: Table, ns: list[int], draw: Record) -> Record:
     """What is promised of a draw of ns[0] images, and what is true of it and of larger ones.
 
-    The truth: answers on images that are in no draw, nor near-copies of one that is.
+    The truth: answers on images that are in no draw, nor near-copies of one that is, of those
+    asked, which begin with the known ones.
     """
     seed = derive(draw["seed"], draw["task"], draw["n"])
     nested = nested_draws(known.labels, ns, LEAST, seed)
-    rest = ~np.isin(known.groups, known.groups[nested[-1]])
-    rest[nested[-1]] = False
+    rest = ~np.isin(asked.groups, asked.groups[nested[-1]])
     first, classes = nested[0], int(known.labels.max()) + 1
     x, y = known.features[first], known.labels[first]
     groups = near_copies(x, known.thumbnails[first])
     oof = out_of_fold(x, y, groups, classes, seed=draw["seed"])
     said = promise(oof, y, groups)
-    truth, x_new = known.labels[rest], known.features[rest]
+    truth, x_new = asked.labels[rest], asked.features[rest]
     logits = [
         fit_probe(known.features[chosen], known.labels[chosen], classes).logits(x_new)
         for chosen in nested

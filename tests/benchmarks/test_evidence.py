@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from benchmarks.evidence import constants, judged, measures, policies, report
 from benchmarks.evidence.policies import DEFAULT, EARLY, advised
 from benchmarks.evidence.records import Records, rounded
-from benchmarks.evidence.tasks import TASKS, images, named
+from benchmarks.evidence.tasks import TASKS, Task, further, images, named
 from transfer_lab.advice.measured import Gains, evidence
+from transfer_lab.data.letters import Latin
 
 
 def a_draw(task="flowers", *, n=50, seed=0, cv=0.8, exponent=0.5, off=0.0):
@@ -281,6 +282,25 @@ def test_rendered_tasks_are_files_in_class_folders_and_written_once(tmp_path):
     before = found.paths[0].stat().st_mtime_ns
     assert images(digits, tmp_path, tmp_path).paths == found.paths
     assert found.paths[0].stat().st_mtime_ns == before
+
+
+def test_further_images_are_none_of_those_that_are_drawn_from(tmp_path):
+    (digits,) = named(["digits"])
+    drawn, more = images(digits, tmp_path, tmp_path), further(digits, tmp_path, tmp_path)
+    assert more.classes == drawn.classes and len(more.paths) == len(more.labels) == 597
+    assert not set(more.paths) & set(drawn.paths)
+    assert all(path.parent.name == more.classes[n] for path, n in zip(*more[:2], strict=True))
+
+
+def test_a_rendered_task_goes_on_with_images_that_are_rendered_anew(tmp_path):
+    def some(seed: int) -> Latin:
+        return Latin(12, letters="AB", train_per_class=3, test_per_class=1, render_seed=seed)
+
+    task = Task("few", render=lambda: some(0), again=lambda: some(1), most=6)
+    drawn, more = images(task, tmp_path, tmp_path), further(task, tmp_path, tmp_path)
+    assert (len(drawn.paths), len(more.paths)) == (6, 10)
+    contents = {path.read_bytes() for path in (*drawn.paths, *more.paths)}
+    assert len(contents) == 16
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path):

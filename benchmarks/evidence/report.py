@@ -252,7 +252,8 @@ def _promises(found: Found) -> Section:
                 f"If all were as promised, so many draws would be covered in {low:.0f} to "
                 f"{high:.0f} % (95 % interval, were they independent; draws of a task overlap). "
                 f"{found.silent} more draws are of too few images for any number. The truth is "
-                "told from a few hundred images, and its own error counts against the promise."
+                "told from a few hundred images, of judging sets that have more from up to 4,000, "
+                "and its own error counts against the promise."
             ),
             _alike(found.probes),
         ),

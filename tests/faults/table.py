@@ -26,7 +26,7 @@ MODULES = {
     "test_output": "what is printed and written: escape sequences, closed and full streams",
     "test_memory": "runs that need more memory than there is: refused, killed",
     "test_concurrency": "several commands at once on one store, of one machine and of several",
-    "test_clusters": "Ray that is not there, is something else, cannot be started, or is left behind",
+    "test_clusters": "Ray that is not there, is something else, cannot start, or is left behind",
     "test_small_disks": "a disk of 64 KB",
 }
 

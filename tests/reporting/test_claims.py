@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import binom
 
 from transfer_lab.experiment.loading import load_experiment
+from transfer_lab.experiment.settings import Claim
 from transfer_lab.experiment.yaml_source import ConfigError
-from transfer_lab.reporting.sections.claims import claims
+from transfer_lab.reporting.sections.claims import claims, counted
 from transfer_lab.reporting.sections.majority import majority, not_above
 from transfer_lab.reporting.sections.transfer_cost import tasks_until, transfer_cost
 from transfer_lab.reporting.study import StoredResults, Study
@@ -271,3 +272,20 @@ def test_the_costs_are_those_of_the_records():
 def test_without_anything_transferred_there_is_nothing_to_pay_off():
     made = Grid(experiment(corners=CORNERS[:1], regimes=["from_scratch"], seeds=2)).finish()
     assert transfer_cost(study(made)) is None
+
+
+def test_the_first_screen_says_how_many_claims_hold():
+    above = CLAIM | {"than": "cnn/from_scratch"}
+    stated = {
+        "right": above,
+        "wrong": above | {"relation": "below"},
+        "wrong_too": CLAIM | {"than": 0.9},
+        "equal": CLAIM | {"than": "cnn/linear_probe"},
+    }
+    made = grid(**above)
+    claimed = {name: Claim.model_validate(one) for name, one in stated.items()}
+    asked = made.experiment.model_copy(update={"claims": claimed})
+    told = counted(Study.of(asked, StoredResults(made.frame, made.curves)))
+    assert told == "Of 4 claims 1 hold and 3 do not."
+    assert counted(study(grid(**above))) == "The one claim that was tested: holds."
+    assert counted(study(grid())) == ""

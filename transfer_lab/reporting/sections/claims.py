@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
 from transfer_lab.experiment.settings import Claim
 from transfer_lab.reporting.accuracies import Unit, one_a_pass, units_of
 from transfer_lab.reporting.blocks import Cell, Line, Note, Section, Table, cell
 from transfer_lab.reporting.sections.majority import gain
 from transfer_lab.reporting.study import Place, Study, interval
-from transfer_lab.reporting.wording import percent, seconds
+from transfer_lab.reporting.wording import listed, percent, seconds
 from transfer_lab.stats.intervals import Interval
 from transfer_lab.stats.verdicts import Verdict, verdict
 
@@ -21,6 +22,12 @@ WORDS: dict[Verdict, str] = {
     "refuted": "does not hold",
     "undecided": "undecided",
     "no data": "not measured",
+}
+_OF_SEVERAL: dict[Verdict, str] = {
+    "supported": "hold",
+    "refuted": "do not",
+    "undecided": "are undecided",
+    "no data": "were not measured",
 }
 TITLE = "The claims, one by one"
 LEAD = "What an article says, beside what was measured here."
@@ -45,16 +52,45 @@ def claims(study: Study) -> Section | None:
     return Section(TITLE, (table, Note(LEGEND)), LEAD, open=True)
 
 
-def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
+def counted(study: Study) -> str:
+    """'Of 11 claims 2 hold, 5 do not and 4 are undecided.'; nothing where none is made."""
+    stated = study.experiment.claims
+    if not stated:
+        return ""
+    tally = Counter(judged(study, claim).verdict for claim in stated.values())
+    if len(stated) == 1:
+        return f"The one claim that was tested: {WORDS[next(iter(tally))]}."
+    told = [f"{tally[found]} {_OF_SEVERAL[found]}" for found in _OF_SEVERAL if tally[found]]
+    return f"Of {len(stated)} claims {listed(told)}."
+
+
+class Judged(NamedTuple):
+    """What was found of a claim: by which arm, in how many pairs of runs, and whether not one of
+    them differs."""
+
+    verdict: Verdict
+    arm: str
+    pairs: int
+    equal: bool
+
+
+def judged(study: Study, claim: Claim) -> Judged:
+    """Whether the claim holds; one that says there is a difference does not where there is none."""
     arm = _chosen(study, claim)
     found, other = measured(study, claim, arm), measured(study, claim, claim.than)
     differences = [value - other[seed] for seed, value in found.items() if seed in other]
     told = verdict(_difference(study, claim, arm, differences), claim.relation)
     equal = len(differences) > 1 and not any(differences)
+    return Judged("refuted" if equal else told, arm, len(differences), equal)
+
+
+def _row(study: Study, claim: Claim) -> tuple[Cell, ...]:
+    told, arm, pairs, equal = judged(study, claim)
+    found, other = measured(study, claim, arm), measured(study, claim, claim.than)
     word = "does not hold: equal" if equal else WORDS[told]
     return (
         cell(claim.text),
-        cell(word, f"(n={len(differences)})", strong=equal or told in ("supported", "refuted")),
+        cell(word, f"(n={pairs})", strong=told in ("supported", "refuted")),
         cell(_published(claim)),
         _value(claim, _measure(study, claim, arm, found), arm),
         _value(claim, _measure(study, claim, claim.than, other), claim.than),

@@ -1,4 +1,5 @@
-"""The answer in a sentence or two: whether to transfer at all, and which way."""
+"""The answer in a sentence or two: whether to transfer at all, and which way; what became of
+claims."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from transfer_lab.reporting.blocks import InShort
 from transfer_lab.reporting.decision import Decision
 from transfer_lab.reporting.sections.cards import Answers, case
+from transfer_lab.reporting.sections.claims import counted
 from transfer_lab.reporting.study import Study
 from transfer_lab.reporting.wording import bounded, listed
 
@@ -27,7 +29,8 @@ def in_short(answers: Answers) -> InShort:
     meaning = MEANING.format(*(measure.apart(limit) for limit in _SURE))
     bounds = [found.bound for found in decided if len(found.standings) > 1]
     worst = max(bounds) if bounds and None not in bounds else math.inf
-    said = (_transfer(answers.study, decided), _way(answers.study, decided, worst))
+    study = answers.study
+    said = (_transfer(study, decided), _way(study, decided, worst), counted(study))
     text = " ".join(filter(None, said))
     if math.isinf(worst):
         return InShort(text, 0, "too few seeds to say how sure this is", meaning)

@@ -30,7 +30,7 @@ def in_short(answers: Answers) -> InShort:
     bounds = [found.bound for found in decided if len(found.standings) > 1]
     worst = max(bounds) if bounds and None not in bounds else math.inf
     study = answers.study
-    said = (_transfer(study, decided), _way(study, decided, worst), counted(study))
+    said = (counted(study), _transfer(study, decided), _way(study, decided, worst))
     text = " ".join(filter(None, said))
     if math.isinf(worst):
         return InShort(text, 0, "too few seeds to say how sure this is", meaning)

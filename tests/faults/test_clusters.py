@@ -96,10 +96,10 @@ def test_a_cluster_that_cannot_be_started_is_one_sentence(what, tmp_path):
 
 @with_ray
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
-def test_a_cluster_ends_with_the_grid_that_started_it(name, tmp_path):
+def test_a_cluster_ends_with_the_grid_that_started_it(name, tmp_path, request):
     """All of it, those too that Ray leaves to find out by themselves."""
-    if name == "SIGTERM" and not ALL:
-        pytest.skip("Ray's own way; `make faults` tries it, too")
+    if not (ALL or request.config.getoption("--all")):
+        pytest.skip("Ray takes its time; `make faults` and `make test ARGS=--all` try it")
     process = subprocess.Popen(
         words_for(tmp_path, write_tiny(tmp_path, LONG)),
         env=surroundings(tmp_path),

@@ -13,7 +13,7 @@ from tests.builders import done, failed, one_by_one, records_in
 from tests.grid.test_scheduler import CELLS, CHILDREN, PARENTS, RUNS, Now, Watch
 from transfer_lab.experiment.foreign import foreign_code
 from transfer_lab.experiment.plan import plan
-from transfer_lab.grid.engines.errors import WorkerCrashError
+from transfer_lab.grid.engines.errors import WorkerCrashError, WorkerHungError
 from transfer_lab.grid.scheduler import run_grid, todo
 from transfer_lab.store.records import Record, RecordStore
 from transfer_lab.system.files import DiskFullError, write_atomically
@@ -53,6 +53,10 @@ def other_error(run):
     return failed(run)
 
 
+def hang(_):
+    raise WorkerHungError("it has neither computed nor read nor written anything")
+
+
 @pytest.fixture
 def store(tmp_path):
     said = []
@@ -83,10 +87,13 @@ def test_and_fails_if_that_happens_again(store, fault):
     assert train.tried.count(LEAF) == 2
 
 
-def test_what_fails_by_itself_is_not_tried_again(store):
-    train = Faulty(store, other_error, 9)
+@pytest.mark.parametrize("fault", [other_error, hang])
+def test_what_fails_by_itself_is_not_tried_again(store, fault):
+    train = Faulty(store, fault, 9)
     assert ran(store, train).failed == [LEAF]
     assert train.tried.count(LEAF) == 1
+    statuses = [record.status for record in records_in(store).values()]
+    assert sorted(set(statuses)) == ["done", "failed"] and statuses.count("failed") == 1
 
 
 def test_a_full_disk_ends_the_grid_at_once_and_blames_no_run(store, tmp_path):

@@ -20,8 +20,8 @@ from transfer_lab.grid.engines.local import LocalEngine
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="only Linux tells what processes do"
 )
-PATIENCE = 0.6
-LONGER = 1.5
+PATIENCE = 0.4
+LONGER = 1.0
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import math
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -53,3 +55,18 @@ def test_cores_are_those_bound_and_no_more_than_their_time(monkeypatch, allowed,
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     monkeypatch.setattr(host, "_quota", lambda: math.inf if allowed is None else allowed)
     assert host.cores() == share
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_asking_git_for_changes_writes_nothing_into_the_checkout(tmp_path):
+    """A grid that is killed while git writes would leave a lock behind, and no commit could be
+    made any more."""
+    quiet = {"check": True, "capture_output": True}
+    subprocess.run(["git", "init", tmp_path], **quiet)
+    (tmp_path / "file").write_text("as it was")
+    subprocess.run(["git", "-C", tmp_path, "add", "file"], **quiet)
+    os.utime(tmp_path / "file", (1, 1))  # so that git has something to learn
+    index = tmp_path / ".git" / "index"
+    before = index.read_bytes()
+    assert host._git(tmp_path, "status", "--porcelain").split() == ["A", "file"]
+    assert index.read_bytes() == before

@@ -109,9 +109,10 @@ def peak_memory_mb() -> float:
 
 
 def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
-    )
+    # Git would write what it has learnt into its index: a grid that is killed meanwhile would leave
+    # a lock behind, and no commit could be made any more.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import alive, until
+from tests.builders import TINY_YAML, alive, until, write_tiny
+from tests.cli.test_app import call
+from tests.own_code import REGIME
 from transfer_lab.grid.engines import idleness
 from transfer_lab.grid.engines.errors import WorkerHungError
 from transfer_lab.grid.engines.local import LocalEngine
@@ -107,3 +109,30 @@ def test_the_lab_s_own_code_is_waited_for(engine):
 def test_nobody_is_ended_where_the_system_does_not_tell(engine, monkeypatch):
     monkeypatch.setattr(idleness, "deeds", lambda pid: None)
     engine.submit_apart("a", time.sleep, LONGER).result()
+
+
+WAITS = """
+import os
+
+
+class Waits(TuneFirst):
+    def phases(self):
+        os.read(os.pipe()[0], 1)
+"""
+
+
+def test_a_check_that_waits_for_ever_is_named_and_nothing_is_trained(engine, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(REGIME + WAITS)
+    text = TINY_YAML.replace("majority: {}", "mine: {module: 'own.py:Waits', k: 1}")
+    words = [
+        "run",
+        str(write_tiny(tmp_path, text)),
+        "--jobs",
+        "1",
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
+    assert call(*words, "--reports", str(tmp_path / "reports")) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "mine did not come to an end: for" in told and "nothing was trained" in told
+    assert not list((tmp_path / "runs").glob("*/record.json"))

@@ -287,5 +287,5 @@ def test_the_first_screen_says_how_many_claims_hold():
     asked = made.experiment.model_copy(update={"claims": claimed})
     told = counted(Study.of(asked, StoredResults(made.frame, made.curves)))
     assert told == "Of 4 claims 1 hold and 3 do not."
-    assert counted(study(grid(**above))) == "The one claim that was tested: holds."
+    assert counted(study(grid(**above))) == "The one claim holds."
     assert counted(study(grid())) == ""

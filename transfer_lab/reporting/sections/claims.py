@@ -23,6 +23,7 @@ WORDS: dict[Verdict, str] = {
     "undecided": "undecided",
     "no data": "not measured",
 }
+_OF_ONE: dict[Verdict, str] = WORDS | {"undecided": "is undecided", "no data": "was not measured"}
 _OF_SEVERAL: dict[Verdict, str] = {
     "supported": "hold",
     "refuted": "do not",
@@ -59,7 +60,7 @@ def counted(study: Study) -> str:
         return ""
     tally = Counter(judged(study, claim).verdict for claim in stated.values())
     if len(stated) == 1:
-        return f"The one claim that was tested: {WORDS[next(iter(tally))]}."
+        return f"The one claim {_OF_ONE[next(iter(tally))]}."
     told = [f"{tally[found]} {_OF_SEVERAL[found]}" for found in _OF_SEVERAL if tally[found]]
     return f"Of {len(stated)} claims {listed(told)}."
 

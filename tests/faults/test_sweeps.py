@@ -37,9 +37,9 @@ def undisturbed(nursery, tmp_path_factory) -> tuple[Path, object, int]:
     return folder, outcome(folder), ended.operations
 
 
-TURNS = {"tear": (1, 2), "EIO on write": (1 + STEP, 2), "EIO on read": (1, 2)}
-"""Where the sweep of a fault begins that takes every so many of the points alone, for they are much
-like another: writes that tear and that fail take turns."""
+TURNS = {"tear": (1, 2), "EIO on write": (1 + STEP, 2)}
+"""Where the sweep of a fault begins, and how many points it goes on: writes that tear and that fail
+are much alike, and take turns."""
 
 
 def points(operations: int, fault: str) -> Iterator[int]:

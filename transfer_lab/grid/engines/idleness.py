@@ -43,10 +43,10 @@ def wait_while_it_works(connection: Connection, pid: int) -> None:
     """Return when there is something to receive from the process, or it has hung up.
 
     Raises WorkerHungError when it has neither computed nor read nor written anything for
-    `PATIENCE` seconds; what it has started is ended then, since that may hold what ends with the
-    process. Looks are counted, not seconds, so that a pause of this process, or of the
-    whole machine, is none of the other's. Where the system does not tell (it is Linux's /proc),
-    it is waited for as long as it takes.
+    `PATIENCE` seconds; what it has started is ended then, since that may hold the other end of the
+    connection. Looks are counted, not seconds, so that a pause of this process, or of the whole
+    machine, is none of the other's. Where the system does not tell (it is Linux's /proc), it is
+    waited for as long as it takes.
     """
     since, idle = deeds(pid), 0
     while not connection.poll(PATIENCE / _LOOKS):
@@ -64,9 +64,10 @@ def wait_while_it_works(connection: Connection, pid: int) -> None:
 
 def deeds(pid: int) -> Deeds | None:
     """What the process and its descendants have done; None where the system does not tell."""
-    pids, seconds, moved, held = {pid}, 0.0, 0, False
+    seconds, moved, held = 0.0, 0, False
     try:
-        for one in _descendants(pid, pids):
+        pids = _with_descendants(pid)
+        for one in pids:
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             held |= fields[0] in "Tt"
             seconds += (int(fields[11]) + int(fields[12])) / _TICKS
@@ -76,14 +77,13 @@ def deeds(pid: int) -> Deeds | None:
     return Deeds(frozenset(pids), seconds, moved, held)
 
 
-def _descendants(pid: int, found: set[int]) -> list[int]:
-    """The process, its children and theirs, which are added to those found."""
+def _with_descendants(pid: int) -> list[int]:
+    """The process, its children, theirs, and so on."""
     listed = [pid]
     for one in listed:
         for path in Path(f"/proc/{one}/task").glob("*/children"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread has ended
                 listed += map(int, path.read_text().split())
-    found.update(listed)
     return listed
 
 

@@ -50,8 +50,10 @@ class Guard:
             yield
         finally:
             for name, value in before.items():
-                os.environ.pop(name)
-                os.environ.update({name: value} if value is not None else {})
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
     def end(self) -> None:
         """The cluster has been ended: there is nothing to guard."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -72,14 +73,18 @@ def _serve() -> None:
 
     import transfer_lab.reporting.collect
     from tests.faults import small_grid
+    from transfer_lab.training.fit import look_once
 
     assert transfer_lab.reporting.collect
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    look_once()  # as workers do
     with tempfile.TemporaryDirectory() as folder:  # what is found out once is then known to all
         small_grid.lay(Path(folder))
         small_grid.train(Path(folder))
+    gc.collect()
+    gc.freeze()  # children that look for garbage would copy what they touch
     shim = ctypes.CDLL(os.environ["FAULTS_SHIM"]) if "FAULTS_SHIM" in os.environ else None
     for line in sys.stdin:
         print(json.dumps(_case(json.loads(line), shim)), file=answers, flush=True)

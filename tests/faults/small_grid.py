@@ -42,6 +42,12 @@ pretrain: {epochs: 1, batch_size: 8}
 _TUNED = _YAML.replace("linear_probe: {}", "linear_probe: {tune: {lr: [0.01, 0.1]}}").replace(
     "full_finetune: {}", "full_finetune: {tune: {lr: [0.001, 0.01]}}"
 )
+_ALONE = _YAML.replace("full_finetune: {}", "partial_finetune: {k: 1}").replace(
+    "  linear_probe: {}\n", ""
+)
+TEXTS = {"siblings": _YAML, "tuned": _TUNED, "alone": _ALONE}
+"""Of grids: two runs of one source, the same with searches, and a run alone that leaves every kind
+of file that the two do."""
 _OF_ITS_TIME = ("seconds", "started_at", "peak_rss_mb", "curve_sha256", "trials_sha256")
 """What no two runs have the same, and what holds it."""
 
@@ -71,11 +77,11 @@ class Silent:
     def ended(self, run, record) -> None: ...
 
 
-def lay(folder: Path, *, tuned: bool = False) -> Path:
-    """The experiment's file."""
+def lay(folder: Path, grid: str = "siblings") -> Path:
+    """The experiment's file; `grid`: which of TEXTS."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "small.yaml"
-    path.write_text(_TUNED if tuned else _YAML)
+    path.write_text(TEXTS[grid])
     return path
 
 

@@ -21,22 +21,22 @@ from transfer_lab.training.run import Setting, train
 
 
 @pytest.mark.parametrize(
-    ("action", "tuned"),
+    ("action", "grid"),
     [
-        ("three at once", False),
-        ("three at once, one killed soon", False),
-        ("three at once, one killed later", False),
-        ("three without locks", False),
-        ("three without locks", True),
+        ("three at once", "siblings"),
+        ("three at once, one killed soon", "siblings"),
+        ("three at once, one killed later", "siblings"),
+        ("three without locks", "siblings"),
+        ("three without locks", "tuned"),
     ],
 )
-def test_grids_that_share_a_store_end_as_one(action, tuned, nursery, tmp_path, tried):
-    lay(tmp_path / "alone", tuned=tuned)
+def test_grids_that_share_a_store_end_as_one(action, grid, nursery, tmp_path, tried):
+    lay(tmp_path / "alone", grid)
     assert nursery.case("train", tmp_path / "alone").code == DONE
     expected = outcome(tmp_path / "alone")
     for number in range(10 if ALL else 2):
         folder = tmp_path / str(number)
-        lay(folder, tuned=tuned)
+        lay(folder, grid)
         ended = nursery.case(action, folder)
         assert ended.code == DONE and "Traceback" not in ended.said, ended.said
         assert differing(outcome(folder), expected) == {}

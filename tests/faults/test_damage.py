@@ -30,7 +30,7 @@ CASES = [
 def whole(nursery, tmp_path_factory):
     """A finished and compared grid that has left every kind of file, and what came out of it."""
     folder = tmp_path_factory.mktemp("whole")
-    lay(folder, tuned=True)
+    lay(folder, "tuned")
     ended = nursery.case("train and compare", folder)
     assert ended.code == DONE, ended.said
     expected = outcome(folder)

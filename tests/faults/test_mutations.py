@@ -122,7 +122,7 @@ NO_RESULT = {
 @pytest.fixture(scope="module")
 def store(nursery, tmp_path_factory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("mutated")
-    lay(folder, tuned=True)
+    lay(folder, "tuned")
     ended = nursery.case("train and compare", folder)
     assert ended.code == DONE, ended.said
     leave_the_rest(folder / "runs")

@@ -24,6 +24,7 @@ from tests.builders import (
     until,
     write_tiny,
 )
+from tests.faults.conftest import ALL
 from transfer_lab.experiment.loading import load_experiment
 from transfer_lab.experiment.plan import plan
 from transfer_lab.grid.engines.local import LocalEngine
@@ -176,9 +177,10 @@ def hangs_up(folder: Path) -> SimpleNamespace:
     return found
 
 
+# A full device is tried in the fast part, too, with quicker commands (test_output.py).
+STREAMS = (speaks_ascii_into_a_closed_pipe, *((writes_into_a_full_device,) if ALL else ()))
 CASES = (
-    *(ends_in_preflight, waits_for_ever_in_an_import, has_no_room),
-    *(speaks_ascii_into_a_closed_pipe, writes_into_a_full_device),
+    *(ends_in_preflight, waits_for_ever_in_an_import, has_no_room, *STREAMS),
     *(is_killed_while_a_worker_is_stopped, is_interrupted_twice, hangs_up),
 )
 
@@ -219,7 +221,7 @@ def test_a_grid_without_room_stops_at_once_and_says_where_and_how_much(outcomes)
     assert not list((folder / "runs").rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("case", ["speaks_ascii_into_a_closed_pipe", "writes_into_a_full_device"])
+@pytest.mark.parametrize("case", [case.__name__ for case in STREAMS])
 def test_a_stream_that_takes_nothing_costs_no_result_and_no_report(outcomes, case):
     found, folder = outcomes[case]
     assert found.code == 0

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import ALL
+from tests.faults.kinds import KINDS
 from tests.faults.nursery import Nursery
 from tests.faults.small_grid import DONE, FAILED, NO_ROOM, checksums, differing, lay, outcome
 
 KILLED = -signal.SIGKILL
-STEP = 1 if ALL else 5
+STEP, GRID = (1, "siblings") if ALL else (5, "alone")
 
 ENDS = {
     "kill": {KILLED},
@@ -31,10 +32,23 @@ ENDS = {
 def undisturbed(nursery, tmp_path_factory) -> tuple[Path, object, int]:
     """A finished grid, what came out of it, and how many times it wrote."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    lay(folder)
+    lay(folder, GRID)
     ended = nursery.case("train", folder, "count writes")
     assert ended.code == DONE and ended.operations > 100, ended.said
     return folder, outcome(folder), ended.operations
+
+
+def kinds(folder: Path) -> set[str]:
+    return {kind.name for kind in KINDS if kind.files(folder / "runs")}
+
+
+def test_the_grid_of_the_fast_part_leaves_every_kind_of_file_that_the_whole_one_does(
+    nursery, tmp_path
+):
+    for grid in ("alone", "siblings"):
+        lay(tmp_path / grid, grid)
+        assert nursery.case("train", tmp_path / grid).code == DONE
+    assert kinds(tmp_path / "alone") == kinds(tmp_path / "siblings") > {"weights", "frozen outputs"}
 
 
 TURNS = {"tear": (1, 2), "EIO on write": (1 + STEP, 2)}
@@ -61,7 +75,7 @@ def test_a_grid_that_meets_it_at_any_operation_ends_as_an_undisturbed_one(
     _, expected, operations = undisturbed
     for at in points(operations, fault):
         folder = tmp_path / str(at)
-        lay(folder)
+        lay(folder, GRID)
         told = f"{fault} at operation {at}"
         ended = nursery.case("train", folder, fault, at)
         assert ended.code in ENDS[fault], f"{told}: {ended}"
@@ -76,7 +90,7 @@ def test_and_where_flushing_or_reading_fails(fault, nursery, undisturbed, tmp_pa
     _, expected, operations = undisturbed
     for at in points(operations, fault):
         folder = tmp_path / str(at)
-        lay(folder)
+        lay(folder, GRID)
         told = f"{fault} at operation {at}"
         ended = nursery.case("train", folder, fault, at)
         assert ended.code in ENDS[fault], f"{told}: {ended}"

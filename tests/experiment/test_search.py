@@ -121,6 +121,18 @@ def test_names_tell_searches_and_what_only_they_need():
     assert "cnn lp_ft, small_similar, seed 7" in told  # the teacher of that seed
 
 
+def test_trials_may_be_shorter_than_what_goes_by_them_and_are_never_longer():
+    budgets = {"fit": {"epochs": 6}, "budgets": {"short": {"epochs": 2, "batch_size": 8}}}
+    made = asked(search={"seed": 7, "epochs": 3}, **budgets)
+    assert {run.fit.epochs for run in searches(made)} == {3, 2}
+    results = {cell.run.fit.epochs for cell in plan(made)}
+    assert results == {6, 2}
+    usual = {run.id for run in searches(asked(search={"seed": 7}, **budgets))}
+    assert not usual >= {run.id for run in searches(made)}
+    as_long = asked(search={"seed": 7, "epochs": 6}, **budgets)
+    assert {run.id for run in searches(as_long)} == usual
+
+
 SEARCH = "search: {seed: 1}\n"
 
 
@@ -149,6 +161,7 @@ SEARCH = "search: {seed: 1}\n"
             "search.scenarios",
             "linear_probe has trials and is planned in none of these",
         ),
+        (TINY_YAML + TUNE + "search: {seed: 5, epochs: 0}\n", "0}\n", "search.epochs", "1"),
         (TINY_YAML + TUNE + "search: {sed: 5}\n", "sed", "search.sed", "unknown key"),
         (TINY_YAML + TUNE + "search: 5\n", "search", "search", "5"),
         (TINY_YAML + TUNE + "search: {seed: 5, scenarios: []}\n", "[]", "search.scenarios", "1"),

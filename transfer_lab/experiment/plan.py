@@ -239,7 +239,9 @@ def _search(shared: _Shared, scenario: str, backbone: str, regime: str, budget: 
     how = shared.experiment.search
     assert how is not None
     place = (scenario, backbone, regime, how.seed, budget, None)
-    return _run(shared, *place, tune=shared.trials[regime], purpose="search")
+    found = _run(shared, *place, tune=shared.trials[regime], purpose="search")
+    epochs = found.fit.epochs if how.epochs is None else min(how.epochs, found.fit.epochs)
+    return found.model_copy(update={"fit": found.fit.model_copy(update={"epochs": epochs})})
 
 
 def _run(

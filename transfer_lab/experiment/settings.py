@@ -61,7 +61,11 @@ class Tracking(Spec):
 class SearchSettings(Spec):
     """Where trials are tried once for the whole grid: at a seed of its own, which no cell has, in
     the scenarios whose mean validation accuracy chooses (those with the fewest images unless
-    named)."""
+    named).
+
+    `epochs`: a trial takes no more than so many, or as many as the budget's `min_steps` ask for.
+    """
 
     seed: Seed = 0
     scenarios: tuple[str, ...] | None = Field(None, min_length=1)
+    epochs: Int | None = Field(None, ge=1)

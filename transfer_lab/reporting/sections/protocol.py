@@ -138,14 +138,14 @@ def _searches(study: Study, count: int) -> str:
     named = (name for regime in tried(study) for name in searched_in(experiment, regime))
     epochs = experiment.search.epochs
     shorter = "" if epochs is None else f", for no more than {epochs} epoch{'s' * (epochs > 1)}"
+    where = " and ".join(dict.fromkeys(named)) + shorter
     return (
         f"Every regime that learns has {count} trials on each backbone, tried once, at seed "
-        f"{experiment.search.seed}, which no run of the grid has, in "
-        f"{' and '.join(dict.fromkeys(named))}{shorter}: from the same initial weights each learns from the "
-        "training images, and the best mean validation accuracy chooses (among equals the lower "
-        "mean validation loss, then the first listed). No search reads a test image. What it "
-        "chose holds in every scenario and at every seed; the runs there learn from training "
-        "images alone. Source runs are not tuned."
+        f"{experiment.search.seed}, which no run of the grid has, in {where}: from the same "
+        "initial weights each learns from the training images, and the best mean validation "
+        "accuracy chooses (among equals the lower mean validation loss, then the first listed). "
+        "No search reads a test image. What it chose holds in every scenario and at every seed; "
+        "the runs there learn from training images alone. Source runs are not tuned."
     )
 
 

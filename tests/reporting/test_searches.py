@@ -150,6 +150,13 @@ def test_the_protocol_says_how_rates_were_found_and_nothing_is_untuned(text):
     assert "chosen trial minus test accuracy" not in text  # that is of searches in each place
 
 
+def test_that_trials_are_shorter_is_said(text):
+    assert "no more than" not in text.split("tried once")[1].split(": from")[0]
+    for epochs, told in ((1, "1 epoch"), (3, "3 epochs")):
+        shorter = finished(search={"seed": 9, "epochs": epochs}).markdown()
+        assert f"small_dissimilar, for no more than {told}: from the same initial" in shorter
+
+
 def test_what_was_tried_and_chosen_is_on_the_page_and_how_in_the_short_report(brief, tables):
     assert {SHOWN, ALL} <= tables.keys() and not {SHOWN, ALL} & markdown_tables(brief).keys()
     assert "3 trials on each backbone, tried once, at seed 9" in brief

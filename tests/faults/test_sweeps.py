@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,16 +50,6 @@ def test_the_grid_of_the_fast_part_leaves_every_kind_of_file_that_the_whole_one_
     assert kinds(tmp_path / "alone") == kinds(tmp_path / "siblings") > {"weights", "frozen outputs"}
 
 
-TURNS = {"tear": (1, 2), "EIO on write": (1 + STEP, 2)}
-"""Where the sweep of a fault begins, and how many points it goes on: writes that tear and that fail
-are much alike, and take turns."""
-
-
-def points(operations: int, fault: str) -> Iterator[int]:
-    first, turn = (1, 1) if ALL else TURNS.get(fault, (1, 1))
-    yield from range(first, operations + 1, turn * STEP)
-
-
 def resumed_equals(nursery: Nursery, folder: Path, expected: object, told: str) -> None:
     again = nursery.case("train", folder)
     assert again.code == DONE, f"{told}: {again.said}"
@@ -73,7 +62,7 @@ def test_a_grid_that_meets_it_at_any_operation_ends_as_an_undisturbed_one(
     fault, nursery, undisturbed, tmp_path, tried
 ):
     _, expected, operations = undisturbed
-    for at in points(operations, fault):
+    for at in range(1, operations + 1, STEP):
         folder = tmp_path / str(at)
         lay(folder, GRID)
         told = f"{fault} at operation {at}"
@@ -88,7 +77,7 @@ def test_a_grid_that_meets_it_at_any_operation_ends_as_an_undisturbed_one(
 @pytest.mark.parametrize("fault", ["EIO on fsync", "EIO on read"])
 def test_and_where_flushing_or_reading_fails(fault, nursery, undisturbed, tmp_path, tried):
     _, expected, operations = undisturbed
-    for at in points(operations, fault):
+    for at in range(1, operations + 1, STEP):
         folder = tmp_path / str(at)
         lay(folder, GRID)
         told = f"{fault} at operation {at}"

@@ -43,8 +43,14 @@ def _fold_activated(graph: fx.GraphModule) -> None:
         before = node.args[0]
         conv = modules.get(before.target) if before.op == "call_module" else None
         if isinstance(conv, nn.Conv2d) and len(before.users) == 1:
-            graph.set_submodule(before.target, fuse_conv_bn_eval(conv, norm))
-            graph.set_submodule(node.target, norm.act)
+            _put(graph, before.target, fuse_conv_bn_eval(conv, norm))
+            _put(graph, node.target, norm.act)
+
+
+def _put(graph: fx.GraphModule, target: str, module: nn.Module) -> None:
+    """As `set_submodule`, which older releases of torch lack."""
+    parent, _, name = target.rpartition(".")
+    setattr(graph.get_submodule(parent), name, module)
 
 
 def _is_activated(module: nn.Module) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from pydantic import Base64Bytes, ConfigDict
+from pydantic import Base64Bytes, ConfigDict, field_serializer
 
 from transfer_lab.experiment.choices import Choice, Spec
 from transfer_lab.experiment.spec import Experiment
@@ -49,6 +50,11 @@ class Thumbnails(Sealed):
     samples: tuple[Sample, ...]
     array: str
     count: int
+
+    @field_serializer("samples", when_used="json")
+    def _as_text(self, samples: tuple[Sample, ...]) -> list[tuple[int, str]]:
+        """Bytes within a named tuple, which older releases of pydantic do not encode."""
+        return [(label, base64.b64encode(png).decode()) for label, png in samples]
 
 
 def depicted(experiment: Experiment) -> Mapping[str, Depicted]:

@@ -155,8 +155,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "seed": "The seed at which trials are tried; no seed of the grid.",
         "scenarios": "Scenarios of which the mean validation accuracy chooses, for all of them; "
         "those with the fewest images unless named.",
-        "epochs": "A trial takes no more epochs than so many, or as many as `min_steps` ask for; "
-        "as many as the budget has unless named.",
+        "epochs": "Of a trial at most, unless `min_steps` ask for more; the budget's unless named.",
     },
     "claims": {
         "text": "The statement in words.",

@@ -60,7 +60,7 @@ def test_a_variance_that_is_nearly_nothing_does_not_rule_the_fit():
 
 
 @given(
-    st.lists(st.floats(1e-9, 1e3), min_size=3, max_size=12),
+    st.lists(st.floats(1e-8, 1e3), min_size=3, max_size=12),  # none at the edge of rounding
     st.integers(1, 9),
     st.floats(1e-3, 1e3),
 )

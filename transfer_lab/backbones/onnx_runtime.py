@@ -114,7 +114,9 @@ def exported(
     the runtime folds padding into convolutions. With a name for it, `batch` may be any number."""
     to = io.BytesIO()
     axes = {name: {0: batch} for name in ("images", *outputs)} if batch else None
-    by_trace = {"dynamo": False} if "dynamo" in _PARAMETERS else {}
+    # Asked for here: torch.onnx loads the runtime where torch is an older one.
+    known = inspect.signature(torch.onnx.export).parameters
+    by_trace = {"dynamo": False} if "dynamo" in known else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an exporter that is going away, of constants in traces
         torch.onnx.export(
@@ -128,6 +130,3 @@ def exported(
             **by_trace,
         )
     return to.getvalue()
-
-
-_PARAMETERS = inspect.signature(torch.onnx.export).parameters

@@ -51,7 +51,7 @@ def measured(task: Task, draw: Record, data: Path, work: Path) -> Record:
     features = shot.values
     labels, scenes = np.repeat(known.labels[chosen], _SHOTS), np.repeat(chosen, _SHOTS)
     rest = ~np.isin(everything.groups, everything.groups[chosen])
-    classes, found = len(known.classes), near_copies(features, shot.thumbnails)
+    classes, found = len(known.classes), near_copies(features, shot.thumbnails, labels)
     head = fit_probe(features, labels, classes)
     truth = mean_recall(head.logits(everything.features[rest]).argmax(1), everything.labels[rest])
     said = {}

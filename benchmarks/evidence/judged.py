@@ -120,3 +120,10 @@ def rows(records: Mapping[str, list[Record]], constants: Mapping[str, Evidence])
         row(task, [judged(one, constants[task]) for one in found])
         for task, found in records.items()
     ]
+
+
+def every_draw(
+    records: Mapping[str, list[Record]], constants: Mapping[str, Evidence]
+) -> list[Judged]:
+    """Of all tasks, each by the constants that hold for it."""
+    return [judged(one, constants[task]) for task, found in records.items() for one in found]

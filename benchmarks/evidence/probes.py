@@ -26,7 +26,7 @@ from transfer_lab.advice.promise.temperature import temperature
 from transfer_lab.experiment.seeds import derive
 
 PER_CLASS = (8, 16, 32, 64)
-SEEDS = 6
+SEEDS = 12
 LEAST = 5
 """Images of a class."""
 _TESTED = 300
@@ -61,7 +61,7 @@ def whole(task: Task, data: Path, work: Path) -> Table:
     features, labels, thumbnails = (
         np.concatenate(pair) for pair in zip(known[:3], more[:3], strict=True)
     )
-    return Table(features, labels, thumbnails, near_copies(features, thumbnails))
+    return Table(features, labels, thumbnails, near_copies(features, thumbnails, labels))
 
 
 def _table(found: Images, work: Path) -> Table:
@@ -69,7 +69,7 @@ def _table(found: Images, work: Path) -> Table:
     network = find_network()
     hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
     seen = extract(paths, hashes, network, network.image_size, cache=work / "cache")
-    groups = near_copies(seen.values, seen.thumbnails)
+    groups = near_copies(seen.values, seen.thumbnails, labels[seen.kept])
     return Table(seen.values, labels[seen.kept], seen.thumbnails, groups)
 
 
@@ -107,7 +107,7 @@ def measured(known: Table, asked: Table, ns: list[int], draw: Record) -> Record:
     rest = ~np.isin(asked.groups, asked.groups[nested[-1]])
     first, classes = nested[0], int(known.labels.max()) + 1
     x, y = known.features[first], known.labels[first]
-    groups = near_copies(x, known.thumbnails[first])
+    groups = near_copies(x, known.thumbnails[first], y)
     oof = out_of_fold(x, y, groups, classes, seed=draw["seed"])
     said = promise(oof, y, groups)
     truth, x_new = asked.labels[rest], asked.features[rest]
@@ -149,7 +149,7 @@ def _shuffled(known: Table, draw: Record) -> Record:
     (chosen,) = nested_draws(known.labels, [draw["n"]], LEAST, seed)
     x, classes = known.features[chosen], int(known.labels.max()) + 1
     y = np.random.default_rng(seed).permutation(known.labels[chosen])
-    groups = near_copies(x, known.thumbnails[chosen])
+    groups = near_copies(x, known.thumbnails[chosen], y)
     said = promise(out_of_fold(x, y, groups, classes, seed=seed), y, groups)
     questions = {one.question for one in abstentions(said, y, groups)}
     return {"low": said.low, "abstained": "recommendation" in questions}

@@ -84,7 +84,7 @@ def measured(known: Images, draw: Record, work: Path) -> Record:
     mine = Photographs(album, network, features, cache=kept)
     field = challengers(mine)
     foretold = {name_of(one): _foretold(one) for one in field}
-    groups = near_copies(features, found.thumbnails)
+    groups = near_copies(features, found.thumbnails, mine.labels)
     earlier = earlier_lead(mine, groups)
     outcome, default = _raced(mine, groups, field, earlier)
     said = {name_of(one): one.fit_seconds for one in outcome.alternatives}

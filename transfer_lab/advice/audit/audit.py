@@ -42,7 +42,7 @@ def audit(album: Album, features: Features, own_groups: np.ndarray | None = None
 
     `features`: of the album's photographs, in their order.
     """
-    copies = near_copies(features.values, features.thumbnails)
+    copies = near_copies(features.values, features.thumbnails, album.labels)
     groups = copies if own_groups is None else together(copies, own_groups)
     found = [
         *_two_classes(album),

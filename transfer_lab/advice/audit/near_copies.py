@@ -25,6 +25,13 @@ of thing, all of a shape, say little; but no less than a fifth, for neighbours m
 moment, too.
 """
 _FIFTH = 0.8
+_ORDINARY, _GAP, _BEYOND = 0.8, 0.6, 0.3
+"""Photographs of two classes are of two things, and show how far mere resemblance goes in an album:
+near-copies must score 0.3 more. It ends where, from 0.8 on, the next 0.6 below hold no more than
+half as many such pairs as lie above, or none where none does: shots of one moment stand apart, also
+where some lie in a wrong folder; letters of a dozen fonts, of which some differ in a stroke, do
+not.
+"""
 _EQUAL = 0.98
 _SURE, _NEARER, _OTHERS = 0.5, 0.4, 5
 """Whatever is seen, they are near-copies, too, if their cosine is 0.98, or if it is 0.5 at least
@@ -51,11 +58,12 @@ class _Pairs(NamedTuple):
     of: np.ndarray
 
 
-def near_copies(features: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+def near_copies(features: np.ndarray, thumbnails: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(n) group of each photograph: those of a chain of near-copies are of one group, and groups
     are numbered in the order of their first.
 
-    `features` (n, d); `thumbnails` (n, side, side), uint8.
+    `features` (n, d); `thumbnails` (n, side, side), uint8; `labels` (n): the classes, which tell
+    how far photographs of two things resemble each other. Copies of two classes are found, too.
     """
     if len(features) < 2:
         return np.arange(len(features))
@@ -65,7 +73,9 @@ def near_copies(features: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     cosine = np.einsum("pd,pd->p", where[pairs.rows], where[pairs.columns])
     nearer = 1 - cosine < _NEARER * np.minimum(reach[pairs.rows], reach[pairs.columns])
     same = (cosine > _EQUAL) | (nearer & (cosine > _SURE))
-    same |= cosine + _seen(thumbnails[order], pairs, cosine > _RESEMBLE) >= _SAME
+    score = cosine + _seen(thumbnails[order], pairs, cosine > _RESEMBLE)
+    other = labels[order][pairs.rows] != labels[order][pairs.columns]
+    same |= score >= max(_SAME, _end_of_resemblance(score[other]) + _BEYOND)
     return joined(len(features), order[pairs.rows[same]], order[pairs.columns[same]])
 
 
@@ -124,6 +134,18 @@ def _neighbours(where: np.ndarray) -> tuple[_Pairs, np.ndarray]:
     both = np.minimum(nearest, places) * count + np.maximum(nearest, places)
     pairs, of = np.unique(both, return_inverse=True)
     return _Pairs(*np.divmod(pairs, count), of.reshape(both.shape)), reach
+
+
+def _end_of_resemblance(scores: np.ndarray) -> float:
+    """The least value, from `_ORDINARY` on, above which scores of pairs of two classes stand apart
+    from those below."""
+    ranked = np.sort(scores[scores >= _ORDINARY - _GAP])
+    places = np.concatenate([[_ORDINARY], ranked, ranked + _GAP])
+    for place in np.sort(np.nextafter(places[places >= _ORDINARY], np.inf)):
+        below, at = np.searchsorted(ranked, [place - _GAP, place])
+        if at - below <= (len(ranked) - at) / 2:
+            return float(place)
+    return _ORDINARY
 
 
 def _seen(thumbnails: np.ndarray, pairs: _Pairs, looked_at: np.ndarray) -> np.ndarray:

@@ -68,6 +68,7 @@ def _copies(
     groups = near_copies(
         np.concatenate([features.values, found.values]),
         np.concatenate([features.thumbnails, found.thumbnails]),
+        np.concatenate([album.labels, _numbers(album, held)]),
     )
     learnt, tested = np.split(groups, [len(features.values)])
     same = np.flatnonzero(np.isin(tested, learnt))
@@ -88,8 +89,7 @@ def _unlike(
     promise: Promise,
 ) -> tuple[Flag, ...]:
     head = fit_probe(features, album.labels, len(album.classes))
-    number = {name: place for place, name in enumerate(album.classes)}
-    labels = np.array([number[photo.label] for photo in held])
+    labels = _numbers(album, held)
     right = head.logits(values).argmax(axis=1) == labels
     recalls = [right[labels == one].mean() for one in np.unique(labels)]
     share = float(np.mean(recalls))
@@ -102,3 +102,8 @@ def _unlike(
     )
     wrong = [[album.place(held[place].path)] for place in np.flatnonzero(~right)]
     return (flag("own_test", text, wrong),)
+
+
+def _numbers(album: Album, photos: list[Photo]) -> np.ndarray:
+    number = {name: place for place, name in enumerate(album.classes)}
+    return np.array([number[photo.label] for photo in photos], dtype=np.int64)

@@ -273,6 +273,17 @@ def test_the_report_says_what_was_met(tmp_path, monkeypatch):
     assert (tmp_path / "evidence.json").exists()
 
 
+def test_the_report_tells_few_images_from_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "SHIPPED", tmp_path / "evidence.json")
+    probes = Records(tmp_path / "probes.jsonl")
+    for seed in range(3):
+        probes.add(a_draw("dtd", n=43, seed=seed, off=0.06))
+        probes.add(a_draw("dtd", n=320, seed=seed, off=-0.02))
+    report.write(tmp_path)
+    _, by_size = (tmp_path / "report.md").read_text().split("by how many images a draw has")
+    assert "| dtd | -6.0 |  |  | +2.0 |" in by_size
+
+
 def test_rendered_tasks_are_files_in_class_folders_and_written_once(tmp_path):
     (digits,) = named(["digits"])
     found = images(digits, tmp_path, tmp_path)

@@ -13,7 +13,6 @@ from transfer_lab.advice.measured import Evidence
 from transfer_lab.advice.promise.more_images import forecast
 from transfer_lab.advice.promise.paired import Lead
 from transfer_lab.advice.promise.promise import LEVEL, learnt_from_all
-from transfer_lab.advice.promise.resampling import FOLDS
 from transfer_lab.advice.promise.steepness import corrected
 from transfer_lab.stats.intervals import wilson
 
@@ -60,8 +59,9 @@ def judged(record: Record, constants: Evidence) -> Judged:
     law = constants.exponent()
     if "lead" in record:
         lead = Lead(record["lead"], record["lead_se"])
-        law = corrected(1 - record["cv"], lead, FOLDS, constants=constants)
-    value = learnt_from_all(record["cv"], FOLDS, law.mean)
+        times = record["learnt"] / record["half_learnt"]
+        law = corrected(1 - record["cv"], lead, times, constants=constants)
+    value = learnt_from_all(record["cv"], record["learnt"], law.mean)
     worth = record["worth"] / constants.dependence
     low, high = wilson(value, worth, LEVEL)
     said = Promise(

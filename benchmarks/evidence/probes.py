@@ -20,8 +20,8 @@ from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.promise.abstain import abstentions
 from transfer_lab.advice.promise.paired import paired_lead
 from transfer_lab.advice.promise.probe import fit_probe
-from transfer_lab.advice.promise.promise import effective_images, once_a_group, promise
-from transfer_lab.advice.promise.resampling import OutOfFold, out_of_fold
+from transfer_lab.advice.promise.promise import effective_images, promise
+from transfer_lab.advice.promise.resampling import OutOfFold, once_a_group, out_of_fold
 from transfer_lab.advice.promise.temperature import temperature
 from transfer_lab.experiment.seeds import derive
 
@@ -121,6 +121,7 @@ def measured(known: Table, asked: Table, ns: list[int], draw: Record) -> Record:
         "groups": round(once_a_group(y, groups).sum()),
         "tested": len(truth),
         "cv": _cross_validated(oof.answers, y, groups),
+        "learnt": oof.learnt,
         **_more_than_halves(oof, y, groups),
         "worth": effective_images(y, groups, switched=False) * evidence().dependence,
         "majority": said.majority,
@@ -130,7 +131,7 @@ def measured(known: Table, asked: Table, ns: list[int], draw: Record) -> Record:
         "temperature": heat,
         "ece": calibration_error(logits[0], truth, heat),
         "ece_plain": calibration_error(logits[0], truth),
-        "open": sorted({one.question for one in abstentions(said, y, groups)}),
+        "open": sorted({one.question for one in abstentions(said, oof, y, groups)}),
     }
 
 
@@ -150,17 +151,18 @@ def _shuffled(known: Table, draw: Record) -> Record:
     x, classes = known.features[chosen], int(known.labels.max()) + 1
     y = np.random.default_rng(seed).permutation(known.labels[chosen])
     groups = near_copies(x, known.thumbnails[chosen], y)
-    said = promise(out_of_fold(x, y, groups, classes, seed=seed), y, groups)
-    questions = {one.question for one in abstentions(said, y, groups)}
+    oof = out_of_fold(x, y, groups, classes, seed=seed)
+    said = promise(oof, y, groups)
+    questions = {one.question for one in abstentions(said, oof, y, groups)}
     return {"low": said.low, "abstained": "recommendation" in questions}
 
 
 def _more_than_halves(oof: OutOfFold, labels: np.ndarray, groups: np.ndarray) -> Record:
     """How much more than heads of half of the images five folds' get right, in points, and its
     standard error."""
-    right, half_right = ((one == labels).mean(axis=0) for one in (oof.answers, oof.halves))
+    right, half_right = ((one.answers == labels).mean(axis=0) for one in (oof, oof.halves))
     lead = paired_lead(right, half_right, labels, groups)
-    return {"lead": lead.points, "lead_se": lead.se}
+    return {"half_learnt": oof.halves.learnt, "lead": lead.points, "lead_se": lead.se}
 
 
 def _cross_validated(answers: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:

@@ -223,7 +223,7 @@ def _promised(
     oof, switched = default, outcome.winner is not None
     if outcome.unused is not None and outcome.counted is not None:
         labels, groups = labels[outcome.counted], groups[outcome.counted]
-        oof = OutOfFold(outcome.unused.logits[:, outcome.counted], outcome.unused.folds)
+        oof = outcome.unused._replace(logits=outcome.unused.logits[:, outcome.counted])
     regime = outcome.winner.regime if outcome.winner else "linear_probe"
     said = promise(oof, labels, groups, switched=switched, regime=regime)
     constants = evidence()

@@ -14,7 +14,7 @@ from benchmarks.evidence.judged import Row, by_task, every_draw, row, rows
 from benchmarks.evidence.policies import NEAR, regrets, speeds
 from benchmarks.evidence.records import Record, Records
 from benchmarks.evidence.regimes import MOST
-from benchmarks.evidence.tasks import TUNING
+from benchmarks.evidence.tasks import TASKS, TUNING
 from transfer_lab.advice.measured import Evidence, evidence
 from transfer_lab.advice.promise.promise import LEVEL
 from transfer_lab.reporting.blocks import Bullets, Cell, Code, Paragraph, Section, Table, cell
@@ -65,8 +65,9 @@ def write(folder: Path) -> None:
 
 
 def _answered(records: Iterable[Record]) -> tuple[list[Record], int]:
-    """Draws of which the advice gives a number, and how many others there are."""
-    found = list(records)
+    """Draws of which the advice gives a number, by task, and how many others there are."""
+    places = {task.name: place for place, task in enumerate(TASKS)}
+    found = sorted(records, key=lambda record: places[record["task"]])
     answered = [record for record in found if "promise" not in record["open"]]
     return answered, len(found) - len(answered)
 
@@ -287,7 +288,8 @@ def _how(found: Found) -> Section:
                     "exponent of the others, but by the divisor of all. That halves of a folder "
                     "correct the exponent, and by how much, was settled after figures of judging "
                     "sets had been seen, letters among them: these judge it less than they seem "
-                    "to. The divisor after a switch was measured on no draw here: it is the "
+                    "to; and so was that what folds leave out is counted in an image's own class. "
+                    "The divisor after a switch was measured on no draw here: it is the "
                     "default's, larger in the proportion of an earlier measurement.",
                     "That near-copies are told by pictures as well as by features was decided "
                     "after features alone had taken the classes of textures for near-copies and "

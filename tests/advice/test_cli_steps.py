@@ -90,7 +90,7 @@ def dated(root: Path) -> Path:
     for number, path in enumerate(sorted(root.glob("*/*.jpg"))):
         image = Image.open(path)
         exif = image.getexif()
-        exif.get_ifd(0x8769)[0x9003] = f"2026:05:{1 + number % 3:02} 12:00:00"
+        exif[0x8769] = {0x9003: f"2026:05:{1 + number % 3:02} 12:00:00"}
         image.save(path, exif=exif)
     return root
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.advice.clusters import clouds
@@ -14,6 +14,7 @@ from transfer_lab.advice.promise.resampling import (
     fold_masks,
     number_of_folds,
     out_of_fold,
+    share_learnt,
 )
 
 
@@ -100,3 +101,22 @@ def test_progress_is_told():
     out_of_fold(x, y, groups, 2, listen=lambda done, total: told.append((done, total)))
     heads = (FOLDS + HALVES) * REPEATS
     assert told == [(n, heads) for n in range(1, heads + 1)]
+
+
+@given(albums(), st.integers(0, 99))
+@settings(deadline=None)
+def test_the_share_that_a_head_had_learnt_of_an_image_s_class_is_counted(album, seed):
+    labels, groups = album
+    assume(len(np.unique(groups)) > 1)
+    masks = fold_masks(labels, groups, seed=seed)
+    of_class = []
+    for c in np.unique(labels):
+        mine = dict.fromkeys(groups[labels == c], 0.0)  # a group of near-copies counts once
+        for train, _ in masks:
+            known = set(groups[train][labels[train] == c])
+            for group in mine.keys() - known:
+                mine[group] += len(known) / len(mine) / REPEATS
+        of_class += [np.mean(list(mine.values()))] if len(mine) > 1 else []
+    found = share_learnt(masks, labels, groups)
+    assert 0 < found < 1
+    assert not of_class or found == pytest.approx(np.mean(of_class))

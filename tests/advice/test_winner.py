@@ -13,7 +13,7 @@ from transfer_lab.advice.advised import Advised
 from transfer_lab.advice.challengers import race as racing
 from transfer_lab.advice.challengers.field import SMALL
 from transfer_lab.advice.promise.promise import promise
-from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks
+from transfer_lab.advice.promise.resampling import fold_masks
 
 PER_CLASS, NEW = 25, 40
 
@@ -56,7 +56,7 @@ def test_what_is_promised_is_told_by_folds_that_did_not_choose(seen):
     labels, groups = session.album.labels, session.groups
     (_, first), *_ = fold_masks(labels, groups)
     assert not np.isin(first, outcome.counted).any()  # by it the field was halved
-    unused = OutOfFold(outcome.unused.logits[:, outcome.counted], outcome.unused.folds)
+    unused = outcome.unused._replace(logits=outcome.unused.logits[:, outcome.counted])
     at = outcome.counted
     regime = session.advice.recommendation.regime
     again = promise(unused, labels[at], groups[at], switched=True, regime=regime)

@@ -28,6 +28,7 @@ def a_draw(task="flowers", *, n=50, seed=0, cv=0.8, exponent=0.5, off=0.0):
         "groups": n,
         "tested": 400,
         "cv": cv,
+        "learnt": 0.8,
         "worth": float(n),
         "majority": 0.2,
         "truth": truth,

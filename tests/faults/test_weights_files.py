@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -105,4 +106,4 @@ def test_the_refusal_of_code_gives_no_advice_to_run_it(tmp_path):
     torch.save({"0.0.weight": Trap()}, path)
     told = refused(path)
     assert "weights_only" not in told and "torch.load" not in told
-    assert "it asks for getattr" in told and "never code" in told
+    assert re.search(r"it asks for (builtins\.)?getattr", told) and "never code" in told

@@ -47,7 +47,7 @@ def answered(seen: Seen, compared: Compared, seed: int) -> Advice:
     """The advice on photographs that were seen, from what was compared on them."""
     basis = _basis(seen, compared)
     promised, regime = basis.promise, basis.recommendation.regime
-    unsaid = abstentions(promised, basis.labels, basis.groups, regime)
+    unsaid = abstentions(promised, basis.oof, basis.labels, basis.groups, regime)
     unasked = {one.question for one in unsaid}
     known = (basis.oof, basis.labels, basis.groups, seen.album.classes)
     return Advice(
@@ -80,7 +80,7 @@ def first_answer(seen: Seen, default: Compared) -> First:
     """Before anything is compared with the default."""
     basis = _basis(seen, default)
     promised = basis.promise
-    if unsaid := abstentions(promised, basis.labels, basis.groups):
+    if unsaid := abstentions(promised, basis.oof, basis.labels, basis.groups):
         return First(promised, f"so far: {unsaid[0].reason}")
     low, value, high = (round(100 * s) for s in (promised.low, promised.value, promised.high))
     text = (
@@ -103,7 +103,7 @@ def _basis(seen: Seen, compared: Compared) -> _Basis:
     chosen = race.winner.recommendation.model_copy(
         update={"left_default": True, "paired_lead": race.lead.points, "se": race.lead.se}
     )
-    counted = OutOfFold(race.unused.logits[:, race.counted], race.unused.folds)
+    counted = race.unused._replace(logits=race.unused.logits[:, race.counted])
     return _Basis(counted, labels[race.counted], groups[race.counted], True, chosen)
 
 

@@ -14,7 +14,12 @@ from transfer_lab.advice.clock import Clock
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.measured import Gain, evidence
 from transfer_lab.advice.promise.paired import Lead, paired_lead
-from transfer_lab.advice.promise.resampling import FoldMask, OutOfFold, first_repeat
+from transfer_lab.advice.promise.resampling import (
+    FoldMask,
+    OutOfFold,
+    first_repeat,
+    share_learnt,
+)
 
 WORTH = 1.0
 """Points that another way must be expected to name right more: less is not worth its minutes."""
@@ -75,12 +80,13 @@ def race(
     alternatives = tuple(entrant.told(winner) for entrant in entrants)
     if winner is None:
         return Outcome(alternatives)
+    drawn = len(field.folds), share_learnt(field.folds, labels, groups)
     return Outcome(
         alternatives,
         winner.challenger,
         winner.lead(),
-        answers=OutOfFold(winner.logits[None], len(field.folds)),
-        unused=OutOfFold(_chosen_without_each(finished, field)[None], len(field.folds)),
+        answers=OutOfFold(winner.logits[None], *drawn),
+        unused=OutOfFold(_chosen_without_each(finished, field)[None], *drawn),
         counted=field.places(field.all_folds[1:] if dropped else field.all_folds),
     )
 

@@ -7,15 +7,20 @@ import numpy as np
 from transfer_lab.advice.advice import Abstention, Promise
 from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.promise.promise import learnt_from_all
-from transfer_lab.advice.promise.resampling import number_of_folds
+from transfer_lab.advice.promise.resampling import OutOfFold
 
 LEAST_IN_A_CLASS, LEAST_GROUPS = 5, 40
 
 
 def abstentions(
-    promise: Promise, labels: np.ndarray, groups: np.ndarray, regime: str = "linear_probe"
+    promise: Promise,
+    oof: OutOfFold,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    regime: str = "linear_probe",
 ) -> tuple[Abstention, ...]:
-    """Which of the questions are left open, and why, in plain words.
+    """Which of the questions are left open, and why, in plain words; `oof`: what the promise was
+    made of.
 
     Nothing is recommended where the promise's lower end is no higher than what guessing gets; no
     number is given for too few photographs, and no forecast without a number.
@@ -23,7 +28,7 @@ def abstentions(
     found = []
     if reason := too_few(labels, groups):
         found += [Abstention(question=q, reason=reason) for q in ("promise", "more_images")]
-    if promise.low <= guessing(promise, labels, groups, regime):
+    if promise.low <= guessing(promise, oof.learnt, labels, regime):
         reason = (
             "no better than guessing: the names of the folders could not be told from the "
             "photographs. Look whether they lie in the right folders, and whether the classes "
@@ -52,7 +57,7 @@ def too_few(labels: np.ndarray, groups: np.ndarray) -> str | None:
 
 
 def guessing(
-    promise: Promise, labels: np.ndarray, groups: np.ndarray, regime: str = "linear_probe"
+    promise: Promise, learnt: float, labels: np.ndarray, regime: str = "linear_probe"
 ) -> float:
     """The promise that guessing would be given.
 
@@ -63,4 +68,4 @@ def guessing(
     guess = promise.majority if promise.metric == "accuracy" else 1 / classes
     own = promise.exponent
     exponent = evidence().exponent(regime).mean if own is None else own
-    return learnt_from_all(guess, number_of_folds(labels, groups), exponent)
+    return learnt_from_all(guess, learnt, exponent)

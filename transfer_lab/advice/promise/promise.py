@@ -8,17 +8,17 @@ import numpy as np
 
 from transfer_lab.advice.advice import ClassOutcome, Promise
 from transfer_lab.advice.measured import evidence
-from transfer_lab.advice.promise.resampling import OutOfFold
+from transfer_lab.advice.promise.resampling import OutOfFold, once_a_group
 from transfer_lab.advice.promise.steepness import law
 from transfer_lab.stats.intervals import wilson
 
 LEVEL = 0.9
 
 
-def learnt_from_all(share: float, folds: int, exponent: float) -> float:
-    """The share right of a head fitted on all images, from that of heads fitted on all but one of
-    `folds` parts: error falls as images^-exponent."""
-    return 1 - (1 - share) * (1 - 1 / folds) ** exponent
+def learnt_from_all(share: float, learnt: float, exponent: float) -> float:
+    """The share right of a head fitted on all images, from that of heads that had `learnt` so large
+    a part of what is asked: error falls as images^-exponent."""
+    return 1 - (1 - share) * learnt**exponent
 
 
 def promise(
@@ -37,8 +37,8 @@ def promise(
     recalls = _recalls(oof, labels, weights)
     right = (oof.answers == labels).mean(axis=0)
     steep = law(oof, labels, groups, regime)
-    value = learnt_from_all(float(recalls.mean()), oof.folds, steep.mean)
-    accuracy = learnt_from_all(float(weights @ right / weights.sum()), oof.folds, steep.mean)
+    value = learnt_from_all(float(recalls.mean()), oof.learnt, steep.mean)
+    accuracy = learnt_from_all(float(weights @ right / weights.sum()), oof.learnt, steep.mean)
     n = effective_images(labels, groups, switched=switched)
     low, high = wilson(value, n, LEVEL)
     return Promise(
@@ -67,7 +67,7 @@ def per_class(
 ) -> tuple[ClassOutcome, ...]:
     """Every class in its order: recalls whose mean is the promise, each with its own interval."""
     weights = once_a_group(labels, groups)
-    factor = 1 - learnt_from_all(0.0, oof.folds, law(oof, labels, groups, regime).mean)
+    factor = 1 - learnt_from_all(0.0, oof.learnt, law(oof, labels, groups, regime).mean)
     many = len(names)
     images, held = (np.bincount(labels, of, minlength=many) for of in (None, weights))
     named = _named(oof.answers, labels, weights, many)
@@ -112,14 +112,6 @@ def confusion(oof: OutOfFold, labels: np.ndarray) -> np.ndarray:
     table = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(table, (labels, oof.answers[0]), 1)
     return table
-
-
-def once_a_group(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """A weight an image: those of a class that are near-copies of each other make up 1."""
-    _, place, sizes = np.unique(
-        np.stack([labels, groups]), axis=1, return_inverse=True, return_counts=True
-    )
-    return 1 / sizes[place.ravel()]
 
 
 def effective_images(labels: np.ndarray, groups: np.ndarray, *, switched: bool) -> float:

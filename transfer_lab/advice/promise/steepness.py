@@ -9,12 +9,12 @@ import numpy as np
 
 from transfer_lab.advice.measured import Evidence, Exponent, evidence
 from transfer_lab.advice.promise.paired import Lead, paired_lead
-from transfer_lab.advice.promise.resampling import HALVES, OutOfFold
+from transfer_lab.advice.promise.resampling import OutOfFold
 
 _DEPENDENCE = 1.3
 """Heads of the same images differ less than heads of new ones would: what their errors are wider
 by than paired images alone tell."""
-_LEAST_ERROR = 0.01
+_LEAST_ERROR, _LEAST_TIMES = 0.01, 1.1
 
 
 def law(
@@ -24,32 +24,30 @@ def law(
     from halves of them."""
     if oof.halves is None:
         return evidence().exponent(regime)
-    right, half_right = ((table == labels).mean(axis=0) for table in (oof.answers, oof.halves))
+    right, half_right = ((one.answers == labels).mean(axis=0) for one in (oof, oof.halves))
     held = np.bincount(labels)
     recalls = np.bincount(labels, right)[held > 0] / held[held > 0]
     lead = paired_lead(right, half_right, labels, groups)
-    return corrected(1 - float(recalls.mean()), lead, oof.folds, regime)
+    return corrected(1 - float(recalls.mean()), lead, oof.learnt / oof.halves.learnt, regime)
 
 
 def corrected(
     error: float,
     lead: Lead,
-    folds: int,
+    times: float,
     regime: str = "linear_probe",
     *,
     constants: Evidence | None = None,
 ) -> Exponent:
     """The prior exponent and the one seen, each weighted by its precision.
 
-    `error`: of heads fitted on all but one of `folds` parts; `lead`: of these over heads fitted on
-    halves, in points. Where next to nothing is wrong nothing is seen.
+    `error`: of the heads of folds; `lead`: of these over heads fitted on halves, in points, who
+    had learnt so many times less. Where next to nothing is wrong nothing is seen.
     """
     prior = (constants or evidence()).exponent(regime)
-    if error < _LEAST_ERROR or not math.isfinite(lead.se):
+    if error < _LEAST_ERROR or not math.isfinite(lead.se) or times < _LEAST_TIMES:
         return prior
-    longer = math.log((1 - 1 / folds) / (1 - 1 / HALVES)) if folds > HALVES else 0.0
-    if longer == 0:
-        return prior
+    longer = math.log(times)
     ratio = max(1 + lead.points / 100 / error, 0.5)
     noise = _DEPENDENCE * lead.se / 100 / error / longer
     weight = prior.spread**2 / (prior.spread**2 + noise**2) if prior.spread > 0 else 0.0

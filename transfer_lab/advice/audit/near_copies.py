@@ -41,8 +41,8 @@ All was chosen on photographs, paintings, cartoons, sketches and flowers, and on
 Of three shots of each, moved, turned and lit a little otherwise, every pair is found, also in an
 album of one kind of thing, and of twelve shots 97 of 100 or more. Where the subject moved by
 itself, too, and light, colours and sharpness changed more, it is 78 (paintings) to 97 (flowers),
-but 36 of sketches. Of 1,200 flowers and paintings less than 1 of 100 is taken for a copy of
-another, of 2,000 sketches 2, of cartoons and photographs 3: portraits of one person in one sitting.
+but 36 of sketches. Of 1,200 flowers and paintings and 2,000 sketches less than 1 of 100 is taken
+for a copy of another, of cartoons 2, of photographs 3: portraits of one person in one sitting.
 Of twelve kinds of patterns, a different part in each picture, it is 1 of 100, where features alone
 took 78; but of shots of patterns 58 of 100 pairs are found.
 """

@@ -46,7 +46,7 @@ class Images(NamedTuple):
     classes: tuple[str, ...]
 
 
-def _letters(per_class: int = 110, render_seed: int = 0) -> ImageDomain:
+def _letters(per_class: int = 45, render_seed: int = 0) -> ImageDomain:
     from transfer_lab.data.letters import Latin
 
     return Latin(_PIXELS, train_per_class=per_class, test_per_class=1, render_seed=render_seed)
@@ -81,7 +81,7 @@ TASKS = (
     Task("sign_digits", ("sign_digits",)),
     Task("cifar10", ("cifar10/train", "cifar10/test")),
     Task("digits", render=_digits),
-    Task("letters", render=_letters, again=partial(_letters, 80, render_seed=1), most=4000),
+    Task("letters", render=_letters, again=partial(_letters, 80, render_seed=1)),
     Task("textures", render=_textures, again=partial(_textures, render_seed=1)),
     Task("scenes", render=_scenes, again=partial(_scenes, 2000, render_seed=1)),
 )

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, linear_regression, stdev
+from statistics import fmean, linear_regression, stdev, variance
 from types import MappingProxyType
 
 from benchmarks.evidence.judged import judged
@@ -50,17 +50,33 @@ def law(found: Iterable[float]) -> Exponent:
     return Exponent(mean=middle, spread=max(middle / 2, stdev(values) if len(values) > 1 else 0))
 
 
+def lead_dependence(by_task: Mapping[str, list[Record]]) -> float | None:
+    """How many times more leads over heads of halves vary between draws of one size than their
+    standard errors say, at least 1; None where no size has two draws."""
+    ratios = []
+    for records in by_task.values():
+        for size in {record["n"] for record in records}:
+            same = [one for one in records if one["n"] == size and "lead" in one]
+            expected = fmean([one["lead_se"] ** 2 for one in same] or [0])
+            if len(same) > 1 and 0 < expected < math.inf:
+                ratios.append(variance(one["lead"] for one in same) / expected)
+    return max(1.0, math.sqrt(fmean(ratios))) if ratios else None
+
+
 def tuned(
     known: Evidence,
     linear_probe: Exponent,
+    leads: float,
     tuned_on: Iterable[str],
     ahead: Mapping[str, Gains] = MappingProxyType({}),
 ) -> Evidence:
-    """What is shipped, with the default's law and what other ways gain as they are now measured."""
+    """What is shipped, with the default's law, `leads`, how its own steepness varies, and what
+    other ways gain as they are now measured."""
     rounded = Exponent(mean=round(linear_probe.mean, 3), spread=round(linear_probe.spread, 3))
     return known.model_copy(
         update={
             "exponents": dict(known.exponents) | {"linear_probe": rounded},
+            "lead_dependence": round(leads, 1),
             "gains": dict(known.gains) | dict(ahead),
             "tuned_on": tuple(sorted(tuned_on)),
         }

@@ -13,7 +13,7 @@ from transfer_lab.advice.promise.more_images import forecast
 from transfer_lab.advice.promise.paired import Lead
 from transfer_lab.advice.promise.probe import fit_probe
 from transfer_lab.advice.promise.promise import confusion, learnt_from_all, per_class, promise
-from transfer_lab.advice.promise.resampling import OutOfFold, out_of_fold
+from transfer_lab.advice.promise.resampling import OutOfFold, fold_masks, out_of_fold
 from transfer_lab.advice.promise.steepness import corrected, law
 from transfer_lab.advice.promise.temperature import LEAST, temperature
 from transfer_lab.stats.intervals import wilson
@@ -81,13 +81,26 @@ def test_the_correction_only_raises_and_never_beyond_certainty(share, learnt, ex
 def test_what_folds_leave_out_is_told_by_the_images_own_class():
     """Of 8 images a class, in five folds, most are answered without two of them."""
     x, y, groups = clouds(8, 3, 2.0)
-    oof = out_of_fold(x, y, groups, 3)
+    oof = out_of_fold(x, y, groups, 3, masks=fold_masks(y, groups))
     assert oof.learnt == pytest.approx(1 - (3 * 2**2 + 2 * 1) / 8**2)
     assert oof.halves.learnt == pytest.approx(0.5)
     recall = np.mean([(oof.answers[:, y == c] == c).mean() for c in range(3)])
     exponent = law(oof, y, groups).mean
     found = promise(oof, y, groups)
     assert found.value == pytest.approx(1 - (1 - recall) * oof.learnt**exponent)
+
+
+def test_a_promise_of_eight_images_a_class_is_not_too_low():
+    """With five folds, and heads that expect what they went without less often, it is 2.3 points
+    too low here, with a standard error of 0.4."""
+    new, truth, _ = clouds(60, 20, 4.0, seed=10_000)
+    off = []
+    for seed in range(20):
+        x, y, groups = clouds(8, 20, 4.0, seed=seed)
+        right = (fit_probe(x, y, 20).logits(new).argmax(1) == truth).mean()
+        said = promise(out_of_fold(x, y, groups, 20, seed=seed), y, groups)
+        off.append(100 * (said.value - right))
+    assert abs(np.mean(off)) < 1.6
 
 
 @given(st.floats(0, 1), st.floats(0.5, 5000))

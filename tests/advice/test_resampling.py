@@ -8,12 +8,17 @@ from hypothesis import strategies as st
 from tests.advice.clusters import clouds
 from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.promise.resampling import (
+    FEW,
     FOLDS,
+    FOLDS_OF_FEW,
     HALVES,
+    MOST_OF_FEW,
     REPEATS,
+    collected,
     fold_masks,
     number_of_folds,
     out_of_fold,
+    promised_folds,
     share_learnt,
 )
 
@@ -60,6 +65,41 @@ def test_there_are_no_more_folds_than_the_largest_class_has_groups():
     assert number_of_folds(labels, np.arange(6)) == 3
 
 
+@pytest.mark.parametrize(
+    ("classes", "per_class", "folds"),
+    [
+        (3, FEW, FOLDS_OF_FEW),
+        (3, FEW + 1, FOLDS),
+        (MOST_OF_FEW // 10, 10, FOLDS_OF_FEW),
+        (MOST_OF_FEW // 10 + 1, 10, FOLDS),
+    ],
+)
+def test_of_few_images_a_promise_is_made_of_more_folds(classes, per_class, folds):
+    labels = np.repeat(np.arange(classes), per_class)
+    assert promised_folds(labels, np.arange(len(labels))) == folds
+    copies = np.repeat(labels, 3), np.repeat(np.arange(len(labels)), 3)
+    assert promised_folds(*copies) == folds, "near-copies count as one"
+
+
+def test_what_a_fold_leaves_out_of_a_class_makes_no_head_expect_it_less():
+    """From features that say nothing the largest class is named, though where it was left out
+    another one was larger."""
+    labels = np.array([0] * 9 + [1] * 8)
+    groups = np.r_[np.zeros(9), 1 + np.arange(8)].astype(int)
+    groups[4:9] = 20  # the larger class in two folds
+    oof = out_of_fold(np.zeros((17, 5)), labels, groups, 2)
+    assert (oof.logits[:, labels == 0].argmax(2) == 1).all()
+    assert (oof.answers == 0).all() and (oof.halves.answers == 0).all()
+
+
+def test_of_a_class_that_nothing_was_learnt_of_no_more_is_expected():
+    x, y, groups = clouds(6, 3, 4.0)
+    groups = np.where(y == 2, groups.max() + 1, groups)
+    oof = out_of_fold(x, y, groups, 3)
+    assert np.isfinite(oof.thinned).all()
+    assert not (oof.answers[:, y == 2] == 2).any()
+
+
 def test_repeats_are_different_partitions_and_a_seed_gives_the_same_ones():
     labels = np.repeat(np.arange(3), 20)
     groups = np.arange(60)
@@ -75,7 +115,7 @@ def test_what_is_said_of_an_image_comes_from_a_head_that_had_not_seen_it():
 
     assert (fit_probe(x, y, 3).logits(x).argmax(1) == y).all(), "a head can learn these by heart"
     oof = out_of_fold(x, y, groups, 3)
-    assert oof.logits.shape == (REPEATS, len(y), 3)
+    assert oof.logits.shape == oof.thinned.shape == (REPEATS, len(y), 3)
     assert (oof.answers == y).mean() < 0.6
 
 
@@ -101,6 +141,22 @@ def test_progress_is_told():
     out_of_fold(x, y, groups, 2, listen=lambda done, total: told.append((done, total)))
     heads = (FOLDS + HALVES) * REPEATS
     assert told == [(n, heads) for n in range(1, heads + 1)]
+
+
+@given(albums(), st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_logits_are_corrected_by_what_was_left_of_each_class(album, seed):
+    labels, groups = album
+    assume(len(np.unique(groups)) > 1)
+    masks = fold_masks(labels, groups, seed=seed)
+    classes = int(labels.max()) + 1
+    blocks = [np.zeros((len(test), classes)) for _, test in masks]
+    found = collected(blocks, masks, labels, groups).thinned
+    for number, (train, test) in enumerate(masks):
+        repeat = number * REPEATS // len(masks)
+        for c in range(classes):
+            known, held = (labels[train] == c).sum(), (labels == c).sum()
+            assert found[repeat, test, c] == pytest.approx(np.log(held / known) if known else 0)
 
 
 @given(albums(), st.integers(0, 99))

@@ -97,6 +97,27 @@ def test_the_exponent_of_a_task_is_found(true):
     assert constants.exponent_of(found) == pytest.approx(true)
 
 
+@pytest.mark.parametrize("true", [1.0, 1.5])
+def test_how_much_more_leads_vary_than_their_errors_say_is_found(true):
+    draw = np.random.default_rng(0)
+    found = {
+        task: [
+            a_draw(task, n=n, seed=seed) | {"lead": 5 + true * 2 * draw.normal(), "lead_se": 2.0}
+            for n in (40, 80)
+            for seed in range(200)
+        ]
+        for task in ("flowers", "pacs_art")
+    }
+    assert constants.lead_dependence(found) == pytest.approx(true, rel=0.07)
+
+
+def test_leads_that_vary_less_than_their_errors_say_are_taken_as_they_are():
+    same = [a_draw(seed=seed) | {"lead": 5.0, "lead_se": 2.0} for seed in range(3)]
+    assert constants.lead_dependence({"flowers": same}) == 1
+    assert constants.lead_dependence({"flowers": same[:1]}) is None
+    assert constants.lead_dependence({"flowers": [a_draw(), a_draw(seed=1)]}) is None
+
+
 def test_without_larger_draws_there_is_no_exponent():
     assert constants.exponent_of([a_draw() | {"grown": []}]) is None
 

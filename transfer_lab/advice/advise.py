@@ -24,9 +24,9 @@ from transfer_lab.advice.features.features import Features, extract
 from transfer_lab.advice.features.networks import Network, find_network
 from transfer_lab.advice.listening import SILENT, Listener
 from transfer_lab.advice.promise.resampling import (
-    FoldMask,
     OutOfFold,
     fold_masks,
+    number_of_folds,
     out_of_fold,
 )
 
@@ -199,11 +199,9 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     started = clock.elapsed
     listen.step("comparing", None)
     labels, groups = seen.album.labels, seen.findings.groups
-    masks = fold_masks(labels, groups, seed=means.seed)
     known = (seen.features.values, labels, groups, len(seen.album.classes))
     default = out_of_fold(
         *known,
-        masks=masks,
         seed=means.seed,
         listen=listen.progress,
         seconds=_REPEATING * clock.left,
@@ -222,11 +220,12 @@ def _compare(seen: Seen, means: _Means) -> Compared:
     )
     clock.reserve(_WRITING_S * clock.slowness, _WRITING)
     is_time = clock.left > _LOADING_S * clock.slowness
-    race = _race(seen, default, masks, means) if is_time else None
+    race = _race(seen, default, means) if is_time else None
     return compared._replace(flags=flags, race=race)
 
 
-def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) -> Outcome:
+def _race(seen: Seen, promised: OutOfFold, means: _Means) -> Outcome:
+    """On five folds, however many the promise has: whoever fine-tunes pays for each."""
     # Late: these need libraries that take seconds to load, and the first answer does not.
     from transfer_lab.advice.challengers.earlier import earlier_lead
     from transfer_lab.advice.challengers.field import challengers
@@ -235,8 +234,12 @@ def _race(seen: Seen, default: OutOfFold, masks: list[FoldMask], means: _Means) 
 
     known = (seen.album, seen.network, seen.features.values)
     photographs = Photographs(*known, cache=means.cache, seed=means.seed)
-    photographs.probe_seconds = default.fit_seconds  # of a thousand classes it takes a minute
+    photographs.probe_seconds = promised.fit_seconds  # of a thousand classes it takes a minute
     labels, groups, clock = seen.album.labels, seen.findings.groups, means.clock
     earlier = earlier_lead(photographs, groups, listen=means.listen, seconds=_SIGN * clock.left)
     field = challengers(photographs)
+    masks, default = fold_masks(labels, groups, seed=means.seed), promised
+    if promised.folds != number_of_folds(labels, groups):
+        classes = len(photographs.classes)
+        default = out_of_fold(known[2], labels, groups, classes, masks=masks, seconds=0)
     return race(default, field, masks, labels, groups, clock, means.listen, earlier=earlier)

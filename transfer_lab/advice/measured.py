@@ -60,6 +60,9 @@ class Evidence(_Part):
     dependence_after_switch: float
     """The same where a challenger won: larger by the proportion that an earlier measurement, of
     other constants, had found (1.6 to 1.3); `make evidence` does not measure it."""
+    lead_dependence: float
+    """Leads of folds' heads over those of halves vary so many times more from draw to draw than
+    paired images alone tell, since heads of the same images differ less than those of new ones."""
     gains: dict[str, Gains]
     """By regime; of a linear probe, on another network or size."""
     tuned_on: tuple[str, ...]

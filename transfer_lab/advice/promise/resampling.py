@@ -1,4 +1,5 @@
-"""Two times stratified 5-fold cross-validation in which near-copies stay together."""
+"""Two times stratified 5-fold cross-validation, 10-fold of few images, in which near-copies stay
+together."""
 
 from __future__ import annotations
 
@@ -18,6 +19,9 @@ from transfer_lab.experiment.seeds import derive
 from transfer_lab.system.decode import on_all_cores
 
 FOLDS, REPEATS, HALVES = 5, 2, 2
+FOLDS_OF_FEW, FEW, MOST_OF_FEW = 10, 20, 1000
+"""Of classes of so many groups or fewer in the mean, and so many in all: of 8 images every one that
+a head goes without counts, and a fold more costs next to nothing."""
 
 FoldMask = tuple[np.ndarray, np.ndarray]
 """Indices of the training and of the test images."""
@@ -31,6 +35,9 @@ class OutOfFold(NamedTuple):
     folds: int = FOLDS
     learnt: float = 1 - 1 / FOLDS
     """The share of an image's own class that the head had learnt from."""
+    thinned: np.ndarray = np.zeros(())
+    """(repeats, images, classes), or of no matter: the logarithm of how many times more images of
+    each class there are than the head had learnt from."""
     halves: OutOfFold | None = None
     """The same of heads fitted on half of the images."""
     seconds: float = 0.0
@@ -43,8 +50,13 @@ class OutOfFold(NamedTuple):
 
     @property
     def answers(self) -> np.ndarray:
-        """(repeats, images): the class that was named."""
-        return self.logits.argmax(axis=2)
+        """(repeats, images): the class that is named, by a head that expects each as often as it
+        is among all images.
+
+        One that went without some of a class expects it less often, and of those it is asked: its
+        logits are put right by the ratio of the shares (Saerens et al. 2002, eq. 2.4).
+        """
+        return (self.logits + self.thinned).argmax(axis=2)
 
 
 def number_of_folds(labels: np.ndarray, groups: np.ndarray, folds: int = FOLDS) -> int:
@@ -63,6 +75,12 @@ def number_of_folds(labels: np.ndarray, groups: np.ndarray, folds: int = FOLDS) 
             "would be named: add photographs taken at other moments"
         )
     return max(2, min(folds, int(np.bincount(pairs[0]).max())))
+
+
+def promised_folds(labels: np.ndarray, groups: np.ndarray) -> int:
+    """How many folds a promise is made of: more of few images."""
+    held = np.unique(np.stack([labels, groups]), axis=1).shape[1]
+    return FOLDS_OF_FEW if held <= min(FEW * len(np.unique(labels)), MOST_OF_FEW) else FOLDS
 
 
 def fold_masks(
@@ -137,11 +155,13 @@ def out_of_fold(
 ) -> OutOfFold:
     """Logits of the default probe for every image, from heads fitted without its fold.
 
-    Everything that is learnt, scaling too, is learnt inside the fold. Heads of half of the images
+    `masks`: those that a promise is made of unless given. Everything that is learnt, scaling too,
+    is learnt inside the fold. Heads of half of the images
     are fitted too, which tells what more images bring. `listen` is told how many of how many heads
     are fitted. Where all but the first repeat would take longer than `seconds`, that is all.
     """
-    masks = fold_masks(labels, groups, seed=seed) if masks is None else masks
+    if masks is None:
+        masks = fold_masks(labels, groups, folds=promised_folds(labels, groups), seed=seed)
     halves = fold_masks(labels, groups, folds=HALVES, seed=seed)
     once = first_repeat(masks, len(labels))
     later = [*masks[len(once) :], *halves]
@@ -186,8 +206,18 @@ def collected(
     images = len(masks[0][0]) + len(masks[0][1])
     repeats = sum(len(test) for _, test in masks) // images
     table = np.full((repeats, images, blocks[0].shape[1]), np.nan)
+    thinned = np.zeros(table.shape)
     seen = np.zeros(images, dtype=np.int64)
-    for block, (_, test) in zip(blocks, masks, strict=True):
+    for block, (train, test) in zip(blocks, masks, strict=True):
         table[seen[test], test] = block
+        thinned[seen[test], test] = _thinned(labels, train, table.shape[2])
         seen[test] += 1
-    return OutOfFold(table, len(masks) // repeats, share_learnt(masks, labels, groups))
+    learnt = share_learnt(masks, labels, groups)
+    return OutOfFold(table, len(masks) // repeats, learnt, thinned)
+
+
+def _thinned(labels: np.ndarray, train: np.ndarray, classes: int) -> np.ndarray:
+    """(classes) the logarithm of how many times more of each there are than are learnt from; 0 of
+    one that nothing is learnt of, which no head names."""
+    of_all, known = (np.bincount(some, minlength=classes) for some in (labels, labels[train]))
+    return np.log(np.where(known > 0, of_all, 1) / np.maximum(known, 1))

@@ -11,9 +11,6 @@ from transfer_lab.advice.measured import Evidence, Exponent, evidence
 from transfer_lab.advice.promise.paired import Lead, paired_lead
 from transfer_lab.advice.promise.resampling import OutOfFold
 
-_DEPENDENCE = 1.3
-"""Heads of the same images differ less than heads of new ones would: what their errors are wider
-by than paired images alone tell."""
 _LEAST_ERROR, _LEAST_TIMES = 0.01, 1.1
 
 
@@ -44,12 +41,13 @@ def corrected(
     `error`: of the heads of folds; `lead`: of these over heads fitted on halves, in points, who
     had learnt so many times less. Where next to nothing is wrong nothing is seen.
     """
-    prior = (constants or evidence()).exponent(regime)
+    constants = constants or evidence()
+    prior = constants.exponent(regime)
     if error < _LEAST_ERROR or not math.isfinite(lead.se) or times < _LEAST_TIMES:
         return prior
     longer = math.log(times)
     ratio = max(1 + lead.points / 100 / error, 0.5)
-    noise = _DEPENDENCE * lead.se / 100 / error / longer
+    noise = constants.lead_dependence * lead.se / 100 / error / longer
     weight = prior.spread**2 / (prior.spread**2 + noise**2) if prior.spread > 0 else 0.0
     mean = prior.mean + weight * (math.log(ratio) / longer - prior.mean)
     return Exponent(mean=max(0.0, mean), spread=math.sqrt(1 - weight) * prior.spread)

@@ -313,7 +313,6 @@ def _how(found: Found) -> Section:
                     "correct the exponent, was a choice before and is measured now, on the tuning "
                     "sets. Letters judge all three less than they seem to.",
                     "Races are of five folds of every draw, as before.",
-                    "The race of letters was drawn from 4,000 images, the rest from 1,200.",
                     "When the default is left was changed after judging draws of earlier versions "
                     "(digits and sign_digits) had shown that leads of two standard errors are not "
                     "to be had from a hundred images. A lead is drawn to what such ways gain on "

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.evidence.image_kinds import write_kinds
+
 CLASSES = ("bay", "city", "wood")
 
 
@@ -18,6 +20,11 @@ def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
     """A smooth random image: survives JPEG."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def every_kind(folder: Path) -> list[Path]:
+    """The same picture as every kind of image file, in the order of their names."""
+    return write_kinds(folder, picture(7, (150, 110)), picture(8, (150, 110)))
 
 
 def fill(root: Path, per_class: int = 10, classes: tuple[str, ...] = CLASSES) -> Path:

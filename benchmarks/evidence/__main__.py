@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.evidence import bursts, probes, regimes, report
+from benchmarks.evidence import bursts, commands, probes, regimes, report
 from benchmarks.evidence.records import Records
 from benchmarks.evidence.tasks import named
 
@@ -15,6 +15,7 @@ PARTS = {
     "probes": probes.draws,
     "shuffled": probes.shuffled,
     "bursts": bursts.draws,
+    "commands": commands.draws,
     "regimes": regimes.draws,
 }
 

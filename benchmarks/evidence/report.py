@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from benchmarks.evidence import commands, decision, promises
 from benchmarks.evidence import constants as chosen
-from benchmarks.evidence import decision, promises
 from benchmarks.evidence.decision import JUDGING
 from benchmarks.evidence.judged import Row, by_task, every_draw, row, rows
 from benchmarks.evidence.policies import NEAR, regrets, speeds
@@ -24,6 +24,7 @@ from transfer_lab.system.files import write_atomically
 
 SHIPPED = Path("transfer_lab/advice/evidence.json")
 _EMPTY = Section("", ())
+_OTHER_PARTS = ("shuffled", "bursts", "commands", "regimes")
 
 
 class Found(NamedTuple):
@@ -36,6 +37,7 @@ class Found(NamedTuple):
     choosing: dict[str, Evidence]
     shuffled: list[Record]
     bursts: list[Record]
+    commands: list[Record]
     regimes: list[Record]
 
 
@@ -58,7 +60,7 @@ def write(folder: Path) -> None:
         silent,
         {task: _without(task, steep) for task in probes},
         _of_others(raced),
-        *(list(Records(folder / f"{part}.jsonl")) for part in ("shuffled", "bursts", "regimes")),
+        *(list(Records(folder / f"{part}.jsonl")) for part in _OTHER_PARTS),
     )
     sections = tuple(section for section in _sections(found, steep) if section.blocks)
     pages = {"report.md": to_markdown(sections), "index.html": to_html(sections, {}, {}, {})}
@@ -100,6 +102,7 @@ def _sections(found: Found, steep: Mapping[str, float]) -> list[Section]:
         promises.section(found.probes, found.constants, found.silent),
         Section("The decision", decision.tables(found.regimes, found.choosing), folded=False),
         _bursts(found.bursts),
+        commands.section(found.commands),
         _exponents(steep, found.probes),
         _how(found),
     ]
@@ -208,7 +211,7 @@ def _of_the_rest(found: Found) -> list[tuple[Cell, ...]]:
                 share >= 95 and len(found.shuffled) >= 40,
             )
         )
-    return lines
+    return [*lines, *(_line(*one) for one in commands.targets(found.commands))]
 
 
 def _of_times(records: list[Record]) -> list[tuple[Cell, ...]]:

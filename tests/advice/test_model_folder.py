@@ -13,9 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.advice.image_kinds import write_kinds
 from tests.advice.trained import SIZE, TINY, advice, fitted, shown
-from tests.photos import CLASSES, fill, picture
+from tests.photos import CLASSES, every_kind, fill, picture
 from transfer_lab.advice.features.networks import find_network, load
 from transfer_lab.advice.fitted import Head
 from transfer_lab.advice.model import place, saving
@@ -48,7 +47,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory):
-    return write_kinds(tmp_path_factory.mktemp("kinds"))
+    return every_kind(tmp_path_factory.mktemp("kinds"))
 
 
 def without(monkeypatch, *packages):

@@ -11,9 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from tests.advice.image_kinds import write_kinds
 from tests.advice.trained import fitted
-from tests.photos import CLASSES, picture
+from tests.photos import CLASSES, every_kind, picture
 from transfer_lab.advice import predicting
 from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.model.loading import Answer, load_model
@@ -72,7 +71,7 @@ def test_a_row_a_file_in_order_and_a_bad_file_is_a_row(model, photos):
 
 
 def test_the_answer_to_a_photograph_does_not_depend_on_what_else_is_asked(model, tmp_path):
-    kinds = write_kinds(tmp_path)
+    kinds = every_kind(tmp_path)
     together = model.predict(kinds)
     for place in (0, 5, len(kinds) - 1):
         (alone,) = model.predict([kinds[place]]).to_dict("records")

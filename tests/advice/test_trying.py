@@ -10,9 +10,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.advice.image_kinds import write_kinds
 from tests.advice.trained import fitted
-from tests.photos import CLASSES, picture
+from tests.photos import CLASSES, every_kind, picture
 from tests.reporting.test_page import BROWSER
 from transfer_lab.advice.album.album import RefusedError
 from transfer_lab.advice.model.loading import load_model
@@ -76,7 +75,7 @@ def test_the_page_and_its_parts_are_for_this_machine_and_ask_nobody_else(port):
 
 
 def test_what_is_answered_is_what_predict_answers(port, folder, tmp_path):
-    for path in write_kinds(tmp_path):
+    for path in every_kind(tmp_path):
         reply, content = ask(port, "POST", "/api/look", path.read_bytes())
         (known,) = load_model(folder).answers([path], top=5)
         found = json.loads(content)

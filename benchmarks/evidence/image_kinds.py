@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, features
 
-from tests.photos import picture
 
-TRANSPARENT = "alpha.png"
-
-
-def write_kinds(folder: Path) -> list[Path]:
-    """One file of each kind, in the order of their names."""
-    plain = picture(7, (150, 110))
+def write_kinds(folder: Path, plain: Image.Image, following: Image.Image) -> list[Path]:
+    """One file of each kind that shows `plain`, a picture in RGB, in the order of their names; the
+    one that moves goes on to `following`."""
     grey = np.asarray(plain.convert("L"), np.uint16) * 257
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -27,11 +23,11 @@ def write_kinds(folder: Path) -> list[Path]:
     plain.save(folder / "turned.jpg", exif=turned)
     plain.save(folder / "plain.png")
     plain.quantize(31).save(folder / "palette.png")
-    veil.save(folder / TRANSPARENT)
+    veil.save(folder / "alpha.png")
     plain.convert("LA").save(folder / "grey_alpha.png")
     plain.convert("1").save(folder / "one_bit.png")
     Image.fromarray(grey).save(folder / "deep.png")
-    plain.save(folder / "moving.gif", save_all=True, append_images=[picture(8, (150, 110))])
+    plain.save(folder / "moving.gif", save_all=True, append_images=[following])
     plain.save(folder / "plain.webp")
     plain.save(folder / "lossless.webp", lossless=True)
     plain.save(folder / "plain.tiff")

@@ -8,8 +8,12 @@ from transfer_lab.advice.advice import Abstention, Promise
 from transfer_lab.advice.measured import evidence
 from transfer_lab.advice.promise.promise import learnt_from_all
 from transfer_lab.advice.promise.resampling import OutOfFold
+from transfer_lab.stats.intervals import wilson
 
 LEAST_IN_A_CLASS, LEAST_GROUPS = 5, 40
+_SURE = 0.95
+"""Of the interval that must lie above guessing: labels that say nothing pass for something in 1 of
+40 folders, where the promise's own interval would let 1 of 20 pass."""
 
 
 def abstentions(
@@ -22,13 +26,14 @@ def abstentions(
     """Which of the questions are left open, and why, in plain words; `oof`: what the promise was
     made of.
 
-    Nothing is recommended where the promise's lower end is no higher than what guessing gets; no
-    number is given for too few photographs, and no forecast without a number.
+    Nothing is recommended where the lower end of the promise's 95 % interval is no higher than what
+    guessing gets; no number is given for too few photographs, and no forecast without a number.
     """
     found = []
     if reason := too_few(labels, groups):
         found += [Abstention(question=q, reason=reason) for q in ("promise", "more_images")]
-    if promise.low <= guessing(promise, oof.learnt, labels, regime):
+    low, _ = wilson(promise.value, promise.n_effective, _SURE)
+    if low <= guessing(promise, oof.learnt, labels, regime):
         reason = (
             "no better than guessing: the names of the folders could not be told from the "
             "photographs. Look whether they lie in the right folders, and whether the classes "

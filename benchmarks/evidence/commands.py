@@ -28,7 +28,6 @@ from transfer_lab.advice.model.loading import load_model
 from transfer_lab.advice.model.manifest import TENSORS, read_manifest
 from transfer_lab.experiment.seeds import derive
 from transfer_lab.reporting.blocks import Paragraph, Section, Table, cell
-from transfer_lab.system import host
 from transfer_lab.system.decode import decode_file
 
 SIZES = {150: 15.0, 2000: 120.0}
@@ -79,8 +78,8 @@ def measured(known: Images, draw: Record) -> Record:
         "new": len(new),
         "truth": mean_recall(answers, known.labels[new]),
         "kinds": kinds,
-        "apart": apart,
-        "machine": machine() | {"cores": host.cores()},
+        "millionths_apart": 1e6 * apart,
+        "machine": machine(),
     }
 
 
@@ -92,7 +91,7 @@ def targets(records: Sequence[Record]) -> list[tuple[str, str, str, bool | None]
         measured = f"{max(first):.0f} s at most, {len(first)} folders" if first else "not measured"
         met = max(first) <= most if first else None
         lines.append((f"first answer on {n:,} photographs", f"<= {most:.0f} s", measured, met))
-    apart = max((one["apart"] for one in records), default=None)
+    apart = max((one["millionths_apart"] / 1e6 for one in records), default=None)
     measured = "not measured"
     if apart is not None:
         kinds = min(one["kinds"] for one in records)
@@ -215,4 +214,4 @@ def _readers_apart(model: Path, folder: Path, shown: Sequence[Path]) -> tuple[in
 
 
 def _machine(one: Record) -> str:
-    return f"{one['processor']}, {one['cores']} cores ({one['flags']}), torch {one['torch']}"
+    return f"{one['processor']} ({one['flags']}), torch {one['torch']}"

@@ -28,8 +28,8 @@ def a_walk(n=150, *, first=9.0, apart=2e-7):
         "new": 300,
         "truth": 0.78,
         "kinds": 23,
-        "apart": apart,
-        "machine": {"processor": "P", "cores": 2, "flags": "avx2", "torch": "2"},
+        "millionths_apart": 1e6 * apart,
+        "machine": {"processor": "P, 2 cores", "flags": "avx2", "torch": "2"},
     }
 
 

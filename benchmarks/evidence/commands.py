@@ -88,7 +88,7 @@ def targets(records: Sequence[Record]) -> list[tuple[str, str, str, bool | None]
     lines: list[tuple[str, str, str, bool | None]] = []
     for n, most in SIZES.items():
         first = [one["first"] for one in records if one["n"] == n]
-        measured = f"{max(first):.0f} s at most, {len(first)} folders" if first else "not measured"
+        measured = f"{max(first):.0f} s at most; folders: {len(first)}" if first else "not measured"
         met = max(first) <= most if first else None
         lines.append((f"first answer on {n:,} photographs", f"<= {most:.0f} s", measured, met))
     apart = max((one["millionths_apart"] / 1e6 for one in records), default=None)
@@ -196,7 +196,8 @@ def _readers_apart(model: Path, folder: Path, shown: Sequence[Path]) -> tuple[in
     kinds = write_kinds(folder, *(Image.open(path).convert("RGB") for path in shown))
     manifest = read_manifest(model)
     pixels = np.stack([decode_file(path, manifest.image_size) for path in kinds])
-    by_torch = np.stack([ByTorch(model / TENSORS, manifest)(one).probabilities for one in pixels])
+    network_by_torch = ByTorch(model / TENSORS, manifest)
+    by_torch = np.stack([network_by_torch(one).probabilities for one in pixels])
     network = timm.create_model(f"local-dir:{model}", pretrained=True).eval()
     known = network.pretrained_cfg
     mean, std = (np.array(known[name]).reshape(3, 1, 1) for name in ("mean", "std"))

@@ -36,8 +36,8 @@ def a_walk(n=150, *, first=9.0, apart=2e-7):
 def test_the_slowest_first_answer_and_the_largest_difference_decide():
     walks = [a_walk(), a_walk(first=16.0), a_walk(2000, first=80.0, apart=3e-5)]
     small, large, readers = commands.targets(walks)
-    assert small[2:] == ("16 s at most, 2 folders", False)
-    assert large[2:] == ("80 s at most, 1 folders", True)
+    assert small[2:] == ("16 s at most; folders: 2", False)
+    assert large[2:] == ("80 s at most; folders: 1", True)
     assert readers[2:] == ("3e-05 at most, 3 models on 23 kinds of files", False)
     assert [met for *_, met in commands.targets([a_walk()])] == [True, None, True]
 

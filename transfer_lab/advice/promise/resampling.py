@@ -156,9 +156,9 @@ def out_of_fold(
     """Logits of the default probe for every image, from heads fitted without its fold.
 
     `masks`: those that a promise is made of unless given. Everything that is learnt, scaling too,
-    is learnt inside the fold. Heads of half of the images
-    are fitted too, which tells what more images bring. `listen` is told how many of how many heads
-    are fitted. Where all but the first repeat would take longer than `seconds`, that is all.
+    is learnt inside the fold. Heads of half of the images are fitted too, which tells what more
+    images bring. `listen` is told how many of how many heads are fitted. Where all but the first
+    repeat would take longer than `seconds`, that is all.
     """
     if masks is None:
         masks = fold_masks(labels, groups, folds=promised_folds(labels, groups), seed=seed)
